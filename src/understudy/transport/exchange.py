@@ -15,7 +15,7 @@ Headers = Sequence[tuple[str, str]]
 """Header fields in order, each a name and a value."""
 
 
-class TransportFailure(Exception):  # noqa: N818 - the word of the failure table
+class TransportFailure(Exception):
     """An attempt that got no complete answer: the only exception that leaves a transport.
 
     ``detail`` is in our own words: no URL, header or body is in it, so both may be logged.
@@ -30,7 +30,7 @@ class TransportFailure(Exception):  # noqa: N818 - the word of the failure table
         return f"{self.signal}: {self.detail}" if self.detail else str(self.signal)
 
 
-class Target(msgspec.Struct, frozen=True, eq=False):
+class Target(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """Where the attempts of one route go. Made once a route, and used for each of its attempts.
 
     ``headers`` are sent with each attempt; ``proxy`` is a URL, or ``None`` to connect directly. Headers may hold a
@@ -86,7 +86,7 @@ class Exchange(Protocol):
         ...
 
     async def read_some(self) -> bytes:
-        """The next decoded piece of the body, at most 256 KiB; ``b""`` at its clean end. For one reader at a time.
+        """The next decoded piece of the body, under 1 MiB; ``b""`` at its clean end. For one reader at a time.
 
         Raises TransportFailure: CUT (also when another task has aborted), TIMEOUT, UNDECODABLE.
         """
