@@ -1,0 +1,28 @@
+"""The config: what an app declares, read from TOML or from Python, refused with every mistake named."""
+
+from __future__ import annotations
+
+from understudy.config.declared import Config
+from understudy.config.durations import duration_text, seconds_of
+from understudy.config.keys import KeySource
+from understudy.config.lanes import DEFAULT_ON, Lane, LaneEntry
+from understudy.config.mistakes import ConfigError, Mistake
+from understudy.config.models import Provider, Route, RouterSettings, SensitiveCategory, StreamSettings, Task
+
+__all__ = [
+    "DEFAULT_ON",
+    "Config",
+    "ConfigError",
+    "KeySource",
+    "Lane",
+    "LaneEntry",
+    "Mistake",
+    "Provider",
+    "Route",
+    "RouterSettings",
+    "SensitiveCategory",
+    "StreamSettings",
+    "Task",
+    "duration_text",
+    "seconds_of",
+]

@@ -1,0 +1,232 @@
+"""What an app declares: providers, routes, tasks, sensitive categories and the router's own settings.
+
+The descriptions are also those of the JSON Schema for editors. Times are float seconds here, and texts with a unit
+(``"12s"``) in TOML.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from understudy.config.keys import ApiKeyField, KeyDropped
+from understudy.config.lanes import Lane, LaneField
+from understudy.config.values import (
+    Bool,
+    Count,
+    FailureKey,
+    JsonTable,
+    Names,
+    NonEmpty,
+    Parameters,
+    ParameterTable,
+    PositiveSeconds,
+    Prices,
+    Renames,
+    RetryCount,
+    Seconds,
+    Text,
+    Undeclared,
+    Weight,
+)
+from understudy.config.wire import BaseUrl, EnvName, HeaderName, Headers, OffOrHeader, ProxySetting, Query, ServiceUrl
+from understudy.words import Api, LaneName
+
+__all__ = ["Provider", "Route", "RouterSettings", "SensitiveCategory", "StreamSettings", "Task"]
+
+DAY = 86400.0
+MB = 1_000_000
+
+
+class _Declared(BaseModel):
+    # Inputs stay out of pydantic's own messages: they may be keys.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
+
+
+class Provider(_Declared):
+    """An account at an OpenAI-compatible endpoint.
+
+    The provider that is called ``openai`` needs no ``base_url`` and no ``api_key_env``: they are
+    ``https://api.openai.com/v1`` and ``OPENAI_API_KEY`` (as in the OpenAI SDK).
+
+    With ``auth_header = "Authorization"`` the key is sent as ``Bearer <key>``; any other header gets the bare key.
+    Without ``api_key_env`` and ``api_key`` no key is sent. ``api_key`` is for Python only: a text, or a function
+    (also an async one) that is asked before an attempt. It is in no repr, dump or pickle.
+
+    Example::
+
+        Provider(base_url="https://x.openai.azure.com/openai/v1", auth_header="api-key", api_key=fetch_token)
+    """
+
+    name: Text = ""
+    insecure: Bool = Field(default=False, description="Allow http beyond loopback: all goes in the clear.")
+    base_url: BaseUrl = Field(
+        default="", description="Where the API begins, as for the OpenAI SDK: https://api.openai.com/v1"
+    )
+    api_key_env: EnvName | None = Field(
+        default=None, description="The variable that has the key. Left out: no key is sent."
+    )
+    api_key: ApiKeyField | None = Field(default=None, exclude=True, repr=False)
+    auth_header: HeaderName = Field(
+        default="Authorization",
+        description="The key's header: `Bearer <key>` in Authorization, the bare key in any other (Azure: api-key).",
+    )
+    query: Query = Field(default={}, repr=False, description="Parameters added to each URL (Azure: api-version).")
+    headers: Headers = Field(default={}, repr=False, description="Headers added to each request.")
+    idempotency_header: OffOrHeader = Field(
+        default="Idempotency-Key", description="The header for the idempotency key; false if the provider takes none."
+    )
+    account: Text = Field(
+        default="", description="Providers of one account share their health and limits. Default: the name."
+    )
+    optional: Bool = Field(
+        default=False, description="If the key's variable is unset, its routes are off, with a warning."
+    )
+    rpm: Count | None = Field(default=None, description="Requests a minute that the account allows.")
+    tpm: Count | None = Field(default=None, description="Tokens a minute that the account allows.")
+    max_concurrency: Count | None = Field(default=None, description="Requests at a time that the account allows.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _well_known(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        filled = dict(data)
+        if not filled.get("account") and isinstance(filled.get("name"), str):
+            filled["account"] = filled["name"]
+        if filled.get("name") == "openai" and "base_url" not in filled:
+            filled["base_url"] = "https://api.openai.com/v1"
+            if filled.get("api_key_env") is None and filled.get("api_key") is None:
+                filled["api_key_env"] = "OPENAI_API_KEY"
+        return filled
+
+    def named(self, name: str) -> Self:
+        """The provider under this name, with what follows from the name.
+
+        Example::
+
+            assert Provider().named("openai").api_key_env == "OPENAI_API_KEY"
+        """
+        given = {key: getattr(self, key) for key in self.model_fields_set}
+        if self.account == self.name:
+            given.pop("account", None)  # it came from the name that is replaced
+        return type(self).model_validate({**given, "name": name})
+
+    def __getstate__(self) -> dict[object, object]:
+        """The state for pickle, in which a mark stands for a key that was given in Python."""
+        state = dict(super().__getstate__())
+        if self.api_key is not None:
+            state["__dict__"] = {**state["__dict__"], "api_key": KeyDropped()}
+        return state
+
+
+class Route(_Declared):
+    """A named way to an answer: one provider, one model, and what that model can't take. Times are in seconds."""
+
+    name: Text = ""
+    provider: NonEmpty = Field(description="The name of a provider.")
+    model: NonEmpty = Field(description="The model's name at the provider.")
+    api: tuple[Api, ...] = Field(
+        default=tuple(Api), min_length=1, description="The kinds of API that the route answers."
+    )
+    timeout: PositiveSeconds = Field(default=30.0, description="The longest that one attempt may take.")
+    first_token: PositiveSeconds | None = Field(
+        default=None, description="The longest wait for a stream's first content. Default: 20s; 60s with `reasoning`."
+    )
+    stall: PositiveSeconds = Field(default=20.0, description="The longest silence within a stream.")
+    drop: Parameters = Field(default=(), description="Parameters that this route can't take.")
+    rename: Renames = Field(default={}, description="Parameters that have another name here.")
+    set: ParameterTable = Field(default={}, description="Parameters that this route always sends.")
+    system_suffix: NonEmpty | None = Field(default=None, description="Text added to the system message on this route.")
+    weight: Weight = Field(
+        default=1.0, description='This route\'s share in its lane, for tasks with select = "weight".'
+    )
+    context_window: Count | None = Field(
+        default=None, description="Tokens that the model can take, question and answer."
+    )
+    max_output: Count | None = Field(default=None, description="Tokens that the model can answer with.")
+    answers_as: Names = Field(
+        default=(), description="Other names under which the model answers; * stands for anything."
+    )
+    reasoning: Bool = Field(default=False, description="The model thinks before its first word: streams start late.")
+    same_as: Names = Field(default=(), description="Routes that give the same embeddings as this one.")
+    price: Prices | None = Field(default=None, description="US dollars a million tokens: input, output, cached_input.")
+
+
+class StreamSettings(_Declared):
+    """How a task's streams behave. ``max`` is in seconds."""
+
+    hold: Literal["none", "all"] = Field(default="none", description='"all" holds a stream back until it is complete.')
+    on_break: Literal["error", "restart"] = Field(default="error", description="What becomes of a stream that breaks.")
+    max: PositiveSeconds = Field(default=600.0, description="The longest that a stream may take.")
+
+
+class Task(_Declared):
+    """A class of work: its lanes, deadline and rules. The ``model`` argument of an SDK call names a task."""
+
+    name: Text = ""
+    deadline: PositiveSeconds = Field(
+        default=60.0, description="The longest that a call may take, all attempts and waits, to its answer or commit."
+    )
+    patience: Seconds = Field(default=2.0, description="The longest wait for a preferred route that is rate limited.")
+    primary: LaneField = Field(description="The routes that should answer.")
+    equivalent: LaneField | None = Field(default=None, description="Routes that are as good.")
+    degraded: LaneField | None = Field(default=None, description="Routes that are acceptable, and worse.")
+    retries: dict[FailureKey, RetryCount] = Field(
+        default={}, description="How often a failure is tried again on the same route, where not as by default."
+    )
+    sensitive: NonEmpty | None = Field(default=None, description="The sensitive category of this task's calls.")
+    contract: JsonTable | NonEmpty | None = Field(
+        default=None, description="What an answer must look like to count as one."
+    )
+    stream: StreamSettings = Field(default=StreamSettings(), description="How streams behave.")
+    select: Literal["order", "weight", "cost"] = Field(default="order", description="Which route of a lane goes first.")
+    start: LaneName | None = Field(default=None, description="The lane that calls start in, for a drill.")
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """The task's lanes, best first."""
+        return tuple(lane for lane in (self.primary, self.equivalent, self.degraded) if lane is not None)
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The names of the task's routes, in the order of its lanes."""
+        return tuple(route for lane in self.lanes for route in lane.routes)
+
+
+class SensitiveCategory(_Declared):
+    """A kind of call that only approved routes may answer."""
+
+    routes: Names = Field(description="The only routes that may answer.")
+    on_failure: Literal["fail", "review"] = Field(default="fail", description="Fail, or leave the case to a person.")
+    review_routes: Names = Field(default=(), description="Routes that may write a draft into a person's case.")
+
+
+class RouterSettings(_Declared):
+    """The router's own settings. ``keep`` and ``replay`` are in seconds, the caps in bytes of a decoded body."""
+
+    state: ServiceUrl = Field(default="memory", repr=False, description='"memory", or redis://... for several workers.')
+    ledger: ServiceUrl | None = Field(default=None, repr=False, description="A database for the record of calls.")
+    keep: PositiveSeconds = Field(default=90 * DAY, description="How long the ledger keeps a record.")
+    replay: PositiveSeconds | None = Field(default=None, description="How long an answer may be given again.")
+    request_id_header: HeaderName = Field(default="X-Request-ID", description="The header that carries the request id.")
+    undeclared: Undeclared = Field(
+        default="standard",
+        description='What an endpoint without a mark is: "standard", "sensitive:<category>" or "refuse".',
+    )
+    secret_env: EnvName | None = Field(default=None, description="The variable with the secret for subject hashes.")
+    storage_key_env: EnvName | None = Field(default=None, description="The variable with the key for stored texts.")
+    proxy: ProxySetting = Field(
+        default="env",
+        repr=False,
+        description='"env" (HTTPS_PROXY and its kin, read once), "none", or the URL of a proxy.',
+    )
+    drill_header: HeaderName | None = Field(
+        default=None, description="A request header that may start a drill. Default: off."
+    )
+    max_answer_bytes: Count = Field(default=10 * MB, description="The largest answer, in bytes.")
+    max_embeddings_bytes: Count = Field(
+        default=64 * MB, description="The largest answer to an embeddings call, in bytes."
+    )
+    max_event_bytes: Count = Field(default=16 * MB, description="The largest event of a stream, in bytes.")

@@ -1,0 +1,65 @@
+"""What can be declared and is not carried out by this version: named when a router opens, never ignored silently.
+
+Whoever builds one of these removes its line from the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from understudy.config.mistakes import place_text
+from understudy.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
+
+__all__ = ["not_yet"]
+
+_PROVIDER: Mapping[str, Callable[[Provider], bool]] = {
+    "rpm": lambda provider: provider.rpm is not None,
+    "tpm": lambda provider: provider.tpm is not None,
+    "max_concurrency": lambda provider: provider.max_concurrency is not None,
+}
+_ROUTE: Mapping[str, Callable[[Route], bool]] = {
+    "price": lambda route: route.price is not None,
+    "answers_as": lambda route: bool(route.answers_as),
+}
+_TASK: Mapping[str, Callable[[Task], bool]] = {
+    "contract": lambda task: task.contract is not None,
+    "start": lambda task: task.start is not None,
+    "select": lambda task: task.select not in ("order", "weight"),
+    "stream.on_break": lambda task: task.stream.on_break == "restart",
+}
+_CATEGORY: Mapping[str, Callable[[SensitiveCategory], bool]] = {
+    "on_failure": lambda category: category.on_failure == "review",
+}
+_ROUTER: Mapping[str, Callable[[RouterSettings], bool]] = {
+    "state": lambda router: router.state != "memory",
+    "ledger": lambda router: router.ledger is not None,
+    "replay": lambda router: router.replay is not None,
+    "undeclared": lambda router: router.undeclared != "standard",
+    "drill_header": lambda router: router.drill_header is not None,
+}
+
+
+def not_yet(
+    providers: Mapping[str, Provider],
+    routes: Mapping[str, Route],
+    tasks: Mapping[str, Task],
+    sensitive: Mapping[str, SensitiveCategory],
+    endpoints: Mapping[str, str],
+    router: RouterSettings,
+) -> tuple[str, ...]:
+    """The places of what is declared and not carried out."""
+
+    def places() -> Iterator[str]:
+        yield from (f"router.{key}" for key, declared in _ROUTER.items() if declared(router))
+        for name, provider in providers.items():
+            yield from (f"{place_text(('providers', name))}.{key}" for key, said in _PROVIDER.items() if said(provider))
+        for name, route in routes.items():
+            yield from (f"{place_text(('routes', name))}.{key}" for key, said in _ROUTE.items() if said(route))
+        for name, task in tasks.items():
+            yield from (f"{place_text(('tasks', name))}.{key}" for key, said in _TASK.items() if said(task))
+        for name, category in sensitive.items():
+            yield from (f"{place_text(('sensitive', name))}.{key}" for key, said in _CATEGORY.items() if said(category))
+        if endpoints:
+            yield "endpoints"
+
+    return tuple(places())
