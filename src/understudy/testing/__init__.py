@@ -1,0 +1,61 @@
+"""For an app's own tests: a fake provider that fails on request, and what it can be told to do."""
+
+from __future__ import annotations
+
+from .behaviours import (
+    NUMBERED,
+    Answer,
+    Behaviour,
+    Body,
+    Close,
+    Cycle,
+    Drip,
+    Flapping,
+    Html,
+    JsonBody,
+    Raw,
+    Redirect,
+    RejectParameters,
+    RequestQuota,
+    Reset,
+    Scripted,
+    Silence,
+    SlowHeaders,
+    Status,
+    StreamOf,
+    TokenQuota,
+    ToolCall,
+    TruncatedBody,
+)
+from .journal import Asked, Received, ReceivedHeaders
+from .provider import FakeProvider
+
+__all__ = [
+    "NUMBERED",
+    "Answer",
+    "Asked",
+    "Behaviour",
+    "Body",
+    "Close",
+    "Cycle",
+    "Drip",
+    "FakeProvider",
+    "Flapping",
+    "Html",
+    "JsonBody",
+    "Raw",
+    "Received",
+    "ReceivedHeaders",
+    "Redirect",
+    "RejectParameters",
+    "RequestQuota",
+    "Reset",
+    "Scripted",
+    "Silence",
+    "SlowHeaders",
+    "Status",
+    "StreamOf",
+    "TokenQuota",
+    "ToolCall",
+    "TruncatedBody",
+]
