@@ -1,0 +1,248 @@
+"""What is read of OpenAI-compatible answers and stream events: types that decode only the fields that decide.
+
+Whatever may be of several types, or may be large, is left raw: reading it would cost more than the decision.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+__all__ = [
+    "MALFORMED",
+    "NULL",
+    "ChatAnswer",
+    "ChatChunk",
+    "EmbeddingsAnswer",
+    "ResponsesAnswer",
+    "ResponsesEvent",
+    "Usage",
+    "is_blank",
+    "is_utf8",
+    "read_usage",
+]
+
+MALFORMED: Final = (msgspec.MsgspecError, RecursionError, ValueError)
+"""What decoding raises for a body that is not JSON, not UTF-8, too deep, or not of the type."""
+
+NULL: Final = msgspec.Raw(b"null")
+_BLANK: Final = frozenset({b"null", b'""', b"[]", b"{}", b"false"})
+
+
+def is_blank(value: msgspec.Raw) -> bool:
+    """Whether a raw value is null or empty."""
+    return bytes(value) in _BLANK
+
+
+def is_utf8(body: bytes) -> bool:
+    """Whether a body is UTF-8. Decoding to raw fields doesn't look into them, and the SDK would stumble later."""
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+
+
+class _TokenDetails(msgspec.Struct):
+    cached_tokens: _Count | None = None
+    reasoning_tokens: _Count | None = None
+
+
+class Usage(msgspec.Struct):
+    """Tokens, by chat's names and by Responses' names."""
+
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    prompt_tokens_details: _TokenDetails | None = None
+    completion_tokens_details: _TokenDetails | None = None
+    input_tokens_details: _TokenDetails | None = None
+    output_tokens_details: _TokenDetails | None = None
+
+    @property
+    def read(self) -> int | None:
+        """Tokens in, cached ones included."""
+        return self.input_tokens if self.prompt_tokens is None else self.prompt_tokens
+
+    @property
+    def written(self) -> int | None:
+        """Tokens out, reasoning included."""
+        return self.output_tokens if self.completion_tokens is None else self.completion_tokens
+
+    @property
+    def cached(self) -> int | None:
+        """Of the tokens in, those that came from the provider's cache."""
+        details = self.prompt_tokens_details or self.input_tokens_details
+        return details.cached_tokens if details else None
+
+    @property
+    def reasoned(self) -> int | None:
+        """Of the tokens out, those of reasoning."""
+        details = self.completion_tokens_details or self.output_tokens_details
+        return details.reasoning_tokens if details else None
+
+
+_USAGE: Final = msgspec.json.Decoder(Usage)
+_NO_USAGE: Final = Usage()
+
+
+def read_usage(raw: msgspec.Raw | object) -> Usage:
+    """The tokens of an answer; unknown where the provider says none, or none that can be believed."""
+    try:
+        if isinstance(raw, msgspec.Raw):
+            return _NO_USAGE if is_blank(raw) else _USAGE.decode(raw)
+        return msgspec.convert(raw, Usage) if raw else _NO_USAGE
+    except MALFORMED:
+        return _NO_USAGE
+
+
+class _Message(msgspec.Struct, gc=False):
+    """A whole message: raw, because it may be long."""
+
+    content: msgspec.Raw = NULL
+    reasoning: msgspec.Raw = NULL
+    reasoning_content: msgspec.Raw = NULL
+    tool_calls: msgspec.Raw = NULL
+    function_call: msgspec.Raw = NULL
+    audio: msgspec.Raw = NULL
+    images: msgspec.Raw = NULL
+    refusal: msgspec.Raw = NULL
+
+    def says_something(self) -> bool:
+        """Whether any of it is more than null or empty."""
+        pieces = (
+            self.content,
+            self.tool_calls,
+            self.reasoning_content,
+            self.reasoning,
+            self.function_call,
+            self.refusal,
+            self.audio,
+            self.images,
+        )
+        return any(piece is not NULL and not is_blank(piece) for piece in pieces)
+
+
+class _ChatChoice(msgspec.Struct, gc=False):
+    message: _Message | None = None
+    finish_reason: str | None = None
+    error: msgspec.Raw = NULL
+
+
+class ChatAnswer(msgspec.Struct, gc=False):
+    """A chat completion."""
+
+    choices: list[_ChatChoice] | None = None
+    model: str | None = None
+    usage: msgspec.Raw = NULL
+    error: msgspec.Raw = NULL
+
+
+class Delta(msgspec.Struct, gc=False):
+    """A piece of a message: read, because it is short, and a truth value is the fastest test of all."""
+
+    content: object = None
+    reasoning: object = None
+    reasoning_content: object = None
+    reasoning_details: object = None
+    tool_calls: object = None
+    function_call: object = None
+    audio: object = None
+    images: object = None
+    refusal: object = None
+
+    def says_something(self) -> bool:
+        """Whether any of it is more than null or empty."""
+        return bool(
+            self.content
+            or self.tool_calls
+            or self.reasoning_content
+            or self.reasoning
+            or self.reasoning_details
+            or self.function_call
+            or self.refusal
+            or self.audio
+            or self.images
+        )
+
+
+class _ChunkChoice(msgspec.Struct, gc=False):
+    index: int | None = 0
+    delta: Delta | None = None
+    finish_reason: str | None = None
+    error: object = None
+
+
+class ChatChunk(msgspec.Struct, gc=False):
+    """An event of a chat stream."""
+
+    choices: list[_ChunkChoice] | None = None
+    id: str | int | None = None
+    model: str | None = None
+    usage: object = None
+    error: object = None
+
+
+class _Part(msgspec.Struct):
+    type: str | None = None
+
+
+class _OutputItem(msgspec.Struct):
+    type: str | None = None
+    content: list[_Part] | None = None
+
+
+class _IncompleteDetails(msgspec.Struct):
+    reason: str | None = None
+
+
+class ResponsesAnswer(msgspec.Struct):
+    """A response of the Responses API."""
+
+    output: list[_OutputItem] | None = None
+    id: str | None = None
+    model: str | None = None
+    status: str | None = None
+    incomplete_details: _IncompleteDetails | None = None
+    usage: msgspec.Raw = NULL
+    error: msgspec.Raw = NULL
+
+    def finish_reason(self) -> str | None:
+        """Why it ended, in chat's words."""
+        if self.status != "incomplete":
+            return "stop" if self.status == "completed" else None
+        reason = self.incomplete_details.reason if self.incomplete_details else None
+        return "length" if reason == "max_output_tokens" else reason
+
+    def refuses(self) -> bool:
+        """Whether a part of it is a refusal."""
+        return any(part.type == "refusal" for item in self.output or () for part in item.content or ())
+
+
+class ResponsesEvent(msgspec.Struct, gc=False):
+    """An event of a Responses stream."""
+
+    type: str | None = None
+    delta: object = None
+    response: ResponsesAnswer | None = None
+    error: object = None
+
+
+class _Embedding(msgspec.Struct):
+    embedding: msgspec.Raw = NULL
+
+
+class EmbeddingsAnswer(msgspec.Struct):
+    """A list of embeddings."""
+
+    data: list[_Embedding] | None = None
+    model: str | None = None
+    usage: msgspec.Raw = NULL
+    error: msgspec.Raw = NULL
