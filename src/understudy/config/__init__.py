@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from understudy.config.credentials import Credentials, key_header, resolve_credentials
 from understudy.config.declared import Config
 from understudy.config.durations import duration_text, seconds_of
 from understudy.config.keys import KeySource
@@ -13,6 +14,7 @@ __all__ = [
     "DEFAULT_ON",
     "Config",
     "ConfigError",
+    "Credentials",
     "KeySource",
     "Lane",
     "LaneEntry",
@@ -24,5 +26,7 @@ __all__ = [
     "StreamSettings",
     "Task",
     "duration_text",
+    "key_header",
+    "resolve_credentials",
     "seconds_of",
 ]

@@ -159,6 +159,8 @@ class _Reader:
 
     def _salvage(self, model: type[_Model], data: Mapping[str, object], bad: set[int | str]) -> _Model | None:
         rest = {**_PLACEHOLDERS.get(model, {}), **{key: value for key, value in data.items() if key not in bad}}
+        if model is Task:
+            rest.update({str(key): lane for key in bad & _LANES if (lane := _routes_alone(str(key), data)) is not None})
         try:
             return model.model_validate(rest, context=self.context)
         except ValidationError:
@@ -168,6 +170,23 @@ class _Reader:
         where = _where(model, place, detail["loc"])
         problem, fix = _said(model, detail)
         self.findings.add(where, problem, fix)
+
+
+def _routes_alone(key: str, task: Mapping[str, object]) -> Lane | None:
+    """A lane that has mistakes, with its routes alone: they may be wrong too."""
+    try:
+        lane = Task.model_validate({"primary": _without_on(task.get(key))}).primary
+    except ValidationError:
+        return None
+    return lane.model_copy(update={"name": LaneName(key)})
+
+
+def _without_on(lane: object) -> object:
+    if isinstance(lane, Mapping):
+        return _without_on(lane.get("routes", lane.get("route")))
+    if isinstance(lane, list | tuple):
+        return [item.get("route") if isinstance(item, Mapping) else item for item in lane]
+    return lane
 
 
 def _where(model: type[BaseModel], place: Place, loc: tuple[int | str, ...]) -> Place:

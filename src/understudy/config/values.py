@@ -94,17 +94,17 @@ def _non_empty(text: str) -> str:
 def _failures(value: object) -> object:
     if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
         raise wrong("a list of failures belongs here", 'For example ["rate_limit", "outage", "timeout"].')
-    kinds = set()
-    for item in value:
-        if item not in list(FailureKind):
-            raise wrong(f"no failure is called {quoted(item)}", nearest(item, [kind.value for kind in FailureKind]))
-        kind = FailureKind(item)
-        if kind in _NEVER_MOVES:
-            raise wrong(f"{quoted(kind.value)} can never move a call", "Leave it out of the list.")
-        kinds.add(kind)
-    if not kinds:
+    named = list(value)
+    if not named:
         raise wrong("the list is empty, so nothing would ever move here", "Name some failures, or leave `on` out.")
-    return frozenset(kinds)
+    known = list(FailureKind)
+    if unknown := [item for item in named if item not in known]:
+        fixes = dict.fromkeys(nearest(item, [kind.value for kind in FailureKind]) for item in unknown)
+        raise wrong(f"no failure is called {' or '.join(quoted(item) for item in unknown)}", " ".join(fixes))
+    kinds = frozenset(FailureKind(item) for item in named)
+    if never := sorted(kinds & _NEVER_MOVES):
+        raise wrong(f"{' and '.join(quoted(kind.value) for kind in never)} can never move a call", "Leave it out.")
+    return kinds
 
 
 def _failure(value: object) -> object:

@@ -66,18 +66,22 @@ def _header_name(name: str) -> str:
 
 
 def _headers(headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-    for name, value in headers.items():
-        _header_name(name)
-        if name.lower() in _FRAMING:
-            raise wrong(f"the header {quoted(name)} is set for each request", "Leave it out.")
-        if reads_file(info) and is_key_name(name):
-            raise wrong(f"the header {quoted(name)} carries a key", "Use `api_key_env` and `auth_header` instead.")
-        if value and not _HEADER_VALUE.fullmatch(value):
-            raise wrong(
-                f"the value of the header {quoted(name)} can't be sent",
-                "It may have printable ASCII only, and no line break or space at its ends.",
-            )
+    problems = [_wrong_with_header(name, value, in_file=reads_file(info)) for name, value in headers.items()]
+    if told := [problem for problem in problems if problem is not None]:
+        raise wrong("; ".join(told), "Values are printable ASCII, with no line break, and no space at their ends.")
     return headers
+
+
+def _wrong_with_header(name: str, value: str, *, in_file: bool) -> str | None:
+    if not _HEADER_NAME.fullmatch(name):
+        return f"{quoted(name)} can't be the name of a header"
+    if name.lower() in _FRAMING:
+        return f"the header {quoted(name)} is set for each request, and can't be set here"
+    if in_file and is_key_name(name):
+        return f"the header {quoted(name)} carries a key: use `api_key_env` and `auth_header` instead"
+    if value and not _HEADER_VALUE.fullmatch(value):
+        return f"the value of the header {quoted(name)} can't be sent"
+    return None
 
 
 def _query(query: dict[str, str], info: ValidationInfo) -> dict[str, str]:

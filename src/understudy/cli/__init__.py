@@ -1,0 +1,50 @@
+"""The ``understudy`` command. Each subcommand is imported when it is called, so that ``--help`` is quick.
+
+A new subcommand is a click command in a module of its own, and a line in ``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+
+import click
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: Mapping[str, tuple[str, str, str]] = {
+    "demo": ("understudy.cli.demo", "demo", "Show a failing provider, and an app that keeps answering."),
+    "init": ("understudy.cli.init", "init", "Write a commented config to start from."),
+    "check": ("understudy.cli.check", "check", "Tell all that is wrong with a config."),
+    "routes": ("understudy.cli.routes", "routes", "Show the tasks, their lanes, and what moves where."),
+    "config-schema": ("understudy.cli.config_schema", "config_schema", "Print the config's JSON Schema, for editors."),
+}
+"""Each subcommand: its module, its name there, and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows the names and help lines of its commands, and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help's list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="understudy", prog_name="understudy")
+def main() -> None:
+    """Keep an app's AI calls answering through rate limits, timeouts and outages."""

@@ -1,0 +1,93 @@
+"""``understudy check``: all that is wrong with a config, which keys are unset, and how long each lane gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from understudy.cli.reading import config_argument, read_config
+from understudy.config import Config, ConfigError, Task, duration_text, resolve_credentials
+from understudy.config.timing import reserve, route_times
+
+__all__ = ["check", "concerns"]
+
+
+@click.command()
+@config_argument
+def check(file: Path) -> None:
+    """Tell all that is wrong with the config in FILE (understudy.toml).
+
+    Exit code 1 if it can't be used. Keys that are unset here are told, and are no mistake: they may be set where the
+    app runs.
+    """
+    config = read_config(file)
+    click.echo(f"{file}: OK ({_count(config)})")
+    _section("Keys", unset_keys(config, os.environ))
+    _section("Time", times(config))
+    _section("Warnings", concerns(config))
+
+
+def _count(config: Config) -> str:
+    counts = {"provider": len(config.providers), "route": len(config.routes), "task": len(config.tasks)}
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items())
+
+
+def _section(title: str, lines: Iterator[str]) -> None:
+    if told := list(lines):
+        click.echo(f"\n{title}")
+        for line in told:
+            click.echo(f"  {line}")
+
+
+def unset_keys(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
+    """What would be said of the keys if a router opened now."""
+    try:
+        yield from resolve_credentials(config, environ).warnings
+    except ConfigError as error:
+        yield from (f"{mistake} (a router won't open without it)" for mistake in error.mistakes)
+
+
+def times(config: Config) -> Iterator[str]:
+    """How long each route gets: with the whole deadline before it, and after the routes before it timed out."""
+    widest = max(len(name) for name in config.routes)
+    for name, task in config.tasks.items():
+        yield f"{name}: {duration_text(task.deadline)} in all"
+        for time in route_times(task, config.routes):
+            best, worst = duration_text(time.at_best), duration_text(time.at_worst)
+            after = "" if worst == best else f", {worst} after the routes before it timed out"
+            yield f"  {time.lane.value:<10}  {time.route:<{widest}}  {best}{after}"
+
+
+def concerns(config: Config) -> Iterator[str]:
+    """What is allowed and probably not meant."""
+    for name, task in config.tasks.items():
+        yield from _short_deadline(name, task, config)
+    yield from (f"{place}: declared, but this version does not carry it out yet" for place in config.not_yet())
+    yield from _unused(config)
+
+
+def _short_deadline(name: str, task: Task, config: Config) -> Iterator[str]:
+    first = config.routes[task.primary.routes[0]]
+    kept = reserve(task.deadline, len(task.lanes) - 1)
+    if task.deadline < first.timeout + kept:
+        yield (
+            f"tasks.{name}.deadline: {duration_text(task.deadline)} is shorter than the timeout of {first.name} "
+            f"({duration_text(first.timeout)}) and what is kept for later lanes ({duration_text(kept)}), "
+            f"so {first.name} gets {duration_text(task.deadline - kept)}"
+        )
+
+
+def _unused(config: Config) -> Iterator[str]:
+    routes = {route for task in config.tasks.values() for route in task.routes}
+    routes |= {route for category in config.sensitive.values() for route in category.review_routes}
+    providers = {route.provider for route in config.routes.values()}
+    categories = {task.sensitive for task in config.tasks.values()} | set(config.endpoints.values())
+    categories.add(config.router.undeclared.removeprefix("sensitive:"))
+    yield from (f"routes.{name}: no task uses it" for name in config.routes if name not in routes)
+    yield from (f"providers.{name}: no route uses it" for name in config.providers if name not in providers)
+    for name in config.sensitive:
+        if name not in categories:
+            yield f"sensitive.{name}: no task or endpoint in the file uses it (marks in the code may)"

@@ -1,0 +1,23 @@
+"""How the commands take a config: the FILE argument, and the end of a command whose config has mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from understudy.config import Config, ConfigError
+
+__all__ = ["config_argument", "read_config"]
+
+config_argument = click.argument("file", type=click.Path(path_type=Path), default="understudy.toml")
+"""The config's path; ``understudy.toml`` if it is left out."""
+
+
+def read_config(file: Path) -> Config:
+    """Read a config, or print its mistakes and end the command with exit code 1."""
+    try:
+        return Config.from_file(file)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(1) from None

@@ -1,0 +1,68 @@
+"""``understudy routes``: a table of tasks, lanes and routes, and of which failures move a call into each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from understudy.cli.reading import config_argument, read_config
+from understudy.config import DEFAULT_ON, Config, Lane, LaneEntry, Task, duration_text
+from understudy.words import FailureKind
+
+__all__ = ["routes", "routes_table"]
+
+LEAST_WIDTH = 120
+_NEVER = {FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE}
+
+
+@click.command()
+@config_argument
+def routes(file: Path) -> None:
+    """Show the tasks of the config in FILE (understudy.toml), their lanes, and what moves where."""
+    config = read_config(file)
+    table = routes_table(config)
+    console = Console()
+    if not console.is_terminal:
+        # In a pipe there is no width to keep to, and a name cut short is no use to anyone.
+        needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+        console = Console(width=max(LEAST_WIDTH, needed))
+    console.print(table)
+    excepted = ", ".join(kind.value for kind in FailureKind if kind not in DEFAULT_ON and kind not in _NEVER)
+    console.print(Text(f"default: every failure but {excepted}"), soft_wrap=True)
+
+
+def routes_table(config: Config) -> Table:
+    """The tasks of a config as a table, a line a route."""
+    table = Table("task", "lane", "route", "provider host", "model", "timeout", "moves here on")
+    for name, task in config.tasks.items():
+        rows = [(lane, entry) for lane in task.lanes for entry in lane.entries]
+        for index, (lane, entry) in enumerate(rows):
+            route = config.routes[entry.route]
+            # Text: a model's name may have brackets, which rich would take for markup.
+            cells = (
+                f"{name} ({duration_text(task.deadline)})" if index == 0 else "",
+                lane.name.value,
+                entry.route,
+                urlsplit(config.providers[route.provider].base_url).netloc,
+                route.model,
+                duration_text(route.timeout),
+                _moves(config, task, lane, entry, is_first=index == 0),
+            )
+            last_of_task = index == len(rows) - 1
+            table.add_row(*(Text(cell, overflow="fold") for cell in cells), end_section=last_of_task)
+    return table
+
+
+def _moves(config: Config, task: Task, lane: Lane, entry: LaneEntry, *, is_first: bool) -> str:
+    if task.sensitive is not None and entry.route not in config.sensitive[task.sensitive].routes:
+        return f"never: not approved for {task.sensitive}"
+    if is_first:
+        return "first choice"
+    on = lane.moves_on(entry)
+    return "default" if on == DEFAULT_ON else ", ".join(kind.value for kind in FailureKind if kind in on)
