@@ -8,7 +8,9 @@ import struct
 import time
 from typing import Protocol
 
+from .behaviours import Behaviour
 from .journal import Journal, Received, ReceivedHeaders
+from .rendering import render
 from .requests import BadRequest, Request, RequestReader
 from .steps import Finish, Hang, Pause, Rendering, Repeat, Step
 
@@ -27,11 +29,11 @@ class Stage(Protocol):
     def at_accept(self) -> Finish | None:
         """How to end a connection before anything was read from it, if at all."""
 
-    def control(self, request: Request) -> Rendering | None:
-        """The answer to a request that is about the provider itself, if it is one."""
+    def control(self, request: Request) -> Behaviour | None:
+        """What to do with a request that is about the provider itself, if it is one. It is not in the journal."""
 
     def answer(self, received: Received) -> Rendering:
-        """What to do with a request."""
+        """What to do with any other request."""
 
 
 class Connection(asyncio.Protocol):
@@ -95,9 +97,6 @@ class Connection(asyncio.Protocol):
             self._begin(self._rendering(request), request.keep_alive)
 
     def _rendering(self, request: Request) -> Rendering:
-        controlled = self._stage.control(request)
-        if controlled is not None:
-            return controlled
         received = Received(
             at=time.monotonic(),
             number=self._stage.journal.next_number(),
@@ -107,6 +106,9 @@ class Connection(asyncio.Protocol):
             headers=ReceivedHeaders(request.headers),
             body=request.body,
         )
+        controlled = self._stage.control(request)
+        if controlled is not None:
+            return render(controlled, received)
         self._stage.journal.add(received)
         self._answering = received
         return self._stage.answer(received)

@@ -9,8 +9,9 @@ from typing import Self
 
 import msgspec
 
-from .behaviours import Reset, Scripted, Status
+from .behaviours import Behaviour, Reset, Scripted, Status
 from .connection import Connection
+from .control import control
 from .journal import Journal, Received
 from .rendering import render
 from .requests import Request
@@ -211,8 +212,8 @@ class _Stage:
             return None
         return Finish("reset" if isinstance(behaviour, Reset) else "close")
 
-    def control(self, request: Request) -> Rendering | None:
-        return None
+    def control(self, request: Request) -> Behaviour | None:
+        return control(request, self.scripts, self.journal)
 
     def answer(self, received: Received) -> Rendering:
         resolved = self._resolved(received)

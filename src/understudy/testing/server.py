@@ -144,6 +144,8 @@ class Server:
         """Hands a socket to a :class:`Connection`, after the TLS handshake if there is one."""
         loop = asyncio.get_running_loop()
         try:
+            # asyncio does this only for sockets that were made with an explicit protocol number.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await loop.connect_accepted_socket(lambda: Connection(self._stage), accepted, ssl=self._tls)
         except OSError:
             # The peer went away, or did not like the certificate: for a server that is no error.
