@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from understudy.cli.reading import config_argument, read_config
-from understudy.config import Config, ConfigError, Task, duration_text, resolve_credentials
+from understudy.config import Config, Task, duration_text
+from understudy.config.credentials import look_up_keys
 from understudy.config.timing import reserve, route_times
 
 __all__ = ["check", "concerns"]
@@ -44,10 +45,11 @@ def _section(title: str, lines: Iterator[str]) -> None:
 
 def unset_keys(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
     """What would be said of the keys if a router opened now."""
-    try:
-        yield from resolve_credentials(config, environ).warnings
-    except ConfigError as error:
-        yield from (f"{mistake} (a router won't open without it)" for mistake in error.mistakes)
+    credentials, findings = look_up_keys(config, environ)
+    yield from (f"{mistake}" for mistake in findings.found)
+    yield from credentials.warnings
+    if findings.found:
+        yield "A router that opens here, with this environment, would refuse the config."
 
 
 def times(config: Config) -> Iterator[str]:

@@ -12,7 +12,7 @@ from understudy.config.keys import HiddenKeySource, KeyDropped, KeySource, wrong
 from understudy.config.mistakes import Findings
 from understudy.config.models import Provider
 
-__all__ = ["Credentials", "key_header", "resolve_credentials"]
+__all__ = ["Credentials", "key_header", "look_up_keys", "resolve_credentials"]
 
 
 class Credentials:
@@ -78,6 +78,13 @@ def resolve_credentials(config: Config, environ: Mapping[str, str]) -> Credentia
 
         credentials = resolve_credentials(config, os.environ)
     """
+    credentials, findings = look_up_keys(config, environ)
+    findings.raise_any(None if config.source is None else str(config.source))
+    return credentials
+
+
+def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credentials, Findings]:
+    """As :func:`resolve_credentials`, with what is missing beside what was found."""
     findings = Findings()
     keys: dict[str, SecretStr | HiddenKeySource] = {}
     off: dict[str, str] = {}
@@ -91,8 +98,7 @@ def resolve_credentials(config: Config, environ: Mapping[str, str]) -> Credentia
             off.update(dict.fromkeys(routes, key))
             warnings.append(f"provider {name}: {key}, so these routes are off: {', '.join(routes)}")
     _check_tasks(config, off, findings)
-    findings.raise_any(None if config.source is None else str(config.source))
-    return Credentials(keys, off, (*warnings, *_secret_warnings(config, environ)), _secret(config, environ))
+    return Credentials(keys, off, (*warnings, *_secret_warnings(config, environ)), _secret(config, environ)), findings
 
 
 def _key_of(

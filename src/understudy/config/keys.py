@@ -29,6 +29,9 @@ class HiddenKeySource:
     def __repr__(self) -> str:
         return "HiddenKeySource()"
 
+    def __deepcopy__(self, memo: dict[int, object]) -> HiddenKeySource:
+        return self
+
     def __reduce__(self) -> tuple[type[KeyDropped], tuple[()]]:
         return KeyDropped, ()
 

@@ -14,9 +14,9 @@ from understudy.config.keys import ApiKeyField, KeyDropped
 from understudy.config.lanes import Lane, LaneField
 from understudy.config.values import (
     Bool,
+    Contract,
     Count,
     FailureKey,
-    JsonTable,
     Names,
     NonEmpty,
     Parameters,
@@ -53,6 +53,10 @@ class Provider(_Declared):
     With ``auth_header = "Authorization"`` the key is sent as ``Bearer <key>``; any other header gets the bare key.
     Without ``api_key_env`` and ``api_key`` no key is sent. ``api_key`` is for Python only: a text, or a function
     (also an async one) that is asked before an attempt. It is in no repr, dump or pickle.
+
+    Raises:
+        pydantic.ValidationError: a value can't be used; the text says which and why, and holds no value. In a
+            :class:`Config` all such mistakes are told at once.
 
     Example::
 
@@ -177,9 +181,7 @@ class Task(_Declared):
         default={}, description="How often a failure is tried again on the same route, where not as by default."
     )
     sensitive: NonEmpty | None = Field(default=None, description="The sensitive category of this task's calls.")
-    contract: JsonTable | NonEmpty | None = Field(
-        default=None, description="What an answer must look like to count as one."
-    )
+    contract: Contract | None = Field(default=None, description="What an answer must look like to count as one.")
     stream: StreamSettings = Field(default=StreamSettings(), description="How streams behave.")
     select: Literal["order", "weight", "cost"] = Field(default="order", description="Which route of a lane goes first.")
     start: LaneName | None = Field(default=None, description="The lane that calls start in, for a drill.")

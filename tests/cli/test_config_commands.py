@@ -1,0 +1,154 @@
+"""The commands that write, check and show a config."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from understudy.cli import COMMANDS, main
+
+COMPLETE = Path(__file__).parent.parent / "config" / "complete.toml"
+
+
+def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Result:
+    """Runs the command in this process, with no keys set."""
+    unset = {"OPENAI_API_KEY": None, "KISSAPI_KEY": None}
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], env={**unset, **(env or {})})
+
+
+def test_help_names_the_commands_and_imports_none() -> None:
+    """The help is quick, whatever a command needs."""
+    code = (
+        "import sys, understudy\nbefore = set(sys.modules)\nfrom understudy.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "slow = ('rich', 'understudy.cli.', 'understudy.config')\n"
+        "assert not [name for name in set(sys.modules) - before if name.startswith(slow)]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    """Exit code 2, as of any command line."""
+    assert run("chekc").exit_code == 2
+
+
+def test_init_writes_a_config_that_check_passes(tmp_path: Path) -> None:
+    """The way of a newcomer."""
+    file = tmp_path / "understudy.toml"
+    assert run("init", file).exit_code == 0
+    result = run("check", file, env={"OPENAI_API_KEY": "k"})
+    assert result.exit_code == 0
+    assert f"{file}: OK (1 provider, 2 routes, 1 task)" in result.output
+    assert "Keys" not in result.output
+    assert "Warnings" not in result.output
+
+
+def test_init_does_not_write_over_a_file_unasked(tmp_path: Path) -> None:
+    """The app's own config is not lost."""
+    file = tmp_path / "understudy.toml"
+    file.write_text("mine", encoding="utf-8")
+    result = run("init", file)
+    assert result.exit_code == 1
+    assert "--force" in result.output
+    assert file.read_text(encoding="utf-8") == "mine"
+    assert run("init", file, "--force").exit_code == 0
+    assert "[tasks.chat]" in file.read_text(encoding="utf-8")
+
+
+def test_init_says_when_it_can_not_write(tmp_path: Path) -> None:
+    """A missing directory is an error of one line."""
+    result = run("init", tmp_path / "none" / "understudy.toml")
+    assert result.exit_code == 1
+    assert "can't be written" in result.output
+
+
+def test_check_tells_keys_times_and_warnings() -> None:
+    """What a correct config still has to say."""
+    result = run("check", COMPLETE)
+    assert result.exit_code == 0
+    for said in (
+        "OK (2 providers, 3 routes, 2 tasks)",
+        "OPENAI_API_KEY is not set",
+        "KISSAPI_KEY",
+        "ticket-summary: 45s in all",
+        "16s after the routes before it timed out",
+        "tasks.ticket-summary.contract: declared, but this version does not carry it out yet",
+    ):
+        assert said in result.output
+
+
+def test_check_warns_of_what_is_probably_not_meant(tmp_path: Path) -> None:
+    """A short deadline, and what nobody uses."""
+    file = tmp_path / "understudy.toml"
+    file.write_text(
+        '[providers.openai]\n[providers.spare]\nbase_url = "https://h"\n'
+        '[routes.main]\nprovider = "openai"\nmodel = "m"\n[routes.small]\nprovider = "openai"\nmodel = "n"\n'
+        '[routes.idle]\nprovider = "openai"\nmodel = "i"\n'
+        '[tasks.chat]\nprimary = "main"\ndegraded = "small"\ndeadline = "20s"\n'
+        '[sensitive.medical]\nroutes = ["main"]\n',
+        encoding="utf-8",
+    )
+    output = run("check", file, env={"OPENAI_API_KEY": "k"}).output
+    assert "tasks.chat.deadline: 20s is shorter" in output
+    assert "so main gets 16s" in output
+    for place in ("routes.idle", "providers.spare", "sensitive.medical"):
+        assert f"{place}: no " in output
+
+
+def test_check_fails_on_mistakes(tmp_path: Path) -> None:
+    """All of them, and exit code 1."""
+    file = tmp_path / "understudy.toml"
+    file.write_text('[tasks.chat]\nprimary = "mian"\n', encoding="utf-8")
+    result = run("check", file)
+    assert result.exit_code == 1
+    assert "has 3 mistakes" in result.output
+    assert "line 2, tasks.chat.primary" in result.output
+
+
+@pytest.mark.parametrize("command", ["check", "routes"])
+def test_a_missing_file_is_told(command: str, tmp_path: Path) -> None:
+    """With the way to get one."""
+    result = run(command, tmp_path / "none.toml")
+    assert result.exit_code == 1
+    assert "understudy init" in result.output
+
+
+def test_routes_shows_lanes_and_what_moves_where() -> None:
+    """No name is cut in a pipe."""
+    result = run("routes", COMPLETE)
+    assert result.exit_code == 0
+    for said in (
+        "ticket-summary (45s)",
+        "api.kissapi.ai",
+        "claude-sonnet-4-6",
+        "first choice",
+        "unreachable, timeout, outage, rate_limit, contract",
+        "never: not approved for payment",
+        "default: every failure but context_length, content_policy, bad_request, substituted",
+    ):
+        assert said in result.output
+
+
+def test_routes_does_not_cut_long_names(tmp_path: Path) -> None:
+    """Also names that are wider than a terminal, and models with brackets."""
+    task, model = "t" * 64, "[bold]" + "m" * 120
+    file = tmp_path / "understudy.toml"
+    file.write_text(
+        f'[providers.openai]\n[routes.main]\nprovider = "openai"\nmodel = "{model}"\n'
+        f'[tasks.{task}]\nprimary = "main"\n',
+        encoding="utf-8",
+    )
+    output = run("routes", file).output
+    assert task in output
+    assert model in output
+
+
+def test_config_schema_prints_json() -> None:
+    """What an editor reads."""
+    assert json.loads(run("config-schema").output)["title"] == "Understudy config"
