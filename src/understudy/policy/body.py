@@ -1,0 +1,194 @@
+"""The body that the app sent, read once a call and at its top level only.
+
+A prompt with images has megabytes: ``messages`` and ``input`` stay bytes, and are read further only where a rule
+needs more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Final, NoReturn
+
+import msgspec
+
+from understudy.policy.meaning import MEMORY
+from understudy.words import Api
+
+__all__ = ["BadBody", "Body", "binding"]
+
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT: Final = msgspec.json.Decoder(str)
+_NULL: Final = b"null"
+_LARGE: Final = 65536
+"""Bytes from which a search is led by the underscore: base64 has none, so images cost next to nothing."""
+_UNDERSCORES_TRIED: Final = 256
+_REFERENCES: Final = (b'"file_id"', b'"item_reference"')
+_REFERENCE_NAMES: Final = ("file_id", "file_ids", "vector_store_ids")
+
+
+class BadBody(ValueError):
+    """The request's body is none that could be sent; its text never quotes the body."""
+
+
+class Body:
+    """A JSON body, parsed once per call.
+
+    Of a name that comes twice the last value counts, as in Python's ``json``. It has no pickle, and its repr tells
+    only its size: it holds the prompt.
+
+    Example::
+
+        body = Body.parse(b'{"model": "ticket-summary", "messages": [], "stream": true}')
+        assert body.model == "ticket-summary" and body.stream
+    """
+
+    __slots__ = ("_digest", "fields", "model", "raw", "stream")
+
+    raw: bytes
+    fields: dict[str, msgspec.Raw]
+    """The top level, each value as the JSON that the app sent. To read only."""
+    model: str | None
+    stream: bool
+
+    def __init__(self, raw: bytes, fields: dict[str, msgspec.Raw]) -> None:
+        self.raw = raw
+        self.fields = fields
+        self.model = _text(fields.get("model"))
+        stream = fields.get("stream")
+        self.stream = stream is not None and bytes(stream) == b"true"
+        self._digest: bytes | None = None
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Body:
+        """Read a body's top level.
+
+        Raises BadBody if it is not UTF-8, not JSON (which has no NaN), or not an object.
+        """
+        try:
+            if not raw.isascii():
+                raw.decode()
+            fields = _FIELDS.decode(raw)
+        except UnicodeDecodeError:
+            problem = "the request's body is not UTF-8"
+        except msgspec.ValidationError:
+            problem = "the request's body is not a JSON object"
+        except (msgspec.DecodeError, RecursionError):
+            problem = "the request's body is not JSON"
+        else:
+            return cls(raw, fields)
+        raise BadBody(problem)  # outside the handlers: the decoder's own error must not travel along
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 of the body as the app sent it, made on first use."""
+        if self._digest is None:
+            self._digest = hashlib.sha256(self.raw).digest()
+        return self._digest
+
+    @property
+    def asks_usage(self) -> bool:
+        """Whether the app asked for the usage chunk of a chat stream."""
+        options = _object(self.fields.get("stream_options"))
+        return options is not None and _is(options, "include_usage", b"true")
+
+    @property
+    def asks_reasoning(self) -> bool:
+        """Whether the app asked for a reasoning effort, so that a stream may start late."""
+        if "reasoning_effort" in self.fields:
+            return _text(self.fields["reasoning_effort"]) not in (None, "none")
+        reasoning = _object(self.fields.get("reasoning"))
+        return reasoning is not None and _text(reasoning.get("effort")) not in (None, "none")
+
+    def has(self, name: str) -> bool:
+        """Whether the app sent this parameter; ``null`` counts as not sent."""
+        value = self.fields.get(name)
+        return value is not None and bytes(value) != _NULL
+
+    def __repr__(self) -> str:
+        return f"<Body of {len(self.raw)} bytes>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a body holds the prompt: it can't be pickled or copied")
+
+
+def binding(body: Body, api: Api) -> str | None:
+    """Why the call is bound to one provider's memory, or ``None`` if any provider can read it.
+
+    Example::
+
+        body = Body.parse(b'{"model": "chat", "input": "go on", "previous_response_id": "resp_1"}')
+        assert binding(body, Api.RESPONSES) == "it continues an earlier response"
+    """
+    if api is Api.EMBEDDINGS:
+        return None
+    if api is Api.RESPONSES:
+        for name, reason in MEMORY.items():
+            if body.has(name):
+                return reason
+        tools = body.fields.get("tools")
+        if tools is not None and b"_ids" in bytes(tools) and _refers(tools):
+            return "its tools use stored files"
+    if _may_refer(body.raw):
+        question = body.fields.get("messages" if api is Api.CHAT else "input")
+        if question is not None and _refers(question):
+            return "it refers to a stored file or item"
+    return None
+
+
+def _may_refer(raw: bytes) -> bool:
+    """Whether a reference to something stored could be in these bytes; a text that quotes one is no such place."""
+    start = 0
+    if len(raw) > _LARGE:
+        for _ in range(_UNDERSCORES_TRIED):
+            start = raw.find(b"_", start) + 1
+            if not start:
+                return False
+            if raw[start - 6 : start + 3] == b'"file_id"' or raw[start - 6 : start + 10] == b'"item_reference"':
+                return True
+    return any(raw.find(name, start) >= 0 for name in _REFERENCES)
+
+
+def _refers(value: msgspec.Raw) -> bool:
+    try:
+        decoded = msgspec.json.decode(value)
+    except (msgspec.MsgspecError, RecursionError):
+        return True  # valid JSON that is too deep or has too large a number: what can't be told stays where it is
+    return any(
+        item.get("type") == "item_reference" or any(item.get(name) for name in _REFERENCE_NAMES)
+        for item in _objects(decoded)
+    )
+
+
+def _objects(value: object) -> Iterator[dict[str, object]]:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield item
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+def _text(value: msgspec.Raw | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return _TEXT.decode(value)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _object(value: msgspec.Raw | None) -> dict[str, msgspec.Raw] | None:
+    if value is None:
+        return None
+    try:
+        return _FIELDS.decode(value)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _is(fields: dict[str, msgspec.Raw], name: str, json: bytes) -> bool:
+    value = fields.get(name)
+    return value is not None and bytes(value) == json
