@@ -205,6 +205,13 @@ def test_a_sensitive_task_whose_approved_routes_are_off_is_refused() -> None:
     assert resolve_credentials(config, {"B": "k"}).off_routes == {}
 
 
+@pytest.mark.parametrize("name", ["KEY_1_OPENAI_PRODUCTION", "XAI_API_KEY_2026_EU", "HF_TOKEN_2_PRODUCTION", "_k"])
+def test_names_of_variables_are_not_taken_for_keys(name: str) -> None:
+    """Capitals and underscores are a name, whatever it begins with."""
+    config = Config.from_mapping(changed("providers", "openai", "api_key_env", value=name))
+    assert resolve_credentials(config, {name: "k"}).key("openai") == "k"
+
+
 def test_a_provider_without_routes_needs_no_key() -> None:
     """What is not used can't fail."""
     config = Config.from_mapping(changed("providers", "spare", value={"base_url": "https://s", "api_key_env": "S"}))

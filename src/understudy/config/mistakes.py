@@ -15,7 +15,7 @@ Place = tuple[str | int, ...]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 # How the keys of the well-known providers begin; a key that was pasted where a name belongs must not be printed.
-_KEY_START = re.compile(r"(?:sk|pk|rk|gsk|hf|r8|xai|pplx|fw|nvapi|key|ghp|glpat|AIza|Bearer)[-_ A-Z0-9]", re.IGNORECASE)
+_KEY_START = re.compile(r"(?:sk|pk|rk|gsk|hf|r8|xai|pplx|fw|nvapi|ghp|glpat)[-_]|AIza|[Bb]earer ")
 _LONG_RUN = re.compile(r"(?=[A-Z0-9]*[a-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{16,}")
 _SHOWN = 64
 
