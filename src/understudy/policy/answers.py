@@ -30,6 +30,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int | None = None
     finish_reasons: tuple[str | None, ...] = ()
     refusal: bool = False
+    response_id: str | None = None
+    """Of the Responses API: what a later call may go on from."""
 
     @property
     def content_policy(self) -> bool:
@@ -86,7 +88,7 @@ def _responses(body: bytes) -> Failure | Answer:
         return from_inner_error(body, otherwise=failures.INNER_ERROR)
     if not answer.output and answer.status in (None, "completed"):
         return from_inner_error(body, otherwise=failures.NO_CHOICES)
-    return _answer(answer.model, answer.usage, (answer.finish_reason(),), answer.refuses())
+    return _answer(answer.model, answer.usage, (answer.finish_reason(),), answer.refuses(), answer.id)
 
 
 def _embeddings(body: bytes) -> Failure | Answer:
@@ -105,7 +107,13 @@ _JUDGES: Final[dict[Api, Callable[[bytes], Failure | Answer]]] = {
 }
 
 
-def _answer(model: str | None, raw_usage: msgspec.Raw, finish_reasons: tuple[str | None, ...], refusal: bool) -> Answer:
+def _answer(
+    model: str | None,
+    raw_usage: msgspec.Raw,
+    finish_reasons: tuple[str | None, ...],
+    refusal: bool,
+    response_id: str | None = None,
+) -> Answer:
     usage = wire.read_usage(raw_usage)
     return Answer(
         model=model[:_LONGEST_MODEL] if model else None,
@@ -115,6 +123,7 @@ def _answer(model: str | None, raw_usage: msgspec.Raw, finish_reasons: tuple[str
         reasoning_tokens=usage.reasoned,
         finish_reasons=finish_reasons,
         refusal=refusal,
+        response_id=response_id,
     )
 
 

@@ -81,6 +81,9 @@ class Success(msgspec.Struct, frozen=True):
 # Nothing was answered.
 LOCAL = Row("local", "bad header value, bad URL, not encodable, unknown task: ours or the app's bug, nothing sent",
             _K.LOCAL, _STOP, _NEUTRAL, "nothing was sent: the request can't be written as HTTP")
+KEY_UNAVAILABLE = Row("key-unavailable", "the app's function for a key failed, or gave what can't be in a header",
+                      _K.AUTH, _NEXT, _NEUTRAL, "the function for the provider's key gave none",
+                      "nothing was sent; logged as a warning")
 CANCELLED = Row("cancelled", "caller went away", _K.CANCELLED, _STOP, _NEUTRAL, "the caller went away",
                 "the upstream exchange is closed", outcome_unknown=True)
 DEADLINE = Row("deadline", "call deadline hit, in an attempt that had less than half its normal timeout",

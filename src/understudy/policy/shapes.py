@@ -3,7 +3,7 @@
 Known shapes: ``{"error": {...}}`` (OpenAI, Azure, Groq, OpenRouter, Ollama, llama.cpp), ``{"error": "..."}``, a list of
 those (Gemini), ``{"type": "error", "error": {...}}`` (Anthropic), ``{"object": "error", ...}`` (vLLM, Mistral), a flat
 ``{"type": "error", "code": ...}`` (Responses), ``{"detail": [...]}`` and ``{"message": {"detail": [...]}}`` (Mistral,
-FastAPI).
+FastAPI), and any of these as JSON in a string of another (resellers).
 Reading never raises, whatever comes, and looks at the first 64 kB only.
 """
 
@@ -90,15 +90,15 @@ def _normalised(value: JSON, depth: int) -> ErrorBody:
     if validation is not None:
         return validation
     upstream = _upstream(error, depth)
-    codes = [code for code in (*_codes(error), *upstream.codes) if code != "error"]
+    codes = [code for code in (*upstream.codes, *_codes(error)) if code != "error"]
     text = error.get("message")
     return ErrorBody(
         codes=tuple(code.lower() for code in codes),
-        code=next((code for code in codes if not code.isdigit()), codes[0] if codes else None),
-        param=identifier(error.get("param")) or upstream.param,
+        code=upstream.code or next((code for code in codes if not code.isdigit()), codes[0] if codes else None),
+        param=upstream.param or identifier(error.get("param")),
         message=upstream.message or (text[:_LONGEST_MESSAGE] if isinstance(text, str) else ""),
         status=_status(error),
-        retry_after=_retry_delay(error),
+        retry_after=_retry_delay(error) or upstream.retry_after,
     )
 
 
@@ -122,8 +122,8 @@ def _codes(error: dict[str, JSON]) -> Iterator[str]:
 def _validation(error: dict[str, JSON]) -> ErrorBody | None:
     """The first entry of a FastAPI-like list of violations, which names its place in ``loc``."""
     message = error.get("message")
-    holder = message if isinstance(message, dict) else error
-    violations = _dicts(holder.get("detail"))
+    nested = message.get("detail") if isinstance(message, dict) else message
+    violations = _dicts(error.get("detail")) or _dicts(nested)
     if not violations:
         return None
     first = violations[0]
@@ -138,12 +138,12 @@ def _validation(error: dict[str, JSON]) -> ErrorBody | None:
 
 
 def _upstream(error: dict[str, JSON], depth: int) -> ErrorBody:
-    """The error of the provider behind a reseller (OpenRouter hands it on as JSON in a string)."""
+    """The error of the provider behind a reseller, handed on as JSON in a string (OpenRouter, Mistral's proxy)."""
     metadata = error.get("metadata")
-    raw = metadata.get("raw") if isinstance(metadata, dict) else None
-    if depth or not isinstance(raw, str) or not raw.startswith(("{", "[")):
-        return NO_ERROR
-    return _normalised(_decoded(raw.encode("utf-8", "replace")), depth + 1)
+    for text in (metadata.get("raw") if isinstance(metadata, dict) else None, error.get("message")):
+        if depth == 0 and isinstance(text, str) and text.startswith(("{", "[")):
+            return _normalised(_decoded(text.encode("utf-8", "replace")), depth + 1)
+    return NO_ERROR
 
 
 def _status(error: dict[str, JSON]) -> int | None:

@@ -159,6 +159,7 @@ QUOTA_PHRASES: Final = (
 
 KEY_INVALID_PHRASES: Final = (
     "api key not valid",  # Gemini
+    "api key not found",  # Gemini
     "api key expired",  # Gemini
 )
 
@@ -168,6 +169,7 @@ CONTEXT_LENGTH_PHRASES: Final = (
     "exceed context limit",  # Anthropic
     "exceeds the maximum number of tokens",  # Gemini
     "available context size",  # llama.cpp
+    "'s context length is only",  # vLLM
     "exceeds the context length",  # Ollama
     "exceeds the context window",  # OpenAI Responses
     "please reduce the length of the",  # OpenAI, Groq

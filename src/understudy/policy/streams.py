@@ -42,6 +42,7 @@ _CALLERS_FAULT: Final = frozenset({
 })  # fmt: skip
 
 _BROKEN_BY: Final = {TransportSignal.TIMEOUT: failures.STALLED, TransportSignal.TOO_LARGE: failures.STREAM_TOO_LARGE}
+_BROKEN: Final = FailureKind.STREAM_BROKEN
 _LONGEST_NAME: Final = 200
 _CHUNK: Final = msgspec.json.Decoder(wire.ChatChunk)
 _EVENT: Final = msgspec.json.Decoder(wire.ResponsesEvent)
@@ -102,7 +103,9 @@ class StreamJudge:
         try:
             verdict = self._response_event(event_name, data) if self._responses else self._chunk(event_name, data)
         except MALFORMED:
-            return self._malformed(event_name, data)
+            if self._reports_error(event_name, data, known=False):
+                return self._error(data)
+            return self._broken(failures.MALFORMED_EVENT)
         if not data.isascii() and not is_utf8(data):
             return self._broken(failures.MALFORMED_EVENT)
         return verdict
@@ -134,7 +137,7 @@ class StreamJudge:
         if chunk.usage:
             self._account(chunk.usage)
         if not chunk.choices:
-            if event_name == "error":
+            if self._reports_error(event_name, data, known=chunk.choices is not None or bool(chunk.usage)):
                 return self._error(data)
             if chunk.usage and self._hide_usage:
                 return Verdict.HIDE
@@ -206,12 +209,11 @@ class StreamJudge:
         self.input_tokens, self.output_tokens = usage.read, usage.written
         self.cached_tokens, self.reasoning_tokens = usage.cached, usage.reasoned
 
-    def _malformed(self, event_name: str | None, data: bytes) -> Failure:
-        """Not the shape of an event: perhaps an error in a shape of its own."""
-        failure = from_inner_error(data, otherwise=failures.MALFORMED_EVENT)
-        if event_name != "error" and failure.kind is FailureKind.STREAM_BROKEN:
-            return self._broken(failures.MALFORMED_EVENT)
-        return self._error(data)
+    def _reports_error(self, event_name: str | None, data: bytes, *, known: bool) -> bool:
+        """Whether an event that holds nothing of an answer is an error in a shape of its own (vLLM, Gemini)."""
+        if event_name == "error":
+            return True
+        return not known and from_inner_error(data, otherwise=failures.MALFORMED_EVENT).kind is not _BROKEN
 
     def _error(self, error: bytes | msgspec.Raw, otherwise: Row = failures.STREAM_ERROR) -> Failure:
         """An error that the provider reports: as its inner code says before commit, a broken stream after."""

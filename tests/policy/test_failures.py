@@ -1,0 +1,417 @@
+"""The failure table, row by row: each signal gives the failure, the retry and the breaker's effect that the table says."""
+
+from __future__ import annotations
+
+import pickle
+import string
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from understudy.policy import failures
+from understudy.policy.answers import Answer, from_answer
+from understudy.policy.classify import from_inner_error, from_status, from_transport
+from understudy.policy.failures import SUCCESSES, TABLE, document
+from understudy.policy.shapes import read_error
+from understudy.policy.signals import TransportSignal
+from understudy.policy.streams import StreamJudge, Verdict
+from understudy.words import Api, BreakerEffect, Failure, FailureKind, Retry
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+CANARY = "CANARY sk-canary my prompt"
+DELTA = b'{"choices": [{"index": 0, "delta": {"content": "Hi"}}]}'
+PREAMBLE = b'{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}'
+
+
+def status(code: int, inner: str = "", *, bound: bool = False, **headers: str) -> Callable[[], object]:
+    body = msgspec.json.encode({"error": {"code": inner or None, "message": CANARY, "param": "temperature"}})
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda: from_status(code, named, body, now=NOW, bound=bound)
+
+
+def message(code: int, text: str, error_type: str = "invalid_request_error") -> Callable[[], object]:
+    body = msgspec.json.encode({"type": "error", "error": {"type": error_type, "message": text}})
+    return lambda: from_status(code, {}, body, now=NOW)
+
+
+def transport(signal: TransportSignal, *, half: bool = True) -> Callable[[], object]:
+    return lambda: from_transport(signal, half_of_normal_timeout=half)
+
+
+def answer(body: bytes, api: Api = Api.CHAT) -> Callable[[], object]:
+    return lambda: from_answer(api, body, "application/json")
+
+
+def stream(*events: bytes) -> Callable[[], object]:
+    """What the last of the events is, or the end after it."""
+
+    def judged() -> object:
+        judge = StreamJudge(Api.CHAT, hide_usage=False)
+        verdicts = [judge.feed(None, event) for event in events]
+        return verdicts[-1] if verdicts and isinstance(verdicts[-1], Failure) else judge.end()
+
+    return judged
+
+
+def judge_after(*events: bytes) -> StreamJudge:
+    judge = StreamJudge(Api.CHAT, hide_usage=False)
+    for event in events:
+        judge.feed(None, event)
+    return judge
+
+
+CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
+    "local": [(transport(TransportSignal.LOCAL), "local X 0")],
+    "cancelled": [(failures.CANCELLED.failure, "cancelled X 0")],
+    "deadline": [(failures.DEADLINE.failure, "deadline X 0")],
+    "deadline-long": [(failures.DEADLINE_LONG.failure, "deadline X F")],
+    "unreachable": [(transport(TransportSignal.UNREACHABLE), "unreachable S F")],
+    "stale-connection": [(transport(TransportSignal.STALE_CONNECTION), "unreachable S 0")],
+    "tls": [(transport(TransportSignal.TLS), "config N T")],
+    "timeout": [
+        (transport(TransportSignal.TIMEOUT), "timeout N F"),
+        (transport(TransportSignal.RESET_AFTER_WRITE), "timeout N F"),
+        (transport(TransportSignal.RESET_AFTER_WRITE, half=False), "timeout N F"),
+    ],
+    "timeout-short": [(transport(TransportSignal.TIMEOUT, half=False), "timeout N 0")],
+    "redirect": [(status(301), "config N T"), (status(307), "config N T"), (status(308), "config N T")],
+    "context-length": [
+        (status(400, "context_length_exceeded"), "context_length N 0"),
+        (status(400, "exceed_context_size_error"), "context_length N 0"),
+        (message(400, "prompt is too long: 210000 tokens > 200000 maximum"), "context_length N 0"),
+        (status(413), "context_length N 0"),
+    ],
+    "unsupported-parameter": [
+        (status(400, "unsupported_parameter"), "unsupported_parameter N 0"),
+        (status(400, "unsupported_value"), "unsupported_parameter N 0"),
+        (status(422, "extra_forbidden"), "unsupported_parameter N 0"),
+        (message(400, 'Invalid JSON payload received. Unknown name "seed": ...'), "unsupported_parameter N 0"),
+    ],
+    "content-policy": [
+        (status(400, "content_filter"), "content_policy X 0"),
+        (status(400, "content_policy_violation"), "content_policy X 0"),
+        (status(400, "ResponsibleAIPolicyViolation"), "content_policy X 0"),
+        (status(403, "moderation"), "content_policy X 0"),
+    ],
+    "billing-400": [
+        (message(400, "Your credit balance is too low to access the Anthropic API."), "quota N A"),
+        (status(400, "billing_hard_limit_reached"), "quota N A"),
+        (status(403, "insufficient_user_quota"), "quota N A"),
+    ],
+    "bad-key-400": [
+        (status(400, "API_KEY_INVALID"), "auth N A"),
+        (message(400, "API key not valid. Please pass a valid API key."), "auth N A"),
+    ],
+    "bad-request": [
+        (status(400), "bad_request X 0"),
+        (status(422), "bad_request X 0"),
+        (status(415), "bad_request X 0"),
+        (message(400, CANARY), "bad_request X 0"),
+    ],
+    "auth": [(status(401), "auth N A"), (status(403, "invalid_api_key"), "auth N A")],
+    "auth-unrecognised": [
+        (status(403), "auth N 0"),
+        (status(403, "waf_blocked"), "auth N 0"),
+        (status(451), "auth N 0"),
+    ],
+    "model-forbidden": [(status(403, "model_not_found"), "model_missing N T")],
+    "payment": [(status(402), "quota N A")],
+    "payment-later": [(status(402, retry_after="5"), "rate_limit W 0")],
+    "model-missing": [
+        (status(404, "model_not_found"), "model_missing N T"),
+        (status(400, "invalid_model"), "model_missing N T"),
+    ],
+    "not-found": [
+        (status(404), "model_missing N 0"),
+        (status(405), "model_missing N 0"),
+        (status(410), "model_missing N 0"),
+    ],
+    "not-found-bound": [(status(404, bound=True), "bad_request X 0"), (status(405, bound=True), "bad_request X 0")],
+    "request-timeout": [(status(408), "timeout S F")],
+    "conflict": [(status(409), "conflict W 0")],
+    "dependency": [(status(424), "outage N F"), (status(499), "outage N F")],
+    "rate-limit": [
+        (status(429), "rate_limit W 0"),
+        (status(429, "rate_limit_exceeded"), "rate_limit W 0"),
+        (message(429, "You exceeded your current quota, please check your plan"), "rate_limit W 0"),
+        (status(498), "rate_limit W 0"),
+    ],
+    "rate-too-large": [(message(429, "Request too large for gpt-4o on tokens per min (TPM)"), "context_length N 0")],
+    "billing-429": [
+        (status(429, "insufficient_quota"), "quota N A"),
+        (status(429, "billing_hard_limit_reached"), "quota N A"),
+        (status(429, "spend_limit_exceeded"), "quota N A"),
+        (status(429, "credits_exhausted"), "quota N A"),
+    ],
+    "server-error": [(status(500), "outage S F")],
+    "gateway": [(status(code), "outage S F") for code in (502, 504, *range(520, 528), 530, 507, 599)],
+    "unavailable": [(status(503), "outage S F")],
+    "unavailable-later": [
+        (status(503, retry_after="1"), "outage W F"),
+        (status(503, "server_is_overloaded", retry_after="1"), "outage W F"),
+    ],
+    "overloaded": [
+        (status(503, "server_is_overloaded"), "outage N F"),
+        (status(529), "outage N F"),
+        (status(529, retry_after="1"), "outage N F"),
+    ],
+    "not-implemented": [(status(501), "config N T"), (status(505), "config N T")],
+    "odd-status": [
+        (status(100), "bad_response N F"),
+        (status(204), "bad_response N F"),
+        (status(999), "bad_response N F"),
+    ],
+    "inner-error": [
+        (answer(b'{"error": {"message": "no"}}'), "outage S F"),
+        (answer(b'{"error": {"code": "insufficient_quota"}}'), "quota N A"),
+        (answer(b'{"error": {"code": 429}}'), "rate_limit W 0"),
+        (answer(b'{"error": {"code": "content_filter"}}'), "content_policy X 0"),
+    ],
+    "not-json": [
+        (answer(b"<html></html>"), "bad_response N F"),
+        (answer(b"OK"), "bad_response N F"),
+        (answer(b"[]"), "bad_response N F"),
+        (answer(b'{"choices": [{"mess'), "bad_response N F"),
+        (answer(b'{"choices": "none"}'), "bad_response N F"),
+        (answer(b'{"choices": [{"message": {"content": "\xff"}, "finish_reason": "stop"}]}'), "bad_response N F"),
+    ],
+    "cut": [
+        (transport(TransportSignal.CUT), "bad_response N F"),
+        (transport(TransportSignal.UNDECODABLE), "bad_response N F"),
+        (transport(TransportSignal.MALFORMED_HTTP), "bad_response N F"),
+    ],
+    "empty-embeddings": [
+        (answer(b'{"data": []}', Api.EMBEDDINGS), "bad_response N F"),
+        (answer(b'{"data": [{"embedding": []}]}', Api.EMBEDDINGS), "bad_response N F"),
+        (answer(b"{}", Api.EMBEDDINGS), "bad_response N F"),
+    ],
+    "too-large": [(transport(TransportSignal.TOO_LARGE), "bad_response N 0")],
+    "no-choices": [
+        (answer(b'{"choices": null}'), "bad_response S F"),
+        (answer(b'{"choices": []}'), "bad_response S F"),
+        (answer(b'{"choices": [{"finish_reason": "stop"}]}'), "bad_response S F"),
+        (answer(b'{"output": []}', Api.RESPONSES), "bad_response S F"),
+    ],
+    "stream-error": [
+        (stream(PREAMBLE, b'{"error": {"message": "no"}}'), "outage S F"),
+        (stream(PREAMBLE, b'{"error": {"code": "rate_limit_exceeded"}}'), "rate_limit W 0"),
+    ],
+    "stream-error-late": [
+        (stream(DELTA, b'{"error": {"code": "server_error"}}'), "stream_broken X F"),
+        (stream(DELTA, b'{"error": {"code": "content_filter"}}'), "stream_broken X 0"),
+    ],
+    "stream-cut": [
+        (stream(), "stream_broken N F"),
+        (stream(PREAMBLE), "stream_broken N F"),
+        (stream(DELTA), "stream_broken X F"),
+        (lambda: judge_after(DELTA).broken(TransportSignal.CUT), "stream_broken X F"),
+    ],
+    "malformed-event": [
+        (stream(PREAMBLE, b"{"), "stream_broken N F"),
+        (stream(DELTA, b"{"), "stream_broken X F"),
+        (stream(b'{"choices": [{"delta": {"content": "\xff"}}]}'), "stream_broken N F"),
+    ],
+    "stream-too-large": [(lambda: judge_after().broken(TransportSignal.TOO_LARGE), "stream_broken N 0")],
+    "no-content": [(lambda: judge_after(PREAMBLE).stalled(), "timeout N F")],
+    "stalled": [(lambda: judge_after(DELTA).stalled(), "timeout X F")],
+    "content-filtered": [(failures.CONTENT_FILTERED.failure, "content_policy N 0")],
+    "length": [(failures.LENGTH.failure, "contract N 0")],
+    "finish-error": [
+        (answer(b'{"choices": [{"message": {"content": "H"}, "finish_reason": "error"}]}'), "outage S F"),
+        (stream(b'{"choices": [{"delta": {}, "finish_reason": "error"}]}'), "outage S F"),
+    ],
+    "contract": [(failures.CONTRACT.failure, "contract N 0")],
+    "substituted": [(failures.SUBSTITUTED.failure, "substituted N 0")],
+    "no-done": [(stream(DELTA, b'{"choices": [{"delta": {}, "finish_reason": "stop"}]}'), "success")],
+    "null-finish": [(answer(b'{"choices": [{"message": {"content": "Hi"}, "finish_reason": null}]}'), "success")],
+}
+
+
+def test_every_row_of_the_table_is_tested() -> None:
+    """A row that is added without a case fails here."""
+    assert CASES.keys() == {row.id for row in TABLE} | {fine.id for fine in SUCCESSES}
+    assert len({row.id for row in TABLE}) == len(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("signal", "expected"),
+    [
+        pytest.param(signal, expected, id=f"{row} {n}")
+        for row, cases in CASES.items()
+        for n, (signal, expected) in enumerate(cases)
+    ],
+)
+def test_a_signal_is_treated_as_its_row_says(signal: Callable[[], object], expected: str) -> None:
+    """Kind, retry and breaker, spelled out here again rather than read from the table."""
+    failure = signal()
+    if expected == "success":
+        assert failure is None or isinstance(failure, Answer)
+        return
+    assert isinstance(failure, Failure)
+    assert f"{failure.kind} {failure.retry} {failure.breaker}" == expected
+    assert failure.detail
+    assert CANARY not in repr(failure)
+
+
+def test_the_documentation_is_printed_from_the_table() -> None:
+    """docs/failures.md can't lie: write it anew with ``python -m understudy.policy.failures > docs/failures.md``."""
+    page = Path(__file__).parents[2] / "docs" / "failures.md"
+    assert page.read_text(encoding="utf-8") == document()
+    assert all(row.signal in document() for row in TABLE)
+
+
+@pytest.mark.parametrize("signal", TransportSignal)
+def test_every_transport_signal_has_a_row(signal: TransportSignal) -> None:
+    """None is forgotten when a signal is added."""
+    assert isinstance(from_transport(signal), Failure)
+
+
+@pytest.mark.parametrize(
+    ("code", "unknown", "executed"),
+    [
+        (408, False, False), (409, False, False), (429, False, False), (500, False, True), (502, True, False),
+        (503, False, False), (504, True, False), (522, True, False), (529, False, False),
+    ],
+)  # fmt: skip
+def test_a_status_says_whether_the_request_ran(code: int, unknown: bool, executed: bool) -> None:
+    """What decides whether a retry sends the same idempotency key."""
+    failure = from_status(code, {}, b"", now=NOW)
+    assert (failure.outcome_unknown, failure.executed) == (unknown, executed)
+
+
+def test_an_error_inside_a_200_is_retried_with_another_key() -> None:
+    """A provider that honours the key would replay the same 200."""
+    failure = from_inner_error(b'{"error": {"code": 429}}', otherwise=failures.INNER_ERROR)
+    assert failure.executed
+    assert from_answer(Api.CHAT, b'{"choices": []}').executed  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("code", "inner", "advice", "retry"),
+    [
+        (500, "", "false", "N"), (429, "", "false", "N"), (500, "", "true", "S"), (429, "", "true", "S"),
+        (529, "", "true", "S"), (424, "", "true", "S"), (400, "", "true", "X"), (401, "", "true", "N"),
+        (413, "", "true", "N"), (400, "unsupported_value", "true", "N"), (404, "model_not_found", "true", "N"),
+        (500, "", "perhaps", "S"), (400, "", "false", "X"),
+    ],
+)  # fmt: skip
+def test_the_providers_advice_overrides_the_retry(code: int, inner: str, advice: str, retry: str) -> None:
+    """``x-should-retry``, but not where the app is at fault, nor where the same route would only say the same."""
+    failure = status(code, inner, X_Should_Retry=advice)()
+    assert isinstance(failure, Failure)
+    assert failure.retry == retry
+
+
+def test_a_status_without_a_body_is_still_classified() -> None:
+    """Nothing but the status is needed."""
+    assert from_status(429, {}, b"", now=NOW).kind is FailureKind.RATE_LIMIT
+
+
+def test_a_parameters_name_is_an_identifier_or_nothing() -> None:
+    """A sentence of a prompt never passes for a name, nor does a name that is too long."""
+    for param in ("tell me a secret", "a" * 101, "a\nb", "é", "", 12.5, ["x"], {"a": "b"}):
+        body = msgspec.json.encode({"error": {"code": "unsupported_value", "param": param}})
+        assert from_status(400, {}, body, now=NOW).param is None
+    body = b'{"error": {"code": "unsupported_value", "param": "messages[0].content"}}'
+    assert from_status(400, {}, body, now=NOW).param == "messages[0].content"
+
+
+def test_a_user_who_quotes_an_error_opens_nothing() -> None:
+    """Phrases that open an account or a route count only at the start of a message, which no user writes."""
+    for quoted in ("Your credit balance is too low", "API key not valid", "model: x", "The model `x` does not exist"):
+        failure = message(400, f"Invalid value: '{quoted}'")()
+        assert isinstance(failure, Failure)
+        assert failure.breaker is BreakerEffect.NEUTRAL
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(CANARY),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                "error code type param message status details reason innererror metadata raw detail loc msg choices delta "
+                "content finish_reason message output response usage data embedding index model id retryDelay".split()
+            ),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=12,
+)
+bodies = st.binary(max_size=200) | json_values.map(msgspec.json.encode)
+headers = st.dictionaries(
+    st.sampled_from(["retry-after", "Retry-After", "retry-after-ms", "x-should-retry"]),
+    st.text(max_size=40)
+    | st.sampled_from(["nan", "inf", "-1", "1e9", "true", "false", "Sun, 22 Nov 2026 12:00:30 GMT"]),
+)
+
+
+@given(code=st.integers(-10, 1000), body=bodies, headers=headers, bound=st.booleans())
+def test_no_answer_makes_the_classification_raise_or_leak(
+    code: int, body: bytes, headers: dict[str, str], bound: bool
+) -> None:
+    """Arbitrary statuses, headers and bodies: a failure, of which only identifiers are the provider's."""
+    failure = from_status(code, headers, body, now=NOW, bound=bound)
+    assert failure.http_status == code
+    assert failure.retry_after is None or 0 <= failure.retry_after <= 300
+    assert_only_identifiers(failure)
+
+
+@given(api=st.sampled_from(Api), body=bodies, content_type=st.none() | st.text(max_size=20))
+def test_no_body_of_a_200_makes_the_judgement_raise_or_leak(api: Api, body: bytes, content_type: str | None) -> None:
+    """Arbitrary bodies: an answer or a failure."""
+    judged = from_answer(api, body, content_type)
+    if isinstance(judged, Failure):
+        assert_only_identifiers(judged)
+
+
+def assert_only_identifiers(failure: Failure) -> None:
+    allowed = set(string.ascii_letters + string.digits + "_.-[]:/")
+    for name in (failure.code, failure.param):
+        assert name is None or (len(name) <= 100 and set(name) <= allowed)
+    assert "CANARY" not in repr(failure)
+    assert b"CANARY" not in pickle.dumps(failure)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"error":' * 20_000,
+        b'{"error": {"message": "' + b"a" * 5_000_000 + b'"}}',
+        b'{"error": {"code": "\x00", "message": "\xff\xfe"}}',
+        b'{"error": {"message": "' + b"a: " * 600 + b'"}}',
+        b"\x00" * 1000,
+        b'{"a": ' + b"9" * 10_000 + b"}",
+    ],
+    ids=["deep list", "deep object", "huge", "not UTF-8", "many near matches", "NUL", "huge number"],
+)
+def test_a_hostile_body_is_neither_an_exception_nor_slow(body: bytes) -> None:
+    """Deep, huge or broken bodies fall back to the status; only the first 64 kB are looked at."""
+    for code in (400, 403, 404, 429, 503):
+        assert isinstance(from_status(code, {}, body, now=NOW), Failure)
+    for api in Api:
+        assert isinstance(from_answer(api, body), Failure)
+    assert not isinstance(StreamJudge(Api.CHAT, hide_usage=False).feed(None, body), Verdict)
+
+
+def test_a_parsed_error_does_not_show_the_providers_message() -> None:
+    """Its repr is safe in a traceback with local variables."""
+    assert "CANARY" not in repr(read_error(msgspec.json.encode({"error": {"message": CANARY, "param": CANARY}})))
+
+
+def test_an_answer_holds_no_text() -> None:
+    """What is kept of an answer is numbers, names and reasons."""
+    body = msgspec.json.encode(
+        {"choices": [{"message": {"content": CANARY, "refusal": CANARY}, "finish_reason": "stop"}]}
+    )
+    judged = from_answer(Api.CHAT, body)
+    assert isinstance(judged, Answer)
+    assert "CANARY" not in repr(judged)
+    assert Retry.NEXT is failures.CONTENT_FILTERED.retry
