@@ -64,9 +64,9 @@ def _with_suffix(messages: msgspec.Raw, suffix: str) -> msgspec.Raw | None:
 
 def _preceded(messages: msgspec.Raw, suffix: str, *, empty: bool) -> msgspec.Raw:
     """The messages behind a new system message; their bytes are not read again."""
-    opening, rest = bytes(messages).split(b"[", 1)
     message = _ENCODE({"role": "system", "content": suffix})
-    return msgspec.Raw(opening + b"[" + message + (b"" if empty else b",") + rest)
+    rest = memoryview(messages)[1:]  # a view: slicing megabytes of bytes would copy them
+    return msgspec.Raw(b"".join((b"[", message, b"" if empty else b",", rest)))
 
 
 def _extended(text: msgspec.Raw | None, suffix: str) -> msgspec.Raw | None:

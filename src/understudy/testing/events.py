@@ -58,7 +58,8 @@ class _ChatEvents:
     def opening(self) -> list[bytes]:
         if not self._stream.preamble:
             return []
-        return [self._delta({"role": "assistant", "content": "", "refusal": None})]
+        silent = not self._stream.chunks and (self._stream.tool_calls or self._stream.refusal)
+        return [self._delta({"role": "assistant", "content": None if silent else "", "refusal": None})]
 
     def chunk(self, chunk: Chunk) -> list[bytes]:
         return [self._delta({"content": chunk} if isinstance(chunk, str) else chunk)]

@@ -1,0 +1,1 @@
+"""Understudy for Flask."""

@@ -1,0 +1,118 @@
+"""Understudy keeps the AI calls of a Python web app answering, behind the ordinary OpenAI client.
+
+The names are loaded at their first use, so that the command line and the pytest plugin start fast.
+
+Example::
+
+    from understudy import Router
+
+    router = Router.from_file("understudy.toml")
+    with router, router.scope() as scope:
+        reply = scope.openai.chat.completions.create(model="ticket-summary", messages=messages)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from understudy.version import __version__
+
+if TYPE_CHECKING:
+    from understudy.config import Config, ConfigError
+    from understudy.errors import (
+        BadResponse,
+        ContractViolated,
+        DeadlineExceeded,
+        FailClosed,
+        InvalidCall,
+        NoRouteAvailable,
+        NotInScope,
+        NotRouted,
+        ReviewPending,
+        RouterClosed,
+        RoutingError,
+        StreamBroken,
+        UnknownTask,
+        Unreachable,
+        UpstreamTimeout,
+    )
+    from understudy.router import Router
+    from understudy.scope import Scope, current_scope
+    from understudy.words import (
+        Api,
+        Attempt,
+        BreakerEffect,
+        Call,
+        CostStatus,
+        Failure,
+        FailureKind,
+        LaneName,
+        Outcome,
+        Retry,
+    )
+
+__all__ = [
+    "Api",
+    "Attempt",
+    "BadResponse",
+    "BreakerEffect",
+    "Call",
+    "Config",
+    "ConfigError",
+    "ContractViolated",
+    "CostStatus",
+    "DeadlineExceeded",
+    "FailClosed",
+    "Failure",
+    "FailureKind",
+    "InvalidCall",
+    "LaneName",
+    "NoRouteAvailable",
+    "NotInScope",
+    "NotRouted",
+    "Outcome",
+    "Retry",
+    "ReviewPending",
+    "Router",
+    "RouterClosed",
+    "RoutingError",
+    "Scope",
+    "StreamBroken",
+    "UnknownTask",
+    "Unreachable",
+    "UpstreamTimeout",
+    "__version__",
+    "current_scope",
+]
+
+_HOMES = {
+    "understudy.config": ("Config", "ConfigError"),
+    "understudy.router": ("Router",),
+    "understudy.scope": ("Scope", "current_scope"),
+    "understudy.words": (
+        "Api",
+        "Attempt",
+        "BreakerEffect",
+        "Call",
+        "CostStatus",
+        "Failure",
+        "FailureKind",
+        "LaneName",
+        "Outcome",
+        "Retry",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF.get(name, "understudy.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Drives calls: homes, attempts, streams, and what they share."""

@@ -1,0 +1,355 @@
+"""One call, driven: asks the plan, makes the attempts, writes the record, and ends in exactly one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import UTC, datetime
+from typing import Final
+
+from understudy.engine import attempt
+from understudy.engine.attempt import Job, Opened, Whole, note
+from understudy.engine.homes import Home
+from understudy.engine.kit import Kit
+from understudy.engine.messages import Ask, Caller, Reply
+from understudy.engine.prepare import Prepared
+from understudy.engine.relay import Relay
+from understudy.engine.ways import Way
+from understudy.errors import RoutingError, error_for
+from understudy.policy import failures, keys
+from understudy.policy.answers import Answer
+from understudy.policy.payload import Rendered
+from understudy.policy.plan import Plan
+from understudy.policy.streams import StreamJudge
+from understudy.policy.substitution import is_substitute
+from understudy.records.log import log_call, log_failure, log_lane_left
+from understudy.transport import Transport
+from understudy.words import (
+    Api,
+    Attempt,
+    Failure,
+    FailureKind,
+    LaneName,
+    Move,
+    Outcome,
+    Send,
+    Stop,
+    Switch,
+    Wait,
+)
+
+__all__ = ["Drive"]
+
+_NO_PARAMETERS: Final[frozenset[str]] = frozenset()
+
+
+class Drive:
+    """Drives one prepared call, in the running loop."""
+
+    def __init__(self, kit: Kit, prepared: Prepared, ask: Ask, caller: Caller) -> None:
+        self._kit = kit
+        self._prepared = prepared
+        self._ask = ask
+        self._caller = caller
+        self._call = prepared.call
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self._record: Attempt | None = None
+        self._attempt_started = self._started
+        self._rendered: Rendered | None = None
+        self._fresh = False
+        self._replays: dict[str, int] = {}
+        self._dropped_here: set[tuple[str, str]] = set()
+        self._refusal: Whole | None = None
+
+    async def run(self, home: Home) -> Reply:
+        """The routed answer. Raises RoutingError, or CancelledError when the caller goes away."""
+        prepared = self._prepared
+        plan = Plan(
+            prepared.candidates,
+            deadline=self._started + prepared.budget,
+            budget=prepared.budget,
+            patience=prepared.task.patience,
+            retries=prepared.task.retries,
+            sensitive=bool(self._call.sensitive),
+        )
+        try:
+            move = plan.begin(self._started)
+            while True:
+                self._note_move(move)
+                if isinstance(move, Send):
+                    result = await self._attempt(move, home)
+                    if not isinstance(result, Failure):
+                        return result
+                    move = self._after(plan, result)
+                elif isinstance(move, Wait):
+                    await asyncio.sleep(move.seconds)
+                    move = plan.waited(self._loop.time())
+                else:
+                    return self._stopped(move)
+        except RoutingError:
+            self._end_attempt(failures.CANCELLED.failure())
+            self._end(Outcome.FAILED, FailureKind.LOCAL)  # does nothing if the plan has ended the call
+            raise
+        except BaseException:
+            self._end_attempt(failures.CANCELLED.failure())
+            self._end(Outcome.CANCELLED, FailureKind.CANCELLED)
+            raise
+
+    # -- one attempt -----------------------------------------------------------------------------------------------
+
+    async def _attempt(self, send: Send, home: Home) -> Reply | Failure:
+        way = self._kit.ways[send.route]
+        job = self._job(send, way, home.transport(way.provider.name))
+        result = await attempt.run(job, self._record_of(send, way, job))
+        if isinstance(result, Failure):
+            self._end_attempt(result)
+            return result
+        if isinstance(result, Whole):
+            return self._whole(result, way)
+        return self._opened(result, way)
+
+    def _job(self, send: Send, way: Way, transport: Transport) -> Job:
+        prepared = self._prepared
+        learned = _NO_PARAMETERS if self._call.sensitive else self._kit.learned.of(way.route.name, self._loop.time())
+        api = self._call.api
+        self._rendered = rendered = way.recipe.render(
+            prepared.body, api, inject_usage=api is Api.CHAT and prepared.body.stream, without=learned
+        )
+        self._key = keys.idempotency_key(
+            self._call.request_id,
+            body_digest=prepared.body.digest,
+            recipe_fingerprint=rendered.fingerprint,
+            route=way.route.name,
+            subject=self._caller.subject,
+            secret=self._kit.secret,
+            ordinal=prepared.ordinal,
+            retry=self._replays.get(way.route.name, 0),
+        )
+        return Job(
+            transport=transport,
+            way=way,
+            api=api,
+            target=way.target(api, self._ask.query),
+            headers=self._headers(send, way),
+            body=rendered.raw,
+            stream=prepared.body.stream,
+            hide_usage=rendered.injected_usage,
+            hold_all=prepared.hold_all,
+            choices=prepared.choices,
+            bound=prepared.bound,
+            fresh=self._fresh,
+            timeout=send.timeout,
+            first_token=send.first_token,
+            limits=self._kit.limits,
+        )
+
+    def _headers(self, send: Send, way: Way) -> list[tuple[str, str]]:
+        headers = [("X-Client-Request-Id", keys.client_request_id(self._call.id, send.attempt_number))]
+        if way.provider.idempotency_header:
+            headers.append((way.provider.idempotency_header, self._key))
+        headers += self._caller.forwarded
+        if self._ask.headers:
+            own = way.provider.auth_header.lower()
+            headers += [field for field in self._ask.headers if field[0] != own]
+        return headers
+
+    def _record_of(self, send: Send, way: Way, job: Job) -> Attempt:
+        rendered = self._rendered
+        record = Attempt(
+            call_id=self._call.id,
+            attempt_number=send.attempt_number,
+            route=way.route.name,
+            lane=send.lane,
+            model_asked=way.route.model,
+            provider_host=way.host,
+            idempotency_key=self._key,
+            started_at=datetime.now(UTC),
+            dropped=rendered.dropped if rendered is not None else (),
+        )
+        self._record = record
+        self._attempt_started = self._loop.time()
+        note(self._call, "attempts", (*self._call.attempts, record))
+        return record
+
+    def _end_attempt(self, failure: Failure | None) -> None:
+        record = self._record
+        if record is None or record.total_ms is not None:
+            return
+        note(record, "total_ms", (self._loop.time() - self._attempt_started) * 1000)
+        if failure is None:
+            return
+        note(record, "failure", failure.kind)
+        note(record, "timed_out", failure.kind is FailureKind.TIMEOUT)
+        note(record, "provider_error_code", failure.code)
+        log_failure(self._call, record, failure)
+
+    # -- an answer -------------------------------------------------------------------------------------------------
+
+    def _whole(self, result: Whole, way: Way) -> Reply | Failure:
+        answer = result.answer
+        self._account(answer)
+        failure = self._unacceptable(answer, way)
+        self._end_attempt(failure)
+        if failure is not None:
+            self._refusal = result if failure.kind is FailureKind.CONTENT_POLICY else None
+            return failure
+        if answer.content_policy and self._record is not None:
+            note(self._record, "failure", FailureKind.CONTENT_POLICY)
+        return self._answered(result, way)
+
+    def _answered(self, result: Whole, way: Way) -> Reply:
+        self._settle(way)
+        if self._call.api is Api.RESPONSES:
+            self._kit.memory.remember(result.answer.response_id, way.route.name)
+        reply = Reply(200, self._reply_headers(result.headers), result.body)
+        self._end(Outcome.ANSWERED, None)
+        return reply
+
+    def _unacceptable(self, answer: Answer | StreamJudge, way: Way) -> Failure | None:
+        if self._call.sensitive and is_substitute(way.route.model, answer.model, way.route.answers_as):
+            return failures.SUBSTITUTED.failure(http_status=200)
+        if answer.content_policy and self._prepared.refusals_move:
+            return failures.CONTENT_FILTERED.failure(http_status=200)
+        return None
+
+    def _opened(self, result: Opened, way: Way) -> Reply | Failure:
+        judge = result.flow.judge
+        failure = self._unacceptable(judge, way)
+        if failure is not None:
+            result.flow.exchange.abort()
+            self._account(judge)
+            self._end_attempt(failure)
+            return failure
+        self._settle(way)
+        relay = Relay(
+            result.flow,
+            result.held,
+            ended=result.ended,
+            stall=way.route.stall,
+            max_at=self._loop.time() + self._prepared.task.stream.max,
+            watcher=_StreamEnd(self, judge),
+        )
+        return Reply(200, self._reply_headers(result.headers), b"", relay)
+
+    def _settle(self, way: Way) -> None:
+        note(self._call, "route", way.route.name)
+        if self._record is not None:
+            note(self._call, "lane", self._record.lane)
+
+    def _account(self, answer: Answer | StreamJudge) -> None:
+        record = self._record
+        if record is not None:
+            note(record, "model_answered", answer.model)
+            note(record, "input_tokens", answer.input_tokens)
+            note(record, "output_tokens", answer.output_tokens)
+
+    def _reply_headers(self, provider: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        headers = []
+        reply_id = None
+        for name, value in provider:
+            lower = name.lower()
+            if lower == "x-request-id":
+                reply_id = value
+            if not lower.startswith("x-understudy-"):
+                headers.append((name, value))
+        if reply_id is None:
+            reply_id = self._call.id
+            headers.append(("x-request-id", reply_id))
+        headers += [
+            ("x-understudy-route", self._call.route or ""),
+            ("x-understudy-lane", self._call.lane or ""),
+            ("x-understudy-attempts", str(len(self._call.attempts))),
+            ("x-understudy-call-id", self._call.id),
+        ]
+        self._caller.answered(reply_id, self._call)
+        return headers
+
+    # -- moving on -------------------------------------------------------------------------------------------------
+
+    def _after(self, plan: Plan, failure: Failure) -> Move:
+        record, rendered = self._record, self._rendered
+        assert record is not None
+        assert rendered is not None
+        if failure.executed:
+            self._replays[record.route] = self._replays.get(record.route, 0) + 1
+        self._fresh = failure.stale_connection
+        return plan.failed(
+            failure,
+            self._loop.time(),
+            random.random(),
+            droppable=self._learn(record.route, failure),
+            transformed=rendered.transformed,
+        )
+
+    def _learn(self, route: str, failure: Failure) -> bool:
+        """Whether the refused parameter can be left out on this route. Never learned from a sensitive call."""
+        if failure.kind is not FailureKind.UNSUPPORTED_PARAMETER or self._call.sensitive:
+            return False
+        rendered = self._rendered
+        assert rendered is not None
+        parameter = self._kit.ways[route].recipe.droppable(failure.param, self._prepared.body, rendered)
+        if parameter is None or (route, parameter) in self._dropped_here:
+            return False
+        self._dropped_here.add((route, parameter))
+        self._kit.learned.add(route, parameter, self._loop.time())
+        return True
+
+    def _note_move(self, move: Move) -> None:
+        call = self._call
+        note(call, "moves", (*call.moves, ((self._loop.time() - self._started) * 1000, move)))
+        if isinstance(move, Switch) and len(call.attempts) > 0:
+            first = call.attempts[0].lane
+            if move.lane is not first and call.attempts[-1].lane is first:
+                log_lane_left(call, first, move.lane, move.route, call.attempts[-1].failure)
+        elif isinstance(move, Send) and move.skipped and move.lane is not self._first_lane():
+            opened = next((skip.failure.kind for skip in move.skipped if skip.failure is not None), None)
+            log_lane_left(call, self._first_lane(), move.lane, move.route, opened)
+
+    def _first_lane(self) -> LaneName:
+        return self._prepared.candidates[0].lane
+
+    def _stopped(self, stop: Stop) -> Reply:
+        if stop.failure.kind is FailureKind.CONTENT_POLICY and self._refusal is not None and self._record is not None:
+            return self._answered(self._refusal, self._kit.ways[self._record.route])  # the app's to read
+        outcome = Outcome.REFUSED if self._call.sensitive else Outcome.FAILED
+        self._end(outcome, stop.failure.kind)
+        raise error_for(self._call, stop, path=self._ask.path) from None
+
+    def _end(self, outcome: Outcome, failure: FailureKind | None) -> None:
+        call = self._call
+        if call.outcome is not None:
+            return
+        note(call, "total_ms", (self._loop.time() - self._started) * 1000)
+        note(call, "failure", failure)
+        note(call, "outcome", outcome)
+        log_call(call)
+
+    def stream_over(self, judge: StreamJudge, outcome: Outcome, failure: Failure | None) -> RoutingError | None:
+        """Write the end of a committed stream into the record, and give the error of a broken one."""
+        self._account(judge)
+        self._end_attempt(failure)
+        self._end(outcome, failure.kind if failure is not None else None)
+        if failure is None or outcome is Outcome.CANCELLED:
+            return None
+        stop = Stop(failure=failure, reason="a stream that has begun to answer belongs to its route")
+        return error_for(self._call, stop, path=self._ask.path)
+
+
+class _StreamEnd:
+    """Tells the drive how its stream ended."""
+
+    def __init__(self, drive: Drive, judge: StreamJudge) -> None:
+        self._drive = drive
+        self._judge = judge
+
+    def completed(self) -> None:
+        self._drive.stream_over(self._judge, Outcome.ANSWERED, None)
+
+    def broken(self, failure: Failure) -> RoutingError:
+        error = self._drive.stream_over(self._judge, Outcome.FAILED, failure)
+        assert error is not None
+        return error
+
+    def abandoned(self) -> None:
+        self._drive.stream_over(self._judge, Outcome.CANCELLED, failures.CANCELLED.failure())

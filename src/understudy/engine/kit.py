@@ -1,0 +1,79 @@
+"""What all calls of a router share: the config, the ways, the caps, and what was learned."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from understudy.config import Config
+from understudy.engine.attempt import Limits
+from understudy.engine.ways import Way
+from understudy.policy.selection import StaticCandidates, static_candidates
+
+__all__ = ["Kit", "Learned", "Memory"]
+
+LEARNED_FOR: Final = 3600.0
+"""Seconds for which a refused parameter is left out before it is tried again."""
+REMEMBERED: Final = 4096
+"""How many of the latest stored responses the router knows the route of."""
+
+_NOTHING: Final[frozenset[str]] = frozenset()
+
+
+class Learned:
+    """Parameters that a route refused, for an hour each."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, dict[str, float]] = {}
+
+    def of(self, route: str, now: float) -> frozenset[str]:
+        """What is left out on a route now."""
+        until = self._until.get(route)
+        if not until:
+            return _NOTHING
+        return frozenset(parameter for parameter, end in until.items() if end > now)
+
+    def add(self, route: str, parameter: str, now: float) -> None:
+        """Leave a parameter out on a route from now on."""
+        self._until[route] = {**self._until.get(route, {}), parameter: now + LEARNED_FOR}
+
+
+class Memory:
+    """Which route made a stored response: calls that go on from it stay there."""
+
+    def __init__(self) -> None:
+        self._routes: OrderedDict[str, str] = OrderedDict()
+
+    def remember(self, response_id: str | None, route: str) -> None:
+        """Note who made a response."""
+        if response_id is None:
+            return
+        self._routes[response_id] = route
+        if len(self._routes) > REMEMBERED:
+            self._routes.popitem(last=False)
+
+    def route_of(self, response_id: str) -> str | None:
+        """The route that made a response, if it is known."""
+        return self._routes.get(response_id)
+
+
+class Kit:
+    """Shared by all calls of a router, in both of its homes."""
+
+    def __init__(self, config: Config, ways: dict[str, Way], off: dict[str, str], secret: bytes | None) -> None:
+        self.config = config
+        self.ways = ways
+        self.off = off
+        self.secret = secret
+        self.static: dict[str, StaticCandidates] = {
+            task.name: static_candidates(task, config.routes, off=off) for task in config.tasks.values()
+        }
+        self.takes_all = frozenset(
+            task.name
+            for task in config.tasks.values()
+            if all(ways[route].recipe.takes_all for lane in task.lanes for route in lane.routes if route in ways)
+        )
+        self.learned = Learned()
+        self.memory = Memory()
+        settings = config.router
+        self.limits = Limits(settings.max_answer_bytes, settings.max_embeddings_bytes, settings.max_event_bytes)

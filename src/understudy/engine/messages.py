@@ -1,0 +1,77 @@
+"""What goes into the engine and what comes out: one SDK request without its HTTP library, and its reply."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from understudy.words import Api, Call, LaneName
+
+__all__ = ["API_OF_PATH", "Ask", "Caller", "Reply", "Stream"]
+
+API_OF_PATH = {
+    "chat/completions": Api.CHAT,
+    "responses": Api.RESPONSES,
+    "embeddings": Api.EMBEDDINGS,
+}
+"""The paths that are routed, below the base URL."""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A request as the SDK made it. ``headers`` are only those that may go upstream; ``timeout`` is in seconds."""
+
+    method: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    timeout: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Ask({self.method} {self.path})"
+
+
+class Stream(Protocol):
+    """A committed stream on its way to the app."""
+
+    async def read(self) -> bytes:
+        """The next piece, ``b""`` at the end. Raises StreamBroken."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the upstream exchange now. Idempotent."""
+        ...
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A routed answer: its body whole, or as a stream."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    stream: Stream | None = None
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status})"
+
+
+class Caller(Protocol):
+    """What the engine needs to know of the scope in which a call is made."""
+
+    request_id: str
+    subject: str | None
+    start: LaneName | None
+    forwarded: tuple[tuple[str, str], ...]
+
+    @property
+    def sensitive(self) -> frozenset[str]: ...
+
+    @property
+    def compromised(self) -> bool: ...
+
+    def add_call(self, call: Call) -> None: ...
+
+    def answered(self, reply_id: str, call: Call) -> None: ...
+
+    def ordinal(self, digest: bytes) -> int: ...

@@ -1,0 +1,215 @@
+"""Before the first move: the body is read, the task found, sensitivity settled, and the candidates listed."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from understudy.config import Task
+from understudy.engine.kit import Kit
+from understudy.engine.messages import API_OF_PATH, Ask, Caller
+from understudy.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
+from understudy.policy import keys
+from understudy.policy.payload import BadBody, Body, binding
+from understudy.policy.selection import Candidate, candidates, home_provider, marked
+from understudy.words import Api, Call, FailureKind, LaneName
+
+__all__ = ["Prepared", "prepare"]
+
+_SHOWN: Final = 20
+"""How many tasks an error lists."""
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A call that can be driven. ``budget`` is its whole deadline in seconds."""
+
+    call: Call
+    task: Task
+    body: Body
+    candidates: tuple[Candidate, ...]
+    budget: float
+    ordinal: int
+    hold_all: bool
+    choices: int
+    bound: bool
+    refusals_move: bool
+
+    def __repr__(self) -> str:
+        return f"Prepared({self.call.id})"
+
+
+def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
+    """Read the request and list the routes that may answer it, or refuse it before anything is sent.
+
+    Raises RoutingError: UnknownTask, NotRouted, InvalidCall; FailClosed instead of any, in a sensitive scope.
+    """
+    api = API_OF_PATH.get(ask.path)
+    if api is None or ask.method != "POST":
+        raise _refusal(caller, NotRouted, _not_routed(ask), Facts(path=ask.path, status=404, code="not_routed"))
+    try:
+        body = Body.parse(ask.body)
+    except BadBody as error:
+        raise _refusal(
+            caller, InvalidCall, f"nothing was sent: {error}", Facts(path=ask.path, status=400, code="invalid_body")
+        ) from None
+    task = kit.config.tasks.get(body.model or "")
+    if task is None:
+        facts = Facts(path=ask.path, status=404, code="unknown_task", param="model")
+        raise _refusal(caller, UnknownTask, _unknown_task(kit, body.model), facts)
+    return _prepared(kit, ask, caller, api, body, task)
+
+
+def _prepared(kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Task) -> Prepared:
+    categories = caller.sensitive if task.sensitive is None else caller.sensitive | {task.sensitive}
+    call = Call(
+        id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
+        request_id=caller.request_id,
+        task=task.name,
+        api=api,
+        started_at=datetime.now(UTC),
+        stream=body.stream,
+        sensitive=tuple(sorted(categories)),
+    )
+    approved = _approved(kit, caller, call) if categories else None
+    bound = binding(body, api) is not None
+    if approved is None and not bound:
+        listed = _listed(kit, task, api, body, caller.start)
+    else:
+        listed = _listed_narrowly(kit, task, api, body, caller.start, approved, bound=bound)
+    if categories and not listed:
+        raise FailClosed(
+            f"task {task.name!r} is sensitive ({', '.join(call.sensitive)}) and none of its routes is approved for "
+            "that. Nothing was sent.",
+            call,
+        )
+    caller.add_call(call)
+    return Prepared(
+        call=call,
+        task=task,
+        body=body,
+        candidates=listed,
+        budget=task.deadline if ask.timeout is None else min(task.deadline, ask.timeout),
+        ordinal=caller.ordinal(body.digest),
+        hold_all=task.stream.hold == "all",
+        choices=_choices(body),
+        bound=bound,
+        refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed[1:]),
+    )
+
+
+def _listed(kit: Kit, task: Task, api: Api, body: Body, start: LaneName | None) -> tuple[Candidate, ...]:
+    """The candidates of a call that may go anywhere: mostly a look-up."""
+    found = kit.static[task.name].get((api, start, body.asks_reasoning))
+    if found is None:
+        return candidates(
+            task,
+            kit.config.routes,
+            api=api,
+            picks=random.random,
+            start=start,
+            off=kit.off,
+            incapable=_incapable(kit, body, api),
+            reasoning=body.asks_reasoning,
+        )
+    if task.name in kit.takes_all:
+        return found
+    return marked(found, _incapable(kit, body, api))
+
+
+def _listed_narrowly(
+    kit: Kit,
+    task: Task,
+    api: Api,
+    body: Body,
+    start: LaneName | None,
+    approved: frozenset[str] | None,
+    *,
+    bound: bool,
+) -> tuple[Candidate, ...]:
+    """The candidates of a call that is sensitive, or bound to one provider's memory."""
+    bound_to = _maker(kit, body) if bound else None
+    return candidates(
+        task,
+        kit.config.routes,
+        api=api,
+        picks=random.random,
+        start=start,
+        approved=approved,
+        off=kit.off,
+        incapable=_incapable(kit, body, api),
+        bound_to=bound_to,
+        provider=home_provider(task, kit.config.routes) if bound and bound_to is None else None,
+        reasoning=body.asks_reasoning,
+    )
+
+
+def _incapable(kit: Kit, body: Body, api: Api) -> Callable[[str], str | None]:
+    return lambda route: kit.ways[route].recipe.incapable(body, api) if route in kit.ways else None
+
+
+def _maker(kit: Kit, body: Body) -> str | None:
+    """The route that made the response which a bound call goes on from, if that is known."""
+    value = body.fields.get("previous_response_id")
+    try:
+        return None if value is None else kit.memory.route_of(msgspec.json.decode(value, type=str))
+    except msgspec.MsgspecError:
+        return None
+
+
+def _choices(body: Body) -> int:
+    """How many answers the app asked for; 1 where what it says is no number (the provider will refuse it)."""
+    value = body.fields.get("n")
+    try:
+        return 1 if value is None else max(1, msgspec.json.decode(value, type=int))
+    except msgspec.MsgspecError:
+        return 1
+
+
+def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str]:
+    """The routes that every category approves. What can't be resolved fails closed."""
+    if caller.compromised:
+        raise FailClosed(
+            "this request became sensitive after a call had already gone out; nothing more is sent in it. "
+            "Mark the endpoint itself, so that the mark is known before the first call.",
+            call,
+        )
+    approved: frozenset[str] | None = None
+    for name in call.sensitive:
+        category = kit.config.sensitive.get(name)
+        if category is None:
+            raise FailClosed(f"the sensitive category {name!r} is not in the config; nothing was sent", call)
+        if category.on_failure == "review":
+            message = f"category {name!r} asks for a review, which this version can't open; nothing was sent"
+            raise FailClosed(message, call)
+        routes = frozenset(category.routes)
+        approved = routes if approved is None else approved & routes
+    return approved or frozenset()
+
+
+def _refusal(caller: Caller, kind: type[RoutingError], message: str, facts: Facts) -> RoutingError:
+    return FailClosed(message, None, facts) if caller.sensitive else kind(message, None, facts)
+
+
+def _not_routed(ask: Ask) -> str:
+    routed = ", ".join(f"POST /{path}" for path in API_OF_PATH)
+    return (
+        f"{ask.method} /{ask.path} is not routed by understudy: it routes {routed}, and answers GET /models with the "
+        "tasks. Use a client of the provider's own for the rest."
+    )
+
+
+def _unknown_task(kit: Kit, model: str | None) -> str:
+    tasks = list(kit.config.tasks)
+    listed = ", ".join(tasks[:_SHOWN]) + (f" and {len(tasks) - _SHOWN} more" if len(tasks) > _SHOWN else "")
+    if model is None:
+        return f"the call names no task: give model=... one of {listed}"
+    near = difflib.get_close_matches(model, tasks, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown task {model[:100]!r}: the model argument names a task of the config.{hint} The tasks are {listed}"

@@ -1,0 +1,125 @@
+"""A committed stream on its way to the app: it belongs to its route, and is watched until its end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol
+
+from understudy.engine.flow import Flow
+from understudy.errors import RoutingError
+from understudy.transport import TransportFailure
+from understudy.words import Failure
+
+__all__ = ["Relay", "Watcher"]
+
+DRAIN: Final = 0.1
+"""Seconds given to a finished stream to end cleanly; the SDK gives as much."""
+
+
+class Watcher(Protocol):
+    """Is told how a stream ended, once."""
+
+    def completed(self) -> None: ...
+
+    def broken(self, failure: Failure) -> RoutingError: ...
+
+    def abandoned(self) -> None: ...
+
+
+class Relay:
+    """Passes a committed stream on. ``stall`` in seconds, ``max_at`` by the loop's clock.
+
+    The app's pauses between two reads don't count as silence of the provider.
+    """
+
+    def __init__(
+        self, flow: Flow, held: bytes, *, ended: bool, stall: float, max_at: float, watcher: Watcher
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._flow = flow
+        self._ready = held
+        self._stall = stall
+        self._max_at = max_at
+        self._watcher = watcher
+        self._error: RoutingError | None = None
+        self._complete = False
+        self._closed = False
+        self._last_life = self._returned_at = self._loop.time()
+        self._limit = self._loop.call_at(max_at, self._over)
+        if ended:
+            self._finish()
+
+    async def read(self) -> bytes:
+        """The next piece, ``b""`` at the end. Raises StreamBroken."""
+        if self._ready:
+            ready, self._ready = self._ready, b""
+            return ready
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        if self._complete or self._closed:
+            await self._drain()
+            return b""
+        now = self._loop.time()
+        self._last_life += now - self._returned_at
+        data = await self._next()
+        self._returned_at = self._loop.time()
+        return data
+
+    async def aclose(self) -> None:
+        """Give the connection back if the stream came to its end, else close the exchange now. Idempotent."""
+        if self._closed:
+            return
+        if self._complete:
+            await self._drain()
+            return
+        self._close()
+        self._watcher.abandoned()
+
+    async def _next(self) -> bytes:
+        flow = self._flow
+        while True:
+            flow.exchange.bound_reads(min(self._max_at, self._last_life + self._stall))
+            try:
+                piece = await flow.next_piece()
+            except TransportFailure:
+                self._break(flow.judge.stalled())
+                return await self.read()
+            if piece.alive:
+                self._last_life = self._loop.time()
+            if piece.failure is not None:
+                self._break(piece.failure)
+                return piece.data or await self.read()
+            if piece.ended:
+                self._finish()
+                return piece.data or await self.read()
+            if piece.data:
+                return piece.data
+
+    def _finish(self) -> None:
+        self._complete = True
+        self._limit.cancel()
+        self._watcher.completed()
+
+    def _break(self, failure: Failure) -> None:
+        if not self._closed:
+            self._close()
+            self._error = self._watcher.broken(failure)
+
+    def _over(self) -> None:
+        """``stream.max`` has passed, whether the app reads or not."""
+        self._break(self._flow.judge.stalled())
+
+    def _close(self) -> None:
+        self._closed = True
+        self._limit.cancel()
+        self._flow.exchange.abort()
+
+    async def _drain(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self._flow.drain(self._loop.time() + DRAIN)
+        finally:
+            self._flow.exchange.release()

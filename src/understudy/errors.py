@@ -1,0 +1,319 @@
+"""What the app catches: every final failure of a call, also as the ``openai`` class that the app knows already.
+
+No error here holds a prompt, an answer, a key or text written by a provider: a provider's error is told by its status,
+code, type and parameter. All of them survive ``pickle`` (Celery and multiprocessing need that).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import httpx2
+import msgspec
+import openai
+
+from understudy.words import Attempt, Call, Failure, FailureKind, Skip, Stop
+
+__all__ = [
+    "BadResponse",
+    "ContractViolated",
+    "DeadlineExceeded",
+    "FailClosed",
+    "InvalidCall",
+    "NoRouteAvailable",
+    "NotInScope",
+    "NotRouted",
+    "ReviewPending",
+    "RouterClosed",
+    "RoutingError",
+    "StreamBroken",
+    "UnknownTask",
+    "Unreachable",
+    "UpstreamTimeout",
+    "error_for",
+]
+
+BASE_URL: Final = "https://understudy.invalid/v1/"
+"""The placeholder that stands in errors and clients: what bypasses the router reaches nobody (RFC 2606)."""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What an error knows besides its message: all of it safe to log and to pickle."""
+
+    path: str = "chat/completions"
+    status: int | None = None
+    code: str | None = None
+    param: str | None = None
+    type: str | None = None
+    retry_after: float | None = None
+    request_id: str | None = None
+
+
+class RoutingError(openai.OpenAIError):
+    """A call that ended without an answer. ``call`` is its record, or ``None`` if it never became a call.
+
+    ``retry_after`` is in seconds, where waiting may help.
+
+    Example::
+
+        try:
+            reply = await scope.async_openai.chat.completions.create(model="ticket-summary", messages=messages)
+        except understudy.RoutingError as error:
+            log.error("no summary: %s", error)
+            print(error.call.explain())
+    """
+
+    call: Call | None
+    retry_after: float | None
+
+    def __init__(self, message: str, call: Call | None = None, facts: Facts | None = None) -> None:
+        facts = facts or Facts()
+        self._init_openai(message, facts)
+        self.args = (message,)
+        self.call = call
+        self.retry_after = facts.retry_after
+        self._facts = facts
+
+    def _init_openai(self, message: str, facts: Facts) -> None:
+        openai.OpenAIError.__init__(self, message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.args[0], self.call, self._facts))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.args[0]!r})"
+
+
+class _StatusError(RoutingError, openai.APIStatusError):
+    default_status = 500
+
+    def _init_openai(self, message: str, facts: Facts) -> None:
+        body = _body(message, facts)
+        openai.APIStatusError.__init__(
+            self, message, response=_response(facts, self.default_status, body), body=body["error"]
+        )
+
+
+class _ConnectionError(RoutingError, openai.APIConnectionError):
+    def _init_openai(self, message: str, facts: Facts) -> None:
+        openai.APIConnectionError.__init__(self, message=message, request=_request(facts))
+
+
+class _TimeoutError(RoutingError, openai.APITimeoutError):
+    def _init_openai(self, message: str, facts: Facts) -> None:
+        openai.APITimeoutError.__init__(self, request=_request(facts))
+        self.message = message
+
+
+class _ValidationError(RoutingError, openai.APIResponseValidationError):
+    def _init_openai(self, message: str, facts: Facts) -> None:
+        response = _response(facts, 200, _body(message, facts))
+        openai.APIResponseValidationError.__init__(self, response=response, body=None, message=message)
+
+
+class FailClosed(RoutingError):
+    """A sensitive call that no approved route answered. Not an ``APIError``: no outer layer may ask another model."""
+
+
+class ReviewPending(RoutingError):
+    """A sensitive call that waits for a person."""
+
+
+class NotInScope(RoutingError):
+    """A call outside any scope on a router that an adapter serves. Open one with ``router.scope()``."""
+
+
+class RouterClosed(RoutingError):
+    """The router was closed while the call ran, or is not open."""
+
+
+class DeadlineExceeded(_TimeoutError):
+    """The call's deadline passed before an answer came."""
+
+
+class UpstreamTimeout(_TimeoutError):
+    """The last attempt timed out, and no other route could be tried."""
+
+
+class Unreachable(_ConnectionError):
+    """The last provider could not be reached."""
+
+
+class StreamBroken(_ConnectionError):
+    """A stream that was cut, stalled or malformed after it had begun to answer. What came before it is incomplete."""
+
+
+class BadResponse(_ValidationError):
+    """The last provider answered with something that is no answer."""
+
+
+class ContractViolated(_ValidationError):
+    """No answer kept the contract."""
+
+
+class NoRouteAvailable(_StatusError, openai.InternalServerError):
+    """Nothing could be sent: every route is open. ``retry_after`` tells when the first may be tried again."""
+
+    default_status = 503
+
+
+class UnknownTask(_StatusError, openai.NotFoundError):
+    """The ``model`` of the call names no task of the configuration."""
+
+    default_status = 404
+
+
+class NotRouted(_StatusError, openai.NotFoundError):
+    """The router does not route this path (files, batches, audio, realtime, ...)."""
+
+    default_status = 404
+
+
+class InvalidCall(_StatusError, openai.BadRequestError):
+    """The call can't be sent as the app made it. Nothing was sent."""
+
+    default_status = 400
+
+
+class UpstreamError(_StatusError):
+    """The last attempt got an HTTP error that has no class of its own in the SDK."""
+
+
+class UpstreamBadRequest(_StatusError, openai.BadRequestError):
+    """The last attempt got a 400."""
+
+
+class UpstreamAuthentication(_StatusError, openai.AuthenticationError):
+    """The last attempt got a 401."""
+
+
+class UpstreamPermissionDenied(_StatusError, openai.PermissionDeniedError):
+    """The last attempt got a 403."""
+
+
+class UpstreamNotFound(_StatusError, openai.NotFoundError):
+    """The last attempt got a 404."""
+
+
+class UpstreamConflict(_StatusError, openai.ConflictError):
+    """The last attempt got a 409."""
+
+
+class UpstreamUnprocessable(_StatusError, openai.UnprocessableEntityError):
+    """The last attempt got a 422."""
+
+
+class UpstreamRateLimit(_StatusError, openai.RateLimitError):
+    """The last attempt got a 429."""
+
+
+class UpstreamServerError(_StatusError, openai.InternalServerError):
+    """The last attempt got a 5xx."""
+
+
+_BY_STATUS: Final[dict[int, type[_StatusError]]] = {
+    400: UpstreamBadRequest,
+    401: UpstreamAuthentication,
+    403: UpstreamPermissionDenied,
+    404: UpstreamNotFound,
+    409: UpstreamConflict,
+    422: UpstreamUnprocessable,
+    429: UpstreamRateLimit,
+}
+"""As the SDK maps statuses (``openai.AsyncOpenAI._make_status_error``)."""
+
+_STATUS_OF_KIND: Final = {
+    FailureKind.BAD_REQUEST: 400,
+    FailureKind.UNSUPPORTED_PARAMETER: 400,
+    FailureKind.CONTEXT_LENGTH: 400,
+    FailureKind.CONTENT_POLICY: 400,
+    FailureKind.AUTH: 401,
+    FailureKind.MODEL_MISSING: 404,
+    FailureKind.CONFLICT: 409,
+    FailureKind.RATE_LIMIT: 429,
+    FailureKind.QUOTA: 429,
+    FailureKind.OUTAGE: 500,
+}
+"""For failures that came inside a 200 or a stream: the status that the provider would have sent."""
+
+_WITHOUT_STATUS: Final[dict[FailureKind, type[RoutingError]]] = {
+    FailureKind.DEADLINE: DeadlineExceeded,
+    FailureKind.TIMEOUT: UpstreamTimeout,
+    FailureKind.UNREACHABLE: Unreachable,
+    FailureKind.CONFIG: Unreachable,
+    FailureKind.STREAM_BROKEN: StreamBroken,
+    FailureKind.BAD_RESPONSE: BadResponse,
+    FailureKind.CONTRACT: ContractViolated,
+    FailureKind.SUBSTITUTED: FailClosed,
+    FailureKind.LOCAL: InvalidCall,
+}
+
+
+def error_for(call: Call, stop: Stop, *, path: str) -> RoutingError:
+    """The error of a call that the plan stopped. A sensitive call always fails closed."""
+    failure = stop.failure
+    message = describe(call, stop)
+    status = failure.http_status
+    if status is None or status < 300:
+        status = _STATUS_OF_KIND.get(failure.kind)
+    facts = Facts(
+        path=path,
+        status=status,
+        code=failure.code or str(failure.kind),
+        param=failure.param,
+        type=str(failure.kind),
+        retry_after=failure.retry_after,
+        request_id=call.id,
+    )
+    return _class_for(call, failure, status)(message, call, facts)
+
+
+def _class_for(call: Call, failure: Failure, status: int | None) -> type[RoutingError]:
+    if call.sensitive:
+        return FailClosed
+    if not call.attempts and failure.kind not in _WITHOUT_STATUS:
+        return NoRouteAvailable
+    if failure.kind in (FailureKind.DEADLINE, FailureKind.SUBSTITUTED) or status is None:
+        return _WITHOUT_STATUS.get(failure.kind, UpstreamError)
+    if status >= 500:
+        return UpstreamServerError
+    return _BY_STATUS.get(status, UpstreamError)
+
+
+def describe(call: Call, stop: Stop) -> str:
+    """One line that names each route that was tried or skipped, and what came of it."""
+    tried = [_describe_attempt(attempt) for attempt in call.attempts]
+    skips = [skip for _, move in call.moves for skip in getattr(move, "skipped", ())]
+    skipped = [f"{skip.route} ({skip.lane}) not tried: it {_reason(skip)}" for skip in dict.fromkeys(skips)]
+    details = "; ".join([*tried, *skipped]) or stop.failure.detail or "nothing was sent"
+    closed = " (sensitive: fails closed)" if call.sensitive else ""
+    return f"task {call.task!r} was not answered{closed}: {details}. Stopped: {stop.reason}. [call {call.id}]"
+
+
+def _reason(skip: Skip) -> str:
+    return skip.reason
+
+
+def _describe_attempt(attempt: Attempt) -> str:
+    facts = [str(attempt.http_status) if attempt.http_status else "no answer", str(attempt.failure or "answered")]
+    if attempt.provider_error_code:
+        facts.append(f"code {attempt.provider_error_code}")
+    return f"{attempt.route} ({attempt.lane}) {', '.join(facts)}"
+
+
+def _request(facts: Facts) -> httpx2.Request:
+    return httpx2.Request("POST", BASE_URL + facts.path)
+
+
+def _body(message: str, facts: Facts) -> dict[str, dict[str, str | None]]:
+    return {"error": {"message": message, "type": facts.type, "code": facts.code, "param": facts.param}}
+
+
+def _response(facts: Facts, default_status: int, body: object) -> httpx2.Response:
+    headers = {"x-should-retry": "false"}
+    if facts.retry_after is not None:
+        headers["retry-after"] = f"{max(1, round(facts.retry_after))}"
+    if facts.request_id is not None:
+        headers["x-request-id"] = facts.request_id
+    status = facts.status if facts.status is not None else default_status
+    return httpx2.Response(status, headers=headers, json=body, request=_request(facts))

@@ -1,0 +1,200 @@
+"""The router as an app holds it: made from a config, opened and closed with the app, giving scopes and clients."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx2
+
+from understudy.client import RoutedAsyncHttpClient, RoutedHttpClient, SdkClients
+from understudy.config import Config
+from understudy.engine.bridge import ThreadStream
+from understudy.engine.engine import Engine
+from understudy.engine.homes import TransportFactory
+from understudy.engine.messages import Ask, Reply
+from understudy.errors import NotInScope
+from understudy.policy import keys
+from understudy.scope import Scope, current_scope
+from understudy.transport import Transport
+from understudy.transport.aio import AiohttpTransport
+from understudy.transport.handed import HandedTransport
+from understudy.words import LaneName
+
+__all__ = ["HttpClients", "Router"]
+
+HandedClient = httpx2.AsyncClient | Callable[[], httpx2.AsyncClient]
+HttpClients = HandedClient | Mapping[str, HandedClient]
+"""An httpx2 client for the way to the providers, or a function that makes one; or one of these by provider."""
+
+
+class Router:
+    """Routes the OpenAI calls of an app.
+
+    ``http_client`` takes the place of the router's own connections to the providers: an ``httpx2.AsyncClient`` (mTLS,
+    proxies of its own), or better a function that makes one, since the router may need one for each of its two loops;
+    a mapping gives them by provider. A client that is handed in as it is stays the app's to close, and is only used in
+    the router's own thread.
+
+    Raises ConfigError: the config is wrong (when it is read) or keys are missing (when the router opens). A router that
+    was never opened opens at its first call.
+
+    Example::
+
+        router = Router.from_file("understudy.toml")
+        async with router:
+            with router.scope(request_id="req-2026-000042") as scope:
+                reply = await scope.async_openai.chat.completions.create(model="ticket-summary", messages=messages)
+    """
+
+    def __init__(self, config: Config, *, http_client: HttpClients | None = None) -> None:
+        self.config = config
+        self._engine = Engine(
+            config,
+            _transports(http_client),
+            only_portal=_has_instances(http_client),
+            environ=os.environ,
+        )
+        self._clients = SdkClients(self)
+        self._scopes_required = False
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, http_client: HttpClients | None = None) -> Self:
+        """A router by a TOML file. Raises ConfigError, with all mistakes at once."""
+        return cls(Config.from_file(path), http_client=http_client)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object], *, http_client: HttpClients | None = None) -> Self:
+        """A router by a mapping of the TOML file's form. Raises ConfigError, with all mistakes at once."""
+        return cls(Config.from_mapping(mapping), http_client=http_client)
+
+    def __repr__(self) -> str:
+        return f"<Router tasks={list(self.config.tasks)}>"
+
+    # -- opening and closing ---------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self._engine.aopen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._engine.aclose()
+
+    def __enter__(self) -> Self:
+        self._engine.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._engine.close()
+
+    # -- scopes and clients ----------------------------------------------------------------------------------------
+
+    def scope(
+        self,
+        *,
+        request_id: str | None = None,
+        subject: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        sensitive: str | Iterable[str] = (),
+        start: LaneName | str | None = None,
+    ) -> Scope:
+        """A scope for one inbound request or job; ``with`` makes it the current one.
+
+        ``request_id`` is used if it has 8 to 128 of the characters ``A-Z a-z 0-9 . _ -``, else a fresh one takes its
+        place. ``start`` is the lane to begin in: a drill, before the outage.
+
+        Raises ValueError: a category or lane that does not exist.
+
+        Example::
+
+            with router.scope(request_id="nightly-2026-11-22", sensitive="payment", start="degraded") as scope:
+                ...
+        """
+        categories = frozenset((sensitive,) if isinstance(sensitive, str) else sensitive)
+        unknown = categories - self.config.sensitive.keys()
+        if unknown:
+            known = ", ".join(self.config.sensitive) or "none"
+            raise ValueError(f"unknown sensitive category {min(unknown)!r}; the config has: {known}")
+        return Scope(
+            self._clients,
+            keys.accept_request_id([request_id] if request_id is not None else []) or _fresh_request_id(),
+            subject=subject,
+            labels=labels,
+            sensitive=categories,
+            start=None if start is None else _lane(start),
+        )
+
+    def http_client(self) -> httpx2.AsyncClient:
+        """An HTTP client for libraries that make SDK clients themselves. It follows the current scope.
+
+        Its base URL is ignored. Closing it closes nothing shared.
+
+        Example::
+
+            ChatOpenAI(model="ticket-summary", api_key="-", http_async_client=router.http_client())
+        """
+        return RoutedAsyncHttpClient(self)
+
+    def sync_http_client(self) -> httpx2.Client:
+        """As :meth:`http_client`, for synchronous clients."""
+        return RoutedHttpClient(self)
+
+    def require_scopes(self) -> None:
+        """Refuse calls outside any scope from now on. Adapters ask for it: a lost context is no unmarked call."""
+        self._scopes_required = True
+
+    # -- the clients' way in ---------------------------------------------------------------------------------------
+
+    async def ask(self, ask: Ask, scope: Scope | None) -> Reply:
+        """Route one request of a client (the clients call this). Raises RoutingError."""
+        return await self._engine.ask(ask, scope or self._scope_here())
+
+    def ask_sync(self, ask: Ask, scope: Scope | None) -> tuple[Reply, ThreadStream | None]:
+        """Route one request of a synchronous client (the clients call this). Raises RoutingError."""
+        return self._engine.ask_sync(ask, scope or self._scope_here())
+
+    def _scope_here(self) -> Scope:
+        scope = current_scope()
+        if scope is not None:
+            return scope
+        if self._scopes_required:
+            raise NotInScope(
+                "an AI call was made outside any request, so nothing tells whether it is sensitive, and nothing was "
+                "sent. In a job or a script open one: `with router.scope() as scope:`; in a thread of your own take "
+                "the request's along: `executor.submit(scope.wrap(function))`."
+            )
+        return self.scope()
+
+
+def _fresh_request_id() -> str:
+    return keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def _lane(name: str) -> LaneName:
+    try:
+        return LaneName(name)
+    except ValueError:
+        raise ValueError(f"unknown lane {name!r}; a lane is one of {', '.join(LaneName)}") from None
+
+
+def _has_instances(given: HttpClients | None) -> bool:
+    clients = given.values() if isinstance(given, Mapping) else (given,)
+    return any(isinstance(client, httpx2.AsyncClient) for client in clients)
+
+
+def _transports(given: HttpClients | None) -> TransportFactory:
+    """Makes a provider's transport: over the client that the app handed in for it, else over aiohttp."""
+
+    def make(provider: str) -> Transport:
+        client = given.get(provider) if isinstance(given, Mapping) else given
+        return AiohttpTransport() if client is None else HandedTransport(client)
+
+    return make

@@ -1,0 +1,24 @@
+"""What all tests share: the event loop they run on, and the flag for slow proofs."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--slow``: without it the slow proofs are skipped."""
+    parser.addoption("--slow", action="store_true", help="run the slow proofs as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is marked slow, unless it was asked for."""
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow") is not None:
+                item.add_marker(pytest.mark.skip(reason="a slow proof: run with --slow"))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Asynchronous tests run on asyncio; those that claim more say so themselves."""
+    return "asyncio"
