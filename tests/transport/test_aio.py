@@ -445,6 +445,7 @@ def dripping_once(wire: Wire) -> None:
     [
         Target("ftp://localhost/"),
         Target("http:///nowhere"),
+        Target("http://[canary/"),
         Target("http://user:canary@localhost/"),
         Target("http://localhost:99999/"),
         Target("http://localhost/", (("X-Key", "canary\r\nX: y"),)),
@@ -460,6 +461,7 @@ async def test_what_cannot_be_sent_is_local(transport: AiohttpTransport, target:
             target, (), BODY, stream=False, deadline=asyncio.get_running_loop().time() + 5, connect_timeout=1
         )
     assert caught.value.signal is TransportSignal.LOCAL
+    assert caught.value.__context__ is None
     assert "canary" not in repr(caught.value) + repr(target)
 
 

@@ -125,10 +125,11 @@ class HandedTransport:
 
 
 def _parse(url: str) -> httpx2.URL:
-    try:
+    parsed = None
+    with contextlib.suppress(httpx2.InvalidURL):
         parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        raise TransportFailure(TransportSignal.LOCAL, "the URL can't be read") from None
+    if parsed is None:
+        raise TransportFailure(TransportSignal.LOCAL, "the URL can't be read")
     check_url(parsed.scheme, parsed.host, has_credentials=bool(parsed.userinfo))
     return parsed
 
