@@ -63,7 +63,8 @@ class Body:
     def parse(cls, raw: bytes) -> Body:
         """Read a body's top level.
 
-        Raises BadBody if it is not UTF-8, not JSON (which has no NaN), or not an object.
+        Raises BadBody if it is not UTF-8, not JSON (which has no NaN), not an object, or nested too
+        deeply to be read.
         """
         try:
             if not raw.isascii():
@@ -73,8 +74,10 @@ class Body:
             problem = "the request's body is not UTF-8"
         except msgspec.ValidationError:
             problem = "the request's body is not a JSON object"
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.DecodeError:
             problem = "the request's body is not JSON"
+        except RecursionError:
+            problem = "the request's body is nested too deeply"
         else:
             return cls(raw, fields)
         raise BadBody(problem)  # outside the handlers: the decoder's own error must not travel along
