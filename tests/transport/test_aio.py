@@ -170,9 +170,9 @@ async def test_silence_ends_at_the_deadline(transport: AiohttpTransport) -> None
     """A peer that reads and never answers: the outcome is unknown, and its connection is closed."""
     with Peer(silent) as peer:
         began = time.monotonic()
-        error = await failing(transport, peer.url, within=0.2)
+        error = await failing(transport, peer.url, within=0.4)
         assert error.signal is TransportSignal.TIMEOUT
-        assert 0.15 < time.monotonic() - began < 1.0
+        assert 0.35 < time.monotonic() - began < 2.0
         await gone(peer)
 
 
@@ -199,7 +199,7 @@ async def test_drip_does_not_extend_the_deadline(transport: AiohttpTransport) ->
         began = time.monotonic()
         error = await failing(transport, peer.url, within=0.3)
         assert error.signal is TransportSignal.TIMEOUT
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 2.0
         await gone(peer)
 
 
@@ -209,13 +209,13 @@ async def test_reads_obey_a_moved_deadline(transport: AiohttpTransport) -> None:
     def talk(wire: Wire) -> None:
         wire.request()
         wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        time.sleep(0.3)
+        time.sleep(0.9)
         wire.send(b"1\r\na\r\n")
         wire.wait_for_the_end()
 
     loop = asyncio.get_running_loop()
     with Peer(talk) as peer:
-        exchange = await send(transport, peer.url, stream=True, within=0.15)
+        exchange = await send(transport, peer.url, stream=True, within=0.6)
         loop.call_later(0.05, lambda: exchange.bound_reads(loop.time() + 5))
         assert await exchange.read_some() == b"a"
         loop.call_later(0.05, lambda: exchange.bound_reads(loop.time() + 0.05))
@@ -223,7 +223,7 @@ async def test_reads_obey_a_moved_deadline(transport: AiohttpTransport) -> None:
         with pytest.raises(TransportFailure) as caught:
             await exchange.read_some()
         assert caught.value.signal is TransportSignal.TIMEOUT
-        assert loop.time() - began < 1.0
+        assert loop.time() - began < 2.0
         await gone(peer)
 
 
