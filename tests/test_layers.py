@@ -1,0 +1,102 @@
+"""The house: imports only point down, and the core knows no framework."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "src" / "understudy"
+ADAPTERS = ROOT / "integrations"
+
+LAYERS = (
+    ("cli", "testing", "__main__"),
+    ("web",),
+    ("router",),
+    ("client",),
+    ("scope",),
+    ("engine",),
+    ("portal",),
+    ("reviews",),
+    ("transport", "state", "records"),
+    ("policy",),
+    ("config",),
+    ("errors",),
+    ("words",),
+    ("version",),
+)
+"""From the top down. Rooms of one layer don't know each other; the cli starts what testing offers."""
+
+SAME_LAYER = {("cli", "testing"), ("testing", "cli")}
+FRAMEWORKS = {"flask", "starlette", "fastapi", "litestar", "werkzeug", "uvicorn", "sqlalchemy", "alembic", "redis"}
+RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in CORE.rglob("*.py") if path != CORE / "__init__.py")
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """The modules that a file imports, each with whether at the file's top level; those for type checkers left out."""
+    package = ("understudy", *path.relative_to(CORE).parts[:-1])
+    tree = ast.parse(path.read_text())
+    top = {id(node) for node in tree.body}
+    for node in _runtime_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            name = ".".join(part for part in (base, node.module or "") if part)
+            yield name, id(node) in top
+            if name == "understudy":
+                yield from ((f"understudy.{alias.name}", id(node) in top) for alias in node.names)
+
+
+def _runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _runtime_nodes(child)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(CORE)))
+def test_imports_only_point_down(path: Path) -> None:
+    """No module imports one of a layer above, nor another room of its own layer."""
+    room = path.relative_to(CORE).parts[0].removesuffix(".py")
+    assert room in RANK, f"{room} has no place in the house: give it one in LAYERS"
+    for name, _ in imports(path):
+        parts = name.split(".")
+        if parts[0] != "understudy" or len(parts) < 2 or parts[1] not in RANK or parts[1] == room:
+            continue
+        down = RANK[room] < RANK[parts[1]] or (room, parts[1]) in SAME_LAYER
+        assert down, f"{path.relative_to(ROOT)} imports {name}, which lies above it or beside it"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(CORE)))
+def test_the_core_knows_no_framework(path: Path) -> None:
+    """What an extra brings is only imported where it is used, and a web framework only by the demo."""
+    for name, at_top in imports(path):
+        if name.split(".")[0] in FRAMEWORKS:
+            assert not at_top, f"{path.relative_to(ROOT)} needs {name} to be imported at all"
+
+
+def test_policy_does_no_input_or_output() -> None:
+    """The policy has no clock, no randomness and no I/O: time and jitter are arguments."""
+    impure = {"time", "random", "os", "socket", "asyncio", "anyio", "threading", "logging", "aiohttp", "httpx2", "uuid"}
+    for path in (CORE / "policy").glob("*.py"):
+        for name, _ in imports(path):
+            assert name.split(".")[0] not in impure, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted(ADAPTERS.rglob("*.py")), ids=lambda path: path.name)
+def test_adapters_import_only_public_names(path: Path) -> None:
+    """An adapter takes what it needs from the public face, from ``understudy.web`` and ``understudy.cli``."""
+    public = {"understudy", "understudy.web", "understudy.cli", "understudy.config"}
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "understudy":
+            assert node.module in public, f"{path.name} imports {node.module}"
