@@ -40,7 +40,11 @@ NUMBERED = "numbered"
 
 
 class Behaviour:
-    """What all behaviours are. A callable that takes the request and returns a behaviour may stand for one."""
+    """What all behaviours are.
+
+    In a script, a callable that takes the request and returns a behaviour may stand for one. It is called in the
+    provider's thread, which serves nobody else meanwhile.
+    """
 
 
 Scripted = Behaviour | Callable[["Received"], Behaviour]

@@ -52,8 +52,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        # With no buffer of its own, "writable" means that everything was handed to the kernel.
-        transport.set_write_buffer_limits(high=0)
+        # With next to no buffer, "writable" means that all was handed to the kernel. (0 would block a TLS transport.)
+        transport.set_write_buffer_limits(high=1)
         self._stage.connections.add(self)
         self._number = self._stage.journal.connected()
         finish = self._stage.at_accept()

@@ -151,7 +151,8 @@ def _value_from_json(name: str, value: object, hint: object) -> object:
         return tuple(_bytes_from_json(item) for item in value)
     if name in _BYTES_FIELDS:
         return _bytes_from_json(value)
-    return msgspec.convert(value, hint)
+    converted: object = msgspec.convert(value, hint)
+    return tuple(converted) if isinstance(converted, list) else converted
 
 
 def _bytes_from_json(value: object) -> object:
