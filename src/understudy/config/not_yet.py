@@ -19,7 +19,6 @@ _PROVIDER: Mapping[str, Callable[[Provider], bool]] = {
 }
 _ROUTE: Mapping[str, Callable[[Route], bool]] = {
     "price": lambda route: route.price is not None,
-    "answers_as": lambda route: bool(route.answers_as),
 }
 _TASK: Mapping[str, Callable[[Task], bool]] = {
     "contract": lambda task: task.contract is not None,

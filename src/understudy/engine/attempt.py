@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -133,7 +134,18 @@ async def _whole(job: Job, exchange: Exchange) -> Whole | Failure:
     judged = from_answer(job.api, body, exchange.headers.get("content-type"))
     if isinstance(judged, Failure):
         return judged
-    return Whole(list(exchange.headers.items()), body, judged)
+    return Whole(_as_json(exchange.headers.items()), body, judged)
+
+
+def _as_json(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers of an answer that is JSON, whatever the provider called it: the SDK goes by the name."""
+    fields = list(headers)
+    for position, (name, value) in enumerate(fields):
+        if name.lower() == "content-type":
+            if "json" not in value:
+                fields[position] = (name, "application/json")
+            return fields
+    return [*fields, ("content-type", "application/json")]
 
 
 async def _open(
