@@ -13,11 +13,6 @@ from understudy.testing import FakeProvider
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def client(fake_provider: FakeProvider) -> Iterator[openai.OpenAI]:
     """A plain SDK client of the fake provider, which tries once."""
     with openai.OpenAI(base_url=fake_provider.base_url, api_key="k", max_retries=0) as client:
