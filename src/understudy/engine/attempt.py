@@ -152,12 +152,14 @@ async def _open(
     job: Job, exchange: Exchange, record: Attempt, started: float, deadline: float
 ) -> Whole | Opened | Failure:
     """Read a stream until its first real content (or its end), so that every failure before can still switch."""
-    if "json" in exchange.headers.get("content-type", ""):
+    content_type = exchange.headers.get("content-type", "").lower()
+    if "json" in content_type or "html" in content_type:
         return await _not_a_stream(job, exchange)
     loop = asyncio.get_running_loop()
     judge = StreamJudge(job.api, hide_usage=job.hide_usage, choices=job.choices)
     flow = Flow(exchange, judge, job.limits.event)
     silent_until = deadline if job.first_token is None else min(deadline, started + job.first_token)
+    limit = job.limits.answer if job.hold_all else job.limits.event
     held: list[bytes] = []
     size = 0
     while True:
@@ -167,11 +169,12 @@ async def _open(
             return piece.failure
         held.append(piece.data)
         size += len(piece.data)
-        if size > (job.limits.answer if job.hold_all else job.limits.event):
-            return judge.broken(TransportSignal.TOO_LARGE)
         if judge.committed and record.first_content_ms is None:
             note(record, "first_content_ms", (loop.time() - started) * 1000)
-        if piece.ended or (judge.committed and not job.hold_all):
+        commits = judge.committed and not job.hold_all
+        if size > limit and not commits:
+            return judge.broken(TransportSignal.TOO_LARGE)
+        if piece.ended or commits:
             return Opened(list(exchange.headers.items()), flow, b"".join(held), piece.ended)
         if piece.alive:
             silent_until = min(deadline, loop.time() + job.way.route.stall)
@@ -187,7 +190,7 @@ async def _next(job: Job, flow: Flow, deadline: float) -> Piece:
 
 
 async def _not_a_stream(job: Job, exchange: Exchange) -> Failure:
-    """A stream was asked for and JSON came: an error inside a 200, or an answer that the app could not read."""
+    """A stream was asked for and JSON or a page came: an error inside a 200, or what the app could not read."""
     body = await exchange.read(job.limits.answer)
     judged = from_answer(job.api, body, exchange.headers.get("content-type"))
     return judged if isinstance(judged, Failure) else failures.NOT_JSON.failure(http_status=200)
