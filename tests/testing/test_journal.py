@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from contextlib import closing
 
@@ -9,7 +10,7 @@ import anyio.to_thread
 import openai
 import pytest
 
-from understudy.testing import Answer, Asked, FakeProvider, Silence
+from understudy.testing import Answer, Asked, Behaviour, FakeProvider, Silence, Status, StreamOf
 from understudy.testing.journal import Journal, Received, ReceivedHeaders
 
 from .conftest import chat_request
@@ -57,6 +58,18 @@ def test_a_kept_connection_has_one_number(fake_provider: FakeProvider, client: o
     assert (fake_provider.connections, fake_provider.open_connections) == (1, 1)
     client.close()
     fake_provider.wait_until(lambda: fake_provider.open_connections == 0)
+
+
+@pytest.mark.parametrize("answer", [Answer(), Answer(delay=0.001), Status(500), StreamOf(interval=0.001)])
+def test_an_answer_is_finished_once_the_client_has_it(
+    fake_provider: FakeProvider, client: openai.OpenAI, answer: Behaviour
+) -> None:
+    """A test may look into the journal as soon as its call has returned."""
+    fake_provider.script("m", answer)
+    for _ in range(30):
+        with contextlib.suppress(openai.InternalServerError):
+            list(client.chat.completions.create(model="m", messages=[], stream=True))
+        assert (fake_provider.in_flight, fake_provider.journal[-1].client_gone) == (0, False)
 
 
 @pytest.mark.anyio

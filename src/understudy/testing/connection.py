@@ -17,6 +17,9 @@ from .steps import Finish, Hang, Pause, Rendering, Repeat, Step
 __all__ = ["Connection", "Stage"]
 
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+# A peer that has the whole answer finds it finished in the journal: what the kernel takes at once is entered before it
+# is written. What is larger is finished once the kernel has taken it.
+_SURELY_TAKEN = 64 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -119,7 +122,10 @@ class Connection(asyncio.Protocol):
         if rendering.delay or len(data) != len(steps):
             self._performance = asyncio.create_task(self._perform(rendering, steps))
             return
-        self._transport.write(b"".join((rendering.head, *data)))
+        whole = b"".join((rendering.head, *data))
+        if len(whole) <= _SURELY_TAKEN:
+            self._end_answer(client_gone=False)
+        self._transport.write(whole)
         if self._transport.get_write_buffer_size():
             self._performance = asyncio.create_task(self._perform(Rendering(b""), ()))
             return
@@ -128,7 +134,11 @@ class Connection(asyncio.Protocol):
     async def _perform(self, rendering: Rendering, steps: tuple[Step, ...]) -> None:
         if rendering.delay:
             await asyncio.sleep(rendering.delay)
-        for step in (rendering.head, *steps):
+        pieces = (rendering.head, *steps)
+        last = _last_bytes(pieces)
+        for index, step in enumerate(pieces):
+            if index == last:
+                self._end_answer(client_gone=False)
             await self._take(step)
             if self._transport.is_closing():
                 return
@@ -171,3 +181,14 @@ class Connection(asyncio.Protocol):
         received, self._answering = self._answering, None
         if received is not None:
             self._stage.journal.finish(received, client_gone=client_gone)
+
+
+def _last_bytes(steps: tuple[Step, ...]) -> int | None:
+    """Where the answer is complete: its last bytes, if they are few and it does not hang after them."""
+    for index in range(len(steps) - 1, -1, -1):
+        step = steps[index]
+        if isinstance(step, bytes):
+            return index if len(step) <= _SURELY_TAKEN else None
+        if isinstance(step, Hang | Repeat):
+            return None
+    return None

@@ -28,7 +28,23 @@ def render_stream(stream: StreamOf, received: Received, headers: Mapping[str, st
         return Rendering(head, tuple(steps))
     if stream.never_ends:
         return Rendering(head, (*steps, Hang()))
-    return Rendering(head, (*steps, b"0\r\n\r\n" if chunked else Finish("close")))
+    steps.append(b"0\r\n\r\n" if chunked else Finish("close"))
+    return Rendering(head, tuple(_joined(steps)))
+
+
+def _joined(steps: Iterable[Step]) -> Iterable[Step]:
+    """What nothing lies between goes out at once: so the last event and the end of the body, as from a real server."""
+    pending = bytearray()
+    for step in steps:
+        if isinstance(step, bytes):
+            pending += step
+            continue
+        if pending:
+            yield bytes(pending)
+            pending.clear()
+        yield step
+    if pending:
+        yield bytes(pending)
 
 
 def _chunk(data: bytes) -> bytes:
