@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from understudy.config import Config, ConfigError
     from understudy.errors import (
         BadResponse,
+        CallerGone,
         ContractViolated,
         DeadlineExceeded,
         FailClosed,
@@ -58,6 +59,7 @@ __all__ = [
     "BadResponse",
     "BreakerEffect",
     "Call",
+    "CallerGone",
     "Config",
     "ConfigError",
     "ContractViolated",

@@ -16,6 +16,7 @@ from understudy.words import Attempt, Call, Failure, FailureKind, Skip, Stop
 
 __all__ = [
     "BadResponse",
+    "CallerGone",
     "ContractViolated",
     "DeadlineExceeded",
     "FailClosed",
@@ -30,6 +31,7 @@ __all__ = [
     "UnknownTask",
     "Unreachable",
     "UpstreamTimeout",
+    "broken_stream",
     "error_for",
 ]
 
@@ -133,6 +135,10 @@ class DeadlineExceeded(_TimeoutError):
 
 class UpstreamTimeout(_TimeoutError):
     """The last attempt timed out, and no other route could be tried."""
+
+
+class CallerGone(_ConnectionError):
+    """The caller of the request hung up while the call ran: its upstream attempt was closed."""
 
 
 class Unreachable(_ConnectionError):
@@ -251,12 +257,21 @@ _WITHOUT_STATUS: Final[dict[FailureKind, type[RoutingError]]] = {
 
 def error_for(call: Call, stop: Stop, *, path: str) -> RoutingError:
     """The error of a call that the plan stopped. A sensitive call always fails closed."""
-    failure = stop.failure
-    message = describe(call, stop)
+    facts = _facts(call, stop.failure, path)
+    return _class_for(call, stop.failure, facts.status)(describe(call, stop), call, facts)
+
+
+def broken_stream(call: Call, stop: Stop, *, path: str) -> RoutingError:
+    """The error of a stream that broke, whatever by, after it had begun to answer."""
+    kind = FailClosed if call.sensitive else StreamBroken
+    return kind(describe(call, stop), call, _facts(call, stop.failure, path))
+
+
+def _facts(call: Call, failure: Failure, path: str) -> Facts:
     status = failure.http_status
     if status is None or status < 300:
         status = _STATUS_OF_KIND.get(failure.kind)
-    facts = Facts(
+    return Facts(
         path=path,
         status=status,
         code=failure.code or str(failure.kind),
@@ -265,7 +280,6 @@ def error_for(call: Call, stop: Stop, *, path: str) -> RoutingError:
         retry_after=failure.retry_after,
         request_id=call.id,
     )
-    return _class_for(call, failure, status)(message, call, facts)
 
 
 def _class_for(call: Call, failure: Failure, status: int | None) -> type[RoutingError]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx2
 
-from understudy.client import RoutedAsyncHttpClient, RoutedHttpClient, SdkClients
+from understudy.client import SdkClients
 from understudy.config import Config
 from understudy.engine.bridge import ThreadStream
 from understudy.engine.engine import Engine
 from understudy.engine.homes import TransportFactory
 from understudy.engine.messages import Ask, Reply
 from understudy.errors import NotInScope
+from understudy.http_client import RoutedAsyncHttpClient, RoutedHttpClient
 from understudy.policy import keys
 from understudy.scope import Scope, current_scope
 from understudy.transport import Transport
@@ -130,6 +131,31 @@ class Router:
             labels=labels,
             sensitive=categories,
             start=None if start is None else _lane(start),
+        )
+
+    def inbound_scope(
+        self,
+        request_ids: Sequence[str | bytes],
+        *,
+        subject: str | None = None,
+        sensitive: frozenset[str] = frozenset(),
+        undeclared: str | None = None,
+        forwarded: tuple[tuple[str, str], ...] = (),
+        late_marks: Callable[[], frozenset[str] | None] | None = None,
+    ) -> Scope:
+        """The scope of an inbound request (adapters call this, through ``understudy.web``).
+
+        ``request_ids`` are the values of the header as often as it came; ``undeclared`` is the config's word on
+        endpoints without a mark, ``forwarded`` goes upstream with each attempt.
+        """
+        return Scope(
+            self._clients,
+            keys.accept_request_id(request_ids) or _fresh_request_id(),
+            subject=subject,
+            sensitive=sensitive,
+            undeclared=undeclared,
+            forwarded=forwarded,
+            late_marks=late_marks,
         )
 
     def http_client(self) -> httpx2.AsyncClient:

@@ -13,12 +13,12 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 
-from understudy.words import Call, LaneName
+from understudy.words import Call, LaneName, Outcome
 
 if TYPE_CHECKING:
     import openai
 
-__all__ = ["Clients", "Scope", "current_scope"]
+__all__ = ["Clients", "Scope", "current_scope", "raise_sensitivity", "sensitivity"]
 
 CALLS_KEPT = 256
 """How many of a scope's latest calls stay readable."""
@@ -27,6 +27,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _current: ContextVar[Scope | None] = ContextVar("understudy_scope", default=None)
+_required: ContextVar[frozenset[str]] = ContextVar("understudy_sensitivity", default=frozenset())
+"""Categories that any scope opened in this context falls under: a marked function that runs outside of any request."""
 _log = logging.getLogger("understudy")
 
 
@@ -61,6 +63,8 @@ class Scope:
         sensitive: frozenset[str] = frozenset(),
         start: LaneName | None = None,
         forwarded: tuple[tuple[str, str], ...] = (),
+        undeclared: str | None = None,
+        late_marks: Callable[[], frozenset[str] | None] | None = None,
     ) -> None:
         self.request_id = request_id
         self.subject = subject
@@ -68,10 +72,13 @@ class Scope:
         self.start = start
         self.forwarded = forwarded
         self._clients = clients
-        self._sensitive = sensitive
+        self._sensitive = sensitive | _required.get()
+        self._undeclared = undeclared
+        self._late_marks = late_marks
         self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self._by_reply: OrderedDict[str, Call] = OrderedDict()
         self._ordinals: dict[bytes, int] = {}
+        self._running: set[Callable[[], None]] = set()
         self._lock = threading.Lock()
         self._async_openai: openai.AsyncOpenAI | None = None
         self._openai: openai.OpenAI | None = None
@@ -172,6 +179,27 @@ class Scope:
             while len(self._by_reply) > 2 * CALLS_KEPT:
                 self._by_reply.popitem(last=False)
 
+    def begun(self, hang_up: Callable[[], None]) -> None:
+        """Remember how to end a call that runs (the router calls this)."""
+        self._running.add(hang_up)
+
+    def ended(self, hang_up: Callable[[], None]) -> None:
+        """Forget a call that no longer runs (the router calls this)."""
+        self._running.discard(hang_up)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call or a stream of this scope runs."""
+        return bool(self._running)
+
+    def hang_up(self) -> None:
+        """End the calls that run: the caller of the request has gone. They raise CallerGone; later ones are made.
+
+        Adapters call this; it may come from any thread.
+        """
+        for end in tuple(self._running):
+            end()
+
     def ordinal(self, digest: bytes) -> int:
         """How many identical calls this scope has made, this one included: 1, 2, ..."""
         with self._lock:
@@ -183,13 +211,38 @@ class Scope:
 
     @property
     def sensitive(self) -> frozenset[str]:
-        """The categories that this scope's calls fall under, whatever their task adds."""
+        """The categories that this scope's calls fall under, whatever their task adds.
+
+        Where an adapter opened the scope, an endpoint that turns out to carry no mark counts as the router's
+        ``undeclared`` says.
+        """
+        if self._late_marks is not None:
+            marks = self._late_marks()
+            if marks is not None:
+                self._undeclared = None
+                self.raise_sensitivity(*marks)
+        if self._undeclared is not None and not self._sensitive and self._undeclared.startswith("sensitive:"):
+            return frozenset((self._undeclared.removeprefix("sensitive:"),))
         return self._sensitive
 
     @property
-    def compromised(self) -> bool:
-        """Whether sensitivity rose after a call had gone out: from then on every call fails closed."""
-        return self._compromised
+    def refusal(self) -> str | None:
+        """Why every call of this scope is refused from now on, or ``None``."""
+        if self._compromised:
+            return (
+                "this request became sensitive after a call had already gone out. Mark the endpoint itself, so that "
+                "the mark is known before the first call"
+            )
+        if self._undeclared == "refuse" and not self._sensitive:
+            return (
+                "this endpoint does not say whether it is sensitive, and the config refuses such (undeclared = "
+                '"refuse"). Mark it with @sensitive(...) or @standard, or by a path under [endpoints]'
+            )
+        return None
+
+    def declare(self) -> None:
+        """Note that the endpoint says what it is: ``undeclared`` is not for it."""
+        self._undeclared = None
 
     def raise_sensitivity(self, *categories: str) -> None:
         """Add categories. There is no way back: nothing takes one away.
@@ -201,7 +254,8 @@ class Scope:
             if not added:
                 return
             self._sensitive |= added
-            late = bool(self._calls)
+            self._undeclared = None
+            late = any(call.outcome is not Outcome.REFUSED for call in self._calls)
             self._compromised = self._compromised or late
         if late:
             _log.error(
@@ -211,6 +265,36 @@ class Scope:
                 ", ".join(sorted(added)),
                 extra={"request_id": self.request_id, "categories": sorted(added)},
             )
+
+
+@contextmanager
+def sensitivity(category: str) -> Iterator[None]:
+    """Raise the current scope's sensitivity; outside any scope, that of the scopes opened while this lasts.
+
+    Example::
+
+        with sensitivity("payment"):
+            decide(refund)
+    """
+    scope = _current.get()
+    if scope is not None:
+        scope.raise_sensitivity(category)
+        yield
+        return
+    token = _required.set(_required.get() | {category})
+    try:
+        yield
+    finally:
+        _required.reset(token)
+
+
+def raise_sensitivity(category: str) -> None:
+    """As :func:`sensitivity`, for good: there is no end to it within this context."""
+    scope = _current.get()
+    if scope is not None:
+        scope.raise_sensitivity(category)
+    else:
+        _required.set(_required.get() | {category})
 
 
 def current_scope() -> Scope | None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 from understudy.engine import attempt
 from understudy.engine.attempt import Job, Opened, Whole, note
+from understudy.engine.hangup import caller_gone
 from understudy.engine.homes import Home
 from understudy.engine.kit import Kit
 from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import Prepared
 from understudy.engine.relay import Relay
 from understudy.engine.ways import Way
-from understudy.errors import RoutingError, error_for
+from understudy.errors import RoutingError, broken_stream, error_for
 from understudy.policy import failures, keys
 from understudy.policy.answers import Answer
 from understudy.policy.payload import Rendered
@@ -222,14 +224,18 @@ class Drive:
             self._end_attempt(failure)
             return failure
         self._settle(way)
+        end = _StreamEnd(self, judge)
         relay = Relay(
             result.flow,
             result.held,
             ended=result.ended,
             stall=way.route.stall,
             max_at=self._loop.time() + self._prepared.task.stream.max,
-            watcher=_StreamEnd(self, judge),
+            watcher=end,
         )
+        if not result.ended:
+            end.hang_up = relay.hang_up
+            self._caller.begun(relay.hang_up)
         return Reply(200, self._reply_headers(result.headers), b"", relay)
 
     def _settle(self, way: Way) -> None:
@@ -325,15 +331,23 @@ class Drive:
         note(call, "outcome", outcome)
         log_call(call)
 
-    def stream_over(self, judge: StreamJudge, outcome: Outcome, failure: Failure | None) -> RoutingError | None:
+    def caller_gone(self) -> RoutingError:
+        """The error of a stream whose caller hung up."""
+        return caller_gone(self._call)
+
+    def stream_over(
+        self, judge: StreamJudge, outcome: Outcome, failure: Failure | None, hang_up: Callable[[], None] | None
+    ) -> RoutingError | None:
         """Write the end of a committed stream into the record, and give the error of a broken one."""
+        if hang_up is not None:
+            self._caller.ended(hang_up)
         self._account(judge)
         self._end_attempt(failure)
         self._end(outcome, failure.kind if failure is not None else None)
         if failure is None or outcome is Outcome.CANCELLED:
             return None
         stop = Stop(failure=failure, reason="a stream that has begun to answer belongs to its route")
-        return error_for(self._call, stop, path=self._ask.path)
+        return broken_stream(self._call, stop, path=self._ask.path)
 
 
 class _StreamEnd:
@@ -342,14 +356,19 @@ class _StreamEnd:
     def __init__(self, drive: Drive, judge: StreamJudge) -> None:
         self._drive = drive
         self._judge = judge
+        self.hang_up: Callable[[], None] | None = None
 
     def completed(self) -> None:
-        self._drive.stream_over(self._judge, Outcome.ANSWERED, None)
+        self._drive.stream_over(self._judge, Outcome.ANSWERED, None, self.hang_up)
 
     def broken(self, failure: Failure) -> RoutingError:
-        error = self._drive.stream_over(self._judge, Outcome.FAILED, failure)
+        error = self._drive.stream_over(self._judge, Outcome.FAILED, failure, self.hang_up)
         assert error is not None
         return error
 
     def abandoned(self) -> None:
-        self._drive.stream_over(self._judge, Outcome.CANCELLED, failures.CANCELLED.failure())
+        self._drive.stream_over(self._judge, Outcome.CANCELLED, failures.CANCELLED.failure(), self.hang_up)
+
+    def caller_gone(self) -> RoutingError:
+        self.abandoned()
+        return self._drive.caller_gone()

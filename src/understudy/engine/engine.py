@@ -16,6 +16,7 @@ from understudy.config import Config
 from understudy.config.credentials import resolve_credentials
 from understudy.engine.bridge import BridgedStream, ThreadStream, across
 from understudy.engine.call import Drive
+from understudy.engine.hangup import HangUp, caller_gone
 from understudy.engine.homes import Home, TransportFactory
 from understudy.engine.kit import Kit
 from understudy.engine.local import answer_locally
@@ -165,7 +166,18 @@ async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
     reply = answer_locally(kit.config, ask)
     if reply is not None:
         return reply
-    return await Drive(kit, prepare(kit, ask, caller), ask, caller).run(home)
+    prepared = prepare(kit, ask, caller)
+    hang_up = HangUp()
+    caller.begun(hang_up)
+    try:
+        return await Drive(kit, prepared, ask, caller).run(home)
+    except asyncio.CancelledError:
+        if hang_up.taken_back():
+            raise caller_gone(prepared.call) from None
+        raise
+    finally:
+        hang_up.disarm()
+        caller.ended(hang_up)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -68,7 +69,11 @@ class Caller(Protocol):
     def sensitive(self) -> frozenset[str]: ...
 
     @property
-    def compromised(self) -> bool: ...
+    def refusal(self) -> str | None: ...
+
+    def begun(self, hang_up: Callable[[], None]) -> None: ...
+
+    def ended(self, hang_up: Callable[[], None]) -> None: ...
 
     def add_call(self, call: Call) -> None: ...
 

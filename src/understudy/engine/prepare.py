@@ -13,13 +13,15 @@ from typing import Final
 import msgspec
 
 from understudy.config import Task
+from understudy.engine.attempt import note
 from understudy.engine.kit import Kit
 from understudy.engine.messages import API_OF_PATH, Ask, Caller
 from understudy.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
 from understudy.policy import keys
 from understudy.policy.payload import BadBody, Body, binding
 from understudy.policy.selection import Candidate, candidates, home_provider, marked
-from understudy.words import Api, Call, FailureKind, LaneName
+from understudy.records.log import log_call
+from understudy.words import Api, Call, FailureKind, LaneName, Outcome
 
 __all__ = ["Prepared", "prepare"]
 
@@ -77,19 +79,24 @@ def _prepared(kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Ta
         stream=body.stream,
         sensitive=tuple(sorted(categories)),
     )
-    approved = _approved(kit, caller, call) if categories else None
-    bound = binding(body, api) is not None
-    if approved is None and not bound:
-        listed = _listed(kit, task, api, body, caller.start)
-    else:
-        listed = _listed_narrowly(kit, task, api, body, caller.start, approved, bound=bound)
-    if categories and not listed:
-        raise FailClosed(
-            f"task {task.name!r} is sensitive ({', '.join(call.sensitive)}) and none of its routes is approved for "
-            "that. Nothing was sent.",
-            call,
-        )
-    caller.add_call(call)
+    try:
+        approved = _approved(kit, caller, call)
+        bound = binding(body, api) is not None
+        if approved is None and not bound:
+            listed = _listed(kit, task, api, body, caller.start)
+        else:
+            listed = _listed_narrowly(kit, task, api, body, caller.start, approved, bound=bound)
+        if categories and not listed:
+            raise FailClosed(
+                f"task {task.name!r} is sensitive ({', '.join(call.sensitive)}) and none of its routes is approved for "
+                "that. Nothing was sent.",
+                call,
+            )
+    except FailClosed:
+        _refuse(call)
+        raise
+    finally:
+        caller.add_call(call)
     return Prepared(
         call=call,
         task=task,
@@ -172,14 +179,11 @@ def _choices(body: Body) -> int:
         return 1
 
 
-def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str]:
-    """The routes that every category approves. What can't be resolved fails closed."""
-    if caller.compromised:
-        raise FailClosed(
-            "this request became sensitive after a call had already gone out; nothing more is sent in it. "
-            "Mark the endpoint itself, so that the mark is known before the first call.",
-            call,
-        )
+def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str] | None:
+    """The routes that every category approves; ``None`` for a call under none. What can't be resolved fails closed."""
+    refusal = caller.refusal
+    if refusal is not None:
+        raise FailClosed(f"nothing was sent: {refusal}.", call)
     approved: frozenset[str] | None = None
     for name in call.sensitive:
         category = kit.config.sensitive.get(name)
@@ -190,7 +194,14 @@ def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str]:
             raise FailClosed(message, call)
         routes = frozenset(category.routes)
         approved = routes if approved is None else approved & routes
-    return approved or frozenset()
+    return approved
+
+
+def _refuse(call: Call) -> None:
+    """End the record of a call that is refused before its first move."""
+    note(call, "total_ms", 0.0)
+    note(call, "outcome", Outcome.REFUSED)
+    log_call(call)
 
 
 def _refusal(caller: Caller, kind: type[RoutingError], message: str, facts: Facts) -> RoutingError:

@@ -25,6 +25,8 @@ class Watcher(Protocol):
 
     def abandoned(self) -> None: ...
 
+    def caller_gone(self) -> RoutingError: ...
+
 
 class Relay:
     """Passes a committed stream on. ``stall`` in seconds, ``max_at`` by the loop's clock.
@@ -75,6 +77,16 @@ class Relay:
             return
         self._close()
         self._watcher.abandoned()
+
+    def hang_up(self) -> None:
+        """End the stream because the caller of the request has gone. May come from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._hung_up)
+
+    def _hung_up(self) -> None:
+        if not self._closed and not self._complete:
+            self._error = self._watcher.caller_gone()
+            self._close()
 
     async def _next(self) -> bytes:
         flow = self._flow

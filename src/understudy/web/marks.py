@@ -1,0 +1,196 @@
+"""Marks on endpoints: put on so that they are found whatever lies above them, and obeyed when what they mark runs.
+
+A mark is two things. It is data on the endpoint, which start-up checks and listings read; and it is a wrapper, which
+raises the sensitivity of the current scope when the endpoint runs. So a decorator above it can hide the data, but never
+what it does; and data that is hidden stops the app at start-up.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+
+from understudy.scope import raise_sensitivity, sensitivity
+
+__all__ = ["STANDARD", "Marks", "find_marks", "mark", "mark_and_wrap", "standard"]
+
+STANDARD: Final = "standard"
+"""The mark of an endpoint that was looked at and is not sensitive. It relaxes nothing."""
+
+_ATTRIBUTE: Final = "__understudy_marks__"
+_DISPATCHERS: Final = ("dispatch_request", "dispatch")
+"""How class-based views of Flask and of Starlette run whatever method was asked for."""
+_DEPTH: Final = 20
+"""How many decorators deep a mark is looked for."""
+
+_T = TypeVar("_T")
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """What an endpoint is marked with. ``hidden`` are marks that only a decorator's closure still knows of."""
+
+    visible: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+
+    @property
+    def categories(self) -> frozenset[str]:
+        """All sensitive categories, hidden or not."""
+        return (self.visible | self.hidden) - {STANDARD}
+
+    @property
+    def declared(self) -> bool:
+        """Whether the endpoint says at all what it is."""
+        return bool(self.visible)
+
+
+def mark(target: _T, category: str) -> _T:
+    """Write a mark on a function or class, beside those it has."""
+    found = vars(target).get(_ATTRIBUTE, frozenset()) if hasattr(target, "__dict__") else frozenset()
+    setattr(target, _ATTRIBUTE, found | {category})
+    return target
+
+
+def standard(target: _T) -> _T:
+    """Declare an endpoint not sensitive, for apps whose ``undeclared`` is strict. It relaxes nothing outside or inside.
+
+    Example::
+
+        @app.get("/health")
+        @standard
+        def health(): ...
+    """
+    return mark(target, STANDARD)
+
+
+def mark_and_wrap(target: _T, category: str) -> _T:
+    """Mark an endpoint and make it raise the current scope's sensitivity when it runs.
+
+    Functions (plain, async, generators of both kinds) come back wrapped; classes are changed in place, where they
+    dispatch. Raises TypeError: neither a function nor a class that dispatches.
+
+    Example::
+
+        refund = mark_and_wrap(refund, "payment")
+    """
+    if inspect.isclass(target):
+        return cast("_T", _wrap_class(target, category))
+    if not callable(target):
+        raise TypeError(f"sensitive({category!r}) marks functions and classes, not {type(target).__name__}")
+    return cast("_T", mark(_wrap_function(target, category), category))
+
+
+def _wrap_class(cls: type, category: str) -> type:
+    name = next((name for name in _DISPATCHERS if callable(getattr(cls, name, None))), None)
+    if name is None:
+        raise TypeError(
+            f"sensitive({category!r}) can't mark the class {cls.__qualname__}: it dispatches no requests. "
+            "Mark its methods."
+        )
+    setattr(cls, name, _wrap_function(getattr(cls, name), category))
+    return mark(cls, category)
+
+
+def _wrap_function(function: Callable[..., Any], category: str) -> Callable[..., Any]:
+    if inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        async def iterate_async(*args: Any, **kwargs: Any) -> Any:
+            raise_sensitivity(category)
+            async for item in function(*args, **kwargs):
+                yield item
+
+        return iterate_async
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def iterate(*args: Any, **kwargs: Any) -> Any:
+            raise_sensitivity(category)
+            return (yield from function(*args, **kwargs))
+
+        return iterate
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def run_async(*args: Any, **kwargs: Any) -> Any:
+            with sensitivity(category):
+                return await function(*args, **kwargs)
+
+        return run_async
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with sensitivity(category):
+            return function(*args, **kwargs)
+
+    return run
+
+
+def find_marks(endpoint: object) -> Marks:
+    """The marks of an endpoint, through decorators, partials, bound methods and class-based views.
+
+    Example::
+
+        if find_marks(view).hidden: ...  # a decorator without functools.wraps lies above the mark
+    """
+    visible: frozenset[str] = frozenset()
+    for layer in _layers(endpoint):
+        visible |= _marks_on(layer)
+    hidden: frozenset[str] = frozenset()
+    for layer in _closed_over(endpoint):
+        hidden |= _marks_on(layer)
+    return Marks(visible, hidden - visible)
+
+
+def _marks_on(layer: object) -> frozenset[str]:
+    marks = getattr(layer, _ATTRIBUTE, None)
+    return marks if isinstance(marks, frozenset) else frozenset()
+
+
+def _layers(endpoint: object) -> Iterator[object]:
+    """The endpoint and what it openly wraps."""
+    seen: set[int] = set()
+    waiting = [endpoint]
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) in seen or len(seen) > _DEPTH:
+            continue
+        seen.add(id(layer))
+        yield layer
+        for name in ("__wrapped__", "func", "__func__", "view_class"):
+            inner = getattr(layer, name, None)
+            if inner is not None and callable(inner):
+                waiting.append(inner)
+
+
+def _closed_over(endpoint: object) -> Iterator[object]:
+    """Functions and classes in the closures of the endpoint: what a decorator without ``functools.wraps`` hides."""
+    seen: set[int] = set()
+    waiting = [*_layers(endpoint)]
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) in seen or len(seen) > 10 * _DEPTH:
+            continue
+        seen.add(id(layer))
+        code = getattr(layer, "__code__", None)
+        names = getattr(code, "co_freevars", ())
+        for name, cell in zip(names, getattr(layer, "__closure__", None) or (), strict=False):
+            content = _content(cell)
+            if name != "__class__" and callable(content):
+                yield from _layers(content)
+                waiting += _layers(content)
+        if not inspect.isroutine(layer) and not inspect.isclass(layer):
+            for content in list(getattr(layer, "__dict__", {}).values()):  # a decorator that is an object
+                if inspect.isroutine(content) or (inspect.isclass(content) and _marks_on(content)):
+                    yield from _layers(content)
+                    waiting += _layers(content)
+
+
+def _content(cell: Any) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not yet filled
+        return None
