@@ -1,0 +1,67 @@
+"""The table: what is compared with what, and the ratio to hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["CASES", "Case"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """``ours`` is to cost at most ``hold`` times the CPU time of ``theirs``. ``calls`` are those of one run.
+
+    ``at_once`` is how many tasks call, or threads where the side is synchronous.
+    """
+
+    name: str
+    what: str
+    against: str
+    hold: float
+    ours: str
+    theirs: str
+    at_once: int
+    calls: int
+    answer: Literal["whole", "stream", "burst"] = "whole"
+
+
+CASES = (
+    Case("async-32", "routed async call, 32 at once", "AsyncOpenAI", 0.85, "routed", "plain", 32, 2000),
+    Case("async-1", "routed async call, one at a time", "AsyncOpenAI", 0.90, "routed", "plain", 1, 1500),
+    Case(
+        "aiohttp-32",
+        "routed async call, 32 at once",
+        "AsyncOpenAI over DefaultAioHttpClient",
+        1.10,
+        "routed",
+        "plain_aiohttp",
+        32,
+        2000,
+    ),
+    Case("sync-1", "routed sync call, one thread", "OpenAI", 1.15, "routed_sync", "plain_sync", 1, 1500),
+    Case("sync-16", "routed sync call, 16 threads", "OpenAI", 1.0, "routed_sync", "plain_sync", 16, 1600),
+    Case(
+        "stream",
+        "stream of 100 chunks, 2 ms apart",
+        "AsyncOpenAI",
+        1.05,
+        "routed_stream",
+        "plain_stream",
+        8,
+        120,
+        "stream",
+    ),
+    Case(
+        "stream-burst",
+        "stream of 100 chunks, all at once",
+        "AsyncOpenAI",
+        1.05,
+        "routed_stream",
+        "plain_stream",
+        8,
+        160,
+        "burst",
+    ),
+    Case("litellm", "routed async call, 32 at once", "LiteLLM Router", 1 / 6, "routed", "litellm", 32, 1000),
+)
