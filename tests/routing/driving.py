@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +23,8 @@ __all__ = [
     "REQUEST_ID",
     "SECOND_KEY",
     "SECOND_MODEL",
+    "STREAMS",
+    "WHOLE",
     "Form",
     "Got",
     "Spy",
@@ -31,6 +33,8 @@ __all__ = [
     "ask_in",
     "config",
     "routes_of",
+    "sends_of",
+    "using",
     "waits_of",
 ]
 
@@ -52,7 +56,9 @@ class Form:
         return f"{self.client}-{'stream' if self.stream else 'whole'}"
 
 
-FORMS = tuple(Form(client, stream) for client in ("async", "sync") for stream in (False, True))  # type: ignore[arg-type]
+FORMS = (Form("async"), Form("async", stream=True), Form("sync"), Form("sync", stream=True))
+WHOLE = tuple(form for form in FORMS if not form.stream)
+STREAMS = tuple(form for form in FORMS if form.stream)
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,13 @@ async def ask_in(scope: Scope, form: Form, task: str = "both", **options: Any) -
     else:
         await _ask_async(got, form, options)
     return got
+
+
+async def using(scope: Scope, client: str, use: Callable[[Any], Any]) -> Any:
+    """What ``use`` makes of the scope's client: of the asynchronous one, or in a thread of the synchronous one."""
+    if client == "sync":
+        return await anyio.to_thread.run_sync(use, scope.openai)
+    return await use(scope.async_openai)
 
 
 async def _ask_async(got: Got, form: Form, options: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ class Drive:
         self._fresh = False
         self._replays: dict[str, int] = {}
         self._dropped_here: set[tuple[str, str]] = set()
-        self._refusal: Whole | None = None
+        self._refusal: Whole | Opened | None = None
 
     async def run(self, home: Home) -> Reply:
         """The routed answer. Raises RoutingError, or CancelledError when the caller goes away."""
@@ -101,6 +101,9 @@ class Drive:
     # -- one attempt -----------------------------------------------------------------------------------------------
 
     async def _attempt(self, send: Send, home: Home) -> Reply | Failure:
+        if isinstance(self._refusal, Opened):
+            self._refusal.flow.exchange.abort()
+        self._refusal = None
         way = self._kit.ways[send.route]
         job = self._job(send, way, home.transport(way.provider.name))
         result = await attempt.run(job, self._record_of(send, way, job))
@@ -194,11 +197,16 @@ class Drive:
         failure = self._unacceptable(answer, way)
         self._end_attempt(failure)
         if failure is not None:
-            self._refusal = result if failure.kind is FailureKind.CONTENT_POLICY else None
+            if failure.kind is FailureKind.CONTENT_POLICY:
+                self._refusal = result
             return failure
+        self._note_refusal(answer)
+        return self._answered(result, way)
+
+    def _note_refusal(self, answer: Answer | StreamJudge) -> None:
+        """A refusal is the app's to read, and recorded as what it is."""
         if answer.content_policy and self._record is not None:
             note(self._record, "failure", FailureKind.CONTENT_POLICY)
-        return self._answered(result, way)
 
     def _answered(self, result: Whole, way: Way) -> Reply:
         self._settle(way)
@@ -219,10 +227,17 @@ class Drive:
         judge = result.flow.judge
         failure = self._unacceptable(judge, way)
         if failure is not None:
-            result.flow.exchange.abort()
             self._account(judge)
             self._end_attempt(failure)
+            if failure.kind is FailureKind.CONTENT_POLICY:
+                self._refusal = result  # stays open: it goes to the app if nobody else is asked
+            else:
+                result.flow.exchange.abort()
             return failure
+        return self._relayed(result, way)
+
+    def _relayed(self, result: Opened, way: Way) -> Reply:
+        judge = result.flow.judge
         self._settle(way)
         end = _StreamEnd(self, judge)
         relay = Relay(
@@ -316,8 +331,10 @@ class Drive:
         return self._prepared.candidates[0].lane
 
     def _stopped(self, stop: Stop) -> Reply:
-        if stop.failure.kind is FailureKind.CONTENT_POLICY and self._refusal is not None and self._record is not None:
-            return self._answered(self._refusal, self._kit.ways[self._record.route])  # the app's to read
+        refusal = self._refusal
+        if stop.failure.kind is FailureKind.CONTENT_POLICY and refusal is not None and self._record is not None:
+            way = self._kit.ways[self._record.route]  # the app's to read
+            return self._relayed(refusal, way) if isinstance(refusal, Opened) else self._answered(refusal, way)
         outcome = Outcome.REFUSED if self._call.sensitive else Outcome.FAILED
         self._end(outcome, stop.failure.kind)
         raise error_for(self._call, stop, path=self._ask.path) from None
@@ -343,6 +360,8 @@ class Drive:
             self._caller.ended(hang_up)
         self._account(judge)
         self._end_attempt(failure)
+        if failure is None:
+            self._note_refusal(judge)
         self._end(outcome, failure.kind if failure is not None else None)
         if failure is None or outcome is Outcome.CANCELLED:
             return None
