@@ -79,6 +79,8 @@ class Scope:
         self._by_reply: OrderedDict[str, Call] = OrderedDict()
         self._ordinals: dict[bytes, int] = {}
         self._running: set[Callable[[], None]] = set()
+        self.on_busy: Callable[[], None] | None = None
+        self.ends_at_hang_up = True
         self._lock = threading.Lock()
         self._async_openai: openai.AsyncOpenAI | None = None
         self._openai: openai.OpenAI | None = None
@@ -182,15 +184,21 @@ class Scope:
     def begun(self, hang_up: Callable[[], None]) -> None:
         """Remember how to end a call that runs (the router calls this)."""
         self._running.add(hang_up)
+        if self.on_busy is not None:
+            self.on_busy()
 
     def ended(self, hang_up: Callable[[], None]) -> None:
         """Forget a call that no longer runs (the router calls this)."""
         self._running.discard(hang_up)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a call or a stream of this scope runs."""
-        return bool(self._running)
+    def survive_hang_up(self) -> None:
+        """Let this request's calls run to their end, also if its caller hangs up: their answers are wanted anyway.
+
+        Example::
+
+            current_scope().survive_hang_up()  # the summary goes into the database
+        """
+        self.ends_at_hang_up = False
 
     def hang_up(self) -> None:
         """End the calls that run: the caller of the request has gone. They raise CallerGone; later ones are made.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from understudy.config import Config
@@ -12,7 +13,7 @@ from understudy.scope import Scope
 from understudy.web.marks import STANDARD
 from understudy.web.paths import PathRules
 
-__all__ = ["Inbound"]
+__all__ = ["Inbound", "router_of"]
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x21-\x7e]{1,200})?")
 """The header of W3C Trace Context, of this and later versions."""
@@ -60,6 +61,18 @@ class Inbound:
             forwarded=_traces(traceparents),
             late_marks=late_marks,
         )
+
+
+def router_of(given: Router | str | Path) -> Router:
+    """The router that an adapter was given, or the one by the config file at a path.
+
+    Raises ConfigError: the file has mistakes. TypeError: neither a router nor a path.
+    """
+    if isinstance(given, Router):
+        return given
+    if isinstance(given, str | Path):
+        return Router.from_file(given)
+    raise TypeError(f"understudy takes a Router or the path of a config file, not {type(given).__name__}")
 
 
 def _traces(traceparents: Sequence[str | bytes]) -> tuple[tuple[str, str], ...]:

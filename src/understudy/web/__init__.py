@@ -1,0 +1,34 @@
+"""What the framework adapters share: marks, path rules, inbound scopes, problems, the audit of endpoints."""
+
+from __future__ import annotations
+
+from understudy.web.asgi import AsgiCore, log_problem
+from understudy.web.audit import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
+from understudy.web.inbound import Inbound, router_of
+from understudy.web.logs import RequestIdFilter
+from understudy.web.marks import STANDARD, Marks, find_marks, mark, mark_and_wrap, standard
+from understudy.web.paths import PathRules
+from understudy.web.problems import MEDIA_TYPE, Problem, problem_for
+
+__all__ = [
+    "MEDIA_TYPE",
+    "STANDARD",
+    "AsgiCore",
+    "Endpoint",
+    "Inbound",
+    "Marks",
+    "PathRules",
+    "Problem",
+    "RequestIdFilter",
+    "Source",
+    "assert_declared",
+    "check_endpoints",
+    "endpoint_table",
+    "find_marks",
+    "log_problem",
+    "mark",
+    "mark_and_wrap",
+    "problem_for",
+    "router_of",
+    "standard",
+]
