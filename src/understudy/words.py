@@ -120,6 +120,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The provider answered that it failed while working (500): a replay needs another key."""
     stale_connection: bool = False
     """A reused connection had been closed by the peer: the retry takes a fresh one."""
+    retry_refused: bool = False
+    """The provider said ``x-should-retry: false``: the same route is not tried again, not even if it is the last."""
 
 
 class Skip(msgspec.Struct, frozen=True):

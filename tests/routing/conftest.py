@@ -8,7 +8,7 @@ import pytest
 
 from routing.driving import FIRST_KEY, SECOND_KEY, Spy, Stage
 from understudy.engine import call
-from understudy.policy import plan
+from understudy.policy import repeats
 from understudy.testing import FakeProvider
 
 
@@ -29,7 +29,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-offs of some milliseconds: how long they are by right is shown by the tests of the plan."""
-    monkeypatch.setattr(plan, "FIRST_BACKOFF", 0.005)
+    monkeypatch.setattr(repeats, "FIRST_BACKOFF", 0.005)
 
 
 @pytest.fixture

@@ -88,12 +88,14 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, *, now: da
     if waits is None:
         waits = error.retry_after
     row = _row(status, error, waits, bound)
+    advice = header(headers, "x-should-retry")
     return row.failure(
         http_status=status,
         code=error.code,
         param=_param(row, error),
         retry_after=waits,
-        retry=_advised(row, header(headers, "x-should-retry")),
+        retry=_advised(row, advice),
+        retry_refused=advice == "false",
     )
 
 

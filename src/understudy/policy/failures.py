@@ -47,6 +47,7 @@ class Row(msgspec.Struct, frozen=True):
         retry: Retry | None = None,
         breaker: BreakerEffect | None = None,
         executed: bool = False,
+        retry_refused: bool = False,
         detail: str | None = None,
     ) -> Failure:
         """The failure of this row, with what the provider said. ``retry_after`` is in seconds.
@@ -67,6 +68,7 @@ class Row(msgspec.Struct, frozen=True):
             outcome_unknown=self.outcome_unknown,
             executed=executed or self.executed,
             stale_connection=self.stale_connection,
+            retry_refused=retry_refused,
         )
 
 
@@ -149,7 +151,8 @@ REQUEST_TIMEOUT = Row("request-timeout", "408", _K.TIMEOUT, _SAME, _FAILURE, "th
                       "a definite answer: nothing is running; same key")
 CONFLICT = Row("conflict", "409", _K.CONFLICT, _WAIT, _NEUTRAL, "the provider is busy with the same request",
                "same key")
-DEPENDENCY = Row("dependency", "424; 499", _K.OUTAGE, _NEXT, _FAILURE, "something behind the provider failed")
+DEPENDENCY = Row("dependency", "424; 499", _K.OUTAGE, _NEXT, _FAILURE, "something behind the provider failed",
+                 "S if there is no other route")
 RATE_LIMIT = Row("rate-limit", "429; 498 (Groq: flex tier at capacity)", _K.RATE_LIMIT, _WAIT, _NEUTRAL,
                  "the provider limits the rate",
                  "closed to new calls until Retry-After (none: 1 s, doubling to 10 s) while another route is left")
@@ -166,7 +169,7 @@ UNAVAILABLE = Row("unavailable", "503", _K.OUTAGE, _SAME, _FAILURE, "the provide
 UNAVAILABLE_LATER = Row("unavailable-later", "503 with Retry-After", _K.OUTAGE, _WAIT, _FAILURE,
                         "the provider is not available for now", "same key")
 OVERLOADED = Row("overloaded", "503 `server_is_overloaded` without Retry-After; 529", _K.OUTAGE, _NEXT, _FAILURE,
-                 "the provider is overloaded")
+                 "the provider is overloaded", "S if there is no other route")
 NOT_IMPLEMENTED = Row("not-implemented", "501, 505", _K.CONFIG, _NEXT, _ROUTE, "the provider can't do this at all")
 ODD_STATUS = Row("odd-status", "a status that is no final answer to these APIs (1xx, 2xx other than 200, over 599)",
                  _K.BAD_RESPONSE, _NEXT, _FAILURE, "the status makes no sense here")
@@ -179,7 +182,7 @@ INNER_ERROR = Row("inner-error", "200 with an `error` object", _K.OUTAGE, _SAME,
 NOT_JSON = Row("not-json", "200 that is HTML, text, a list, not JSON, or not the shape of this API", _K.BAD_RESPONSE,
                _NEXT, _FAILURE, "the answer is not what this API answers")
 CUT = Row("cut", "200 cut short, undecodable, or not HTTP", _K.BAD_RESPONSE, _NEXT, _FAILURE,
-          "the answer was cut short or can't be decoded", outcome_unknown=True)
+          "the answer was cut short or can't be decoded", "S if there is no other route", outcome_unknown=True)
 EMPTY_EMBEDDINGS = Row("empty-embeddings", "200 with an empty embeddings list", _K.BAD_RESPONSE, _NEXT, _FAILURE,
                        "the answer has no embeddings")
 TOO_LARGE = Row("too-large", "an answer over our size cap", _K.BAD_RESPONSE, _NEXT, _NEUTRAL,
