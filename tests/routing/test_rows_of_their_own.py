@@ -43,6 +43,7 @@ from understudy import (
     StreamBroken,
     Unreachable,
 )
+from understudy.config import Provider
 from understudy.testing import (
     Answer,
     Drip,
@@ -107,8 +108,8 @@ async def test_a_key_function_that_fails_takes_the_next_route(
 
     mapping = config(stage)
     plain = Config.from_mapping(mapping)
-    provider = type(plain.providers["first-provider"])(base_url=stage.first.base_url, api_key=no_key)
-    first = provider.named("first-provider")
+    given: Any = {"base_url": stage.first.base_url, "api_key": no_key}
+    first = Provider(**given).named("first-provider")
     wanted = plain.model_copy(update={"providers": {**plain.providers, "first-provider": first}})
     async with Router(wanted) as router:
         got = await ask(router, form)
