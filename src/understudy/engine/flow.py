@@ -75,6 +75,8 @@ class Flow:
             if event.data is None:
                 kept.append(event.raw)
                 continue
+            if not event.data or event.data.isspace():
+                continue  # a blank `data:` line says nothing, and the SDK would stumble over it
             verdict = self.judge.feed(event.name, event.data)
             if not isinstance(verdict, Verdict):
                 piece.failure = verdict
