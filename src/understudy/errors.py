@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 import openai
 
-from understudy.words import Attempt, Call, Failure, FailureKind, Skip, Stop
+from understudy.words import Attempt, Call, Failure, FailureKind, Stop
 
 __all__ = [
     "BadResponse",
@@ -298,14 +298,10 @@ def describe(call: Call, stop: Stop) -> str:
     """One line that names each route that was tried or skipped, and what came of it."""
     tried = [_describe_attempt(attempt) for attempt in call.attempts]
     skips = [skip for _, move in call.moves for skip in getattr(move, "skipped", ())]
-    skipped = [f"{skip.route} ({skip.lane}) not tried: it {_reason(skip)}" for skip in dict.fromkeys(skips)]
+    skipped = [f"{skip.route} ({skip.lane}) not tried: {skip.reason}" for skip in dict.fromkeys(skips)]
     details = "; ".join([*tried, *skipped]) or stop.failure.detail or "nothing was sent"
     closed = " (sensitive: fails closed)" if call.sensitive else ""
     return f"task {call.task!r} was not answered{closed}: {details}. Stopped: {stop.reason}. [call {call.id}]"
-
-
-def _reason(skip: Skip) -> str:
-    return skip.reason
 
 
 def _describe_attempt(attempt: Attempt) -> str:

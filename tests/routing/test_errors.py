@@ -147,7 +147,7 @@ async def test_the_message_names_each_route_its_status_failure_code_and_what_was
     assert "task 'both'" in message
     assert "first (primary) 500, outage" in message
     assert "third (primary) 401, auth, code invalid_api_key" in message
-    assert "second (equivalent) not tried: it can't take tools" in message
+    assert "second (equivalent) not tried: can't take tools" in message
     assert got.call.id in message
 
 
