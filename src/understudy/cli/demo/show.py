@@ -1,0 +1,100 @@
+"""The show from its opening to its last sentence, live or in plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from understudy.cli.demo import screen
+from understudy.cli.demo.hosting import AppProcess, CouldNotStart
+from understudy.cli.demo.stage import PHASES, Stage
+from understudy.cli.demo.tally import Side, Tally, Verdict, verdict
+from understudy.cli.demo.traffic import RATE, Traffic
+
+__all__ = ["LOG_COLUMNS", "run"]
+
+LOG_COLUMNS = 110
+"""Columns where there is no terminal whose width would count."""
+PICTURES = 5
+"""A second: enough to see it move, and little work beside what is measured."""
+
+
+def run(console: Console, *, live: bool, seconds: float) -> Verdict:
+    """Plays it, and tells how it ended.
+
+    Raises:
+        CouldNotStart: a provider or the app did not start.
+        KeyboardInterrupt: the viewer had enough; everything has been ended.
+    """
+    console.print(screen.intro(seconds, RATE))
+    console.print()
+    tally = Tally()
+    stage = Stage()
+    try:
+        stage.start()
+    except OSError as error:
+        raise CouldNotStart(f"a fake provider did not start on 127.0.0.1: {error}") from error
+    with stage:
+        console.print(screen.declared(stage.config_text()))
+        with AppProcess(stage) as app:
+            traffic = Traffic(app.base_url, stage, PHASES, seconds, tally)
+            play = _Play(console, traffic, tally, seconds)
+            explanation = anyio.run(play.live if live else play.plain)
+    if not live:
+        console.print(screen.final_frame(PHASES, tally))
+    end = verdict(tally.total(Side.ROUTED), tally.total(Side.PLAIN))
+    for part in (screen.summary(PHASES, tally), screen.explained(explanation, console.width), screen.verdict_text(end)):
+        console.print()
+        console.print(part)
+    return end
+
+
+@dataclass(frozen=True)
+class _Play:
+    console: Console
+    traffic: Traffic
+    tally: Tally
+    seconds: float
+
+    async def live(self) -> str:
+        """With a table that fills."""
+        with Live(self._picture(), console=self.console, auto_refresh=False) as table:
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(_refresh, table, self._picture)
+                explanation = await self.traffic.run(lambda phase: None)
+                beside.cancel_scope.cancel()
+            table.update(screen.final_frame(PHASES, self.tally), refresh=True)
+        return explanation
+
+    async def plain(self) -> str:
+        """With a line where a phase begins, and one where it ends."""
+        explanation = await self.traffic.run(self._phase_began)
+        self._phase_ended(len(PHASES) - 1)
+        return explanation
+
+    def _picture(self) -> RenderableType:
+        return screen.frame(PHASES, self.tally, self.traffic.phase, self.traffic.elapsed, self.seconds)
+
+    def _phase_began(self, index: int) -> None:
+        if index == 0:
+            self.console.print()
+        else:
+            self._phase_ended(index - 1)
+        self._say(f"{self.traffic.elapsed:5.1f} s  {PHASES[index].name}: {PHASES[index].caption}")
+
+    def _phase_ended(self, index: int) -> None:
+        routed, plain = (self.tally.line(side, index) for side in (Side.ROUTED, Side.PLAIN))
+        self._say(f"{'':9}{screen.so_far(routed, plain)}")
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True)
+
+
+async def _refresh(table: Live, picture: Callable[[], RenderableType]) -> None:
+    while True:
+        table.update(picture(), refresh=True)
+        await anyio.sleep(1 / PICTURES)
