@@ -64,7 +64,7 @@ def _measured(cases: list[Case], cores: Cores, arguments: argparse.Namespace) ->
     pin(cores.provider)  # the provider inherits it; the sides choose for themselves
     with FakeProviderProcess() as provider:
         for case in cases:
-            provider.script("model", _SCRIPTS[case.answer])
+            provider.script("gpt-4o", _SCRIPTS[case.answer])
             ours, theirs = (_side(name, case, provider.base_url, cores) for name in (case.ours, case.theirs))
             if ours is None or theirs is None:
                 continue

@@ -35,7 +35,7 @@ def environment() -> Path:
         return python
     try:
         venv.create(place, with_pip=True, clear=True)
-        install = [python, "-m", "pip", "install", "--quiet", f"litellm=={VERSION}"]
+        install = [str(python), "-m", "pip", "install", "--quiet", f"litellm=={VERSION}"]
         subprocess.run(install, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or str(error)
@@ -62,13 +62,13 @@ def _has_litellm(python: Path) -> bool:
 
 def _measured(url: str, at_once: int) -> None:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list of prices when it is imported
-    import litellm
+    import litellm  # type: ignore[import-not-found]
 
     from benchmarks.meter import serve_async
 
     litellm.suppress_debug_info = True
-    params = {"model": "openai/model", "api_base": url, "api_key": "key"}
-    second = {**params, "model": "openai/other"}
+    params = {"model": "openai/gpt-4o", "api_base": url, "api_key": "key"}
+    second = {**params, "model": "openai/gpt-4o-mini"}
     router = litellm.Router(
         model_list=[
             {"model_name": "task", "litellm_params": params},

@@ -56,7 +56,12 @@ def serve_threads(call: Callable[[], None], threads: int) -> None:
         serve(lambda calls: _repeat(call, calls))
         return
     with ThreadPoolExecutor(threads) as pool:
-        serve(lambda calls: list(pool.map(lambda share: _repeat(call, share), _shares(calls, threads))) and None)
+
+        def run(calls: int) -> None:
+            for done in [pool.submit(_repeat, call, share) for share in _shares(calls, threads)]:
+                done.result()
+
+        serve(run)
 
 
 def _repeat(call: Callable[[], None], times: int) -> None:

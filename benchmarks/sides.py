@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable
 
 import openai
+from openai.types.chat import ChatCompletionMessageParam
 
 from benchmarks.meter import pin, serve_async, serve_threads
 from understudy import Router
 
 __all__ = ["MESSAGES", "SIDES"]
 
-MESSAGES = [
+MESSAGES: list[ChatCompletionMessageParam] = [
     {"role": "system", "content": "You summarise support tickets in two sentences, in the language of the ticket."},
     {"role": "user", "content": "The invoice of October was charged twice, and nobody answers the telephone. " * 6},
 ]
@@ -67,7 +68,7 @@ def plain_stream(url: str, at_once: int) -> None:
     client = openai.AsyncOpenAI(base_url=url, api_key="key")
 
     async def call() -> None:
-        async for _ in await client.chat.completions.create(model="model", messages=MESSAGES, stream=True):
+        async for _ in await client.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True):
             pass
 
     serve_async(loop, call, at_once)
@@ -90,14 +91,13 @@ def plain_sync(url: str, threads: int) -> None:
     with openai.OpenAI(base_url=url, api_key="key") as client:
 
         def call() -> None:
-            client.chat.completions.create(model="model", messages=MESSAGES, temperature=0.2)
+            client.chat.completions.create(model="gpt-4o", messages=MESSAGES, temperature=0.2)
 
         serve_threads(call, threads)
 
 
 SIDES: dict[str, Callable[[str, int], None]] = {
-    side.__name__: side
-    for side in (routed, plain, plain_aiohttp, routed_stream, plain_stream, routed_sync, plain_sync)
+    side.__name__: side for side in (routed, plain, plain_aiohttp, routed_stream, plain_stream, routed_sync, plain_sync)
 }
 
 
@@ -105,7 +105,7 @@ def _unrouted(client: openai.AsyncOpenAI, at_once: int, loop: asyncio.AbstractEv
     loop = loop or asyncio.new_event_loop()
 
     async def call() -> None:
-        await client.chat.completions.create(model="model", messages=MESSAGES, temperature=0.2)
+        await client.chat.completions.create(model="gpt-4o", messages=MESSAGES, temperature=0.2)
 
     serve_async(loop, call, at_once)
     loop.run_until_complete(client.close())
@@ -117,8 +117,8 @@ def _router(url: str) -> Router:
         {
             "providers": {"first": {"base_url": url}, "second": {"base_url": url}},
             "routes": {
-                "flagship": {"provider": "first", "model": "model"},
-                "sonnet": {"provider": "second", "model": "other"},
+                "flagship": {"provider": "first", "model": "gpt-4o"},
+                "sonnet": {"provider": "second", "model": "gpt-4o-mini"},
             },
             "tasks": {"task": {"primary": "flagship", "equivalent": "sonnet"}},
         }
