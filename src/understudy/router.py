@@ -96,6 +96,13 @@ class Router:
     ) -> None:
         self._engine.close()
 
+    def check_keys(self) -> None:
+        """Look up the providers' keys now, for apps whose framework has no start to open the router at.
+
+        Raises ConfigError: keys are missing. RouterClosed: it was closed, and not opened again.
+        """
+        self._engine.ready()
+
     # -- scopes and clients ----------------------------------------------------------------------------------------
 
     def scope(
@@ -142,6 +149,7 @@ class Router:
         undeclared: str | None = None,
         forwarded: tuple[tuple[str, str], ...] = (),
         late_marks: Callable[[], frozenset[str] | None] | None = None,
+        late_subject: Callable[[], str | None] | None = None,
     ) -> Scope:
         """The scope of an inbound request (adapters call this, through ``understudy.web``).
 
@@ -156,6 +164,7 @@ class Router:
             undeclared=undeclared,
             forwarded=forwarded,
             late_marks=late_marks,
+            late_subject=late_subject,
         )
 
     def http_client(self) -> httpx2.AsyncClient:
@@ -190,6 +199,7 @@ class Router:
     def _scope_here(self) -> Scope:
         scope = current_scope()
         if scope is not None:
+            scope.settle()
             return scope
         if self._scopes_required:
             raise NotInScope(

@@ -44,7 +44,8 @@ class Scope:
     """One inbound request or job. Made by ``router.scope()``; usable from any thread or task, also after it was closed.
 
     ``request_id`` becomes part of the idempotency keys, ``subject`` (a user or session) only feeds their digest,
-    ``labels`` are the app's own words for rules and records.
+    ``labels`` are the app's own words for rules and records. ``late_subject`` is asked at the first call, since who
+    the user is may be found out while the request is being served.
 
     Example::
 
@@ -65,6 +66,7 @@ class Scope:
         forwarded: tuple[tuple[str, str], ...] = (),
         undeclared: str | None = None,
         late_marks: Callable[[], frozenset[str] | None] | None = None,
+        late_subject: Callable[[], str | None] | None = None,
     ) -> None:
         self.request_id = request_id
         self.subject = subject
@@ -75,6 +77,7 @@ class Scope:
         self._sensitive = sensitive | _required.get()
         self._undeclared = undeclared
         self._late_marks = late_marks
+        self._late_subject = late_subject
         self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self._by_reply: OrderedDict[str, Call] = OrderedDict()
         self._ordinals: dict[bytes, int] = {}
@@ -95,6 +98,7 @@ class Scope:
     def async_openai(self) -> openai.AsyncOpenAI:
         """An ``openai.AsyncOpenAI`` that is bound to this scope for life. Its ``model`` arguments name tasks."""
         if self._async_openai is None:
+            self.settle()
             self._async_openai = self._clients.async_openai(self)
         return self._async_openai
 
@@ -102,6 +106,7 @@ class Scope:
     def openai(self) -> openai.OpenAI:
         """An ``openai.OpenAI`` that is bound to this scope for life. Its ``model`` arguments name tasks."""
         if self._openai is None:
+            self.settle()
             self._openai = self._clients.openai(self)
         return self._openai
 
@@ -168,6 +173,15 @@ class Scope:
             f"this reply ({type(reply).__name__}) belongs to none of the last {CALLS_KEPT} calls of scope "
             f"{self.request_id}; ask the scope whose client made it"
         )
+
+    def settle(self) -> None:
+        """Ask whose request it is, before the first call and in the app's own thread (clients and the router do so).
+
+        Not earlier: the app itself may find out while the request runs, and a session that is read leaves its traces.
+        """
+        if self._late_subject is not None:
+            self.subject = self._late_subject()
+            self._late_subject = None
 
     def add_call(self, call: Call) -> None:
         """Remember a call from its start (the router calls this)."""

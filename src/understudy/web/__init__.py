@@ -6,7 +6,7 @@ from understudy.web.asgi import AsgiCore, log_problem
 from understudy.web.audit import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
 from understudy.web.inbound import Inbound, router_of
 from understudy.web.logs import RequestIdFilter
-from understudy.web.marks import STANDARD, Marks, find_marks, mark, mark_and_wrap, standard
+from understudy.web.marks import STANDARD, Marks, find_marks, mark, mark_and_wrap, own_marks, standard
 from understudy.web.paths import PathRules
 from understudy.web.problems import MEDIA_TYPE, Problem, problem_for
 
@@ -28,6 +28,7 @@ __all__ = [
     "log_problem",
     "mark",
     "mark_and_wrap",
+    "own_marks",
     "problem_for",
     "router_of",
     "standard",

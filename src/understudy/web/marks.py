@@ -7,6 +7,7 @@ what it does; and data that is hidden stops the app at start-up.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import msgspec
 
 from understudy.scope import raise_sensitivity, sensitivity
 
-__all__ = ["STANDARD", "Marks", "find_marks", "mark", "mark_and_wrap", "standard"]
+__all__ = ["STANDARD", "Marks", "find_marks", "mark", "mark_and_wrap", "own_marks", "standard"]
 
 STANDARD: Final = "standard"
 """The mark of an endpoint that was looked at and is not sensitive. It relaxes nothing."""
@@ -26,6 +27,8 @@ _DISPATCHERS: Final = ("dispatch_request", "dispatch")
 """How class-based views of Flask and of Starlette run whatever method was asked for."""
 _DEPTH: Final = 20
 """How many decorators deep a mark is looked for."""
+
+_NOTHING: Final[dict[str, object]] = {}
 
 _T = TypeVar("_T")
 
@@ -80,6 +83,8 @@ def mark_and_wrap(target: _T, category: str) -> _T:
         return cast("_T", _wrap_class(target, category))
     if not callable(target):
         raise TypeError(f"sensitive({category!r}) marks functions and classes, not {type(target).__name__}")
+    with contextlib.suppress(AttributeError):  # not everything takes a mark
+        mark(target, category)  # where @sensitive stands above @app.post, the framework already has the function itself
     return cast("_T", mark(_wrap_function(target, category), category))
 
 
@@ -129,28 +134,41 @@ def _wrap_function(function: Callable[..., Any], category: str) -> Callable[...,
     return run
 
 
-def find_marks(endpoint: object) -> Marks:
+def find_marks(endpoint: object, method: str | None = None) -> Marks:
     """The marks of an endpoint, through decorators, partials, bound methods and class-based views.
+
+    With an HTTP ``method``, those on the method of a class-based view that answers it count as well.
 
     Example::
 
         if find_marks(view).hidden: ...  # a decorator without functools.wraps lies above the mark
     """
     visible: frozenset[str] = frozenset()
-    for layer in _layers(endpoint):
-        visible |= _marks_on(layer)
+    for layer in _layers(endpoint, method):
+        visible |= own_marks(layer)
     hidden: frozenset[str] = frozenset()
-    for layer in _closed_over(endpoint):
-        hidden |= _marks_on(layer)
+    for layer in _closed_over(endpoint, method):
+        hidden |= own_marks(layer)
     return Marks(visible, hidden - visible)
 
 
-def _marks_on(layer: object) -> frozenset[str]:
-    marks = getattr(layer, _ATTRIBUTE, None)
-    return marks if isinstance(marks, frozenset) else frozenset()
+def own_marks(target: object) -> frozenset[str]:
+    """The marks on an object itself and on its class and base classes: none of them relaxes another.
+
+    Example::
+
+        if "payment" in own_marks(blueprint): ...
+    """
+    holders = target.__mro__ if inspect.isclass(target) else (target, *type(target).__mro__)
+    found: frozenset[str] = frozenset()
+    for holder in holders:
+        marks = getattr(holder, "__dict__", _NOTHING).get(_ATTRIBUTE)
+        if isinstance(marks, frozenset):
+            found |= marks
+    return found
 
 
-def _layers(endpoint: object) -> Iterator[object]:
+def _layers(endpoint: object, method: str | None) -> Iterator[object]:
     """The endpoint and what it openly wraps."""
     seen: set[int] = set()
     waiting = [endpoint]
@@ -164,12 +182,20 @@ def _layers(endpoint: object) -> Iterator[object]:
             inner = getattr(layer, name, None)
             if inner is not None and callable(inner):
                 waiting.append(inner)
+        if inspect.isclass(layer) and method is not None:
+            waiting.append(_handler(layer, method))
 
 
-def _closed_over(endpoint: object) -> Iterator[object]:
+def _handler(view_class: type, method: str) -> object:
+    """What answers a method in a class-based view: HEAD goes to ``get`` where there is no ``head``."""
+    own = getattr(view_class, method.lower(), None)
+    return getattr(view_class, "get", None) if own is None and method == "HEAD" else own
+
+
+def _closed_over(endpoint: object, method: str | None) -> Iterator[object]:
     """Functions and classes in the closures of the endpoint: what a decorator without ``functools.wraps`` hides."""
     seen: set[int] = set()
-    waiting = [*_layers(endpoint)]
+    waiting = [*_layers(endpoint, method)]
     while waiting:
         layer = waiting.pop()
         if id(layer) in seen or len(seen) > 10 * _DEPTH:
@@ -180,13 +206,13 @@ def _closed_over(endpoint: object) -> Iterator[object]:
         for name, cell in zip(names, getattr(layer, "__closure__", None) or (), strict=False):
             content = _content(cell)
             if name != "__class__" and callable(content):
-                yield from _layers(content)
-                waiting += _layers(content)
+                yield from _layers(content, method)
+                waiting += _layers(content, method)
         if not inspect.isroutine(layer) and not inspect.isclass(layer):
             for content in list(getattr(layer, "__dict__", {}).values()):  # a decorator that is an object
-                if inspect.isroutine(content) or (inspect.isclass(content) and _marks_on(content)):
-                    yield from _layers(content)
-                    waiting += _layers(content)
+                if inspect.isroutine(content) or (inspect.isclass(content) and own_marks(content)):
+                    yield from _layers(content, method)
+                    waiting += _layers(content, method)
 
 
 def _content(cell: Any) -> object:
