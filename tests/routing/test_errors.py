@@ -266,7 +266,7 @@ def test_the_classes_are_those_of_the_design() -> None:
 
 
 @each_client
-async def test_a_failure_that_only_one_lane_s_rules_caused_goes_on(form: Form, stage: Stage) -> None:
+async def test_a_failure_that_only_the_rules_of_one_lane_caused_goes_on(form: Form, stage: Stage) -> None:
     """A bad request ends a call: unless only this lane's own rules made it, and an earlier lane worked on the body."""
     stage.first.script(FIRST_MODEL, Html())
     stage.second.script(SECOND_MODEL, Status(400))

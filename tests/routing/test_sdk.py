@@ -322,7 +322,7 @@ async def test_a_timeout_of_the_sdk_never_loosens_the_deadline(form: Form, stage
 
 
 @each_form
-async def test_what_goes_upstream_is_the_route_s_own_and_what_the_app_added(form: Form, stage: Stage) -> None:
+async def test_what_goes_upstream_is_the_routes_own_and_what_the_app_added(form: Form, stage: Stage) -> None:
     """The app's extra headers, query and body go along; never its credentials, cookies or the SDK's own headers."""
     extra = {
         "X-Note": "kept",
