@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy.web.asgi import AsgiCore, log_problem
+from understudy.web.asgi import SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send, log_problem
 from understudy.web.audit import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
 from understudy.web.inbound import Inbound, router_of
 from understudy.web.logs import RequestIdFilter
@@ -12,14 +12,18 @@ from understudy.web.problems import MEDIA_TYPE, Problem, problem_for
 
 __all__ = [
     "MEDIA_TYPE",
+    "SCOPE_KEY",
     "STANDARD",
     "AsgiCore",
+    "AsgiScope",
     "Endpoint",
     "Inbound",
     "Marks",
     "PathRules",
     "Problem",
+    "Receive",
     "RequestIdFilter",
+    "Send",
     "Source",
     "assert_declared",
     "check_endpoints",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -12,23 +10,21 @@ from understudy.errors import RoutingError
 from understudy.scope import Scope, current_scope
 from understudy.web.inbound import Inbound
 from understudy.web.problems import Problem, problem_for
+from understudy.web.reader import Message, Reader, Receive
 from understudy.words import Outcome
 
-__all__ = ["AsgiCore", "AsgiScope", "Receive", "Send"]
+__all__ = ["SCOPE_KEY", "AsgiCore", "AsgiScope", "Receive", "Send"]
 
 AsgiScope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 MarksOf = Callable[[AsgiScope], frozenset[str] | None]
 SubjectOf = Callable[[AsgiScope], str | None]
 
-KEY: Final = "understudy"
+SCOPE_KEY: Final = "understudy"
 """Where the scope stands in the ASGI scope; the adapters put it where their users look for it."""
 
 _log: Final = logging.getLogger("understudy")
-_DISCONNECT: Final = {"type": "http.disconnect"}
 _TRY_AGAIN_LATER: Final = 1013
 """The WebSocket close code for a server that can't serve now (IANA registry)."""
 
@@ -37,7 +33,8 @@ class AsgiCore:
     """Serves one inbound request after another; the adapters' middleware is a thin skin over it.
 
     ``marks_of`` gives the marks of the endpoint that an ASGI scope was routed to, ``None`` while it is not routed or
-    where it has none. ``subject_of`` gives the user or session of a request.
+    where it has none. ``subject_of`` gives the user or session of a request; it is asked when the request's first
+    client is, so that what runs inside of the middleware may find out who it is.
     """
 
     def __init__(self, inbound: Inbound, marks_of: MarksOf, subject_of: SubjectOf | None = None) -> None:
@@ -49,12 +46,12 @@ class AsgiCore:
     async def serve(self, app: App, asgi: AsgiScope, receive: Receive, send: Send) -> None:
         """Run ``app`` for one HTTP request or WebSocket, in a scope of its own."""
         scope = self._scope(asgi)
-        asgi[KEY] = scope
+        asgi[SCOPE_KEY] = scope
         with scope.active():
             if asgi["type"] == "http":
                 await _Request(app, asgi, scope, receive, send, self._id_header).run()
             else:
-                await _serve_websocket(app, asgi, scope, receive, send)
+                await _Socket(app, asgi, scope, receive, send, self._id_header).run()
 
     def _scope(self, asgi: AsgiScope) -> Scope:
         own, traces = [], []
@@ -64,13 +61,14 @@ class AsgiCore:
             elif name == b"traceparent":
                 traces.append(value)
         outer = current_scope()
+        marks_of, subject_of = self._marks_of, self._subject_of
         scope = self._inbound.scope(
             path=asgi["path"],
             root_path=asgi.get("root_path", ""),
             request_ids=own,
             traceparents=traces,
-            subject=None if self._subject_of is None else self._subject_of(asgi),
-            late_marks=lambda: self._marks_of(asgi),
+            late_marks=lambda: marks_of(asgi),
+            late_subject=None if subject_of is None else lambda: subject_of(asgi),
         )
         if outer is not None:  # an app mounted in another one that has a router of its own
             scope.raise_sensitivity(*outer.sensitive)
@@ -78,31 +76,40 @@ class AsgiCore:
 
 
 class _Request:
-    """One HTTP request: what the app sends passes through, and the connection is watched while a call runs."""
+    """One HTTP request: what the app sends passes through, and the connection is watched while a call runs.
 
-    def __init__(
-        self, app: App, asgi: AsgiScope, scope: Scope, receive: Receive, send: Send, id_header: bytes
-    ) -> None:
+    An answer's start is held until its body begins: a stream that fails before its first piece can still be answered
+    with a problem. An app that wants its headers out at once sends an empty piece.
+    """
+
+    def __init__(self, app: App, asgi: AsgiScope, scope: Scope, receive: Receive, send: Send, id_header: bytes) -> None:
         self._app = app
         self._asgi = asgi
         self._scope = scope
-        self._reader = _Reader(receive, asgi, self._caller_left)
+        self._reader = Reader(receive, asgi, self._caller_left)
         self._send_on = send
         self._id_header = id_header
-        self._started = False
+        self._sent = False
         self._complete = False
-        self._held: list[Message] | None = None
+        self._held: list[Message] = []
+        self._holds_all = False
 
     async def run(self) -> None:
         self._scope.on_busy = self._reader.watch
         try:
             await self._app(self._asgi, self._reader.receive, self._send)
         except RoutingError as error:
-            if self._started and self._held is None:
+            if self._sent:
                 raise  # the server aborts the connection: a broken answer never ends as if it were whole
             await self._send_problem(error)
-        except BaseException:
-            await self._release()
+        except RuntimeError as error:
+            # Starlette's own, where a handler of the app would have answered had the start not been sent
+            if self._sent or not isinstance(error.__cause__, RoutingError):
+                await self._release_whole()
+                raise
+            await self._send_problem(error.__cause__)
+        except Exception:
+            await self._release_whole()
             raise
         else:
             await self._release()
@@ -113,33 +120,40 @@ class _Request:
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
-            self._started = True
-            self._echo(message)
-            if message["status"] == 500 and self._has_failed_call():
-                self._held = []  # a mounted app may be about to raise what it answers so plainly
-        elif kind == "http.response.body" and not message.get("more_body"):
+            _echo(message, self._id_header, self._scope)
+            # a mounted app may be about to raise what it answers so plainly
+            self._holds_all = message["status"] == 500 and self._has_failed_call()
+            self._held.append(message)
+            return
+        if kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body")):
             self._complete = True
             self._reader.stop()
-        if self._held is not None:
+        if self._holds_all:
             self._held.append(message)
-        else:
-            await self._send_on(message)
-
-    def _echo(self, message: Message) -> None:
-        headers = message.get("headers", ())
-        if not any(name.lower() == self._id_header for name, _ in headers):
-            message["headers"] = [*headers, (self._id_header, self._scope.request_id.encode("ascii"))]
+            return
+        if self._held:
+            await self._release()
+        await self._send_on(message)
 
     def _has_failed_call(self) -> bool:
         calls = self._scope.calls
         return bool(calls) and calls[-1].outcome in (Outcome.FAILED, Outcome.REFUSED, Outcome.PENDING_REVIEW)
 
     async def _release(self) -> None:
-        held, self._held = self._held, None
-        for message in held or ():
+        held, self._held = self._held, []
+        for message in held:
+            self._sent = True
             await self._send_on(message)
 
+    async def _release_whole(self) -> None:
+        """Send a whole answer that was held; of a start alone, what lies outside makes the app's usual 500."""
+        if self._complete:
+            await self._release()
+
     async def _send_problem(self, error: RoutingError) -> None:
+        if self._reader.left:
+            _log.info("the caller hung up: %s", error, extra={"request_id": self._scope.request_id})
+            return
         problem = problem_for(error, request_id=self._scope.request_id)
         log_problem(problem, error, self._scope)
         headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in problem.all_headers]
@@ -152,104 +166,48 @@ class _Request:
             self._scope.hang_up()
 
 
-class _Reader:
-    """One reader for all who want to know what comes in: the app, and the watch for a hang-up.
+class _Socket:
+    """One WebSocket: watched while a call runs, and closed where a call's error ends it."""
 
-    The watch reads ahead only while a call runs, and only once the body is read (or none is to come): it never takes a
-    piece of the body away, nor holds more of it than one message.
-    """
-
-    def __init__(self, receive: Receive, asgi: AsgiScope, gone: Callable[[], None]) -> None:
-        self._receive = receive
-        self._gone = gone
+    def __init__(self, app: App, asgi: AsgiScope, scope: Scope, receive: Receive, send: Send, id_header: bytes) -> None:
+        self._app = app
         self._asgi = asgi
-        self._body_read = False
-        self._left = False
-        self._stopped = False
-        self._ahead: deque[Message] = deque()
-        self._reading: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scope = scope
+        self._reader = Reader(receive, asgi, self._caller_left)
+        self._send_on = send
+        self._id_header = id_header
+        self._closed = False
+
+    async def run(self) -> None:
+        self._scope.on_busy = self._reader.watch
         try:
-            self._loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._stopped = True  # a server on trio: a hang-up is noticed when the app sends
-
-    async def receive(self) -> Message:
-        while self._reading is not None and not self._ahead and not self._left:
-            await asyncio.wait([self._reading])
-        if self._ahead:
-            return self._ahead.popleft()
-        if self._left:
-            return dict(_DISCONNECT)
-        return self._noted(await self._receive())
-
-    def watch(self) -> None:
-        """Begin to watch, since a call runs. From any thread."""
-        if self._stopped or self._loop is None or self._reading is not None:
-            return
-        self._loop.call_soon_threadsafe(self._begin)
-
-    def stop(self) -> None:
-        """The answer is complete: a disconnect that comes now is none."""
-        self._stopped = True
-        reading, self._reading = self._reading, None
-        if reading is not None:
-            reading.cancel()
-
-    def _begin(self) -> None:
-        if self._stopped or self._reading is not None or self._left or not (self._body_read or self._no_body()):
-            return
-        self._reading = asyncio.ensure_future(self._read_ahead())
-
-    async def _read_ahead(self) -> None:
-        try:
-            while not self._left:
-                message = self._noted(await self._receive())
-                if not self._left:
-                    self._ahead.append(message)  # the empty body of a request without one: the app may still ask for it
-                    if not self._body_read:
-                        return
+            await self._app(self._asgi, self._reader.receive, self._send)
+        except RoutingError as error:
+            if self._reader.left:
+                _log.info("the caller hung up: %s", error, extra={"request_id": self._scope.request_id})
+                return
+            _log.error("a WebSocket was closed: %s", error, extra={"request_id": self._scope.request_id})
+            if not self._closed:
+                await self._send_on({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "no answer"})
         finally:
-            self._reading = None
+            self._scope.on_busy = None
+            self._reader.stop()
 
-    def _noted(self, message: Message) -> Message:
-        if message["type"] == "http.disconnect":
-            self._left = True
-            if not self._stopped:
-                self._gone()
-        elif not message.get("more_body"):
-            self._body_read = True
-        return message
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            _echo(message, self._id_header, self._scope)
+        self._closed = self._closed or message["type"] == "websocket.close"
+        await self._send_on(message)
 
-    def _no_body(self) -> bool:
-        for name, value in self._asgi["headers"]:
-            if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
-                return False
-        return True
+    def _caller_left(self) -> None:
+        if self._scope.ends_at_hang_up:
+            self._scope.hang_up()
 
 
-async def _serve_websocket(app: App, asgi: AsgiScope, scope: Scope, receive: Receive, send: Send) -> None:
-    closed = False
-
-    async def send_on(message: Message) -> None:
-        nonlocal closed
-        closed = closed or message["type"] == "websocket.close"
-        await send(message)
-
-    async def receive_on() -> Message:
-        nonlocal closed
-        message = await receive()
-        if message["type"] == "websocket.disconnect":
-            closed = True
-            scope.hang_up()
-        return message
-
-    try:
-        await app(asgi, receive_on, send_on)
-    except RoutingError as error:
-        _log.error("a WebSocket was closed: %s", error, extra={"request_id": scope.request_id})
-        if not closed:
-            await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "no answer"})
+def _echo(message: Message, id_header: bytes, scope: Scope) -> None:
+    headers = message.get("headers") or ()
+    if not any(name.lower() == id_header for name, _ in headers):
+        message["headers"] = [*headers, (id_header, scope.request_id.encode("ascii"))]
 
 
 def log_problem(problem: Problem, error: RoutingError, scope: Scope) -> None:

@@ -1,0 +1,119 @@
+"""What comes in from the caller: one reader for the app and for the watch for a hang-up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+__all__ = ["Message", "Reader", "Receive"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+READ_AHEAD: Final = 16
+"""How many messages of a WebSocket are held at most, while a call runs and the app does not read."""
+
+
+class Reader:
+    """Reads what the server receives, for the app and for the watch.
+
+    The watch reads ahead only while a call runs, and of a request only once its body is read (or none is to come): it
+    never takes a piece of the body away, nor holds more of it than one message. ``gone`` is called when the caller has
+    left, unless the answer was complete by then.
+    """
+
+    def __init__(self, receive: Receive, asgi: Message, gone: Callable[[], None]) -> None:
+        self.left = False
+        self._receive = receive
+        self._asgi = asgi
+        self._gone = gone
+        self._is_socket = asgi["type"] == "websocket"
+        self._body_read = False
+        self._stopped = False
+        self._watching = False
+        self._ahead: deque[Message] = deque()
+        self._reading: asyncio.Task[None] | None = None
+        self._farewell: Message = {"type": "http.disconnect"}
+        self._loop = _running_loop()  # none on trio: there, a hang-up is noticed when the app itself reads or sends
+
+    async def receive(self) -> Message:
+        """The next message, as the app gets it."""
+        while self._reading is not None and not self._ahead and not self.left:
+            await asyncio.wait([self._reading])
+        if self._ahead:
+            message = self._ahead.popleft()
+        elif self.left:
+            return dict(self._farewell)
+        else:
+            message = self._noted(await self._receive())
+        if self._watching:
+            self._read_on()
+        return message
+
+    def watch(self) -> None:
+        """Begin to watch, since a call runs. From any thread."""
+        if not (self._stopped or self._watching or self._loop is None or self._loop.is_closed()):
+            self._loop.call_soon_threadsafe(self._begin)
+
+    def stop(self) -> None:
+        """The answer is complete: a disconnect that comes now is none."""
+        self._stopped = True
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+
+    def _begin(self) -> None:
+        self._watching = True
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if self._stopped or self.left or self._reading is not None or not self._may_read_ahead():
+            return
+        self._reading = asyncio.ensure_future(self._read_ahead())
+        self._reading.add_done_callback(_forget_error)
+
+    def _may_read_ahead(self) -> bool:
+        if self._is_socket:
+            return len(self._ahead) < READ_AHEAD
+        return self._body_read or (not self._ahead and self._no_body())
+
+    async def _read_ahead(self) -> None:
+        try:
+            message = self._noted(await self._receive())
+        finally:
+            self._reading = None
+        if not self.left:
+            self._ahead.append(message)  # the empty body of a request without one, say: the app may still ask for it
+            self._read_on()
+
+    def _noted(self, message: Message) -> Message:
+        kind = message["type"]
+        if kind in ("http.disconnect", "websocket.disconnect"):
+            self.left = True
+            self._farewell = message
+            if not self._stopped:
+                self._gone()
+        elif not message.get("more_body"):
+            self._body_read = True
+        return message
+
+    def _no_body(self) -> bool:
+        for name, value in self._asgi["headers"]:
+            if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+                return False
+        return True
+
+
+def _forget_error(reading: asyncio.Task[None]) -> None:
+    """What the server raised, the app gets when it reads itself."""
+    if not reading.cancelled():
+        reading.exception()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
