@@ -54,6 +54,8 @@ class SyncStream(Protocol):
 
     def close(self) -> None: ...
 
+    def drop(self) -> None: ...
+
 
 class Gateway(Protocol):
     """The way into the engine, from any loop or thread."""
@@ -107,7 +109,7 @@ class RoutedHttpClient(httpx2.Client):
         response = _send_sync(self._gateway, request)
         response.request = request
         if not stream:
-            response.read()
+            _read_sync(response)
         response.elapsed = timedelta(seconds=time.perf_counter() - started)
         return response
 
@@ -162,8 +164,20 @@ def _send_sync(gateway: Gateway, request: httpx2.Request) -> httpx2.Response:
 async def _read(response: httpx2.Response) -> None:
     if isinstance(response.stream, httpx2.ByteStream):
         response.read()  # it is here already
-    else:
+        return
+    try:
         await response.aread()
+    except BaseException:
+        await response.aclose()
+        raise
+
+
+def _read_sync(response: httpx2.Response) -> None:
+    try:
+        response.read()
+    except BaseException:
+        response.close()
+        raise
 
 
 class _AsyncBody(httpx2.AsyncByteStream):
@@ -179,6 +193,9 @@ class _AsyncBody(httpx2.AsyncByteStream):
     async def aclose(self) -> None:
         await self._stream.aclose()
 
+    def __del__(self) -> None:
+        self._stream.drop()
+
 
 class _SyncBody(httpx2.SyncByteStream):
     def __init__(self, stream: SyncStream) -> None:
@@ -190,6 +207,9 @@ class _SyncBody(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._stream.close()
+
+    def __del__(self) -> None:
+        self._stream.drop()
 
 
 def _ask_of(request: httpx2.Request, body: bytes) -> Ask:

@@ -25,6 +25,8 @@ CONNECT_TIMEOUT: Final = 10.0
 """Seconds for name, TCP and TLS together; a route's own timeout may be shorter."""
 ERROR_BODY: Final = 256 * 1024
 """Bytes of an error's body that are read."""
+ERROR_BODY_WAIT: Final = 2.0
+"""Seconds for which an error's body is waited for once the status has come: the next route could answer by then."""
 
 note = msgspec.structs.force_setattr
 """Writes into a record: records are frozen for all but the router."""
@@ -84,7 +86,7 @@ async def run(job: Job, record: Attempt) -> Whole | Opened | Failure:
     started = loop.time()
     deadline = started + job.timeout
     try:
-        headers = (*job.headers, *await job.way.key_headers())
+        headers = (*job.headers, *await job.way.key_headers(deadline))
         exchange = await job.transport.send(
             job.target,
             headers,
@@ -103,7 +105,7 @@ async def run(job: Job, record: Attempt) -> Whole | Opened | Failure:
     opened = False
     try:
         if exchange.status != 200:
-            return await _refused(job, exchange)
+            return await _refused(job, exchange, deadline)
         if not job.stream:
             return await _whole(job, exchange)
         result = await _open(job, exchange, record, started, deadline)
@@ -120,7 +122,8 @@ def _unsent(job: Job, failure: TransportFailure) -> Failure:
     return from_transport(failure.signal, half_of_normal_timeout=job.timeout * 2 >= job.way.route.timeout)
 
 
-async def _refused(job: Job, exchange: Exchange) -> Failure:
+async def _refused(job: Job, exchange: Exchange, deadline: float) -> Failure:
+    exchange.bound_reads(min(deadline, asyncio.get_running_loop().time() + ERROR_BODY_WAIT))
     try:
         body = await exchange.read(ERROR_BODY)
     except TransportFailure:

@@ -12,19 +12,20 @@ from typing import Final
 
 import anyio.to_thread
 
-from understudy.config import Config
+from understudy.config import Config, ConfigError
 from understudy.config.credentials import resolve_credentials
 from understudy.engine.bridge import BridgedStream, ThreadStream, across
 from understudy.engine.call import Drive
-from understudy.engine.hangup import HangUp, caller_gone
+from understudy.engine.hangup import HangUp
 from understudy.engine.homes import Home, TransportFactory
 from understudy.engine.kit import Kit
 from understudy.engine.local import answer_locally
 from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import prepare
+from understudy.engine.relay import Relay
 from understudy.engine.ways import make_ways
 from understudy.errors import RouterClosed
-from understudy.portal import Portal
+from understudy.portal import Portal, PortalThread
 
 __all__ = ["Engine"]
 
@@ -41,7 +42,7 @@ class Engine:
         self._make_transport = make_transport
         self._only_portal = only_portal
         self._environ = environ
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # re-entrant: opening needs what calls need
         self._portal = Portal()
         self._home: Home | None = None
         self._portal_home: Home | None = None
@@ -54,10 +55,7 @@ class Engine:
 
     def ready(self) -> Kit:
         """What calls need, looked up once. Raises ConfigError: keys are missing. RouterClosed: closed, not reopened."""
-        if self._closed:
-            raise RouterClosed(
-                "the router is closed: keep it open as long as the app serves (`async with router:` or `with router:`)"
-            )
+        self._check_open()
         if self._kit is None:
             with self._lock:
                 if self._kit is None:
@@ -75,27 +73,21 @@ class Engine:
 
     def open(self) -> None:
         """Open from synchronous code: calls will go through the portal. Raises ConfigError."""
-        self._closed = False
-        self.ready()
         with self._lock:
-            self._opened += 1
+            self._open()
 
     def close(self) -> None:
         """Close from synchronous code, once for each opening; the last one ends the portal."""
         with self._lock:
-            self._opened -= 1
-            last = self._opened <= 0
-            self._closed = self._closed or last
+            last = self._close()
         if last:
-            self._close_portal()
+            self._portal.close()
 
     async def aopen(self) -> None:
         """Open, and make the running loop a home if none is yet. Raises ConfigError."""
-        self._closed = False
-        self.ready()
         loop = _running_loop()
         with self._lock:
-            self._opened += 1
+            self._open()
             if loop is None or self._only_portal:
                 return
             if self._home is None or self._home.loop.is_closed():
@@ -107,9 +99,7 @@ class Engine:
         """Close, once for each opening: connections of this loop at its last one, the portal at the last of all."""
         home = None
         with self._lock:
-            self._opened -= 1
-            last = self._opened <= 0
-            self._closed = self._closed or last
+            last = self._close()
             if self._home is not None and self._home.loop is _running_loop():
                 self._home.opened -= 1
                 if self._home.opened <= 0 or last:
@@ -118,23 +108,29 @@ class Engine:
             if home is not None:
                 await home.aclose()
         finally:
-            if last and self._portal.loop is not None:
+            if last and self._portal.thread is not None:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(self._close_portal)
+                    await anyio.to_thread.run_sync(self._portal.close)
 
-    def _close_portal(self) -> None:
-        with self._lock:
-            home, self._portal_home = self._portal_home, None
-        if home is not None and self._portal.loop is home.loop:
-            self._portal.run(home.aclose)
-        self._portal.close()
+    def _open(self) -> None:
+        was_closed, self._closed = self._closed, False
+        try:
+            self.ready()
+        except ConfigError:
+            self._closed = was_closed
+            raise
+        self._opened += 1
+
+    def _close(self) -> bool:
+        """Count one opening less. Whether it was the last."""
+        self._opened = max(0, self._opened - 1)
+        self._closed = self._opened == 0
+        return self._closed
 
     def after_fork(self) -> None:
-        """In the child of a fork: homes and threads are the parent's. Nothing of them is touched, or collected."""
-        _left_behind.extend(home for home in (self._home, self._portal_home) if home is not None)
-        self._lock = threading.Lock()
+        """In the child of a fork: homes and threads are the parent's, and calls take new ones."""
+        self._lock = threading.RLock()
         self._home = self._portal_home = None
-        self._portal.forget()
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -144,40 +140,69 @@ class Engine:
         home = self._home
         if home is not None and home.loop is _running_loop():
             return await _drive(kit, home, ask, caller)
-        reply = await across(self._portal, lambda: self._in_portal(kit, ask, caller))
+        thread = self._portal_thread()
+        reply = await across(thread, lambda: self._in_portal(thread, kit, ask, caller), _close_unclaimed)
         if reply.stream is None:
             return reply
-        return Reply(reply.status, reply.headers, b"", BridgedStream(self._portal, reply.stream))
+        return Reply(reply.status, reply.headers, b"", BridgedStream(thread, reply.stream))
 
     def ask_sync(self, ask: Ask, caller: Caller) -> tuple[Reply, ThreadStream | None]:
         """The reply to a request of a thread, and its stream if it is one. Raises RoutingError."""
         kit = self.ready()
-        reply = self._portal.run(lambda: self._in_portal(kit, ask, caller))
-        return reply, None if reply.stream is None else ThreadStream(self._portal, reply.stream)
+        thread = self._portal_thread()
+        reply = thread.run(lambda: self._in_portal(thread, kit, ask, caller), _close_unclaimed)
+        return reply, None if reply.stream is None else ThreadStream(thread, reply.stream)
 
-    async def _in_portal(self, kit: Kit, ask: Ask, caller: Caller) -> Reply:
+    def _portal_thread(self) -> PortalThread:
+        thread = self._portal.thread
+        if thread is not None:
+            return thread
+        with self._lock:
+            self._check_open()
+            return self._portal.start()
+
+    async def _in_portal(self, thread: PortalThread, kit: Kit, ask: Ask, caller: Caller) -> Reply:
         home = self._portal_home
-        if home is None or home.loop is not asyncio.get_running_loop():
+        if home is None or home.loop is not thread.loop:
             home = self._portal_home = Home(self._make_transport)
+            thread.at_end(home.aclose)
         return await _drive(kit, home, ask, caller)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RouterClosed(
+                "the router is closed: keep it open as long as the app serves (`async with router:` or `with router:`)"
+            )
+
+
+async def _close_unclaimed(reply: Reply) -> None:
+    """The caller was cancelled just when its stream had come: nobody will ever read it."""
+    if reply.stream is not None:
+        await reply.stream.aclose()
 
 
 async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
     reply = answer_locally(kit.config, ask)
     if reply is not None:
         return reply
-    prepared = prepare(kit, ask, caller)
     hang_up = HangUp()
+    home.enter(hang_up)
     caller.begun(hang_up)
     try:
-        return await Drive(kit, prepared, ask, caller).run(home)
+        prepared = prepare(kit, ask, caller)
+        reply = await Drive(kit, prepared, ask, caller).run(home)
     except asyncio.CancelledError:
-        if hang_up.taken_back():
-            raise caller_gone(prepared.call) from None
+        error = hang_up.taken_back(prepared.call)
+        if error is not None:
+            raise error from None
         raise
     finally:
         hang_up.disarm()
+        home.leave(hang_up)
         caller.ended(hang_up)
+    if isinstance(reply.stream, Relay):
+        home.keep(reply.stream, prepared.call)
+    return reply
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -188,8 +213,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-_left_behind: list[Home] = []
-"""Homes of the parent process: kept, since collecting them would close what the parent still uses."""
 
 
 def _after_fork() -> None:

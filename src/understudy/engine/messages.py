@@ -44,6 +44,10 @@ class Stream(Protocol):
         """Close the upstream exchange now. Idempotent."""
         ...
 
+    def drop(self) -> None:
+        """As :meth:`aclose`, soon: the app let go of the stream without a word. From any thread."""
+        ...
+
 
 class Reply(msgspec.Struct, frozen=True):
     """A routed answer: its body whole, or as a stream."""

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final, Protocol
 
 from understudy.engine.flow import Flow
-from understudy.errors import RoutingError
+from understudy.errors import RoutingError, StreamBroken
 from understudy.transport import TransportFailure
 from understudy.words import Failure
 
@@ -52,31 +52,42 @@ class Relay:
             self._finish()
 
     async def read(self) -> bytes:
-        """The next piece, ``b""`` at the end. Raises StreamBroken."""
+        """The next piece, ``b""`` at the end. Raises StreamBroken, RouterClosed, CallerGone: again at each read."""
         if self._ready:
             ready, self._ready = self._ready, b""
             return ready
         if self._error is not None:
-            error, self._error = self._error, None
-            raise error
-        if self._complete or self._closed:
+            raise self._error
+        if self._complete:
             await self._drain()
             return b""
         now = self._loop.time()
         self._last_life += now - self._returned_at
-        data = await self._next()
+        try:
+            data = await self._next()
+        except BaseException:
+            self._abandon()  # a cancelled read has aborted the exchange
+            raise
         self._returned_at = self._loop.time()
         return data
 
     async def aclose(self) -> None:
         """Give the connection back if the stream came to its end, else close the exchange now. Idempotent."""
-        if self._closed:
-            return
         if self._complete:
             await self._drain()
-            return
-        self._close()
-        self._watcher.abandoned()
+        else:
+            self._abandon()
+
+    def drop(self) -> None:
+        """Close what the app has let go of without a word. From any thread: it is the garbage collector that tells."""
+        if not self._closed and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._dropped)
+
+    def end(self, error: RoutingError) -> None:
+        """Close the exchange of a stream that has not come to its end, whose reader gets ``error``."""
+        if not self._closed and not self._complete:
+            self._abandon()
+            self._error = error
 
     def hang_up(self) -> None:
         """End the stream because the caller of the request has gone. May come from any thread."""
@@ -107,6 +118,19 @@ class Relay:
                 return piece.data or await self.read()
             if piece.data:
                 return piece.data
+
+    def _dropped(self) -> None:
+        if self._complete and not self._closed:
+            self._close()
+        else:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        if not self._closed and not self._complete:
+            self._close()
+            self._ready = b""
+            self._error = StreamBroken("the stream was closed before its end")
+            self._watcher.abandoned()
 
     def _finish(self) -> None:
         self._complete = True

@@ -55,23 +55,34 @@ class Way:
             return target
         return Target(f"{target.url}{'&' if '?' in target.url else '?'}{query}", target.headers, target.proxy)
 
-    async def key_headers(self) -> tuple[tuple[str, str], ...]:
-        """The header with the key, where a function gives it; a blocking function is asked in a thread.
+    async def key_headers(self, deadline: float) -> tuple[tuple[str, str], ...]:
+        """The header with the key, where a function gives it; one that is not ``async`` may block: it has a thread.
 
-        Raises KeyUnavailable.
+        ``deadline`` is by the loop's clock. Raises KeyUnavailable.
         """
         if self._key is None:
             return ()
         try:
-            key = await asyncio.get_running_loop().run_in_executor(None, self._key)
-            if inspect.isawaitable(key):
-                key = await key
+            async with asyncio.timeout_at(deadline):
+                key = await _ask_for(self._key)
             header = key_header(self.provider, key)
         except Exception as error:  # noqa: BLE001 - the app's function may raise anything
             failure = KeyUnavailable(f"the function for the key of {self.provider.name} raised {type(error).__name__}")
         else:
             return (header,)
         raise failure
+
+
+async def _ask_for(function: Callable[[], str | Awaitable[str]]) -> str:
+    if _is_async(function):
+        key = function()
+    else:
+        key = await asyncio.get_running_loop().run_in_executor(None, function)
+    return await key if inspect.isawaitable(key) else key
+
+
+def _is_async(function: Callable[[], object]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def make_ways(config: Config, credentials: Credentials, environ: Mapping[str, str]) -> dict[str, Way]:

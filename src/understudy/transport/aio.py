@@ -18,7 +18,7 @@ from .aio_exchange import AiohttpExchange, abort_connection
 from .aio_failures import send_failure
 from .exchange import Headers, Target, TransportFailure
 from .outgoing import check_url, checked, outgoing
-from .pool import ATTEMPT, AttemptState, make_session, shared_context
+from .pool import ATTEMPT, AttemptState, forget_session, make_session, shared_context
 
 __all__ = ["AiohttpExchange", "AiohttpTransport"]
 
@@ -138,6 +138,13 @@ class AiohttpTransport:
         finally:
             if resolver is not None:
                 await resolver.close()
+
+    def forget(self) -> None:
+        """As :meth:`Transport.forget`."""
+        session = self._session
+        self._session = self._resolver = self._loop = None
+        if session is not None:
+            forget_session(session)
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
         if self._session is not None and self._loop is loop:

@@ -128,3 +128,10 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close all connections, and wait until they are. Idempotent; a later send opens anew."""
         ...
+
+    def forget(self) -> None:
+        """Let go of all connections without the loop that they belong to: it is closed, or the parent's of a fork.
+
+        In this process they are closed; what the parent has goes on. Idempotent.
+        """
+        ...

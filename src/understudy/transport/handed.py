@@ -91,6 +91,10 @@ class HandedTransport:
         if client is not None and client is not self._given:
             await client.aclose()
 
+    def forget(self) -> None:
+        """As :meth:`Transport.forget`. httpx2 closes nothing without its loop: its sockets go when collected."""
+        self._client = None
+
     def _open(self) -> httpx2.AsyncClient:
         if self._client is None:
             given = self._given

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import socket
 import ssl
 import threading
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["ATTEMPT", "AttemptState", "Pool", "make_session", "shared_context"]
+__all__ = ["ATTEMPT", "AttemptState", "Pool", "forget_session", "make_session", "shared_context"]
 
 _NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _LOOKUPS_AT_ONCE = 4
@@ -78,6 +79,31 @@ class Pool(aiohttp.TCPConnector):
     ) -> ResponseHandler:
         async with asyncio.timeout(ATTEMPT.get().connect_timeout):
             return await super()._create_connection(req, traces, timeout)
+
+    def forget(self) -> None:
+        """Close this process's ends of all connections, and nothing else.
+
+        Not by their transports: those would tell the loop's selector, which in a fork is still the parent's. The
+        numbers stay taken until the sockets are collected, so that nothing else is closed then.
+        """
+        protocols = [protocol for idle in self._conns.values() for protocol, _ in idle]
+        numbers = [_number(protocol) for protocol in (*protocols, *self._acquired)]
+        self._conns.clear()
+        self._acquired.clear()
+        self._closed = True
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        try:
+            for number in numbers:
+                if number >= 0:
+                    os.dup2(nowhere, number, inheritable=False)
+        finally:
+            os.close(nowhere)
+
+
+def _number(protocol: ResponseHandler) -> int:
+    transport = protocol.transport
+    connected = None if transport is None else transport.get_extra_info("socket")
+    return -1 if connected is None else int(connected.fileno())
 
 
 class _Request(aiohttp.ClientRequest):
@@ -133,6 +159,14 @@ def shared_context() -> ssl.SSLContext:
     """What the operating system trusts, as in the SDK; read once a process, when it is first needed."""
     with _context_lock:
         return _trusted()
+
+
+def forget_session(session: aiohttp.ClientSession) -> None:
+    """Let go of a session without its loop, and without its complaint."""
+    pool = session.connector
+    session.detach()
+    if isinstance(pool, Pool):
+        pool.forget()
 
 
 def make_session() -> tuple[aiohttp.ClientSession, AbstractResolver]:
