@@ -26,7 +26,7 @@ INTERRUPTED = 128
     type=click.FloatRange(5, 600),
     default=26.0,
     show_default=True,
-    help="How long the traffic lasts; the phases share it.",
+    help="How long the traffic lasts; the phases share it. Below 20 the SDK's retries outlive the failures.",
 )
 def demo(live: bool | None, seconds: float) -> None:
     """Show a failing provider, and an app that keeps answering.

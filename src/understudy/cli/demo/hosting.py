@@ -17,6 +17,7 @@ __all__ = ["AppProcess", "CouldNotStart"]
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
+LINES_QUOTED = 12
 
 
 class CouldNotStart(Exception):
@@ -89,11 +90,14 @@ class AppProcess:
         finally:
             too_late.cancel()
 
+    def last_lines(self) -> str:
+        """The end of the app's log, indented."""
+        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LINES_QUOTED:]
+        return "\n".join(f"    {line}" for line in said) or "    (nothing)"
+
     def _last_words(self) -> str:
         code = self._process.wait(STOP_SECONDS)
-        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-12:]
-        quoted = "\n".join(f"    {line}" for line in said) or "    (nothing)"
-        return f"the demo's web app did not start (exit code {code}). It said:\n{quoted}"
+        return f"the demo's web app did not start (exit code {code}). It said:\n{self.last_lines()}"
 
     def _stop(self) -> None:
         # Its stdin closes with the pipes, and that ends it.

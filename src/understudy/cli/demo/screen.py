@@ -18,6 +18,7 @@ from understudy.cli.demo.tally import Line, Side, Tally, Verdict, percentile
 from understudy.words import LaneName
 
 __all__ = [
+    "app_said",
     "declared",
     "explained",
     "final_frame",
@@ -175,6 +176,11 @@ def explained(explanation: str, columns: int) -> RenderableType:
     return Group(
         Text("One request to the routed app, as Call.explain() tells it", style="bold"), Text("\n".join(lines))
     )
+
+
+def app_said(lines: str) -> RenderableType:
+    """The end of the app's log, where it did not answer."""
+    return Group(Text("The last that the app's log says", style="bold"), Text(lines))
 
 
 def verdict_text(end: Verdict) -> RenderableType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import anyio
@@ -43,14 +43,31 @@ def run(console: Console, *, live: bool, seconds: float) -> Verdict:
         with AppProcess(stage) as app:
             traffic = Traffic(app.base_url, stage, PHASES, seconds, tally)
             play = _Play(console, traffic, tally, seconds)
-            explanation = anyio.run(play.live if live else play.plain)
+            explanation = _ended(play.live if live else play.plain)
+            said = app.last_lines()
     if not live:
         console.print(screen.final_frame(PHASES, tally))
     end = verdict(tally.total(Side.ROUTED), tally.total(Side.PLAIN))
-    for part in (screen.summary(PHASES, tally), screen.explained(explanation, console.width), screen.verdict_text(end)):
+    parts = [screen.summary(PHASES, tally), screen.explained(explanation, console.width)]
+    if not end.ok:
+        parts.append(screen.app_said(said))
+    for part in (*parts, screen.verdict_text(end)):
         console.print()
         console.print(part)
     return end
+
+
+def _ended(play: Callable[[], Awaitable[str]]) -> str:
+    """Runs it; what ends the process is raised as it is, and not in a task group's wrapping."""
+    try:
+        return anyio.run(play)
+    except BaseExceptionGroup as group:
+        ending: BaseException | None = group.subgroup((SystemExit, KeyboardInterrupt))
+        if ending is None:
+            raise
+        while isinstance(ending, BaseExceptionGroup):
+            ending = ending.exceptions[0]
+        raise ending from None
 
 
 @dataclass(frozen=True)
