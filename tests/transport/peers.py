@@ -162,26 +162,30 @@ def dripping(wire: Wire) -> None:
         time.sleep(0.01)
 
 
-def connect_proxy(wire: Wire) -> None:
-    """A proxy that only knows CONNECT, to loopback."""
+def connect_proxy(wire: Wire, heard: bytearray | None = None) -> None:
+    """A proxy that only knows CONNECT, to loopback; ``heard`` gets everything that the client says to it."""
     first = wire.request()
     if first is None:
         return
     method, place, _ = first[0].split("\r\n")[0].split(" ")
+    if heard is not None:
+        heard += first[0].encode() + b"\r\n\r\n"
     if method != "CONNECT":
         wire.send(b"HTTP/1.1 405 Only CONNECT\r\nContent-Length: 0\r\n\r\n")
         return
     with socket.create_connection(("127.0.0.1", int(place.rpartition(":")[2])), timeout=20) as upstream:
         wire.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        back = threading.Thread(target=_pump, args=(upstream, wire.sock), daemon=True)
+        back = threading.Thread(target=_pump, args=(upstream, wire.sock, None), daemon=True)
         back.start()
-        _pump(wire.sock, upstream)
+        _pump(wire.sock, upstream, heard)
         back.join(5)
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, heard: bytearray | None) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
+            if heard is not None:
+                heard += data
             sink.sendall(data)
     for sock in (source, sink):
         with contextlib.suppress(OSError):
