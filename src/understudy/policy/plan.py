@@ -200,7 +200,7 @@ class Plan:
             return None
         if not droppable and not may_repeat(failure, self._failed_here, self._retries, alone=alone):
             return None
-        wait = 0.0 if droppable else wait_before(failure, len(self._failed_here), jitter)
+        wait = failure.retry_after or 0.0 if droppable else wait_before(failure, len(self._failed_here), jitter)
         asked_to_wait = failure.retry is Retry.WAIT or failure.retry_after is not None
         if not alone and asked_to_wait and wait > self._patience:
             return None
