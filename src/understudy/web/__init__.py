@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from understudy.scope import sensitivity
 from understudy.web.asgi import SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send, log_problem
 from understudy.web.audit import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
 from understudy.web.inbound import Inbound, router_of
@@ -35,5 +36,6 @@ __all__ = [
     "own_marks",
     "problem_for",
     "router_of",
+    "sensitivity",
     "standard",
 ]

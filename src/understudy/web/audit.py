@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -120,9 +121,10 @@ def endpoint_table(endpoints: Sequence[Endpoint], config: Config) -> str:
     for endpoint in sorted(endpoints, key=lambda each: each.path):
         known = endpoint.with_rules(config)
         table.add_row(known.label(), _sensitivity(known, config), _routes(known, config), _origins(known))
-    console = Console(width=160, force_terminal=False, record=True, quiet=True)
-    console.print(table)
-    return console.export_text()
+    console = Console(width=160, force_terminal=False, markup=False, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
 
 
 def _sensitivity(endpoint: Endpoint, config: Config) -> str:

@@ -1,0 +1,64 @@
+"""For FastAPI: the clients and the scope of the request, as dependencies."""
+
+from __future__ import annotations
+
+try:
+    from fastapi import Depends
+except ImportError as error:
+    raise ImportError("starlette_understudy.fastapi needs FastAPI: pip install 'understudy[fastapi]'") from error
+
+from typing import Annotated
+
+from openai import AsyncOpenAI, OpenAI
+from starlette.requests import HTTPConnection
+
+from starlette_understudy import (
+    SensitiveMiddleware,
+    UnderstudyMiddleware,
+    assert_endpoints_declared,
+    lifespan,
+    sensitive,
+)
+from starlette_understudy.marks import INSTALL
+from starlette_understudy.openapi import describe
+from understudy import Scope
+from understudy.web import SCOPE_KEY, standard
+
+__all__ = [
+    "RequestScope",
+    "RoutedClient",
+    "RoutedSyncClient",
+    "SensitiveMiddleware",
+    "UnderstudyMiddleware",
+    "assert_endpoints_declared",
+    "describe",
+    "lifespan",
+    "sensitive",
+    "standard",
+]
+
+
+async def request_scope(connection: HTTPConnection) -> Scope:
+    """The scope of the request or WebSocket. Raises RuntimeError: the middleware is missing."""
+    scope = connection.scope.get(SCOPE_KEY)
+    if not isinstance(scope, Scope):
+        raise RuntimeError(INSTALL)
+    return scope
+
+
+async def routed_client(connection: HTTPConnection) -> AsyncOpenAI:
+    """The request's ``openai.AsyncOpenAI``. Raises RuntimeError: the middleware is missing."""
+    return (await request_scope(connection)).async_openai
+
+
+async def routed_sync_client(connection: HTTPConnection) -> OpenAI:
+    """The request's ``openai.OpenAI``. Raises RuntimeError: the middleware is missing."""
+    return (await request_scope(connection)).openai
+
+
+RequestScope = Annotated[Scope, Depends(request_scope)]
+"""The scope of the request: its calls, its id, both of its clients."""
+RoutedClient = Annotated[AsyncOpenAI, Depends(routed_client)]
+"""An ``openai.AsyncOpenAI`` that is bound to the request."""
+RoutedSyncClient = Annotated[OpenAI, Depends(routed_sync_client)]
+"""An ``openai.OpenAI`` that is bound to the request, for endpoints that are no coroutines."""

@@ -1,0 +1,134 @@
+"""The middleware: a scope around each request and WebSocket, for Starlette, FastAPI and other ASGI apps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Send
+
+from starlette_understudy.marks import marks_of
+from understudy import ConfigError, Router
+from understudy.web import SCOPE_KEY, AsgiCore, Inbound, router_of
+
+__all__ = ["UnderstudyMiddleware", "installed"]
+
+_OUTER: Final = "understudy.middleware"
+"""Where the ASGI scope tells which middleware made the scope, and in which app."""
+
+_log: Final = logging.getLogger("understudy")
+_installed: ContextVar[tuple[UnderstudyMiddleware, ...]] = ContextVar("understudy_middleware", default=())
+
+
+class UnderstudyMiddleware:
+    """Gives each request its scope, ``request.state.ai`` (of WebSockets ``websocket.state.ai``), as pure ASGI.
+
+    ``subject`` tells the user or session of a request; it is asked when the request first asks for a client, so that
+    middleware further inside may have found out. The request's id is echoed, errors of the router that the app does
+    not handle are answered as ``application/problem+json``, and calls end when their caller hangs up.
+
+    Where :func:`lifespan` is not used, the router opens at its first call, and the endpoints are checked at the first
+    request: if that fails, every request raises the same ConfigError.
+
+    Raises ConfigError: the config file is wrong. TypeError: neither a router nor a path.
+
+    Example::
+
+        app = Starlette(routes, middleware=[Middleware(UnderstudyMiddleware, router=router)], lifespan=lifespan(router))
+
+        async def summarize(request):
+            reply = await request.state.ai.async_openai.chat.completions.create(model="ticket-summary", ...)
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        router: Router | str | Path,
+        *,
+        subject: Callable[[HTTPConnection], str | None] | None = None,
+    ) -> None:
+        self.app = app
+        self.router = router_of(router)
+        subject_of = None if subject is None else lambda asgi: subject(HTTPConnection(asgi))
+        self._core = AsgiCore(Inbound(self.router), marks_of, subject_of)
+        self._checked = False
+        self._refused: ConfigError | None = None
+        self._group: frozenset[str] = frozenset()
+
+    async def __call__(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve a request or WebSocket in a scope of its own; pass anything else on.
+
+        Raises ConfigError: the endpoints did not pass the check. RuntimeError: installed twice in one app.
+        """
+        if asgi["type"] not in ("http", "websocket"):
+            await self._pass_on(asgi, receive, send)
+            return
+        if not self._checked:
+            self._check(asgi)
+        if self._refused is not None:
+            raise ConfigError(self._refused.mistakes)
+        if _OUTER in asgi:
+            await self._serve_inside(asgi, receive, send)
+        else:
+            await self._serve(asgi, receive, send)
+
+    def checked(self, group: frozenset[str]) -> None:
+        """Note that the endpoints passed the check, and which marks hold for all of the app's (lifespan calls this)."""
+        self._checked = True
+        self._refused = None
+        self._group = group
+
+    async def _serve(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        asgi[_OUTER] = (self, asgi.get("app"))
+        await self._core.serve(self._run, asgi, receive, send)
+
+    async def _run(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        scope = asgi[SCOPE_KEY]
+        if self._group:
+            scope.raise_sensitivity(*self._group)
+        if "state" not in asgi:
+            asgi["state"] = {}
+        asgi["state"]["ai"] = scope
+        await self.app(asgi, receive, send)
+
+    async def _serve_inside(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve within a request that has a scope: in an app that is mounted in another one."""
+        outer, app = asgi[_OUTER]
+        if app is asgi.get("app"):
+            raise RuntimeError("UnderstudyMiddleware is installed twice in one app: take one of them out")
+        if outer.router is self.router:
+            await self.app(asgi, receive, send)
+            return
+        scope = asgi[SCOPE_KEY]
+        try:
+            await self._serve(asgi, receive, send)
+        finally:
+            asgi[_OUTER], asgi[SCOPE_KEY], asgi["state"]["ai"] = (outer, app), scope, scope
+
+    async def _pass_on(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        token = _installed.set((*_installed.get(), self))
+        try:
+            await self.app(asgi, receive, send)
+        finally:
+            _installed.reset(token)
+
+    def _check(self, asgi: MutableMapping[str, Any]) -> None:
+        """The check that ``lifespan`` makes at the start, for an app that has none."""
+        from starlette_understudy.audit import check  # it knows the middleware
+
+        self._checked = True
+        try:
+            self._group = check(asgi.get("app", self.app), self.router)
+            self.router.check_keys()
+        except ConfigError as error:
+            self._refused = error
+            _log.error("every request is refused: %s", error)
+
+
+def installed() -> tuple[UnderstudyMiddleware, ...]:
+    """The middleware that the app's own lifespan runs in, from the outside in."""
+    return _installed.get()
