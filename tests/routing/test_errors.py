@@ -121,11 +121,11 @@ async def test_a_final_error_is_what_the_app_catches_and_holds_no_secret(
         assert f"{attempt.route} ({attempt.lane})" in str(error)
         assert str(attempt.failure) in str(error)
     _safe(error, caplog.text, *(repr(vars(record)) for record in caplog.records), got.call.explain(), repr(got.scope))
-    again = pickle.loads(pickle.dumps(error))
+    again: Any = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
-    assert again.call.id == error.call.id
-    assert [attempt.failure for attempt in again.call.attempts] == [attempt.failure for attempt in error.call.attempts]
+    assert again.call.id == got.call.id
+    assert [attempt.failure for attempt in again.call.attempts] == [attempt.failure for attempt in got.call.attempts]
     assert again.retry_after == error.retry_after
 
 

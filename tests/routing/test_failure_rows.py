@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import openai
 import pytest
 
 from routing import test_rows_of_their_own as of_their_own
@@ -44,14 +47,15 @@ async def test_a_row_moves_a_call_as_the_table_says(case: Case, form: Form, stag
 async def test_a_row_that_ends_a_call_is_the_class_that_the_app_knows(case: Case, form: Form, stage: Stage) -> None:
     """With no other route the same failure reaches the app: as the SDK's class, with the record of the call."""
     stage.first.script_all(case.behaviour)
-    given = {} if case.alone_for is None else {"timeout": case.alone_for}
+    given: Any = {} if case.alone_for is None else {"timeout": case.alone_for}
     async with _router(stage, case) as router:
         got = await ask(router, form, "alone", **case.options, **given)
 
     assert isinstance(got.error, case.error), repr(got.error)
-    assert got.error.call is got.call
+    assert got.scope.call_for(got.error) is got.call
     assert got.call.outcome is Outcome.FAILED
     if case.status is not None:
+        assert isinstance(got.error, openai.APIStatusError)
         assert got.error.status_code == case.status
     kind = ROWS[case.row].kind
     assert {attempt.failure for attempt in got.call.attempts} == {kind}
