@@ -1,0 +1,50 @@
+"""What a handler may ask for: the request's routed clients and its scope. Litestar injects by the parameter's name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import ImproperlyConfiguredException
+from openai import AsyncOpenAI, OpenAI
+
+from litestar_understudy.marks import INSTALL
+from understudy import Scope
+from understudy.web import SCOPE_KEY
+
+__all__ = ["RequestScope", "RoutedClient", "RoutedSyncClient", "providers"]
+
+RoutedClient = NamedDependency[AsyncOpenAI]
+"""The type of the parameter ``ai``: an ``openai.AsyncOpenAI`` that is bound to the request."""
+
+RoutedSyncClient = NamedDependency[OpenAI]
+"""The type of the parameter ``ai_sync``: an ``openai.OpenAI`` that is bound to the request, for sync handlers."""
+
+RequestScope = NamedDependency[Scope]
+"""The type of the parameter ``ai_scope``: the request's scope."""
+
+
+def providers(key: str) -> dict[str, Provide]:
+    """The providers of ``key`` (the client), ``key_sync`` and ``key_scope``."""
+    return {
+        key: Provide(_async_client, sync_to_thread=False),
+        f"{key}_sync": Provide(_sync_client, sync_to_thread=False),
+        f"{key}_scope": Provide(_scope, sync_to_thread=False),
+    }
+
+
+def _async_client(scope: Any) -> AsyncOpenAI:
+    return _scope(scope).async_openai
+
+
+def _sync_client(scope: Any) -> OpenAI:
+    return _scope(scope).openai
+
+
+def _scope(scope: Any) -> Scope:
+    found = scope.get(SCOPE_KEY)
+    if not isinstance(found, Scope):
+        raise ImproperlyConfiguredException(INSTALL)
+    return found
+
+
