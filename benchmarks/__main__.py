@@ -22,7 +22,7 @@ _SCRIPTS = {
     "burst": StreamOf(chunks=_CHUNKS),
 }
 _QUICK = 4
-"""A quick run makes a quarter of the calls, in three turns."""
+"""A quick run makes a quarter of the calls, in three runs."""
 
 
 def main() -> int:
@@ -46,8 +46,8 @@ def _arguments() -> argparse.Namespace:
     names = [*(case.name for case in CASES), "import"]
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     parser.add_argument("--litellm", action="store_true", help=f"LiteLLM {VERSION} too, in an environment of its own")
-    parser.add_argument("--runs", type=int, default=None, help="turns of each pair, 5 if not given")
-    parser.add_argument("--quick", action="store_true", help="fewer calls and turns: a glance, no figure to quote")
+    parser.add_argument("--runs", type=int, default=None, help="runs of each pair, 5 if not given")
+    parser.add_argument("--quick", action="store_true", help="fewer calls and runs: a glance, no figure to quote")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     return parser.parse_args()
 
@@ -107,7 +107,7 @@ def _print_table(results: list[Result], cost: ImportCost | None) -> None:
     if results:
         for row in rows:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        print("CPU time a call, ours and theirs; the ratio is the median of the turns' ratios.")
+        print("CPU time a call, ours and theirs; the ratio is the median of the runs' ratios.")
     if cost is not None:
         print(
             f"import understudy beyond import openai: {cost.cpu_ms:.0f} ms CPU ({cost.wall_ms:.0f} ms in all), "

@@ -28,7 +28,7 @@ class Case:
 
 CASES = (
     Case("async-32", "routed async call, 32 at once", "AsyncOpenAI", 0.85, "routed", "plain", 32, 1200),
-    Case("async-1", "routed async call, one at a time", "AsyncOpenAI", 0.90, "routed", "plain", 1, 1000),
+    Case("async-1", "routed async call, one at a time", "AsyncOpenAI", 0.90, "routed", "plain", 1, 960),
     Case(
         "aiohttp-32",
         "routed async call, 32 at once",
@@ -39,7 +39,7 @@ CASES = (
         32,
         1200,
     ),
-    Case("sync-1", "routed sync call, one thread", "OpenAI", 1.15, "routed_sync", "plain_sync", 1, 1000),
+    Case("sync-1", "routed sync call, one thread", "OpenAI", 1.15, "routed_sync", "plain_sync", 1, 960),
     Case("sync-16", "routed sync call, 16 threads", "OpenAI", 1.0, "routed_sync", "plain_sync", 16, 1200),
     Case(
         "stream",
@@ -49,7 +49,7 @@ CASES = (
         "routed_stream",
         "plain_stream",
         8,
-        80,
+        128,
         "stream",
     ),
     Case(
@@ -60,7 +60,7 @@ CASES = (
         "routed_stream",
         "plain_stream",
         8,
-        120,
+        128,
         "burst",
     ),
     Case("litellm", "routed async call, 32 at once", "LiteLLM Router", 1 / 6, "routed", "litellm", 32, 800),
