@@ -6,12 +6,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from understudy.config import DEFAULT_ON
+from understudy.policy import failures
 from understudy.policy.plan import Plan
 from understudy.policy.selection import Candidate
 from understudy.words import Failure, FailureKind, LaneName, Move, Send, Stop, Wait
 
 PRIMARY, EQUIVALENT, DEGRADED = LaneName
 DEFAULT = DEFAULT_ON
+
+OUTAGE = failures.SERVER_ERROR.failure(http_status=500)
+OVERLOADED = failures.OVERLOADED.failure(http_status=529)
+UNAVAILABLE = failures.UNAVAILABLE.failure(http_status=503)
+RATE_LIMIT = failures.RATE_LIMIT.failure(http_status=429)
+CONFLICT = failures.CONFLICT.failure(http_status=409)
+UNREACHABLE = failures.UNREACHABLE.failure()
+TIMEOUT = failures.TIMEOUT.failure()
+AUTH = failures.AUTH.failure(http_status=401)
+QUOTA = failures.PAYMENT.failure(http_status=402)
+TOO_LONG = failures.CONTEXT_LENGTH.failure(http_status=400)
+BAD_REQUEST = failures.BAD_REQUEST.failure(http_status=400)
+POLICY = failures.CONTENT_POLICY.failure(http_status=400)
+UNSUPPORTED = failures.UNSUPPORTED_PARAMETER.failure(http_status=400, param="seed")
+CONTRACT = failures.CONTRACT.failure(http_status=200)
+SUBSTITUTED = failures.SUBSTITUTED.failure(http_status=200)
 
 
 def kinds(*names: str) -> frozenset[FailureKind]:
@@ -102,3 +119,26 @@ def skipped(move: Move) -> dict[str, str]:
     """What a move passed over, and why."""
     assert not isinstance(move, Wait)
     return {skip.route: skip.reason for skip in move.skipped}
+
+
+def limited(seconds: float) -> Failure:
+    """A 429 that says for how long."""
+    return failures.RATE_LIMIT.failure(http_status=429, retry_after=seconds)
+
+
+def send(move: Move) -> Send:
+    """The move, which must send."""
+    assert isinstance(move, Send), move
+    return move
+
+
+def stop(move: Move) -> Stop:
+    """The move, which must stop."""
+    assert isinstance(move, Stop), move
+    return move
+
+
+ONE = layout(primary="a")
+TWO = layout(primary="a", equivalent="b")
+THREE = layout(primary="a", equivalent="b", degraded="c")
+SAME_LANE = layout(primary="ab")
