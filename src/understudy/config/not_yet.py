@@ -33,7 +33,6 @@ _ROUTER: Mapping[str, Callable[[RouterSettings], bool]] = {
     "state": lambda router: router.state != "memory",
     "ledger": lambda router: router.ledger is not None,
     "replay": lambda router: router.replay is not None,
-    "undeclared": lambda router: router.undeclared != "standard",
     "drill_header": lambda router: router.drill_header is not None,
 }
 
@@ -43,7 +42,6 @@ def not_yet(
     routes: Mapping[str, Route],
     tasks: Mapping[str, Task],
     sensitive: Mapping[str, SensitiveCategory],
-    endpoints: Mapping[str, str],
     router: RouterSettings,
 ) -> tuple[str, ...]:
     """The places of what is declared and not carried out."""
@@ -58,7 +56,5 @@ def not_yet(
             yield from (f"{place_text(('tasks', name))}.{key}" for key, said in _TASK.items() if said(task))
         for name, category in sensitive.items():
             yield from (f"{place_text(('sensitive', name))}.{key}" for key, said in _CATEGORY.items() if said(category))
-        if endpoints:
-            yield "endpoints"
 
     return tuple(places())
