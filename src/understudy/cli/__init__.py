@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "init": ("understudy.cli.init", "init", "Write a commented config to start from."),
     "check": ("understudy.cli.check", "check", "Tell all that is wrong with a config."),
     "routes": ("understudy.cli.routes", "routes", "Show the tasks, their lanes, and what moves where."),
+    "endpoints": ("understudy.cli.endpoints", "endpoints", "Show an app's endpoints, and which are sensitive."),
     "config-schema": ("understudy.cli.config_schema", "config_schema", "Print the config's JSON Schema, for editors."),
 }
 """Each subcommand: its module, its name there, and its line in the help."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -22,7 +21,7 @@ class PathRules:
     """
 
     def __init__(self, rules: Mapping[str, str]) -> None:
-        self._rules = tuple((_compiled(pattern), category) for pattern, category in rules.items())
+        self._rules = tuple((_globs(pattern), category) for pattern, category in rules.items())
         self._match = lru_cache(maxsize=1024)(self._matching)
 
     def match(self, path: str, root_path: str = "") -> frozenset[str]:
@@ -34,13 +33,12 @@ class PathRules:
         return self._match(path, root_path)
 
     def _matching(self, path: str, root_path: str) -> frozenset[str]:
-        root = normalised(root_path) if root_path else "/"
-        full = normalised(path)
-        forms = {full, normalised(root + "/" + full)}
-        if root != "/" and full.startswith(root):
-            forms.add(normalised(full[len(root) :]))
+        forms: set[str] = set()
+        for form in (normalised, _literal):
+            root, full = form(root_path), form(path)
+            forms |= {full, form(f"{root}/{full}"), form(full.removeprefix(root))}
         return frozenset(
-            category for pattern, category in self._rules if any(pattern.fullmatch(form) for form in forms)
+            category for globs, category in self._rules if any(_matches(glob, form) for glob in globs for form in forms)
         )
 
 
@@ -49,9 +47,30 @@ def normalised(path: str) -> str:
     return posixpath.normpath("/" + path.replace("\\", "/").lstrip("/")).casefold()
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _literal(path: str) -> str:
+    """The same, with dots as they are: most routers don't resolve them, and serve ``/payments/../x`` as a payment."""
+    return "/" + "/".join(part for part in path.replace("\\", "/").split("/") if part).casefold()
+
+
+def _globs(pattern: str) -> tuple[tuple[str, ...], ...]:
+    """What a pattern matches, each cut at its stars: the path itself, and of ``.../*`` also the path above."""
     plain = normalised(pattern.replace("*", "\0"))
-    text = ".*".join(re.escape(part) for part in plain.split("\0"))
-    if text.endswith("/.*"):
-        text = text.removesuffix("/.*") + "(?:/.*)?"
-    return re.compile(text, re.DOTALL)
+    own = tuple(plain.split("\0"))
+    return (own, tuple(plain.removesuffix("/\0").split("\0"))) if plain.endswith("/\0") else (own,)
+
+
+def _matches(glob: tuple[str, ...], path: str) -> bool:
+    """Whether the pieces stand in the path in order, the first at its start and the last at its end. In linear time."""
+    first, *middle = glob
+    if not middle:
+        return path == first
+    last = middle.pop()
+    if not path.startswith(first) or not path.endswith(last):
+        return False
+    position, end = len(first), len(path) - len(last)
+    for piece in middle:
+        found = path.find(piece, position, end)
+        if found < 0:
+            return False
+        position = found + len(piece)
+    return position <= end

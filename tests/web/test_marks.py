@@ -1,0 +1,180 @@
+"""Marks: found whatever lies above them, and obeyed when what they mark runs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from understudy import Router, Scope
+from understudy.web import STANDARD, find_marks, mark_and_wrap, standard
+
+CONFIG = {
+    "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},
+    "routes": {"first": {"provider": "one", "model": "m"}},
+    "tasks": {"t": {"primary": "first"}},
+    "sensitive": {"payment": {"routes": ["first"]}, "medical": {"routes": ["first"]}},
+}
+
+
+@pytest.fixture
+def scope() -> Scope:
+    """A scope that nothing is sensitive in yet."""
+    return Router.from_mapping(CONFIG).scope()
+
+
+def openly(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+def secretly(function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+class Caller:
+    """A decorator that is an object."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+def marked() -> Callable[..., Any]:
+    def refund(*_: Any) -> str:
+        return "done"
+
+    return mark_and_wrap(refund, "payment")
+
+
+def test_marks_add_up() -> None:
+    """Two marks on one function are both found, and both hold."""
+    assert find_marks(mark_and_wrap(marked(), "medical")).visible == {"payment", "medical"}
+
+
+def test_an_open_decorator_hides_nothing() -> None:
+    """``functools.wraps`` leaves a way to the mark."""
+    assert find_marks(openly(openly(marked()))).visible == {"payment"}
+
+
+def test_a_partial_hides_nothing() -> None:
+    """A partial knows its function."""
+    assert find_marks(functools.partial(marked(), 1)).visible == {"payment"}
+
+
+def test_a_bound_method_hides_nothing() -> None:
+    """The mark on a method is found through its object."""
+
+    class Desk:
+        refund = marked()
+
+    assert find_marks(Desk().refund).visible == {"payment"}
+
+
+@pytest.mark.parametrize("decorate", [secretly, Caller, lambda f: secretly(secretly(f)), lambda f: openly(secretly(f))])
+def test_a_decorator_that_hides_a_mark_is_seen(decorate: Callable[..., Any]) -> None:
+    """Without ``functools.wraps`` the mark is known to be hidden, which stops the app at its start."""
+    marks = find_marks(decorate(marked()))
+    assert (marks.visible, marks.hidden) == (frozenset(), {"payment"})
+
+
+def test_a_mark_above_a_hiding_decorator_is_visible() -> None:
+    """What counts is that the outermost says it."""
+    assert find_marks(mark_and_wrap(secretly(marked()), "payment")).hidden == frozenset()
+
+
+@pytest.mark.parametrize("decorate", [openly, secretly, Caller])
+def test_a_mark_holds_when_it_runs_whatever_lies_above(decorate: Callable[..., Any], scope: Scope) -> None:
+    """The wrapper raises the scope's sensitivity, hidden or not."""
+    with scope.active():
+        assert decorate(marked())() == "done"
+    assert scope.sensitive == {"payment"}
+
+
+@pytest.mark.anyio
+async def test_a_mark_holds_for_coroutines_and_generators(scope: Scope) -> None:
+    """Each kind of function raises the sensitivity before its first line runs."""
+    seen: list[frozenset[str]] = []
+
+    async def run() -> None:
+        seen.append(scope.sensitive)
+
+    async def give() -> AsyncIterator[int]:
+        seen.append(scope.sensitive)
+        yield 1
+
+    def count() -> Iterator[int]:
+        seen.append(scope.sensitive)
+        yield 1
+
+    with scope.active():
+        await mark_and_wrap(run, "payment")()
+        assert [item async for item in mark_and_wrap(give, "medical")()] == [1]
+        assert list(mark_and_wrap(count, "medical")()) == [1]
+    assert seen == [{"payment"}, {"payment", "medical"}, {"payment", "medical"}]
+
+
+def test_a_mark_holds_outside_of_a_scope_for_those_opened_inside() -> None:
+    """A job that is marked opens a sensitive scope, and what comes after it does not."""
+    router = Router.from_mapping(CONFIG)
+    job = mark_and_wrap(lambda: router.scope().sensitive, "payment")
+    assert job() == {"payment"}
+    assert router.scope().sensitive == frozenset()
+
+
+def test_a_class_that_dispatches_is_marked_with_its_subclasses() -> None:
+    """A class-based view raises the sensitivity in its dispatch; so do the views that inherit from it."""
+
+    class View:
+        def dispatch_request(self) -> str:
+            return "done"
+
+    class Inner(mark_and_wrap(View, "payment")):  # type: ignore[misc]
+        pass
+
+    assert find_marks(Inner).visible == {"payment"}
+
+
+def test_the_mark_of_a_method_counts_for_its_method_only() -> None:
+    """HEAD goes to ``get``; POST does not."""
+
+    class View:
+        get = marked()
+
+        def post(self) -> None: ...
+
+    assert find_marks(View, "GET").visible == {"payment"}
+    assert find_marks(View, "HEAD").visible == {"payment"}
+    assert find_marks(View, "POST").visible == frozenset()
+
+
+def test_a_class_that_dispatches_nothing_is_refused() -> None:
+    """A mark that could not hold is an error at once."""
+    with pytest.raises(TypeError, match=r"dispatches no requests"):
+        mark_and_wrap(type("Plain", (), {}), "payment")
+
+
+def test_what_is_no_function_is_refused() -> None:
+    """The error says what a mark goes on."""
+    with pytest.raises(TypeError, match=r"marks functions and classes, not int"):
+        mark_and_wrap(7, "payment")
+
+
+def test_standard_declares_and_relaxes_nothing(scope: Scope) -> None:
+    """An endpoint may be both: it is sensitive then."""
+    both = standard(marked())
+    assert find_marks(both).visible == {"payment", STANDARD}
+    assert find_marks(both).categories == {"payment"}
+    with scope.active():
+        both()
+    assert scope.sensitive == {"payment"}
