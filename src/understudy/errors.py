@@ -258,7 +258,10 @@ _WITHOUT_STATUS: Final[dict[FailureKind, type[RoutingError]]] = {
 def error_for(call: Call, stop: Stop, *, path: str) -> RoutingError:
     """The error of a call that the plan stopped. A sensitive call always fails closed."""
     facts = _facts(call, stop.failure, path)
-    return _class_for(call, stop.failure, facts.status)(describe(call, stop), call, facts)
+    kind = _class_for(call, stop, facts.status)
+    if kind is NoRouteAvailable:
+        facts = msgspec.structs.replace(facts, status=NoRouteAvailable.default_status)
+    return kind(describe(call, stop), call, facts)
 
 
 def broken_stream(call: Call, stop: Stop, *, path: str) -> RoutingError:
@@ -282,10 +285,11 @@ def _facts(call: Call, failure: Failure, path: str) -> Facts:
     )
 
 
-def _class_for(call: Call, failure: Failure, status: int | None) -> type[RoutingError]:
+def _class_for(call: Call, stop: Stop, status: int | None) -> type[RoutingError]:
+    failure = stop.failure
     if call.sensitive:
         return FailClosed
-    if not call.attempts and failure.kind not in _WITHOUT_STATUS:
+    if not call.attempts and any(skip.failure is not None for skip in stop.skipped):
         return NoRouteAvailable
     if failure.kind in (FailureKind.DEADLINE, FailureKind.SUBSTITUTED) or status is None:
         return _WITHOUT_STATUS.get(failure.kind, UpstreamError)

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from understudy.engine.account import note
 from understudy.engine.flow import Flow, Piece
 from understudy.engine.ways import KeyUnavailable, Way
 from understudy.policy import failures
@@ -19,7 +20,7 @@ from understudy.policy.streams import StreamJudge
 from understudy.transport import Exchange, Headers, Target, Transport, TransportFailure
 from understudy.words import Api, Attempt, Failure
 
-__all__ = ["Job", "Limits", "Opened", "Whole", "note", "run"]
+__all__ = ["Job", "Limits", "Opened", "Whole", "run"]
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for name, TCP and TLS together; a route's own timeout may be shorter."""
@@ -27,9 +28,6 @@ ERROR_BODY: Final = 256 * 1024
 """Bytes of an error's body that are read."""
 ERROR_BODY_WAIT: Final = 2.0
 """Seconds for which an error's body is waited for once the status has come: the next route could answer by then."""
-
-note = msgspec.structs.force_setattr
-"""Writes into a record: records are frozen for all but the router."""
 
 
 class Limits(msgspec.Struct, frozen=True):

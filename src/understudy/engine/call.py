@@ -1,15 +1,15 @@
-"""One call, driven: asks the plan, makes the attempts, writes the record, and ends in exactly one outcome."""
+"""One call, driven: asks the plan, makes the attempts, and ends in exactly one outcome."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
 from understudy.engine import attempt
-from understudy.engine.attempt import Job, Opened, Whole, note
+from understudy.engine.account import Account, attempt_record
+from understudy.engine.attempt import Job, Opened, Whole
 from understudy.engine.hangup import caller_gone
 from understudy.engine.homes import Home
 from understudy.engine.kit import Kit
@@ -24,21 +24,8 @@ from understudy.policy.payload import Rendered
 from understudy.policy.plan import Plan
 from understudy.policy.streams import StreamJudge
 from understudy.policy.substitution import is_substitute
-from understudy.records.log import log_call, log_failure, log_lane_left
 from understudy.transport import Transport
-from understudy.words import (
-    Api,
-    Attempt,
-    Failure,
-    FailureKind,
-    LaneName,
-    Move,
-    Outcome,
-    Send,
-    Stop,
-    Switch,
-    Wait,
-)
+from understudy.words import Api, Attempt, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
 
 __all__ = ["Drive"]
 
@@ -55,9 +42,7 @@ class Drive:
         self._caller = caller
         self._call = prepared.call
         self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
-        self._record: Attempt | None = None
-        self._attempt_started = self._started
+        self._account = Account(prepared.call, prepared.candidates[0].lane)
         self._rendered: Rendered | None = None
         self._fresh = False
         self._replays: dict[str, int] = {}
@@ -69,16 +54,16 @@ class Drive:
         prepared = self._prepared
         plan = Plan(
             prepared.candidates,
-            deadline=self._started + prepared.budget,
+            deadline=self._account.started + prepared.budget,
             budget=prepared.budget,
             patience=prepared.task.patience,
             retries=prepared.task.retries,
             sensitive=bool(self._call.sensitive),
         )
         try:
-            move = plan.begin(self._started)
+            move = plan.begin(self._account.started)
             while True:
-                self._note_move(move)
+                self._account.move(move)
                 if isinstance(move, Send):
                     result = await self._attempt(move, home)
                     if not isinstance(result, Failure):
@@ -90,12 +75,12 @@ class Drive:
                 else:
                     return self._stopped(move)
         except RoutingError:
-            self._end_attempt(failures.CANCELLED.failure())
-            self._end(Outcome.FAILED, FailureKind.LOCAL)  # does nothing if the plan has ended the call
+            self._account.end_attempt(failures.CANCELLED.failure())
+            self._account.end(Outcome.FAILED, FailureKind.LOCAL)  # does nothing if the plan has ended the call
             raise
         except BaseException:
-            self._end_attempt(failures.CANCELLED.failure())
-            self._end(Outcome.CANCELLED, FailureKind.CANCELLED)
+            self._account.end_attempt(failures.CANCELLED.failure())
+            self._account.end(Outcome.CANCELLED, FailureKind.CANCELLED)
             raise
 
     # -- one attempt -----------------------------------------------------------------------------------------------
@@ -105,22 +90,26 @@ class Drive:
             self._refusal.flow.exchange.abort()
         self._refusal = None
         way = self._kit.ways[send.route]
-        job = self._job(send, way, home.transport(way.provider.name))
-        result = await attempt.run(job, self._record_of(send, way, job))
+        rendered = self._render(way)
+        job = self._job(send, way, rendered, home.transport(way.provider.name))
+        result = await attempt.run(job, self._record_of(send, way, rendered))
         if isinstance(result, Failure):
-            self._end_attempt(result)
+            self._account.end_attempt(result)
             return result
         if isinstance(result, Whole):
             return self._whole(result, way)
         return self._opened(result, way)
 
-    def _job(self, send: Send, way: Way, transport: Transport) -> Job:
-        prepared = self._prepared
+    def _render(self, way: Way) -> Rendered:
+        body, api = self._prepared.body, self._call.api
         learned = _NO_PARAMETERS if self._call.sensitive else self._kit.learned.of(way.route.name, self._loop.time())
-        api = self._call.api
         self._rendered = rendered = way.recipe.render(
-            prepared.body, api, inject_usage=api is Api.CHAT and prepared.body.stream, without=learned
+            body, api, inject_usage=api is Api.CHAT and body.stream, without=learned
         )
+        return rendered
+
+    def _job(self, send: Send, way: Way, rendered: Rendered, transport: Transport) -> Job:
+        prepared = self._prepared
         self._key = keys.idempotency_key(
             self._call.request_id,
             body_digest=prepared.body.digest,
@@ -134,8 +123,8 @@ class Drive:
         return Job(
             transport=transport,
             way=way,
-            api=api,
-            target=way.target(api, self._ask.query),
+            api=self._call.api,
+            target=way.target(self._call.api, self._ask.query),
             headers=self._headers(send, way),
             body=rendered.raw,
             stream=prepared.body.stream,
@@ -159,61 +148,33 @@ class Drive:
             headers += [field for field in self._ask.headers if field[0] != own]
         return headers
 
-    def _record_of(self, send: Send, way: Way, job: Job) -> Attempt:
-        rendered = self._rendered
-        record = Attempt(
-            call_id=self._call.id,
-            attempt_number=send.attempt_number,
-            route=way.route.name,
-            lane=send.lane,
-            model_asked=way.route.model,
-            provider_host=way.host,
-            idempotency_key=self._key,
-            started_at=datetime.now(UTC),
-            dropped=rendered.dropped if rendered is not None else (),
+    def _record_of(self, send: Send, way: Way, rendered: Rendered) -> Attempt:
+        return self._account.begin_attempt(
+            attempt_record(
+                self._call, send, model=way.route.model, host=way.host, key=self._key, dropped=rendered.dropped
+            )
         )
-        self._record = record
-        self._attempt_started = self._loop.time()
-        note(self._call, "attempts", (*self._call.attempts, record))
-        return record
-
-    def _end_attempt(self, failure: Failure | None) -> None:
-        record = self._record
-        if record is None or record.total_ms is not None:
-            return
-        note(record, "total_ms", (self._loop.time() - self._attempt_started) * 1000)
-        if failure is None:
-            return
-        note(record, "failure", failure.kind)
-        note(record, "timed_out", failure.kind is FailureKind.TIMEOUT)
-        note(record, "provider_error_code", failure.code)
-        log_failure(self._call, record, failure)
 
     # -- an answer -------------------------------------------------------------------------------------------------
 
     def _whole(self, result: Whole, way: Way) -> Reply | Failure:
         answer = result.answer
-        self._account(answer)
+        self._account.answer(answer)
         failure = self._unacceptable(answer, way)
-        self._end_attempt(failure)
+        self._account.end_attempt(failure)
         if failure is not None:
             if failure.kind is FailureKind.CONTENT_POLICY:
                 self._refusal = result
             return failure
-        self._note_refusal(answer)
+        self._account.refusal(answer)
         return self._answered(result, way)
 
-    def _note_refusal(self, answer: Answer | StreamJudge) -> None:
-        """A refusal is the app's to read, and recorded as what it is."""
-        if answer.content_policy and self._record is not None:
-            note(self._record, "failure", FailureKind.CONTENT_POLICY)
-
     def _answered(self, result: Whole, way: Way) -> Reply:
-        self._settle(way)
+        self._account.settle()
         if self._call.api is Api.RESPONSES:
             self._kit.memory.remember(result.answer.response_id, way.route.name)
         reply = Reply(200, self._reply_headers(result.headers), result.body)
-        self._end(Outcome.ANSWERED, None)
+        self._account.end(Outcome.ANSWERED, None)
         return reply
 
     def _unacceptable(self, answer: Answer | StreamJudge, way: Way) -> Failure | None:
@@ -227,8 +188,8 @@ class Drive:
         judge = result.flow.judge
         failure = self._unacceptable(judge, way)
         if failure is not None:
-            self._account(judge)
-            self._end_attempt(failure)
+            self._account.answer(judge)
+            self._account.end_attempt(failure)
             if failure.kind is FailureKind.CONTENT_POLICY:
                 self._refusal = result  # stays open: it goes to the app if nobody else is asked
             else:
@@ -238,7 +199,7 @@ class Drive:
 
     def _relayed(self, result: Opened, way: Way) -> Reply:
         judge = result.flow.judge
-        self._settle(way)
+        self._account.settle()
         end = _StreamEnd(self, judge)
         relay = Relay(
             result.flow,
@@ -252,18 +213,6 @@ class Drive:
             end.hang_up = relay.hang_up
             self._caller.begun(relay.hang_up)
         return Reply(200, self._reply_headers(result.headers), b"", relay)
-
-    def _settle(self, way: Way) -> None:
-        note(self._call, "route", way.route.name)
-        if self._record is not None:
-            note(self._call, "lane", self._record.lane)
-
-    def _account(self, answer: Answer | StreamJudge) -> None:
-        record = self._record
-        if record is not None:
-            note(record, "model_answered", answer.model)
-            note(record, "input_tokens", answer.input_tokens)
-            note(record, "output_tokens", answer.output_tokens)
 
     def _reply_headers(self, provider: list[tuple[str, str]]) -> list[tuple[str, str]]:
         headers = []
@@ -289,7 +238,7 @@ class Drive:
     # -- moving on -------------------------------------------------------------------------------------------------
 
     def _after(self, plan: Plan, failure: Failure) -> Move:
-        record, rendered = self._record, self._rendered
+        record, rendered = self._account.attempt, self._rendered
         assert record is not None
         assert rendered is not None
         if failure.executed:
@@ -316,37 +265,14 @@ class Drive:
         self._kit.learned.add(route, parameter, self._loop.time())
         return True
 
-    def _note_move(self, move: Move) -> None:
-        call = self._call
-        note(call, "moves", (*call.moves, ((self._loop.time() - self._started) * 1000, move)))
-        if isinstance(move, Switch) and len(call.attempts) > 0:
-            first = call.attempts[0].lane
-            if move.lane is not first and call.attempts[-1].lane is first:
-                log_lane_left(call, first, move.lane, move.route, call.attempts[-1].failure)
-        elif isinstance(move, Send) and move.skipped and move.lane is not self._first_lane():
-            opened = next((skip.failure.kind for skip in move.skipped if skip.failure is not None), None)
-            log_lane_left(call, self._first_lane(), move.lane, move.route, opened)
-
-    def _first_lane(self) -> LaneName:
-        return self._prepared.candidates[0].lane
-
     def _stopped(self, stop: Stop) -> Reply:
-        refusal = self._refusal
-        if stop.failure.kind is FailureKind.CONTENT_POLICY and refusal is not None and self._record is not None:
-            way = self._kit.ways[self._record.route]  # the app's to read
+        refusal, record = self._refusal, self._account.attempt
+        if stop.failure.kind is FailureKind.CONTENT_POLICY and refusal is not None and record is not None:
+            way = self._kit.ways[record.route]  # the app's to read
             return self._relayed(refusal, way) if isinstance(refusal, Opened) else self._answered(refusal, way)
         outcome = Outcome.REFUSED if self._call.sensitive else Outcome.FAILED
-        self._end(outcome, stop.failure.kind)
+        self._account.end(outcome, stop.failure.kind)
         raise error_for(self._call, stop, path=self._ask.path) from None
-
-    def _end(self, outcome: Outcome, failure: FailureKind | None) -> None:
-        call = self._call
-        if call.outcome is not None:
-            return
-        note(call, "total_ms", (self._loop.time() - self._started) * 1000)
-        note(call, "failure", failure)
-        note(call, "outcome", outcome)
-        log_call(call)
 
     def caller_gone(self) -> RoutingError:
         """The error of a stream whose caller hung up."""
@@ -358,11 +284,11 @@ class Drive:
         """Write the end of a committed stream into the record, and give the error of a broken one."""
         if hang_up is not None:
             self._caller.ended(hang_up)
-        self._account(judge)
-        self._end_attempt(failure)
+        self._account.answer(judge)
+        self._account.end_attempt(failure)
         if failure is None:
-            self._note_refusal(judge)
-        self._end(outcome, failure.kind if failure is not None else None)
+            self._account.refusal(judge)
+        self._account.end(outcome, failure.kind if failure is not None else None)
         if failure is None or outcome is Outcome.CANCELLED:
             return None
         stop = Stop(failure=failure, reason="a stream that has begun to answer belongs to its route")

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from understudy.config import Task
-from understudy.engine.attempt import note
+from understudy.engine.account import note
 from understudy.engine.kit import Kit
 from understudy.engine.messages import API_OF_PATH, Ask, Caller
 from understudy.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask

@@ -1,0 +1,110 @@
+"""The record of one call, written while it runs: its moves, its attempts, how each ended, and the log's lines of it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+
+from understudy.policy.answers import Answer
+from understudy.policy.streams import StreamJudge
+from understudy.records.log import log_call, log_failure, log_lane_left
+from understudy.words import Attempt, Call, Failure, FailureKind, LaneName, Move, Outcome, Send
+
+__all__ = ["Account", "attempt_record", "note"]
+
+note = msgspec.structs.force_setattr
+"""Writes into a record: records are frozen for all but the router."""
+
+
+class Account:
+    """Writes one call's record. Times are by the running loop's clock."""
+
+    __slots__ = ("_attempt_started", "_first_lane", "_loop", "attempt", "call", "started")
+
+    def __init__(self, call: Call, first_lane: LaneName) -> None:
+        self.call = call
+        self.attempt: Attempt | None = None
+        """The latest attempt."""
+        self._first_lane = first_lane
+        self._loop = asyncio.get_running_loop()
+        self.started = self._attempt_started = self._loop.time()
+
+    def move(self, move: Move) -> None:
+        """Note what the plan does next; a warning tells when the call leaves its first lane."""
+        call = self.call
+        note(call, "moves", (*call.moves, ((self._loop.time() - self.started) * 1000, move)))
+        if isinstance(move, Send) and move.lane is not self._first_lane:
+            left = self._first_lane if self.attempt is None else self.attempt.lane
+            if left is self._first_lane:
+                log_lane_left(call, left, move.lane, move.route, self._reason(move))
+
+    def _reason(self, move: Send) -> FailureKind | None:
+        """Why the first lane is left: the failure of the attempt there, or what had opened its routes."""
+        if self.attempt is not None:
+            return self.attempt.failure
+        return next((skip.failure.kind for skip in move.skipped if skip.failure is not None), None)
+
+    def begin_attempt(self, attempt: Attempt) -> Attempt:
+        """Note an attempt that goes out now."""
+        self.attempt = attempt
+        self._attempt_started = self._loop.time()
+        note(self.call, "attempts", (*self.call.attempts, attempt))
+        return attempt
+
+    def answer(self, answer: Answer | StreamJudge) -> None:
+        """Note what is known of an answer, whatever becomes of it."""
+        if self.attempt is not None:
+            note(self.attempt, "model_answered", answer.model)
+            note(self.attempt, "input_tokens", answer.input_tokens)
+            note(self.attempt, "output_tokens", answer.output_tokens)
+
+    def refusal(self, answer: Answer | StreamJudge) -> None:
+        """A refusal that goes to the app is recorded as what it is."""
+        if answer.content_policy and self.attempt is not None:
+            note(self.attempt, "failure", FailureKind.CONTENT_POLICY)
+
+    def settle(self) -> None:
+        """The latest attempt's route answers the call."""
+        if self.attempt is not None:
+            note(self.call, "route", self.attempt.route)
+            note(self.call, "lane", self.attempt.lane)
+
+    def end_attempt(self, failure: Failure | None) -> None:
+        """Note how the latest attempt ended. Does nothing if it has ended."""
+        attempt = self.attempt
+        if attempt is None or attempt.total_ms is not None:
+            return
+        note(attempt, "total_ms", (self._loop.time() - self._attempt_started) * 1000)
+        if failure is None:
+            return
+        note(attempt, "failure", failure.kind)
+        note(attempt, "timed_out", failure.kind is FailureKind.TIMEOUT)
+        note(attempt, "provider_error_code", failure.code)
+        log_failure(self.call, attempt, failure)
+
+    def end(self, outcome: Outcome, failure: FailureKind | None) -> None:
+        """Note how the call ended. Does nothing if it has ended."""
+        call = self.call
+        if call.outcome is not None:
+            return
+        note(call, "total_ms", (self._loop.time() - self.started) * 1000)
+        note(call, "failure", failure)
+        note(call, "outcome", outcome)
+        log_call(call)
+
+
+def attempt_record(call: Call, send: Send, *, model: str, host: str, key: str, dropped: tuple[str, ...]) -> Attempt:
+    """The record of an attempt that is about to go out."""
+    return Attempt(
+        call_id=call.id,
+        attempt_number=send.attempt_number,
+        route=send.route,
+        lane=send.lane,
+        model_asked=model,
+        provider_host=host,
+        idempotency_key=key,
+        started_at=datetime.now(UTC),
+        dropped=dropped,
+    )
