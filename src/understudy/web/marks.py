@@ -162,7 +162,7 @@ def own_marks(target: object) -> frozenset[str]:
     holders = target.__mro__ if inspect.isclass(target) else (target, *type(target).__mro__)
     found: frozenset[str] = frozenset()
     for holder in holders:
-        marks = getattr(holder, "__dict__", _NOTHING).get(_ATTRIBUTE)
+        marks = _attribute(holder, "__dict__", _NOTHING).get(_ATTRIBUTE)
         if isinstance(marks, frozenset):
             found |= marks
     return found
@@ -179,7 +179,7 @@ def _layers(endpoint: object, method: str | None) -> Iterator[object]:
         seen.add(id(layer))
         yield layer
         for name in ("__wrapped__", "func", "__func__", "view_class"):
-            inner = getattr(layer, name, None)
+            inner = _attribute(layer, name)
             if inner is not None and callable(inner):
                 waiting.append(inner)
         if inspect.isclass(layer) and method is not None:
@@ -201,18 +201,25 @@ def _closed_over(endpoint: object, method: str | None) -> Iterator[object]:
         if id(layer) in seen or len(seen) > 10 * _DEPTH:
             continue
         seen.add(id(layer))
-        code = getattr(layer, "__code__", None)
+        code = _attribute(layer, "__code__")
         names = getattr(code, "co_freevars", ())
-        for name, cell in zip(names, getattr(layer, "__closure__", None) or (), strict=False):
+        for name, cell in zip(names, _attribute(layer, "__closure__") or (), strict=False):
             content = _content(cell)
             if name != "__class__" and callable(content):
                 yield from _layers(content, method)
                 waiting += _layers(content, method)
         if not inspect.isroutine(layer) and not inspect.isclass(layer):
-            for content in list(getattr(layer, "__dict__", {}).values()):  # a decorator that is an object
+            for content in list(_attribute(layer, "__dict__", _NOTHING).values()):  # a decorator that is an object
                 if inspect.isroutine(content) or (inspect.isclass(content) and own_marks(content)):
                     yield from _layers(content, method)
                     waiting += _layers(content, method)
+
+
+def _attribute(layer: object, name: str, default: Any = None) -> Any:
+    try:
+        return getattr(layer, name, default)
+    except RuntimeError:  # a proxy in a closure, of something that is only there during a request (flask.request)
+        return default
 
 
 def _content(cell: Any) -> object:
