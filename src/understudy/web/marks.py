@@ -72,8 +72,9 @@ def standard(target: _T) -> _T:
 def mark_and_wrap(target: _T, category: str) -> _T:
     """Mark an endpoint and make it raise the current scope's sensitivity when it runs.
 
-    Functions (plain, async, generators of both kinds) come back wrapped; classes are changed in place, where they
-    dispatch. Raises TypeError: neither a function nor a class that dispatches.
+    Functions (plain, async, generators of both kinds) come back wrapped, and are marked themselves too, wherever else
+    they serve; classes are changed in place, where they dispatch. Raises TypeError: neither a function nor a class that
+    dispatches.
 
     Example::
 

@@ -1,0 +1,92 @@
+"""Two providers, a config over them, and Flask apps: what the tests of the Flask adapter share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from flask_understudy import Understudy
+from understudy import Router
+from understudy.policy import repeats
+from understudy.testing import FakeProvider
+
+Install = Callable[..., Understudy]
+
+
+class Stage:
+    """``first`` has the approved route, ``second`` the fallback, which no category approves but ``medical``."""
+
+    def __init__(self, first: FakeProvider, second: FakeProvider) -> None:
+        self.first = first
+        self.second = second
+
+    def config(self, **more: Any) -> dict[str, Any]:
+        """The tasks ``summary`` (first, then second) and ``alone``; the categories ``payment`` and ``medical``."""
+        return {
+            "providers": {"one": {"base_url": self.first.base_url}, "two": {"base_url": self.second.base_url}},
+            "routes": {
+                "first": {"provider": "one", "model": "model-one"},
+                "second": {"provider": "two", "model": "model-two"},
+            },
+            "tasks": {
+                "summary": {"deadline": "5s", "primary": "first", "equivalent": "second"},
+                "alone": {"deadline": "5s", "primary": "first"},
+            },
+            "sensitive": {"payment": {"routes": ["first"]}, "medical": {"routes": ["first", "second"]}},
+            **more,
+        }
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """Both providers, well until they are told otherwise; back-offs are short."""
+    monkeypatch.setattr(repeats, "FIRST_BACKOFF", 0.005)
+    with FakeProvider() as first, FakeProvider() as second:
+        yield Stage(first, second)
+
+
+@pytest.fixture
+def routers() -> Iterator[list[Router]]:
+    """Routers that are closed after the test."""
+    made: list[Router] = []
+    yield made
+    for router in made:
+        with router:
+            pass
+
+
+@pytest.fixture
+def install(stage: Stage, routers: list[Router]) -> Install:
+    """Installs understudy in an app, over the stage's config and what is given beside it."""
+
+    def install(app: Flask, subject: Callable[[], object] | None = None, **more: Any) -> Understudy:
+        routers.append(Router.from_mapping(stage.config(**more)))
+        return Understudy(app, routers[-1], subject=subject)
+
+    return install
+
+
+@pytest.fixture
+def app() -> Flask:
+    """An app without anything."""
+    return Flask("desk")
+
+
+@pytest.fixture
+def ai(app: Flask, install: Install) -> Understudy:
+    """The extension, installed in ``app``."""
+    return install(app)
+
+
+@pytest.fixture
+def ask(ai: Understudy) -> Callable[..., str]:
+    """Asks in the current request, and gives the text."""
+
+    def ask(task: str = "summary") -> str:
+        reply = ai.openai.chat.completions.create(model=task, messages=[{"role": "user", "content": "canary-prompt"}])
+        return reply.choices[0].message.content or ""
+
+    return ask
