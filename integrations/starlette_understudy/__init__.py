@@ -2,7 +2,8 @@
 
 Example::
 
-    app = Starlette(routes, middleware=[Middleware(UnderstudyMiddleware, router=router)], lifespan=lifespan(router))
+    installed = Middleware(UnderstudyMiddleware, router=router)
+    app = Starlette(routes=routes, middleware=[installed], lifespan=lifespan(router))
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class UnderstudyMiddleware:
 
     Example::
 
-        app = Starlette(routes, middleware=[Middleware(UnderstudyMiddleware, router=router)], lifespan=lifespan(router))
+        installed = Middleware(UnderstudyMiddleware, router=router)
+        app = Starlette(routes=routes, middleware=[installed], lifespan=lifespan(router))
 
         async def summarize(request):
             reply = await request.state.ai.async_openai.chat.completions.create(model="ticket-summary", ...)
