@@ -1,0 +1,98 @@
+"""``flask understudy``: the core's commands and the list of endpoints, over the app's own config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flask import Blueprint, Flask
+from flask.views import MethodView
+
+from flask_understudy import Understudy, sensitive, standard
+
+CONFIG = """
+[providers.one]
+base_url = "http://127.0.0.1:9/v1"
+[routes.flagship]
+provider = "one"
+model = "gpt-5.5"
+[tasks.summary]
+primary = "flagship"
+[sensitive.payment]
+routes = ["flagship"]
+[endpoints]
+"/invoices/*" = "payment"
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    """An app with all kinds of endpoints."""
+    (tmp_path / "ai.toml").write_text(CONFIG)
+    app = Flask("desk")
+    Understudy(app, tmp_path / "ai.toml")
+
+    class Refunds(MethodView):
+        @sensitive("payment")
+        def post(self) -> str:
+            return ""
+
+        def get(self) -> str:
+            return ""
+
+    payments = sensitive("payment")(Blueprint("payments", __name__))
+    payments.add_url_rule("/pay", "pay", lambda: "")
+    app.register_blueprint(payments)
+    app.add_url_rule("/refunds", view_func=Refunds.as_view("refunds"))
+    app.add_url_rule("/invoices/<int:n>", "invoice", lambda n: "")
+    app.add_url_rule("/health", "health", standard(lambda: ""))
+    app.add_url_rule("/new", "new", lambda: "")
+    return app
+
+
+def test_endpoints_lists_all_with_their_sensitivity_and_why(app: Flask) -> None:
+    """A line for each endpoint, for each method of a MethodView."""
+    result = app.test_cli_runner().invoke(args=["understudy", "endpoints"])
+    assert result.exit_code == 0, result.output
+    lines = {line.split("│")[1].strip(): line for line in result.output.splitlines() if "│" in line}
+    assert "blueprint payments" in lines["GET /pay (payments.pay)"]
+    assert "@sensitive" in lines["POST /refunds (refunds)"]
+    assert "undeclared: standard" in lines["GET /refunds (refunds)"]
+    assert 'path rule "/invoices/*"' in lines["GET /invoices/<int:n> (invoice)"]
+    assert "@standard" in lines["GET /health (health)"]
+    assert "undeclared: standard" in lines["GET /new (new)"]
+    assert "static files" in lines["GET /static/<path:filename> (static)"]
+    assert "flagship" in lines["GET /pay (payments.pay)"]
+
+
+def test_endpoints_fails_where_marks_cannot_hold(app: Flask) -> None:
+    """So that a build notices; the table is shown all the same."""
+    app.add_url_rule("/odd", "odd", sensitive("paymnt")(lambda: ""))
+    result = app.test_cli_runner().invoke(args=["understudy", "endpoints"])
+    assert result.exit_code == 1
+    assert "GET /odd (odd)" in result.stdout
+    assert "unknown sensitive category 'paymnt'" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "routes"])
+def test_the_cores_commands_read_the_apps_config(command: str, app: Flask) -> None:
+    """Without naming the file."""
+    result = app.test_cli_runner().invoke(args=["understudy", command])
+    assert result.exit_code == 0, result.output
+    assert "summary" in result.output
+    assert "flagship" in result.output
+
+
+def test_another_config_can_be_named(app: Flask, tmp_path: Path) -> None:
+    """As with the core's own command."""
+    (tmp_path / "other.toml").write_text(CONFIG.replace("summary", "triage"))
+    result = app.test_cli_runner().invoke(args=["understudy", "routes", str(tmp_path / "other.toml")])
+    assert "triage" in result.output
+
+
+def test_the_help_lists_all_commands(app: Flask) -> None:
+    """The app's and the core's."""
+    result = app.test_cli_runner().invoke(args=["understudy", "--help"])
+    assert result.exit_code == 0
+    for name in ("endpoints", "check", "routes", "init", "config-schema"):
+        assert f"  {name} " in result.output
