@@ -35,12 +35,14 @@ def demo(live: bool | None, seconds: float) -> None:
     endpoint was answered.
     """
     _require_extra()
-    try:
-        with _ended_by_sigterm():
+    with _sigterm_as_interrupt() as came:
+        try:
             sys.exit(_run(live, seconds))
-    except KeyboardInterrupt:
-        click.echo("\nStopped. Nothing is left running.", err=True)
-        sys.exit(INTERRUPTED + signal.SIGINT)
+        except KeyboardInterrupt:
+            if came:
+                sys.exit(INTERRUPTED + came[0])
+            click.echo("\nStopped. Nothing is left running.", err=True)
+            sys.exit(INTERRUPTED + signal.SIGINT)
 
 
 def _run(live: bool | None, seconds: float) -> int:
@@ -71,14 +73,16 @@ def _require_extra() -> None:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Makes SIGTERM end the demo as Ctrl-C does: with its app, and with the terminal as it was."""
+def _sigterm_as_interrupt() -> Iterator[list[int]]:
+    """Makes SIGTERM end the demo as Ctrl-C does: with its app, and with the terminal as it was. Lists what came."""
+    came: list[int] = []
 
     def end(number: int, _: FrameType | None) -> None:
-        sys.exit(INTERRUPTED + number)
+        came.append(number)
+        signal.raise_signal(signal.SIGINT)  # which asyncio turns into a cancellation, where raising would tear tasks
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        yield came
     finally:
         signal.signal(signal.SIGTERM, before)
