@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .exchange import Exchange, Headers, Target, Transport, TransportFailure
+from understudy.transport.exchange import Exchange, Headers, Target, Transport, TransportFailure
 
 __all__ = ["Exchange", "Headers", "Target", "Transport", "TransportFailure"]

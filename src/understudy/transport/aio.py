@@ -13,12 +13,12 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
-from ..policy.signals import TransportSignal
-from .aio_exchange import AiohttpExchange, abort_connection
-from .aio_failures import send_failure
-from .exchange import Headers, Target, TransportFailure
-from .outgoing import check_url, checked, outgoing
-from .pool import ATTEMPT, AttemptState, forget_session, make_session, shared_context
+from understudy.policy.signals import TransportSignal
+from understudy.transport.aio_exchange import AiohttpExchange, abort_connection
+from understudy.transport.aio_failures import send_failure
+from understudy.transport.exchange import Headers, Target, TransportFailure
+from understudy.transport.outgoing import check_url, checked, outgoing
+from understudy.transport.pool import ATTEMPT, AttemptState, forget_session, make_session, shared_context
 
 __all__ = ["AiohttpExchange", "AiohttpTransport"]
 

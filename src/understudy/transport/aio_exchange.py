@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import aiohttp
 from multidict import CIMultiDict
 
-from ..policy.signals import TransportSignal
-from .aio_failures import body_failure
-from .decoding import Decoder, decoder_for
-from .exchange import TransportFailure
+from understudy.policy.signals import TransportSignal
+from understudy.transport.aio_failures import body_failure
+from understudy.transport.decoding import Decoder, decoder_for
+from understudy.transport.exchange import TransportFailure
 
 __all__ = ["AiohttpExchange", "abort_connection"]
 

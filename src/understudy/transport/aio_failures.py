@@ -8,9 +8,9 @@ import ssl
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from ..policy.signals import TransportSignal
-from .exchange import TransportFailure
-from .pool import AttemptState
+from understudy.policy.signals import TransportSignal
+from understudy.transport.exchange import TransportFailure
+from understudy.transport.pool import AttemptState
 
 __all__ = ["CLASSES", "body_failure", "send_failure"]
 

@@ -6,8 +6,8 @@ import contextlib
 import zlib
 from typing import Protocol
 
-from ..policy.signals import TransportSignal
-from .exchange import TransportFailure
+from understudy.policy.signals import TransportSignal
+from understudy.transport.exchange import TransportFailure
 
 __all__ = ["PIECE", "Decoder", "decoder_for"]
 

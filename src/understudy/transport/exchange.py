@@ -7,7 +7,7 @@ from typing import NoReturn, Protocol
 
 import msgspec
 
-from ..policy.signals import TransportSignal
+from understudy.policy.signals import TransportSignal
 
 __all__ = ["Exchange", "Headers", "Target", "Transport", "TransportFailure"]
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 import anyio
 import httpx2
 
-from ..policy.signals import TransportSignal
-from .decoding import Decoder, decoder_for
-from .exchange import Headers, Target, TransportFailure
-from .handed_failures import HandedState, body_failure, send_failure
-from .outgoing import check_url, checked, outgoing
+from understudy.policy.signals import TransportSignal
+from understudy.transport.decoding import Decoder, decoder_for
+from understudy.transport.exchange import Headers, Target, TransportFailure
+from understudy.transport.handed_failures import HandedState, body_failure, send_failure
+from understudy.transport.outgoing import check_url, checked, outgoing
 
 __all__ = ["HandedExchange", "HandedTransport"]
 

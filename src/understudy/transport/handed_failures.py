@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import httpx2
 
-from ..policy.signals import TransportSignal
-from .exchange import TransportFailure
+from understudy.policy.signals import TransportSignal
+from understudy.transport.exchange import TransportFailure
 
 __all__ = ["CLASSES", "HandedState", "body_failure", "send_failure"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..policy.signals import TransportSignal
-from .exchange import Headers, TransportFailure
+from understudy.policy.signals import TransportSignal
+from understudy.transport.exchange import Headers, TransportFailure
 
 __all__ = ["ACCEPT_ENCODING", "check_url", "checked", "outgoing"]
 

@@ -6,8 +6,8 @@ import re
 
 import msgspec
 
-from ..policy.signals import TransportSignal
-from .exchange import TransportFailure
+from understudy.policy.signals import TransportSignal
+from understudy.transport.exchange import TransportFailure
 
 __all__ = ["MAX_EVENT_BYTES", "Event", "EventSplitter"]
 
