@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .behaviours import (
+    from understudy.testing.behaviours import (
         NUMBERED,
         Answer,
         Behaviour,
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
         ToolCall,
         TruncatedBody,
     )
-    from .control import Counts
-    from .journal import Asked, Received, ReceivedHeaders
-    from .process import FakeProviderProcess
-    from .provider import FakeProvider
+    from understudy.testing.control import Counts
+    from understudy.testing.journal import Asked, Received, ReceivedHeaders
+    from understudy.testing.process import FakeProviderProcess
+    from understudy.testing.provider import FakeProvider
 
 __all__ = [
     "NUMBERED",

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 
-from .provider import FakeProvider
+from understudy.testing.provider import FakeProvider
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ import zlib
 from array import array
 from collections.abc import Mapping, Sequence
 
-from .behaviours import Answer, RejectParameters, Status, ToolCall
-from .journal import Asked, Received
+from understudy.testing.behaviours import Answer, RejectParameters, Status, ToolCall
+from understudy.testing.journal import Asked, Received
 
 __all__ = [
     "JsonObject",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from .journal import Received
+    from understudy.testing.journal import Received
 
 __all__ = [
     "NUMBERED",

@@ -8,11 +8,11 @@ import struct
 import time
 from typing import Protocol
 
-from .behaviours import Behaviour
-from .journal import Journal, Received, ReceivedHeaders
-from .rendering import render
-from .requests import BadRequest, Request, RequestReader
-from .steps import Finish, Hang, Pause, Rendering, Repeat, Step
+from understudy.testing.behaviours import Behaviour
+from understudy.testing.journal import Journal, Received, ReceivedHeaders
+from understudy.testing.rendering import render
+from understudy.testing.requests import BadRequest, Request, RequestReader
+from understudy.testing.steps import Finish, Hang, Pause, Rendering, Repeat, Step
 
 __all__ = ["Connection", "Stage"]
 

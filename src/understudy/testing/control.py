@@ -12,11 +12,11 @@ from typing import get_type_hints
 
 import msgspec
 
-from . import behaviours as kinds
-from .behaviours import Behaviour, JsonBody, Scripted, Status, ToolCall
-from .journal import Journal
-from .requests import Request
-from .scripts import Scripts
+from understudy.testing import behaviours as kinds
+from understudy.testing.behaviours import Behaviour, JsonBody, Scripted, Status, ToolCall
+from understudy.testing.journal import Journal
+from understudy.testing.requests import Request
+from understudy.testing.scripts import Scripts
 
 __all__ = ["Counts", "ScriptOrder", "control", "from_json", "to_json"]
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from .answers import (
+from understudy.testing.answers import (
     JsonObject,
     chat_finish_reason,
     chat_usage,
@@ -17,8 +17,8 @@ from .answers import (
     response_object,
     text_part,
 )
-from .behaviours import StreamOf
-from .journal import Asked, Received
+from understudy.testing.behaviours import StreamOf
+from understudy.testing.journal import Asked, Received
 
 __all__ = ["Dialect", "dialect_of", "sse"]
 

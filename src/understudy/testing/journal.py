@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 if TYPE_CHECKING:
-    from .behaviours import Behaviour
+    from understudy.testing.behaviours import Behaviour
 
 __all__ = ["Asked", "Journal", "Received", "ReceivedHeaders"]
 

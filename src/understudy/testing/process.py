@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .behaviours import Scripted
-from .control import Counts, ScriptOrder, to_json
+from understudy.testing.behaviours import Scripted
+from understudy.testing.control import Counts, ScriptOrder, to_json
 
 __all__ = ["FakeProviderProcess"]
 

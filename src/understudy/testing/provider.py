@@ -9,15 +9,15 @@ from typing import Self
 
 import msgspec
 
-from .behaviours import Behaviour, Reset, Scripted, Status
-from .connection import Connection
-from .control import control
-from .journal import Journal, Received
-from .rendering import render
-from .requests import Request
-from .scripts import Resolved, Scripts
-from .server import Server
-from .steps import Finish, Rendering
+from understudy.testing.behaviours import Behaviour, Reset, Scripted, Status
+from understudy.testing.connection import Connection
+from understudy.testing.control import control
+from understudy.testing.journal import Journal, Received
+from understudy.testing.rendering import render
+from understudy.testing.requests import Request
+from understudy.testing.scripts import Resolved, Scripts
+from understudy.testing.server import Server
+from understudy.testing.steps import Finish, Rendering
 
 __all__ = ["FakeProvider"]
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import msgspec
 
-from .answers import answer_text, answer_to, error_of_status
-from .behaviours import (
+from understudy.testing.answers import answer_text, answer_to, error_of_status
+from understudy.testing.behaviours import (
     NUMBERED,
     Answer,
     Behaviour,
@@ -29,9 +29,9 @@ from .behaviours import (
     StreamOf,
     TruncatedBody,
 )
-from .journal import Asked, Received
-from .steps import SETTLE, Finish, Hang, Rendering, Step, dripped, first_bytes, length, response_head
-from .streaming import render_stream
+from understudy.testing.journal import Asked, Received
+from understudy.testing.steps import SETTLE, Finish, Hang, Rendering, Step, dripped, first_bytes, length, response_head
+from understudy.testing.streaming import render_stream
 
 __all__ = ["render"]
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .answers import model_object, models_list, unsupported_parameter
-from .behaviours import (
+from understudy.testing.answers import model_object, models_list, unsupported_parameter
+from understudy.testing.behaviours import (
     Answer,
     Behaviour,
     Close,
@@ -26,7 +26,7 @@ from .behaviours import (
     TokenQuota,
     TruncatedBody,
 )
-from .journal import Asked, Received
+from understudy.testing.journal import Asked, Received
 
 __all__ = ["Resolved", "Scripts"]
 

@@ -8,7 +8,7 @@ import ssl
 import threading
 from concurrent.futures import Future
 
-from .connection import Connection, Stage
+from understudy.testing.connection import Connection, Stage
 
 __all__ = ["Server"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from .behaviours import StreamOf
-from .events import dialect_of
-from .journal import Received
-from .steps import SETTLE, Finish, Hang, Pause, Rendering, Repeat, Step, dripped, response_head
+from understudy.testing.behaviours import StreamOf
+from understudy.testing.events import dialect_of
+from understudy.testing.journal import Received
+from understudy.testing.steps import SETTLE, Finish, Hang, Pause, Rendering, Repeat, Step, dripped, response_head
 
 __all__ = ["render_stream"]
 
