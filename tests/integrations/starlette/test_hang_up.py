@@ -1,0 +1,203 @@
+"""A caller that hangs up: the call is ended upstream, and what only looks like a hang-up is none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import openai
+import pytest
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from integrations.asgi_stage import FIRST_TEXT, MESSAGES, Caller, Stage, ask, ask_sync
+from starlette_understudy import UnderstudyMiddleware, sensitive
+from understudy import CallerGone, FailClosed, Router
+from understudy.testing import Answer, Silence, StreamOf
+
+pytestmark = pytest.mark.anyio
+
+SOON = 0.5
+"""Seconds that a hang-up may take to reach the provider."""
+
+
+def app_of(router: Router, endpoint: Any) -> Starlette:
+    route = WebSocketRoute("/x", endpoint) if endpoint.__name__ == "socket" else Route("/x", endpoint, methods=["POST"])
+    return Starlette(routes=[route], middleware=[Middleware(UnderstudyMiddleware, router=router)])
+
+
+async def until(stage: Stage, count: int) -> None:
+    await anyio.to_thread.run_sync(stage.first.wait_for, count)
+
+
+async def ended(stage: Stage) -> None:
+    """The provider has seen its peer go, soon."""
+
+    def wait() -> None:
+        stage.first.wait_until(lambda: bool(stage.first.journal) and bool(stage.first.journal[0].client_gone), SOON)
+
+    await anyio.to_thread.run_sync(wait)
+
+
+async def test_an_asynchronous_call_ends(stage: Stage) -> None:
+    """While the app waits for it and sends nothing."""
+    caught: list[Exception] = []
+
+    async def endpoint(request: Request) -> Response:
+        await request.body()
+        try:
+            return PlainTextResponse(await ask(request.state.ai))
+        except CallerGone as error:
+            caught.append(error)
+            raise
+
+    stage.first.script_all(Silence())
+    async with stage.router() as router, anyio.create_task_group() as group:
+        caller = Caller("/x", "POST", b"body")
+        group.start_soon(caller.run, app_of(router, endpoint))
+        await until(stage, 1)
+        caller.hang_up()
+        await ended(stage)
+    assert len(caught) == 1
+    assert caller.sent == [], "nobody is there to be told"
+    assert stage.second.journal == []
+
+
+async def test_a_synchronous_call_ends(stage: Stage) -> None:
+    """In its thread, through the portal."""
+
+    def endpoint(request: Request) -> Response:
+        return PlainTextResponse(ask_sync(request.state.ai))
+
+    stage.first.script_all(Silence())
+    async with stage.router() as router, anyio.create_task_group() as group:
+        caller = Caller("/x", "POST")
+        group.start_soon(caller.run, app_of(router, endpoint))
+        await until(stage, 1)
+        caller.hang_up()
+        await ended(stage)
+    assert stage.second.journal == []
+
+
+async def test_a_sensitive_call_ends_as_well(stage: Stage) -> None:
+    """And still fails closed."""
+    caught: list[Exception] = []
+
+    @sensitive("payment")
+    async def endpoint(request: Request) -> Response:
+        try:
+            return PlainTextResponse(await ask(request.state.ai))
+        except FailClosed as error:
+            caught.append(error)
+            raise
+
+    stage.first.script_all(Silence())
+    async with stage.router() as router, anyio.create_task_group() as group:
+        caller = Caller("/x", "POST")
+        group.start_soon(caller.run, app_of(router, endpoint))
+        await until(stage, 1)
+        caller.hang_up()
+        await ended(stage)
+    assert len(caught) == 1
+
+
+async def test_a_stream_ends(stage: Stage) -> None:
+    """Also while the provider is silent in the middle of it."""
+
+    async def endpoint(request: Request) -> Response:
+        async def pieces() -> AsyncIterator[str]:
+            reply = await request.state.ai.async_openai.chat.completions.create(
+                model="summary", messages=MESSAGES, stream=True
+            )
+            async for chunk in reply:
+                if chunk.choices:
+                    yield chunk.choices[0].delta.content or ""
+
+        return StreamingResponse(pieces())
+
+    stage.first.script_all(StreamOf(stall_after=2))
+    for spec_version in ("2.3", "2.4"):
+        stage.first.reset()
+        stage.first.script_all(StreamOf(stall_after=2))
+        async with stage.router() as router, anyio.create_task_group() as group:
+            caller = Caller("/x", "POST")
+            caller.asgi["asgi"]["spec_version"] = spec_version
+
+            async def run(caller: Caller = caller, router: Router = router) -> None:
+                with contextlib.suppress(openai.OpenAIError):  # the server would abort what is gone anyway
+                    await caller.run(app_of(router, endpoint))
+
+            group.start_soon(run)
+            while not any(message.get("body") for message in caller.sent):
+                await anyio.sleep(0.01)
+            caller.hang_up()
+            await ended(stage)
+
+
+async def test_an_endpoint_may_want_its_answer_anyway(stage: Stage) -> None:
+    """``survive_hang_up`` lets the calls of this request run to their end."""
+    done: list[str] = []
+
+    async def endpoint(request: Request) -> Response:
+        request.state.ai.survive_hang_up()
+        done.append(await ask(request.state.ai))
+        return PlainTextResponse("saved")
+
+    stage.first.script_all(Answer(delay=0.3))
+    async with stage.router() as router, anyio.create_task_group() as group:
+        caller = Caller("/x", "POST")
+        group.start_soon(caller.run, app_of(router, endpoint))
+        await until(stage, 1)
+        caller.hang_up()
+    assert done == [FIRST_TEXT]
+
+
+async def test_a_background_task_is_not_hung_up_on(stage: Stage) -> None:
+    """The server says that the caller has gone once the answer is complete; also of a call that had begun before."""
+    done: list[str] = []
+
+    async def endpoint(request: Request) -> Response:
+        begun = asyncio.ensure_future(ask(request.state.ai))
+        await until(stage, 1)
+
+        async def work() -> None:
+            done.append(await ask(request.state.ai))
+            done.append(await begun)
+
+        return PlainTextResponse("accepted", background=BackgroundTask(work))
+
+    stage.first.script_all(Answer(delay=0.2))
+    async with stage.router() as router:
+        caller = Caller("/x", "POST")
+        await caller.run(app_of(router, endpoint))
+    assert done == [FIRST_TEXT, FIRST_TEXT]
+    assert stage.second.journal == []
+
+
+async def test_a_websocket_that_closes_ends_its_call(stage: Stage) -> None:
+    """Though the app does not read from it while it waits for the answer."""
+    caught: list[Exception] = []
+
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            await ask(websocket.state.ai)
+        except CallerGone as error:
+            caught.append(error)
+
+    stage.first.script_all(Silence())
+    async with stage.router() as router, anyio.create_task_group() as group:
+        caller = Caller("/x", kind="websocket")
+        group.start_soon(caller.run, app_of(router, socket))
+        await until(stage, 1)
+        caller.hang_up()
+        await ended(stage)
+    assert len(caught) == 1
