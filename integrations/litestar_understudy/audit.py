@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from litestar import Litestar
-from litestar.handlers import BaseRouteHandler
-from litestar.routes import BaseRoute, HTTPRoute
-from litestar.utils.sync import AsyncCallable
+from collections.abc import Iterator
 
-from litestar_understudy.marks import sources_of
+from litestar import Litestar
+from litestar.handlers import BaseRouteHandler, WebsocketRouteHandler
+from litestar.routes import BaseRoute, HTTPRoute
+
+from litestar_understudy.sources import function_of, sources_of
 from understudy import Config
 from understudy.web import Endpoint, assert_declared
 
-__all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of"]
+__all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of", "endpoints_on"]
 
 
 def endpoints(app: Litestar) -> list[Endpoint]:
-    """The endpoints of an app, Litestar's own pages of OpenAPI left out.
+    """The endpoints of an app, Litestar's own left out (the pages of OpenAPI, answers to OPTIONS, static files).
 
     Example::
 
         for endpoint in endpoints(app):
             print(endpoint.label(), sorted(endpoint.categories))
     """
-    return [_endpoint(route, handler) for route in app.routes for handler in _handlers(route) if _is_apps(handler)]
+    return [endpoint for route in app.routes for _, endpoint in endpoints_on(route)]
+
+
+def endpoints_on(route: BaseRoute) -> Iterator[tuple[BaseRouteHandler, Endpoint]]:
+    """The app's handlers on a route, each with the endpoint that it is."""
+    for handler in _handlers(route):
+        module = getattr(function_of(handler), "__module__", None) or ""
+        if not module.startswith("litestar."):
+            yield handler, _endpoint(route, handler)
 
 
 def endpoints_of(app: Litestar) -> tuple[Config, list[Endpoint]]:
@@ -53,20 +62,16 @@ def _handlers(route: BaseRoute) -> list[BaseRouteHandler]:
     return [handler] if isinstance(handler, BaseRouteHandler) else []
 
 
-def _is_apps(handler: BaseRouteHandler) -> bool:
-    """Whether a handler is the app's, and not one that Litestar adds (OpenAPI pages, OPTIONS)."""
-    function = getattr(handler, "fn", None)
-    if isinstance(function, AsyncCallable):  # a sync handler that gets a thread
-        function = function.func
-    module = getattr(function, "__module__", "") or ""
-    return not module.startswith("litestar.")
-
-
 def _endpoint(route: BaseRoute, handler: BaseRouteHandler) -> Endpoint:
-    methods = getattr(handler, "http_methods", None)
     return Endpoint(
-        name=handler.handler_name,
+        name=getattr(function_of(handler), "__qualname__", None) or handler.handler_name,
         path=route.path,
-        methods=tuple(sorted(str(method) for method in methods)) if methods else (),
+        methods=_methods(handler),
         sources=tuple(sources_of(handler)),
     )
+
+
+def _methods(handler: BaseRouteHandler) -> tuple[str, ...]:
+    if isinstance(handler, WebsocketRouteHandler):
+        return ("WEBSOCKET",)
+    return tuple(sorted(str(method) for method in getattr(handler, "http_methods", ())))

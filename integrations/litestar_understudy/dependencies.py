@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import ImproperlyConfiguredException
+from litestar.types import Scope as AsgiScope
 from openai import AsyncOpenAI, OpenAI
 
 from litestar_understudy.marks import INSTALL
@@ -33,18 +32,17 @@ def providers(key: str) -> dict[str, Provide]:
     }
 
 
-def _async_client(scope: Any) -> AsyncOpenAI:
+# Litestar reads these signatures: the parameter's name and its type ask for the ASGI scope.
+def _async_client(scope: AsgiScope) -> AsyncOpenAI:
     return _scope(scope).async_openai
 
 
-def _sync_client(scope: Any) -> OpenAI:
+def _sync_client(scope: AsgiScope) -> OpenAI:
     return _scope(scope).openai
 
 
-def _scope(scope: Any) -> Scope:
+def _scope(scope: AsgiScope) -> Scope:
     found = scope.get(SCOPE_KEY)
     if not isinstance(found, Scope):
         raise ImproperlyConfiguredException(INSTALL)
     return found
-
-

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Final, TypeVar, cast, overload
 
 from litestar.connection import ASGIConnection
 from litestar.controller import Controller
-from litestar.handlers import BaseRouteHandler
-from litestar.utils.sync import AsyncCallable
+from litestar.handlers import BaseRouteHandler, WebsocketListener
+from litestar.router import Router
 
 from understudy import Scope
-from understudy.web import SCOPE_KEY, STANDARD, Marks, Source, find_marks, mark, mark_and_wrap
+from understudy.web import SCOPE_KEY, mark, mark_and_wrap
 
-__all__ = ["INSTALL", "Sensitive", "marks_of", "sensitive", "sources_of"]
+__all__ = ["INSTALL", "Sensitive", "sensitive"]
 
 INSTALL: Final = "UnderstudyPlugin is not installed: Litestar(..., plugins=[UnderstudyPlugin(router)])"
 
@@ -45,19 +45,27 @@ class Sensitive:
         Raises TypeError: nothing that can be marked. RuntimeError: the plugin is missing.
         """
         if isinstance(target, ASGIConnection):
-            scope = target.scope.get(SCOPE_KEY)
-            if not isinstance(scope, Scope):
-                raise RuntimeError(f"{self!r} can't hold here. {INSTALL}")
-            scope.raise_sensitivity(self.category)
+            self._raise_sensitivity(target)
             return _DONE
-        if isinstance(target, BaseRouteHandler) or (isinstance(target, type) and issubclass(target, Controller)):
-            return cast("_Marked", self._guarding(target))
+        return cast("_Marked", self._marked(target))
+
+    def _marked(self, target: object) -> object:
+        if isinstance(target, Router):
+            kind = type(target).__name__
+            raise TypeError(f"a {kind} is marked by a guard: {kind}(..., guards=[{self!r}])")
+        if isinstance(target, BaseRouteHandler):
+            _add_guard(target, self)
+            return target
+        if isinstance(target, type) and issubclass(target, Controller | WebsocketListener):
+            _add_guard(target, self)
+            return mark(target, self.category)  # a subclass may set guards of its own: the mark holds there as well
         return mark_and_wrap(target, self.category)
 
-    def _guarding(self, target: Any) -> Any:
-        """A handler or controller that was decorated from above gets the guard."""
-        target.guards = [*(target.guards or ()), self]
-        return mark(target, self.category)
+    def _raise_sensitivity(self, connection: _Connection) -> None:
+        scope = connection.scope.get(SCOPE_KEY)
+        if not isinstance(scope, Scope):
+            raise RuntimeError(f"{self!r} can't hold here. {INSTALL}")
+        scope.raise_sensitivity(self.category)
 
 
 class _Done:
@@ -84,8 +92,8 @@ else:
 def sensitive(category: str) -> Sensitive:
     """Say that handlers are sensitive: their calls are answered by the category's approved routes, or not at all.
 
-    As a guard of a handler, controller, router or app, or as a decorator of a handler function, above or below its
-    route decorator, or of a controller. Marks add up, and nothing takes one away.
+    As a guard of a handler, controller, router or app; or as a decorator of a handler function, above or below its
+    route decorator, of a controller, or of a class of WebSocket listeners. Marks add up, and nothing takes one away.
 
     Example::
 
@@ -95,44 +103,7 @@ def sensitive(category: str) -> Sensitive:
     return Sensitive(category)
 
 
-def sources_of(handler: BaseRouteHandler) -> Iterator[Source]:
-    """The marks that hold for a handler, outermost first, each with where it comes from."""
-    for layer in handler.ownership_layers:
-        for guard in layer.guards or ():
-            own = guard.func if isinstance(guard, AsyncCallable) else guard
-            if isinstance(own, Sensitive):
-                yield Source(own.category, f"guard of {_layer_name(layer, handler)}")
-    marks = _function_marks(handler)
-    yield from (Source(category, "decorator") for category in sorted(marks.visible))
-    yield from (Source(category, "decorator", hidden=True) for category in sorted(marks.hidden))
-
-
-def marks_of(handler: object) -> frozenset[str] | None:
-    """The categories of a handler's marks, ``None`` where it has none at all."""
-    if not isinstance(handler, BaseRouteHandler):
-        return None
-    found = _CACHE.get(id(handler))
-    if found is None or found[0] is not handler:
-        marks = frozenset(source.category for source in sources_of(handler))
-        found = _CACHE[id(handler)] = (handler, marks - {STANDARD} if marks else None)
-    return found[1]
-
-
-_CACHE: Final[dict[int, tuple[BaseRouteHandler, frozenset[str] | None]]] = {}
-
-
-def _function_marks(handler: BaseRouteHandler) -> Marks:
-    own = find_marks(handler)
-    try:
-        function = find_marks(handler.fn)
-    except AttributeError:  # a handler without a function
-        return own
-    visible = own.visible | function.visible
-    return Marks(visible, (own.hidden | function.hidden) - visible)
-
-
-def _layer_name(layer: object, handler: BaseRouteHandler) -> str:
-    if layer is handler:
-        return "the handler"
-    path = cast("str", getattr(layer, "path", ""))
-    return f"{type(layer).__name__} {path}".strip()
+def _add_guard(target: Any, guard: Sensitive) -> None:
+    own = target.guards
+    # of a controller class without guards, the attribute is the slot of its instances
+    target.guards = [*(own if isinstance(own, Sequence) else ()), guard]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Operation
-from litestar.routes import BaseRoute, HTTPRoute
+from litestar.routes import BaseRoute
 
-from litestar_understudy.marks import marks_of
+from litestar_understudy.audit import endpoints_on
 from understudy import Config
 from understudy.web import MEDIA_TYPE
 
@@ -30,30 +30,39 @@ class ProblemDetails:
 
 def describe(route: BaseRoute, config: Config) -> None:
     """Describe the sensitive handlers of a route; what the app says itself stays."""
-    if not isinstance(route, HTTPRoute):
-        return
-    for handler in route.route_handlers:
-        categories = marks_of(handler)
-        if categories:
-            _describe(handler, tuple(sorted(categories)), config)
+    for handler, endpoint in endpoints_on(route):
+        categories = endpoint.with_rules(config).categories
+        if categories and isinstance(handler, HTTPRouteHandler):
+            _add_answers(handler, categories, config)
+            handler.operation_class = _operation(handler.operation_class, categories)
 
 
-def _describe(handler: HTTPRouteHandler, categories: tuple[str, ...], config: Config) -> None:
-    own = handler.responses or {}
-    added = {503: ResponseSpec(ProblemDetails, description="No approved route could answer", media_type=MEDIA_TYPE)}
-    if any(name in config.sensitive and config.sensitive[name].on_failure == "review" for name in categories):
-        added[202] = ResponseSpec(ProblemDetails, description="The answer waits for a person", media_type=MEDIA_TYPE)
-    handler.responses = {**added, **own}
-    if handler.operation_class is Operation:
-        handler.operation_class = _operation(categories)
+def _add_answers(handler: HTTPRouteHandler, categories: Iterable[str], config: Config) -> None:
+    added = {503: _problem("No approved route could answer")}
+    if _waits_for_a_person(categories, config):
+        added[202] = _problem("The answer waits for a person")
+    added.pop(handler.status_code, None)
+    handler.responses = {**added, **(handler.responses or {})}
 
 
-@cache
-def _operation(categories: tuple[str, ...]) -> type[Operation]:
+def _problem(description: str) -> ResponseSpec:
+    return ResponseSpec(ProblemDetails, description=description, media_type=MEDIA_TYPE, generate_examples=False)
+
+
+def _waits_for_a_person(categories: Iterable[str], config: Config) -> bool:
+    """``fail`` beats ``review``."""
+    known = [config.sensitive[name] for name in categories if name in config.sensitive]
+    return bool(known) and all(category.on_failure == "review" for category in known)
+
+
+def _operation(base: type[Operation], categories: Iterable[str]) -> type[Operation]:
+    told = sorted({*categories, *getattr(base, "understudy_categories", ())})  # a handler may have several paths
+
     @dataclass
-    class SensitiveOperation(Operation):
+    class SensitiveOperation(base):  # type: ignore[valid-type, misc]
         understudy_sensitive: list[str] = field(
-            default_factory=lambda: list(categories), metadata={"alias": "x-understudy-sensitive"}
+            default_factory=lambda: list(told), metadata={"alias": "x-understudy-sensitive"}
         )
 
+    SensitiveOperation.understudy_categories = tuple(told)
     return SensitiveOperation

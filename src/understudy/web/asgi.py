@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from understudy.errors import RoutingError
+from understudy.errors import CallerGone, RoutingError
 from understudy.scope import Scope, current_scope
 from understudy.web.inbound import Inbound
 from understudy.web.problems import Problem, problem_for
@@ -52,6 +52,11 @@ class AsgiCore:
                 await _Request(app, asgi, scope, receive, send, self._id_header).run()
             else:
                 await _Socket(app, asgi, scope, receive, send, self._id_header).run()
+
+    def echo(self, asgi: AsgiScope, message: Message) -> None:
+        """Echo the request's id on an answer's start that did not come through ``serve``: a 404, say."""
+        scope = asgi.get(SCOPE_KEY)
+        _echo(message, self._id_header, scope if isinstance(scope, Scope) else self._scope(asgi))
 
     def _scope(self, asgi: AsgiScope) -> Scope:
         own, traces = [], []
@@ -212,6 +217,9 @@ def _echo(message: Message, id_header: bytes, scope: Scope) -> None:
 
 def log_problem(problem: Problem, error: RoutingError, scope: Scope) -> None:
     """Say in the log why a request was answered by a problem: an error where somebody has to mend something."""
+    if isinstance(error, CallerGone):
+        _log.info("the caller hung up: %s", error, extra={"request_id": scope.request_id})
+        return
     level = logging.ERROR if problem.status == 500 else logging.WARNING
     call_id = error.call.id if error.call is not None else None
     _log.log(
