@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import types
@@ -304,3 +305,10 @@ def test_a_closed_router_says_so(app: Flask, ai: Understudy, routers: list[Route
 
     assert app.test_client().get("/").status_code == 500
     assert app.test_client().get("/plain").text == "fine"
+
+
+def test_without_flask_the_import_names_the_extra() -> None:
+    """Whoever installed the core alone reads what to install."""
+    code = "import sys; sys.modules['flask'] = None; import flask_understudy"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'understudy[flask]'" in done.stderr

@@ -27,7 +27,16 @@ class Gunicorn:
 
     def __init__(self, worker: str, provider: FakeProvider) -> None:
         command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--worker-class", worker]
-        command += ["--bind", "127.0.0.1:0", "--graceful-timeout", "5", "--chdir", str(HERE), "served:app"]
+        command += [
+            "--bind",
+            "127.0.0.1:0",
+            "--graceful-timeout",
+            "5",
+            "--no-control-socket",
+            "--chdir",
+            str(HERE),
+            "served:app",
+        ]
         environ = {**os.environ, "FAKE_PROVIDER": provider.base_url}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ)
         self.log: list[str] = []
