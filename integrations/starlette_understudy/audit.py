@@ -172,7 +172,7 @@ def _in_routes(
 
 def _of_included(branch: Any, prefix: str, outer: tuple[Source, ...]) -> Iterator[Endpoint]:
     """The routes of a router that a FastAPI app includes: kept apart there, and resolved when they are asked for."""
-    unrun = dependencies_marks(branch.include_context.dependencies)
+    unrun = dependencies_marks([*branch.include_context.dependencies, *branch.original_router.dependencies])
     for candidate in branch.effective_candidates():
         if hasattr(candidate, "effective_candidates"):
             yield from _of_included(candidate, prefix, outer)
