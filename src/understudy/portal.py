@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import contextvars
 import functools
 import os
 import sys
@@ -74,7 +75,8 @@ class PortalThread:
     """A running thread with one event loop. What is handed to it after its end raises RouterClosed."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        # In a context of its own: a loop keeps the one that it was made in, and with it a request's scope.
+        self.loop = contextvars.Context().run(asyncio.new_event_loop)
         self._lock = threading.RLock()  # re-entrant: collecting garbage closes streams, wherever that happens
         self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()

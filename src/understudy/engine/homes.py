@@ -109,16 +109,18 @@ def _forget_dead() -> None:
             home.forget()
 
 
-def _forget_all() -> None:
+def _at_exit() -> None:
     for home in tuple(_open):
-        home.forget()
+        if not home.loop.is_running():  # the portal's runs, and closes its home itself
+            home.forget()
 
 
 def _after_fork() -> None:
     _left_behind.extend(_open)
-    _forget_all()
+    for home in tuple(_open):
+        home.forget()
 
 
-atexit.register(_forget_all)
+atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
