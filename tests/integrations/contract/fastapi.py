@@ -1,0 +1,144 @@
+"""FastAPI for the contract suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request
+from starlette.responses import JSONResponse, Response
+
+from integrations.contract.asgi import AsgiDriver
+from integrations.contract.harness import AppPlan, Ask, Form, Later, Placing, Spot, above, placed
+from integrations.contract.starlette import http_endpoint, installed, own_handlers, respond
+from starlette_understudy import assert_endpoints_declared, endpoints_of, lifespan
+from starlette_understudy.fastapi import RequestScope, RoutedClient, RoutedSyncClient, sensitive, standard
+from understudy.web import Endpoint
+
+__all__ = ["FastApiDriver"]
+
+
+class FastApiDriver(AsgiDriver):
+    """Builds FastAPI apps."""
+
+    name = "fastapi"
+    groups = ("router", "included router", "nested router", "mounted app")
+    native = frozenset({Form.FUNCTION, Form.METHOD})
+
+    def app(self, plan: AppPlan) -> FastAPI:
+        """The app by a plan."""
+        app = FastAPI(
+            dependencies=_depends(plan.category),
+            middleware=installed(plan),
+            exception_handlers=own_handlers(plan),
+            lifespan=lifespan(plan.router),
+            openapi_url=None,
+        )
+        by_group = sorted(plan.spots, key=lambda spot: spot.prefix)
+        for prefix, found in groupby(by_group, key=lambda spot: spot.prefix):
+            spots = list(found)
+            if prefix:
+                _add_group(app, prefix, spots)
+            else:
+                _add(app, spots)
+        return app
+
+    def endpoints(self, app: Any) -> list[Endpoint]:
+        """The endpoints as the adapter lists them."""
+        return endpoints_of(app)[1]
+
+    def assert_declared(self, app: Any) -> None:
+        """The adapter's assertion."""
+        assert_endpoints_declared(app)
+
+
+def _depends(category: str | None) -> list[Any]:
+    return [] if category is None else [Depends(sensitive(category))]
+
+
+def _add_group(app: FastAPI, prefix: str, spots: list[Spot]) -> None:
+    mark = _depends(spots[0].group_mark)
+    match spots[0].group:
+        case "router":
+            router = APIRouter(prefix=prefix, dependencies=mark)
+            _add(router, spots)
+            app.include_router(router)
+        case "included router":
+            router = APIRouter()
+            _add(router, spots)
+            app.include_router(router, prefix=prefix, dependencies=mark)
+        case "nested router":
+            inner, outer = APIRouter(), APIRouter(dependencies=mark)
+            _add(inner, spots)
+            outer.include_router(inner, prefix=prefix)
+            app.include_router(outer)
+        case "mounted app":
+            mounted = FastAPI(dependencies=mark, openapi_url=None)
+            _add(mounted, spots)
+            app.mount(prefix, mounted)
+        case unknown:
+            raise ValueError(unknown)
+
+
+def _add(to: FastAPI | APIRouter, spots: list[Spot]) -> None:
+    for spot in spots:
+        if spot.form is Form.CLASS:  # FastAPI knows Starlette's class-based views only as plain routes
+            view = http_endpoint(spot)
+            to.add_route(spot.path, view)
+            above(view, spot, sensitive)
+            continue
+        if spot.form is Form.METHOD:
+            endpoint = type(f"Desk_{spot.name}", (), {"answer": _method(spot)})().answer
+        else:
+            endpoint = placed(_function(spot), spot, sensitive, standard)
+        dependencies = _depends(spot.category if spot.placing is Placing.NATIVE else None)
+        above(to.get(spot.path, dependencies=dependencies, response_model=None)(endpoint), spot, sensitive)
+
+
+def _function(spot: Spot) -> Callable[..., Any]:
+    deed: Any = spot.deed
+    if spot.is_async:
+
+        async def endpoint_async(
+            request: Request, ai: RoutedClient, sync_ai: RoutedSyncClient, scope: RequestScope, tasks: BackgroundTasks
+        ) -> Response:
+            return _respond(await deed(Ask(scope, sync_ai, ai, request.query_params)), tasks)
+
+        return endpoint_async
+
+    def endpoint(
+        request: Request, ai: RoutedClient, sync_ai: RoutedSyncClient, scope: RequestScope, tasks: BackgroundTasks
+    ) -> Response:
+        return _respond(deed(Ask(scope, sync_ai, ai, request.query_params)), tasks)
+
+    return endpoint
+
+
+def _method(spot: Spot) -> Any:
+    """A method of an object, which FastAPI gets bound."""
+    deed: Any = spot.deed
+    if spot.is_async:
+
+        async def answer_async(
+            self: object, request: Request, ai: RoutedClient, sync_ai: RoutedSyncClient, scope: RequestScope,
+            tasks: BackgroundTasks,
+        ) -> Response:  # fmt: skip
+            return _respond(await deed(Ask(scope, sync_ai, ai, request.query_params)), tasks)
+
+        return placed(answer_async, spot, sensitive, standard)
+
+    def answer(
+        self: object, request: Request, ai: RoutedClient, sync_ai: RoutedSyncClient, scope: RequestScope,
+        tasks: BackgroundTasks,
+    ) -> Response:  # fmt: skip
+        return _respond(deed(Ask(scope, sync_ai, ai, request.query_params)), tasks)
+
+    return placed(answer, spot, sensitive, standard)
+
+
+def _respond(answer: Any, tasks: BackgroundTasks) -> Response:
+    if isinstance(answer, Later):
+        tasks.add_task(answer.work)
+        return JSONResponse(answer.answer)
+    return respond(answer)

@@ -1,0 +1,176 @@
+"""Litestar for the contract suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+import litestar
+from litestar import Controller, Litestar, Request, Router
+from litestar.background_tasks import BackgroundTask
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Response
+from litestar.response import Stream as StreamResponse
+
+from integrations.contract.asgi import AsgiDriver
+from integrations.contract.harness import (
+    OWN_ANSWER,
+    USER_HEADER,
+    AppPlan,
+    Ask,
+    Form,
+    Later,
+    Placing,
+    Spot,
+    Stream,
+    above,
+    placed,
+)
+from litestar_understudy import (
+    RequestScope,
+    RoutedClient,
+    RoutedSyncClient,
+    UnderstudyPlugin,
+    assert_endpoints_declared,
+    endpoints_of,
+    sensitive,
+    standard,
+)
+from understudy.web import Endpoint
+
+__all__ = ["LitestarDriver"]
+
+
+class LitestarDriver(AsgiDriver):
+    """Builds Litestar apps."""
+
+    name = "litestar"
+    groups = ("router", "nested router", "controller")
+    native = frozenset({Form.FUNCTION, Form.CLASS, Form.METHOD})
+
+    def app(self, plan: AppPlan) -> Litestar:
+        """The app by a plan."""
+        handlers: list[Any] = []
+        by_group = sorted(plan.spots, key=lambda spot: spot.prefix)
+        for prefix, found in groupby(by_group, key=lambda spot: spot.prefix):
+            spots = list(found)
+            handlers += [_group(prefix, spots)] if prefix else [_handler(spot) for spot in spots]
+        subject = (lambda connection: connection.headers.get(USER_HEADER)) if plan.with_subject else None
+        return Litestar(
+            handlers,
+            plugins=[UnderstudyPlugin(plan.router, subject=subject) for _ in range(plan.installs)],
+            guards=_guards(plan.category),
+            exception_handlers=dict.fromkeys(plan.own_handlers, _own_answer),
+            openapi_config=None,
+            logging_config=None,
+        )
+
+    def endpoints(self, app: Any) -> list[Endpoint]:
+        """The endpoints as the adapter lists them."""
+        return endpoints_of(app)[1]
+
+    def assert_declared(self, app: Any) -> None:
+        """The adapter's assertion."""
+        assert_endpoints_declared(app)
+
+
+def _guards(category: str | None) -> list[Any]:
+    return [] if category is None else [sensitive(category)]
+
+
+def _own_answer(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
+    return Response(OWN_ANSWER[1], status_code=OWN_ANSWER[0], media_type="text/plain")
+
+
+def _group(prefix: str, spots: list[Spot]) -> Any:
+    guards = _guards(spots[0].group_mark)
+    inner = [_handler(spot) for spot in spots]
+    match spots[0].group:
+        case "router":
+            return Router(prefix, route_handlers=inner, guards=guards)
+        case "nested router":
+            return Router(prefix, route_handlers=[Router("/", route_handlers=inner)], guards=guards)
+        case "controller":
+            members = {spot.name: _handler(spot, _method(spot)) for spot in spots}
+            return type("Desk", (Controller,), {"path": prefix, "guards": guards, **members})
+        case unknown:
+            raise ValueError(unknown)
+
+
+def _handler(spot: Spot, function: Callable[..., Any] | None = None) -> Any:
+    if spot.form is Form.FUNCTION:
+        return _route(spot, _placed(function or _function(spot), spot), spot.path)
+    if spot.form is Form.METHOD:
+        return type(
+            f"Desk_{spot.name}", (Controller,), {"path": spot.path, "answer": _route(spot, _placed_method(spot))}
+        )
+    guards = _guards(spot.category if spot.placing is Placing.NATIVE else None)
+    members = {"path": spot.path, "guards": guards, "answer": litestar.get(sync_to_thread=_thread(spot))(_method(spot))}
+    return above(_placed(type(f"Desk_{spot.name}", (Controller,), members), spot), spot, sensitive)
+
+
+def _route(spot: Spot, function: Callable[..., Any], path: str = "/") -> HTTPRouteHandler:
+    guards = _guards(spot.category if spot.placing is Placing.NATIVE else None)
+    return above(litestar.get(path, guards=guards, sync_to_thread=_thread(spot))(function), spot, sensitive)
+
+
+def _thread(spot: Spot) -> bool | None:
+    return None if spot.is_async else True
+
+
+def _placed(target: Any, spot: Spot) -> Any:
+    return placed(target, spot, sensitive, standard)
+
+
+def _placed_method(spot: Spot) -> Any:
+    return _placed(_method(spot), spot)
+
+
+def _function(spot: Spot) -> Callable[..., Any]:
+    deed: Any = spot.deed
+    if spot.is_async:
+
+        async def answer_async(
+            request: Request[Any, Any, Any], ai: RoutedClient, ai_sync: RoutedSyncClient, ai_scope: RequestScope
+        ) -> Response[Any]:
+            return _respond(await deed(Ask(ai_scope, ai_sync, ai, request.query_params)))
+
+        return answer_async
+
+    def answer(
+        request: Request[Any, Any, Any], ai: RoutedClient, ai_sync: RoutedSyncClient, ai_scope: RequestScope
+    ) -> Response[Any]:
+        return _respond(deed(Ask(ai_scope, ai_sync, ai, request.query_params)))
+
+    return answer
+
+
+def _method(spot: Spot) -> Callable[..., Any]:
+    deed: Any = spot.deed
+    if spot.is_async:
+
+        async def answer_async(
+            self: Any, request: Request[Any, Any, Any], ai: RoutedClient, ai_sync: RoutedSyncClient,
+            ai_scope: RequestScope,
+        ) -> Response[Any]:  # fmt: skip
+            return _respond(await deed(Ask(ai_scope, ai_sync, ai, request.query_params)))
+
+        return answer_async
+
+    def answer(
+        self: Any, request: Request[Any, Any, Any], ai: RoutedClient, ai_sync: RoutedSyncClient, ai_scope: RequestScope
+    ) -> Response[Any]:
+        return _respond(deed(Ask(ai_scope, ai_sync, ai, request.query_params)))
+
+    return answer
+
+
+def _respond(answer: Any) -> Any:
+    match answer:
+        case Stream(pieces):
+            return StreamResponse(pieces, media_type="text/plain")
+        case Later(now, work):
+            return Response(now, background=BackgroundTask(work))
+        case _:
+            return Response(answer)

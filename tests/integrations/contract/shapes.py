@@ -1,0 +1,156 @@
+"""The matrix that must hold, generated: every shape an endpoint can have, every way its approved route can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from integrations.contract import deeds
+from integrations.contract.harness import Deed, Driver, Form, Placing, Spot
+from integrations.contract.house import Stage
+from understudy.testing import Answer, Html, Reset, Scripted, Silence, Status, StreamOf, TruncatedBody
+
+__all__ = ["APP_PREFIX", "FAILURES", "SHAPES_OF_THE_APP", "Shape", "Trouble", "config", "script", "shapes"]
+
+APP_PREFIX = "/whole-app"
+GUARDED = "/by-rule"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A way in which the approved route fails. ``hidden_from`` says who can't tell: an unmarked call is answered."""
+
+    behaviour: Scripted
+    answers_unmarked: bool = False
+
+
+FAILURES: Mapping[str, Trouble] = {
+    "429": Trouble(Status(429)),
+    "500": Trouble(Status(500)),
+    "timeout": Trouble(Silence()),
+    "reset": Trouble(Reset("before_headers")),
+    "cut": Trouble(lambda received: StreamOf(cut_after=0) if received.stream else TruncatedBody()),
+    "html": Trouble(Html()),
+    "swapped": Trouble(Answer(model="cheaper-model"), answers_unmarked=True),
+}
+"""Health that is shared by routes adds one more: a route that is open before the call."""
+
+
+class Delivery:
+    """How an endpoint gives its answer."""
+
+    WHOLE = "whole"
+    STREAM = "stream"
+    LATE_STREAM = "stream opened late"
+    BACKGROUND = "background"
+    CROSSED = (WHOLE, LATE_STREAM, BACKGROUND)
+    """A stream that is opened in the endpoint itself fails there, as a whole answer does."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One endpoint of the matrix."""
+
+    form: Form
+    placing: Placing
+    is_async: bool
+    delivery: str
+    group: str | None = None
+
+    def __str__(self) -> str:
+        color = "async" if self.is_async else "sync"
+        return ", ".join((color, self.form, self.delivery, self.group or self.placing))
+
+    def spot(self, category: str | None, driver: Driver) -> Spot:
+        """The endpoint, with or without the mark."""
+        slug = "-".join(str(self).replace(",", "").replace("'", "").replace(".", "").split())
+        rule = self.placing is Placing.PATH
+        base = GUARDED if rule and category is not None else "/marked" if category is not None else "/open"
+        deed = _deed(self.is_async, self.delivery, driver)
+        return Spot(f"{base}/{slug}", deed, self.form, self.placing, None if rule else category, self.group)
+
+
+def shapes(driver: Driver) -> Iterator[Shape]:
+    """Every shape that a framework has."""
+    own = {
+        Form.FUNCTION: (Placing.BELOW, Placing.ABOVE, Placing.UNDER_WRAPS, Placing.OVER_WRAPS, Placing.OVER_CARELESS,
+                        Placing.PATH),
+        Form.CLASS: (Placing.BELOW, Placing.ABOVE),
+        Form.METHOD: (Placing.BELOW, Placing.UNDER_WRAPS, Placing.OVER_WRAPS, Placing.OVER_CARELESS),
+    }  # fmt: skip
+    for is_async, delivery in product((True, False), Delivery.CROSSED):
+        for form, placings in own.items():
+            native = (Placing.NATIVE,) if form in driver.native else ()
+            for placing in (*placings, *native):
+                yield Shape(form, placing, is_async, delivery)
+        for group in driver.groups:
+            yield Shape(Form.FUNCTION, Placing.GROUP, is_async, delivery, group)
+    for is_async, form in product((True, False), Form):
+        yield Shape(form, Placing.BELOW, is_async, Delivery.STREAM)
+
+
+SHAPES_OF_THE_APP = tuple(
+    Shape(form, Placing.GROUP, is_async, delivery)
+    for form, is_async, delivery in product(Form, (True, False), Delivery.CROSSED)
+)
+"""The mark is on the app itself, so these have an app of their own."""
+
+
+def _deed(is_async: bool, delivery: str, driver: Driver) -> Deed:
+    if is_async:
+        stream: Deed = deeds.streamed if driver.async_streams else deeds.streamed_from_async_view
+        late: Deed = deeds.streamed_late if driver.async_streams else deeds.streamed_from_async_view
+        found: dict[str, Deed] = {
+            Delivery.WHOLE: deeds.whole,
+            Delivery.STREAM: stream,
+            Delivery.LATE_STREAM: late,
+            Delivery.BACKGROUND: deeds.later,
+        }
+        return found[delivery]
+    found = {
+        Delivery.WHOLE: deeds.whole_sync,
+        Delivery.STREAM: deeds.streamed_sync,
+        Delivery.LATE_STREAM: deeds.streamed_late_sync,
+        Delivery.BACKGROUND: deeds.later_sync,
+    }
+    return found[delivery]
+
+
+_REPEATED = ("rate_limit", "outage", "timeout", "unreachable", "bad_response", "stream_broken")
+"""Failures that are tried again on the same route by right: here it would only take time."""
+
+
+# -- the routes of each failure: what one does to a route's health is no other's -----------------------------------------
+
+
+def config(stage: Stage) -> dict[str, Any]:
+    """For each failure the tasks ``closed-<failure>`` (one approved route) and ``saved-<failure>`` (one more, last)."""
+    routes: dict[str, Any] = {}
+    tasks: dict[str, Any] = {}
+    for name in FAILURES:
+        hasty = {"timeout": "200ms"} if name == "timeout" else {}
+        once = {"retries": dict.fromkeys(_REPEATED, 0)}
+        routes[f"first-{name}"] = {"provider": "approved", "model": f"first-{name}", **hasty}
+        routes[f"second-{name}"] = {"provider": "other", "model": f"second-{name}"}
+        routes[f"backup-{name}"] = {"provider": "approved", "model": f"backup-{name}"}
+        lanes = {"primary": f"first-{name}", "equivalent": f"second-{name}"}
+        tasks[f"closed-{name}"] = {**lanes, **once}
+        tasks[f"saved-{name}"] = {**lanes, "degraded": f"backup-{name}", **once}
+    return {
+        "providers": {
+            "approved": {"base_url": stage.approved.base_url, "api_key_env": "APPROVED_KEY"},
+            "other": {"base_url": stage.other.base_url, "api_key_env": "OTHER_KEY"},
+        },
+        "routes": routes,
+        "tasks": tasks,
+        "sensitive": {"payment": {"routes": [name for name in routes if not name.startswith("second-")]}},
+        "endpoints": {f"{GUARDED}/*": "payment"},
+    }
+
+
+def script(stage: Stage) -> None:
+    """The first routes fail, each in its way; the others answer."""
+    for name, trouble in FAILURES.items():
+        stage.approved.script(f"first-{name}", trouble.behaviour)

@@ -1,0 +1,138 @@
+"""Whatever an endpoint looks like and however its approved route fails: a sensitive one is never answered by another."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pytest
+
+from integrations.contract.deeds import BOARD
+from integrations.contract.harness import AppPlan, Driver, Reply, Spot, get
+from integrations.contract.house import Stage, started
+from integrations.contract.shapes import FAILURES, SHAPES_OF_THE_APP, Delivery, Shape, config, script, shapes
+from understudy import Router
+
+CALLERS = {"timeout": 48}
+"""How many ask at once, where it is not 4: those who wait cost nothing."""
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One request of the matrix, marked or not, and where the endpoint is served."""
+
+    shape: Shape
+    spot: Spot
+    address: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A framework's endpoints of all shapes, served."""
+
+    stage: Stage
+    marked: tuple[Asking, ...]
+    unmarked: tuple[Asking, ...]
+
+
+@pytest.fixture(scope="session")
+def _matrix(driver: Driver, _stage: Stage) -> Iterator[Matrix]:
+    """All shapes in one app; those of a mark on the app itself in another, with a router of its own."""
+    found = tuple(shapes(driver))
+    marked = [shape.spot("payment", driver) for shape in found]
+    unmarked = [shape.spot(None, driver) for shape in found]
+    inside = [shape.spot(None, driver) for shape in SHAPES_OF_THE_APP]
+    plan = AppPlan(Router.from_mapping(config(_stage)), [*marked, *unmarked])
+    app_plan = AppPlan(Router.from_mapping(config(_stage)), inside, category="payment")
+    with ExitStack() as stack:
+        main = stack.enter_context(started(driver, plan, _stage)).address
+        whole_app = stack.enter_context(started(driver, app_plan, _stage)).address
+        yield Matrix(
+            _stage,
+            (
+                *(Asking(shape, spot, main) for shape, spot in zip(found, marked, strict=True)),
+                *(Asking(shape, spot, whole_app) for shape, spot in zip(SHAPES_OF_THE_APP, inside, strict=True)),
+            ),
+            tuple(Asking(shape, spot, main) for shape, spot in zip(found, unmarked, strict=True)),
+        )
+
+
+@pytest.fixture
+def matrix(_matrix: Matrix, stage: Stage, caplog: pytest.LogCaptureFixture) -> Matrix:
+    """The matrix, and the approved provider's first routes fail. Nobody reads the log of so many."""
+    caplog.set_level(logging.CRITICAL, "understudy")
+    script(stage)
+    return _matrix
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_sensitive_endpoint_is_answered_by_its_approved_routes_or_not_at_all(failure: str, matrix: Matrix) -> None:
+    """With one approved route, which fails, it gives a 503 problem; where an approved one stands behind the others,
+    that one answers. The journal of the other provider stays empty."""
+    by_turns = [*FAILURES].index(failure) % 2  # every shape meets both: one half of the failures each
+    closed = matrix.marked[by_turns::2]
+    saved = matrix.marked[1 - by_turns :: 2]
+    wrong = _ask_all(closed, failure, f"closed-{failure}", _is_closed)
+    wrong |= _ask_all(saved, failure, f"saved-{failure}", lambda got: got.says(f"backup-{failure}"))
+    assert wrong == {}
+    assert matrix.stage.other.journal == []
+    assert matrix.stage.approved.request_count >= len(matrix.marked)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_the_same_endpoint_without_the_mark_is_answered_by_the_fallback(failure: str, matrix: Matrix) -> None:
+    """So the matrix shows what the mark does, and not that nothing works. Only of a swap can nobody know."""
+    answered_by = f"first-{failure}" if FAILURES[failure].answers_unmarked else f"second-{failure}"
+    wrong = _ask_all(matrix.unmarked, failure, f"closed-{failure}", lambda got: got.says(answered_by))
+    assert wrong == {}
+
+
+def test_the_matrix_has_every_shape(matrix: Matrix, driver: Driver) -> None:
+    """Generated, and large: forms, places of the mark, colors and deliveries, all crossed, and no two the same."""
+    assert len(matrix.marked) >= 2 * len(Delivery.CROSSED) * (12 + len(driver.groups)) + len(SHAPES_OF_THE_APP)
+    asked = [(asking.address, asking.spot.url) for asking in (*matrix.marked, *matrix.unmarked)]
+    assert len(set(asked)) == len(asked)
+
+
+@dataclass(frozen=True)
+class Got:
+    """What came of one request: of background work, its outcome, since the answer was sent before."""
+
+    reply: Reply
+    later: str | None
+
+    def says(self, model: str) -> str | None:
+        """What is wrong, unless the answer is the one of a model."""
+        if self.later is not None:
+            return None if self.later == f"Hello from {model}" else f"in the background: {self.later}"
+        right = self.reply.status == 200 and self.reply.whole and f"Hello from {model}" in self.reply.text
+        return None if right else f"{self.reply.status} {self.reply.text[:200]}"
+
+
+def _is_closed(got: Got) -> str | None:
+    if got.later is not None:
+        return None if got.later == "FailClosed" else f"in the background: {got.later}"
+    reply = got.reply
+    right = reply.status == 503 and reply.is_problem and reply.header("cache-control") == "no-store" and reply.whole
+    return None if right else f"{reply.status} {reply.headers} {reply.text[:200]}"
+
+
+def _ask_all(askings: Sequence[Asking], failure: str, task: str, wrong: Callable[[Got], str | None]) -> dict[str, str]:
+    """What is wrong, by shape."""
+    with ThreadPoolExecutor(CALLERS.get(failure, 4)) as callers:
+        found = list(callers.map(lambda asking: _ask(asking, task), askings))
+    complaints = ((str(asking.shape), wrong(got)) for asking, got in zip(askings, found, strict=True))
+    return {shape: complaint for shape, complaint in complaints if complaint is not None}
+
+
+def _ask(asking: Asking, task: str) -> Got:
+    request_id = f"matrix-{next(_numbers):08}"
+    reply = get(asking.address, f"{quote(asking.spot.url)}?task={task}", [("X-Request-ID", request_id)])
+    accepted = asking.shape.delivery == Delivery.BACKGROUND and reply.status == 200
+    return Got(reply, BOARD.take(request_id) if accepted else None)
