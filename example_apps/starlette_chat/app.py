@@ -1,0 +1,94 @@
+"""A chat that streams to a plain page and survives a failing provider; about accounts, only one model may speak."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from starlette_understudy import UnderstudyMiddleware, lifespan, sensitive, standard
+from understudy import Router
+from understudy.testing import FakeProvider, StreamOf
+
+HERE = Path(__file__).parent
+ACCOUNT = "The customer's balance is 1,204 euros; the last payment was on Monday."
+
+
+@standard
+async def page(request: Request) -> Response:
+    """The page."""
+    return FileResponse(HERE / "page.html")
+
+
+@standard
+async def chat(request: Request) -> Response:
+    """An answer, as it is being written."""
+    question = await request.body()
+    return answer(request, [{"role": "user", "content": question.decode(errors="replace")}])
+
+
+@sensitive("account")
+async def account(request: Request) -> Response:
+    """An answer about the customer's account: from an approved route, or from nobody."""
+    question = await request.body()
+    known = {"role": "system", "content": ACCOUNT}
+    return answer(request, [known, {"role": "user", "content": question.decode(errors="replace")}])
+
+
+def answer(request: Request, messages: list[Any]) -> Response:
+    """Lines of JSON: pieces of text, and at the end who wrote them."""
+    scope = request.state.ai
+
+    async def lines() -> AsyncIterator[str]:
+        stream = await scope.async_openai.chat.completions.create(model="chat", messages=messages, stream=True)
+        async for chunk in stream:
+            if text := "".join(choice.delta.content or "" for choice in chunk.choices):
+                yield json.dumps({"text": text}) + "\n"
+        call = scope.call_for(stream)
+        yield json.dumps({"route": call.route, "lane": call.lane}) + "\n"
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def caller(connection: HTTPConnection) -> str | None:
+    """Whose request it is: the address stands for a user here."""
+    return connection.client.host if connection.client else None
+
+
+def create_app(router: Router | None = None) -> Starlette:
+    """The app. Without a router it reads the file beside this one."""
+    router = router or Router.from_file(HERE / "understudy.toml")
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/chat", chat, methods=["POST"]),
+            Route("/account/chat", account, methods=["POST"]),
+        ],
+        middleware=[Middleware(UnderstudyMiddleware, router=router, subject=caller)],
+        lifespan=lifespan(router),
+    )
+
+
+def main() -> None:
+    """Serve the app on loopback, with two fake providers that can be told to fail."""
+    import uvicorn
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--port", type=int, default=8011)
+    port = parser.parse_args().port
+    with FakeProvider(port=18111) as openai, FakeProvider(port=18112) as kissapi:
+        openai.script("gpt-5.5", StreamOf(chunks=("Written", " by", " the", " flagship."), interval=0.15))
+        kissapi.script("claude-sonnet-4-6", StreamOf(chunks=("Written", " by", " its", " understudy."), interval=0.15))
+        uvicorn.run(create_app(), port=port)
+
+
+if __name__ == "__main__":
+    main()

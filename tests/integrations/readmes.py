@@ -1,0 +1,111 @@
+"""Example apps run by their one command, and tried by the commands of their READMEs."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = ["Curled", "Example"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Curled:
+    """What curl would show. ``broken`` says that the body ended before its end."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: str
+    broken: bool = False
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Example:
+    """An example app: ``example_apps/<name>``, which answers at ``url``."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.app = f"example_apps/{name}/app.py"
+        self.readme = (ROOT / self.app).with_name("README.md").read_text()
+        self._url = url
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The app, as its README starts it."""
+        assert f"$ python {self.app}\n" in self.readme
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([sys.executable, self.app], cwd=ROOT, **quiet)  # type: ignore[call-overload]
+        try:
+            until = time.monotonic() + 30
+            while not self._answers():
+                assert process.poll() is None, "it ended at once: is a port taken?"
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) in (0, 130, -signal.SIGINT)
+
+    def commands(self, section: str) -> list[str]:
+        """The commands of a section of the README."""
+        text = self.readme.split(f"## {section}\n")[1].split("\n## ")[0]
+        return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+
+    def curled(self, section: str) -> list[Curled]:
+        """What the curl commands of a section get, in order."""
+        return [curl(command) for command in self.commands(section)]
+
+    def printed(self, command: str) -> str:
+        """What one of the project's own commands prints."""
+        words = [sys.executable, "-c", "from understudy.cli import main; main()", *shlex.split(command)[1:]]
+        environ = {**os.environ, "NO_COLOR": "1"}
+        return subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
+
+    def _answers(self) -> bool:
+        try:
+            return curl(f"curl {self._url}").status == 200
+        except OSError:
+            return False
+
+
+def curl(command: str) -> Curled:
+    """What a curl command gets, without needing curl."""
+    words = iter(shlex.split(command)[1:])
+    method, headers, data, url = "", {}, None, ""
+    for word in words:
+        match word:
+            case "-X":
+                method = next(words)
+            case "-H":
+                name, _, value = next(words).partition(": ")
+                headers[name] = value
+            case "-d":
+                data = next(words)
+            case "-i" | "-N":
+                pass
+            case _:
+                url = word
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    with closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)) as connection:
+        connection.request(method or ("GET" if data is None else "POST"), parts.path or "/", data, headers)
+        with connection.getresponse() as answer:
+            try:
+                return Curled(answer.status, answer.headers, answer.read().decode())
+            except http.client.IncompleteRead as error:
+                return Curled(answer.status, answer.headers, error.partial.decode(), broken=True)
