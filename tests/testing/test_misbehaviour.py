@@ -106,8 +106,8 @@ def test_a_reset_at_accept_needs_no_request(fake_provider: FakeProvider, ask: As
     """The connection goes before a byte is sent; the script moves on."""
     fake_provider.script_all(Reset("accept"), Close("accept"), Answer())
     address = ("127.0.0.1", fake_provider.port)
-    with closing(socket.create_connection(address, timeout=5)) as raw, pytest.raises(ConnectionResetError):
-        raw.recv(1)
+    with pytest.raises(ConnectionResetError), closing(socket.create_connection(address, timeout=5)) as raw:
+        raw.recv(1)  # where connecting has not seen the reset yet
     with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=5)) as raw:
         assert raw.recv(1) == b""
     assert ask().startswith(b"HTTP/1.1 200 ")
