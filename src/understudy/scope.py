@@ -26,7 +26,9 @@ CALLS_KEPT = 256
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-_current: ContextVar[Scope | None] = ContextVar("understudy_scope", default=None)
+_entered: ContextVar[tuple[Scope, ...]] = ContextVar("understudy_scopes", default=())
+"""The scopes that this context is in, the current one last. No tokens: a scope may be entered by several tasks at once,
+and left in another context than it was entered in (a generator's)."""
 _required: ContextVar[frozenset[str]] = ContextVar("understudy_sensitivity", default=frozenset())
 """Categories that any scope opened in this context falls under: a marked function that runs outside of any request."""
 _log = logging.getLogger("understudy")
@@ -133,18 +135,19 @@ class Scope:
     @contextmanager
     def active(self) -> Iterator[Scope]:
         """Make this the current scope of the context for a while."""
-        token = _current.set(self)
-        try:
+        with self:
             yield self
-        finally:
-            _current.reset(token)
 
     def __enter__(self) -> Scope:
-        self._token = _current.set(self)
+        _entered.set((*_entered.get(), self))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        _current.reset(self._token)
+        scopes = _entered.get()
+        for position in range(len(scopes) - 1, -1, -1):
+            if scopes[position] is self:
+                _entered.set(scopes[:position] + scopes[position + 1 :])
+                return
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -155,6 +158,8 @@ class Scope:
 
     def call_for(self, reply: object) -> Call:
         """The call that gave ``reply``: a parsed answer, a stream, a raw response, or an error of ours.
+
+        Of a stream it is the stream itself that knows, not its chunks.
 
         Raises LookupError: the reply is none of this scope's, or older than its last 256.
 
@@ -170,8 +175,9 @@ class Scope:
         if isinstance(call, Call):
             return call
         raise LookupError(
-            f"this reply ({type(reply).__name__}) belongs to none of the last {CALLS_KEPT} calls of scope "
-            f"{self.request_id}; ask the scope whose client made it"
+            f"nothing in this reply ({type(reply).__name__}) tells which of the last {CALLS_KEPT} calls of scope "
+            f"{self.request_id} gave it. Ask the scope whose client made it; of a stream, with the stream itself, not "
+            "with a chunk or what was put together from them"
         )
 
     def settle(self) -> None:
@@ -298,7 +304,7 @@ def sensitivity(category: str) -> Iterator[None]:
         with sensitivity("payment"):
             decide(refund)
     """
-    scope = _current.get()
+    scope = current_scope()
     if scope is not None:
         scope.raise_sensitivity(category)
         yield
@@ -312,7 +318,7 @@ def sensitivity(category: str) -> Iterator[None]:
 
 def raise_sensitivity(category: str) -> None:
     """As :func:`sensitivity`, for good: there is no end to it within this context."""
-    scope = _current.get()
+    scope = current_scope()
     if scope is not None:
         scope.raise_sensitivity(category)
     else:
@@ -321,7 +327,8 @@ def raise_sensitivity(category: str) -> None:
 
 def current_scope() -> Scope | None:
     """The scope of the request that is being served, from anywhere in it; ``None`` outside of any."""
-    return _current.get()
+    scopes = _entered.get()
+    return scopes[-1] if scopes else None
 
 
 def _reply_ids(reply: object) -> Iterator[str]:

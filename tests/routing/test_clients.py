@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -110,6 +111,45 @@ async def test_wrap_carries_the_scope_into_an_executor(stage: Stage) -> None:
             assert await loop.run_in_executor(executor, scope.wrap(summarise))
             assert not await loop.run_in_executor(executor, summarise)
     assert len(scope.calls) == 1
+
+
+async def test_a_scope_may_be_entered_by_many_at_once_and_again(stage: Stage) -> None:
+    """Tasks and threads of one request share its scope; each finds it current until it has left it."""
+    router = Router.from_mapping(config(stage))
+    scope, inner = router.scope(), router.scope()
+
+    async def in_task(seconds: float) -> None:
+        with scope:
+            await asyncio.sleep(seconds)
+            assert current_scope() is scope
+        assert current_scope() is None
+
+    def in_thread(_: int) -> None:
+        with scope, inner, scope:
+            assert current_scope() is scope
+        assert current_scope() is None
+
+    await asyncio.gather(in_task(0.02), in_task(0.01), in_task(0.0))
+    with ThreadPoolExecutor(4) as executor:
+        list(executor.map(in_thread, range(8)))
+    with scope:
+        with inner, scope:
+            pass
+        assert current_scope() is scope
+
+
+async def test_a_scope_may_be_left_out_of_order_and_in_another_context(stage: Stage) -> None:
+    """Generators are closed where it suits the loop: that is no error, and no other scope takes its place."""
+    router = Router.from_mapping(config(stage))
+    first, second = router.scope(), router.scope()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert current_scope() is second
+    contextvars.Context().run(second.__exit__, None, None, None)
+    assert current_scope() is second
+    second.__exit__(None, None, None)
+    assert current_scope() is None
 
 
 async def test_calls_are_live_and_stay_readable(stage: Stage) -> None:
