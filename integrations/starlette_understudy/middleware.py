@@ -125,6 +125,7 @@ class UnderstudyMiddleware:
         try:
             self._group = check(asgi.get("app", self.app), self.router)
             self.router.check_keys()
+            _log.info("no lifespan(router): the router opens at its first call, and nothing closes it with the app")
         except ConfigError as error:
             self._refused = error
             _log.error("every request is refused: %s", error)
