@@ -305,7 +305,8 @@ def describe(call: Call, stop: Stop) -> str:
     skipped = [f"{skip.route} ({skip.lane}) not tried: {skip.reason}" for skip in dict.fromkeys(skips)]
     details = "; ".join([*tried, *skipped]) or stop.failure.detail or "nothing was sent"
     closed = " (sensitive: fails closed)" if call.sensitive else ""
-    return f"task {call.task!r} was not answered{closed}: {details}. Stopped: {stop.reason}. [call {call.id}]"
+    why = f": {stop.failure.detail}" if stop.failure.detail and call.attempts else ""
+    return f"task {call.task!r} was not answered{closed}: {details}. Stopped, {stop.reason}{why}. [call {call.id}]"
 
 
 def _describe_attempt(attempt: Attempt) -> str:
