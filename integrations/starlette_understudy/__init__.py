@@ -17,9 +17,10 @@ from starlette_understudy.audit import assert_endpoints_declared, endpoints, end
 from starlette_understudy.lifespan import lifespan
 from starlette_understudy.marks import SensitiveMiddleware, sensitive
 from starlette_understudy.middleware import UnderstudyMiddleware
-from understudy.web import standard
+from understudy.web import RequestIdFilter, standard
 
 __all__ = [
+    "RequestIdFilter",
     "SensitiveMiddleware",
     "UnderstudyMiddleware",
     "assert_endpoints_declared",
