@@ -17,7 +17,7 @@ from understudy.engine.bridge import ThreadStream
 from understudy.engine.engine import Engine
 from understudy.engine.homes import TransportFactory
 from understudy.engine.messages import Ask, Reply
-from understudy.errors import NotInScope
+from understudy.errors import NotInScope, RoutingError
 from understudy.http_client import RoutedAsyncHttpClient, RoutedHttpClient
 from understudy.policy import keys
 from understudy.scope import Scope, current_scope
@@ -41,8 +41,9 @@ class Router:
     a mapping gives them by provider. A client that is handed in as it is stays the app's to close, and is only used in
     the router's own thread.
 
-    Raises ConfigError: the config is wrong (when it is read) or keys are missing (when the router opens). A router that
-    was never opened opens at its first call.
+    Raises ConfigError: the config is wrong (when it is read) or keys are missing (when the router opens). TypeError,
+    ValueError: ``http_client`` is none, or names an unknown provider. A router that was never opened opens at its first
+    call.
 
     Example::
 
@@ -54,6 +55,7 @@ class Router:
 
     def __init__(self, config: Config, *, http_client: HttpClients | None = None) -> None:
         self.config = config
+        _check_clients(http_client, config)
         self._engine = Engine(
             config,
             _transports(http_client),
@@ -221,6 +223,20 @@ def _lane(name: str) -> LaneName:
         raise ValueError(f"unknown lane {name!r}; a lane is one of {', '.join(LaneName)}") from None
 
 
+def _check_clients(given: HttpClients | None, config: Config) -> None:
+    """A client that would not be used, or could not, is told at once: it may be there for the sake of its mTLS."""
+    clients: Mapping[str, object] = given if isinstance(given, Mapping) else {"": given}
+    if isinstance(given, Mapping) and (unknown := given.keys() - config.providers.keys()):
+        known = ", ".join(config.providers)
+        raise ValueError(f"http_client is for an unknown provider, {min(unknown)!r}; the config has: {known}")
+    for client in clients.values():
+        if client is not None and not isinstance(client, httpx2.AsyncClient) and not callable(client):
+            raise TypeError(
+                f"http_client takes an httpx2.AsyncClient or a function that makes one, not {type(client).__name__} "
+                f"of {type(client).__module__}"
+            )
+
+
 def _has_instances(given: HttpClients | None) -> bool:
     clients = given.values() if isinstance(given, Mapping) else (given,)
     return any(isinstance(client, httpx2.AsyncClient) for client in clients)
@@ -229,8 +245,15 @@ def _has_instances(given: HttpClients | None) -> bool:
 def _transports(given: HttpClients | None) -> TransportFactory:
     """Makes a provider's transport: over the client that the app handed in for it, else over aiohttp."""
 
+    users: dict[int, int] = {}
+
     def make(provider: str) -> Transport:
         client = given.get(provider) if isinstance(given, Mapping) else given
+        if isinstance(client, httpx2.AsyncClient) and users.setdefault(id(client), os.getpid()) != os.getpid():
+            raise RoutingError(
+                "the http_client of this router was used before the process forked, and its connections are the "
+                "parent's: hand in a function that makes a client"
+            )
         return AiohttpTransport() if client is None else HandedTransport(client)
 
     return make

@@ -35,6 +35,15 @@ def router_of(provider: FakeProvider, **task: object) -> Router:
     return Router.from_mapping(config(provider, **task))
 
 
+def router_with_key(provider: FakeProvider, key: object) -> Router:
+    """As :func:`router_of`, with a key, or a function for it, for the first provider."""
+    mapping = config(provider)
+    providers = mapping["providers"]
+    assert isinstance(providers, dict)
+    providers["a"]["api_key"] = key
+    return Router.from_mapping(mapping)
+
+
 async def ask(router: Router) -> str:
     with router.scope() as scope:
         reply = await scope.async_openai.chat.completions.create(model="t", messages=MESSAGES)
@@ -69,6 +78,13 @@ class Held:
             self.tasks = len(asyncio.all_tasks())
         except RuntimeError:
             self.tasks = 0
+
+    def again(self) -> None:
+        """Assert that it is so again, once the provider, which lives here too, has closed its ends."""
+        until = time.monotonic() + 2.0
+        while (now := Held()) != self:
+            assert time.monotonic() < until, f"{now} now, {self} before"
+            time.sleep(0.005)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Held) and vars(self) == vars(other)

@@ -88,7 +88,11 @@ class HandedTransport:
         while self._tasks:
             await asyncio.gather(*self._tasks)
         client, self._client = self._client, None
-        if client is not None and client is not self._given:
+        if client is None:
+            return
+        if client is self._given:
+            await _close_connections(client)
+        else:
             await client.aclose()
 
     def forget(self) -> None:
@@ -98,7 +102,11 @@ class HandedTransport:
     def _open(self) -> httpx2.AsyncClient:
         if self._client is None:
             given = self._given
-            self._client = given if isinstance(given, httpx2.AsyncClient) else given()
+            client: object = given if isinstance(given, httpx2.AsyncClient) else given()
+            if not isinstance(client, httpx2.AsyncClient):
+                made = f"{type(client).__module__}.{type(client).__name__}"
+                raise TransportFailure(TransportSignal.LOCAL, f"http_client made no httpx2.AsyncClient, but a {made}")
+            self._client = client
         return self._client
 
     async def _begin(self, response: httpx2.Response, deadline: float) -> HandedExchange:
@@ -126,6 +134,16 @@ class HandedTransport:
     async def _close_left(self) -> None:
         while self._left:
             await self._left.pop().close()
+
+
+async def _close_connections(client: httpx2.AsyncClient) -> None:
+    """Empty the pools of a client that stays open: their connections belong to this loop, which the next may outlive.
+
+    httpx2 has no public word for it. A transport of the app's own is its own to care for.
+    """
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, httpx2.AsyncHTTPTransport):
+            await transport.aclose()
 
 
 def _parse(url: str) -> httpx2.URL:
