@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar, cast, overload
 
 from litestar.connection import ASGIConnection
@@ -27,6 +26,8 @@ class Sensitive:
 
     def __init__(self, category: str) -> None:
         self.category = category
+        # Litestar asks this attribute whether the guard is async; one that isn't would get a thread
+        vars(self)["__call__"] = self._guard
 
     def __repr__(self) -> str:
         return f"sensitive({self.category!r})"
@@ -45,8 +46,7 @@ class Sensitive:
         Raises TypeError: nothing that can be marked. RuntimeError: the plugin is missing.
         """
         if isinstance(target, ASGIConnection):
-            self._raise_sensitivity(target)
-            return _DONE
+            return self._guard(target, handler)
         return cast("_Marked", self._marked(target))
 
     def _marked(self, target: object) -> object:
@@ -61,32 +61,11 @@ class Sensitive:
             return mark(target, self.category)  # a subclass may set guards of its own: the mark holds there as well
         return mark_and_wrap(target, self.category)
 
-    def _raise_sensitivity(self, connection: _Connection) -> None:
+    async def _guard(self, connection: _Connection, handler: BaseRouteHandler | None) -> None:
         scope = connection.scope.get(SCOPE_KEY)
         if not isinstance(scope, Scope):
             raise RuntimeError(f"{self!r} can't hold here. {INSTALL}")
         scope.raise_sensitivity(self.category)
-
-
-class _Done:
-    """What Litestar awaits once the sensitivity is raised already."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        return
-        yield
-
-
-_DONE: Final = _Done()
-
-# Litestar gives a guard that is no coroutine function a thread; this one waits for nothing.
-if sys.version_info >= (3, 12):
-    import inspect
-
-    inspect.markcoroutinefunction(Sensitive.__call__)
-else:
-    from asyncio import coroutines
-
-    Sensitive.__call__._is_coroutine = coroutines._is_coroutine  # type: ignore[attr-defined]
 
 
 def sensitive(category: str) -> Sensitive:

@@ -1,0 +1,19 @@
+"""The two providers of the tests of the Litestar adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from integrations.asgi_stage import Stage
+from understudy.policy import repeats
+from understudy.testing import FakeProvider
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """Both well until they are told otherwise; back-offs are short."""
+    monkeypatch.setattr(repeats, "FIRST_BACKOFF", 0.005)
+    with FakeProvider() as first, FakeProvider() as second:
+        yield Stage(first, second)
