@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 import anyio
 import anyio.to_thread
+import httpx2
 import pytest
 
-from engine.setting import MESSAGES, Held, eventually, router_of
+from engine.setting import MESSAGES, Held, config, eventually, router_of
 from engine.stepping import CancelAt
 from understudy import FailureKind, Outcome, Router
 from understudy.scope import Scope
@@ -258,3 +259,16 @@ async def test_a_thread_that_stops_waiting_cancels_over_there(provider: FakeProv
         assert time.monotonic() - began < 1.0
         await eventually(lambda: provider.open_connections == 0)
     assert "understudy-portal" not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.parametrize("phase", ["whole", "stream"])
+async def test_over_a_client_of_the_apps(provider: FakeProvider, phase: str) -> None:
+    """httpx2's awaits are others, and more; the promise is the same."""
+    router = Router.from_mapping(config(provider), http_client=httpx2.AsyncClient)
+    async with router:
+        with router.scope() as scope:
+            await whole(scope)
+        held = Held()
+        assert await sweep(provider, router, PHASES[phase], by_task) >= 2
+        await eventually(lambda: len(asyncio.all_tasks()) <= held.tasks)
+    await eventually(lambda: provider.open_connections == 0)
