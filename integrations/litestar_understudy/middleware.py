@@ -15,7 +15,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar_understudy.audit import endpoints
 from litestar_understudy.problems import broken_stream, handler_of_the_app
 from litestar_understudy.sources import marks_of
-from understudy import ConfigError, Router, RoutingError
+from understudy import ConfigError, Router, RouterClosed, RoutingError
 from understudy.web import SCOPE_KEY, STANDARD, AsgiCore, AsgiScope, Inbound, PathRules, check_endpoints
 
 __all__ = ["Installation", "Middleware"]
@@ -51,6 +51,8 @@ class Installation:
         try:
             self.check(app)
             self._router.check_keys()
+        except RouterClosed:
+            pass  # requests that ask no model are none the worse for it, and the calls of the others say so
         except ConfigError as error:
             self._refused = error
             _log.error("every request is refused: %s", error)

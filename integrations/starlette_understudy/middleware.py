@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Send
 
 from starlette_understudy.marks import marks_of
-from understudy import ConfigError, Router
+from understudy import ConfigError, Router, RouterClosed
 from understudy.web import SCOPE_KEY, AsgiCore, Inbound, router_of
 
 __all__ = ["UnderstudyMiddleware", "installed"]
@@ -126,6 +126,8 @@ class UnderstudyMiddleware:
             self._group = check(asgi.get("app", self.app), self.router)
             self.router.check_keys()
             _log.info("no lifespan(router): the router opens at its first call, and nothing closes it with the app")
+        except RouterClosed:
+            pass  # requests that ask no model are none the worse for it, and the calls of the others say so
         except ConfigError as error:
             self._refused = error
             _log.error("every request is refused: %s", error)
