@@ -12,7 +12,8 @@ from urllib.parse import unquote
 
 import uvicorn
 
-from integrations.contract.harness import Driver, Reply
+from integrations.contract.asking import Reply
+from integrations.contract.harness import Driver
 
 __all__ = ["AsgiDriver"]
 

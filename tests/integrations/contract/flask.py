@@ -16,6 +16,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from flask_understudy import Understudy, assert_endpoints_declared, sensitive, standard
 from flask_understudy.audit import endpoints_of
+from integrations.contract.asking import Reply
 from integrations.contract.harness import (
     OWN_ANSWER,
     USER_HEADER,
@@ -24,7 +25,6 @@ from integrations.contract.harness import (
     Driver,
     Form,
     Later,
-    Reply,
     Spot,
     Stream,
     above,

@@ -1,23 +1,20 @@
-"""What the contract suite says of an app without naming its framework: endpoints, what they do, and how to ask them."""
+"""What the contract suite says of an app without naming its framework: its endpoints, and what a driver is."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import inspect
-import json
-import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import StrEnum
-from http.client import HTTPConnection, HTTPException
 from typing import Any, ClassVar, get_type_hints
-from urllib.parse import urlsplit
 
 import openai
 
+from integrations.contract.asking import Reply
 from understudy import Router, Scope
 from understudy.web import Endpoint
 
@@ -31,12 +28,9 @@ __all__ = [
     "Form",
     "Later",
     "Placing",
-    "Reply",
     "Spot",
     "Stream",
     "above",
-    "get",
-    "hanging",
     "in_background",
     "placed",
 ]
@@ -154,41 +148,6 @@ class AppPlan:
     installs: int = 1
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What came back: ``whole`` says that the answer ended as an answer ends."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    whole: bool = True
-
-    def all(self, name: str) -> list[str]:
-        """The values of a header."""
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-    def header(self, name: str) -> str | None:
-        """The only value of a header, if there is one."""
-        values = self.all(name)
-        assert len(values) < 2, f"{name} came {len(values)} times"
-        return values[0] if values else None
-
-    @property
-    def text(self) -> str:
-        """The body as text."""
-        return self.body.decode("utf-8", "replace")
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.body)
-
-    @property
-    def is_problem(self) -> bool:
-        """Whether it is an RFC 9457 problem."""
-        return self.header("content-type") == "application/problem+json"
-
-
 class Driver:
     """One framework: builds apps from plans, serves them, and asks them without a server."""
 
@@ -295,69 +254,3 @@ def in_background(work: Callable[[], Any]) -> None:
             work()
 
     threading.Thread(target=run, daemon=True).start()
-
-
-# -- asking ------------------------------------------------------------------------------------------------------------
-
-
-def get(
-    address: str, path: str, headers: Sequence[tuple[str, str]] = (), *, body: bytes | None = None, timeout: float = 15
-) -> Reply:
-    """One GET, or a POST where there is a body, on a connection of its own. Paths and headers are sent as they are."""
-    parts = urlsplit(address)
-    assert parts.hostname is not None
-    connection = HTTPConnection(parts.hostname, parts.port, timeout=timeout)
-    with closing(connection):
-        connection.putrequest("GET" if body is None else "POST", path, skip_accept_encoding=True)
-        for name, value in headers:
-            connection.putheader(name, value)
-        if body is not None:
-            connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body)
-        return _read(connection)
-
-
-def _read(connection: HTTPConnection) -> Reply:
-    try:
-        response = connection.getresponse()
-    except (HTTPException, ConnectionError):
-        return Reply(0, whole=False)
-    pieces: list[bytes] = []
-    whole = True
-    try:
-        while piece := response.read1():
-            pieces.append(piece)
-    except (HTTPException, ConnectionError):
-        whole = False
-    chunked = response.getheader("transfer-encoding") == "chunked"
-    whole = whole and (
-        chunked or response.length == 0
-    )  # without either, nothing would tell a cut answer from a whole one
-    return Reply(response.status, tuple(response.getheaders()), b"".join(pieces), whole)
-
-
-@dataclass
-class hanging:
-    """A caller who asks, may read a little, and hangs up at the end of the block."""
-
-    address: str
-    path: str
-    body: bytes | None = None
-    read: int = 0
-    seen: bytes = field(default=b"", init=False)
-
-    def __enter__(self) -> hanging:
-        parts = urlsplit(self.address)
-        assert parts.hostname is not None
-        assert parts.port is not None
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=10)
-        method = "GET" if self.body is None else "POST"
-        length = "" if self.body is None else f"Content-Length: {len(self.body)}\r\n"
-        head = f"{method} {self.path} HTTP/1.1\r\nHost: app\r\n{length}\r\n"
-        self._socket.sendall(head.encode() + (self.body or b""))
-        while len(self.seen) < self.read:
-            self.seen += self._socket.recv(65536)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()

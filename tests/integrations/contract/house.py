@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from integrations.contract import deeds
+from integrations.contract.asking import Reply, get
 from integrations.contract.fastapi import FastApiDriver
 from integrations.contract.flask import FlaskDriver
-from integrations.contract.harness import AppPlan, Deed, Driver, Placing, Reply, Spot, get
+from integrations.contract.harness import AppPlan, Deed, Driver, Placing, Spot
 from integrations.contract.litestar import LitestarDriver
 from integrations.contract.starlette import StarletteDriver
 from understudy import Router
@@ -70,7 +71,7 @@ def config(stage: Stage, **more: Any) -> dict[str, Any]:
             "both": {"primary": "first", "equivalent": "second"},
             "saved": {"primary": "first", "equivalent": "second", "degraded": "backup"},
             "alone": {"primary": "first"},
-            "rationed": {"primary": "rationed"},
+            "rationed": {"primary": "rationed", "deadline": "3s"},
             "hasty": {"primary": "hasty", "deadline": "1s"},
         },
         "sensitive": {
@@ -110,8 +111,11 @@ def spots_for(driver: Driver) -> tuple[Spot, ...]:
         streams = {"streamed": deeds.streamed_sync, "streamed_late": deeds.streamed_from_async_view}
     found = [Spot(f"/{name}", deed) for name, deed in streams.items()]
     marked = [Spot(f"/sensitive/{name}", deed, category="payment") for name, deed in streams.items()]
+    marked_group: dict[str, Any] = {"placing": Placing.GROUP, "category": "medical"}
     groups = [
-        Spot("/quiet", deeds.quiet, placing=Placing.GROUP, category="medical", group=group) for group in driver.groups
+        Spot(path, deeds.quiet, group=group, standard=path == "/standard", **marked_group)
+        for group in driver.groups
+        for path in ("/quiet", "/standard")
     ]
     return (*HOUSE, *found, *marked, *groups)
 

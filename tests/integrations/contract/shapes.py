@@ -122,7 +122,7 @@ _REPEATED = ("rate_limit", "outage", "timeout", "unreachable", "bad_response", "
 """Failures that are tried again on the same route by right: here it would only take time."""
 
 
-# -- the routes of each failure: what one does to a route's health is no other's -----------------------------------------
+# -- the routes of each failure: what one does to a route's health is no other's ---------------------------------------
 
 
 def config(stage: Stage) -> dict[str, Any]:

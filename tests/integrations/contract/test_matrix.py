@@ -1,4 +1,4 @@
-"""Whatever an endpoint looks like and however its approved route fails: a sensitive one is never answered by another."""
+"""However an endpoint looks and its approved route fails: a sensitive one is never answered by another."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
+from integrations.contract.asking import Reply, get
 from integrations.contract.deeds import BOARD
-from integrations.contract.harness import AppPlan, Driver, Reply, Spot, get
+from integrations.contract.harness import AppPlan, Driver, Spot
 from integrations.contract.house import Stage, started
 from integrations.contract.shapes import FAILURES, SHAPES_OF_THE_APP, Delivery, Shape, config, script, shapes
 from understudy import Router
