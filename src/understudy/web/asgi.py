@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from understudy.errors import CallerGone, RoutingError
+from understudy.errors import CallerGone, FailClosed, RoutingError
 from understudy.scope import Scope, current_scope
 from understudy.web.inbound import Inbound
 from understudy.web.problems import Problem, problem_for
@@ -103,19 +103,13 @@ class _Request:
         self._scope.on_busy = self._reader.watch
         try:
             await self._app(self._asgi, self._reader.receive, self._send)
-        except RoutingError as error:
-            if self._sent:
-                raise  # the server aborts the connection: a broken answer never ends as if it were whole
-            await self._send_problem(error)
-        except RuntimeError as error:
-            # Starlette's own, where a handler of the app would have answered had the start not been sent
-            if self._sent or not isinstance(error.__cause__, RoutingError):
+        except Exception as raised:
+            error = _ours(raised)
+            if error is None or self._sent:
+                # once something was sent, the server aborts: a broken answer never ends as if it were whole
                 await self._release_whole()
                 raise
-            await self._send_problem(error.__cause__)
-        except Exception:
-            await self._release_whole()
-            raise
+            await self._send_problem(error)
         else:
             await self._release()
         finally:
@@ -187,7 +181,10 @@ class _Socket:
         self._scope.on_busy = self._reader.watch
         try:
             await self._app(self._asgi, self._reader.receive, self._send)
-        except RoutingError as error:
+        except Exception as raised:
+            error = _ours(raised)
+            if error is None:
+                raise
             if self._reader.left:
                 _log.info("the caller hung up: %s", error, extra={"request_id": self._scope.request_id})
                 return
@@ -207,6 +204,19 @@ class _Socket:
     def _caller_left(self) -> None:
         if self._scope.ends_at_hang_up:
             self._scope.hang_up()
+
+
+def _ours(raised: BaseException) -> RoutingError | None:
+    """The router's error that an app let out; ``None`` for an error of its own."""
+    if isinstance(raised, RoutingError):
+        return raised
+    if isinstance(raised, BaseExceptionGroup):  # an asyncio.TaskGroup of calls
+        found = [_ours(each) for each in raised.exceptions]
+        ours = [each for each in found if each is not None]
+        return min(ours, key=lambda each: not isinstance(each, FailClosed)) if len(ours) == len(found) else None
+    if type(raised) is RuntimeError and isinstance(raised.__cause__, RoutingError):
+        return raised.__cause__  # Starlette's own: a handler of the app would have answered, had it not begun already
+    return None
 
 
 def _echo(message: Message, id_header: bytes, scope: Scope) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import openai
@@ -67,6 +68,30 @@ def test_a_mounted_apps_error_is_a_problem_too(stage: Stage) -> None:
     with serve(stage, routes=[Mount("/sub", mounted)]) as client:
         answer = client.get("/sub/alone")
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_a_group_of_calls_is_answered_as_one(stage: Stage) -> None:
+    """A TaskGroup raises a group of errors; with an error of the app's own among them, it is the app's."""
+
+    async def grouped(request: Request) -> Response:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ask(request.state.ai, "alone"))
+            group.create_task(ask(request.state.ai, "alone"))
+        raise AssertionError
+
+    async def mixed(request: Request) -> Response:
+        async def bug() -> None:
+            raise LookupError("a bug of the app")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bug())
+            group.create_task(ask(request.state.ai, "alone"))
+        raise AssertionError
+
+    stage.first.script_all(Status(400))
+    with serve(stage, grouped, mixed) as client:
+        assert client.get("/grouped").status_code == 422
+        assert client.get("/mixed").status_code == 500
 
 
 def test_an_error_of_the_apps_own_is_the_apps(stage: Stage) -> None:
