@@ -40,7 +40,9 @@ _NOT_FORWARDED: Final = frozenset(
         "proxy-authorization",
         "transfer-encoding",
         "user-agent",
+        "x-api-key",
         "x-client-request-id",
+        "x-goog-api-key",
         "x-request-id",
     }
 )

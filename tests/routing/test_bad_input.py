@@ -191,3 +191,27 @@ def test_what_the_config_declares_is_what_the_router_has(stage: Stage) -> None:
     assert repr(router) == "<Router tasks=['both', 'alone']>"
     assert FIRST_MODEL in repr(router.config)
     assert "canary-key" not in repr(router.config) + repr(vars(router))
+
+
+@pytest.mark.parametrize("given", [5, {"first-provider": httpx2.Client()}], ids=["number", "sync client"])
+def test_an_http_client_that_is_none_is_told(given: Any, stage: Stage) -> None:
+    """When the router is made."""
+    with pytest.raises(TypeError, match=r"takes an httpx2\.AsyncClient or a function that makes one, not"):
+        Router.from_mapping(config(stage), http_client=given)
+
+
+@each_client
+async def test_a_function_that_makes_no_http_client_is_told(form: Form, stage: Stage) -> None:
+    """By the first call: nothing is sent past the client that the app wanted."""
+    make: Any = httpx2.Client
+    async with Router.from_mapping(config(stage), http_client=make) as router:
+        got = await ask(router, form)
+    assert isinstance(got.error, InvalidCall)
+    assert "http_client made no httpx2.AsyncClient, but a httpx2" in str(got.error)
+    assert stage.received() == []
+
+
+def test_an_http_client_of_an_unknown_provider_is_told(stage: Stage) -> None:
+    """A slip of the pen must not leave a provider without its mTLS."""
+    with pytest.raises(ValueError, match="unknown provider, 'frist-provider'; the config has: first-provider"):
+        Router.from_mapping(config(stage), http_client={"frist-provider": httpx2.AsyncClient})

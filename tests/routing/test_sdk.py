@@ -20,7 +20,7 @@ from routing.driving import (
     config,
     using,
 )
-from understudy import NotRouted, Router
+from understudy import NotRouted, Router, UnknownTask
 from understudy.testing import Answer, Status, StreamOf, ToolCall
 
 pytestmark = pytest.mark.anyio
@@ -178,8 +178,8 @@ async def test_models_are_the_tasks(form: Form, stage: Stage) -> None:
         scope = router.scope()
         listed = await using(scope, form.client, lambda client: client.models.list())
         one = await using(scope, form.client, lambda client: client.models.retrieve("both"))
-        with pytest.raises(openai.NotFoundError):
-            await using(scope, form.client, lambda client: client.models.retrieve("nothing"))
+        with pytest.raises(UnknownTask, match=r"unknown task 'bohts'.*Did you mean 'both'.*both, alone"):
+            await using(scope, form.client, lambda client: client.models.retrieve("bohts"))
     assert [model.id for model in listed.data] == ["both", "alone"]
     assert one.id == "both"
     assert stage.received() == []

@@ -137,6 +137,8 @@ async def test_what_goes_upstream_is_the_routes_own_and_what_the_app_added(form:
         "Cookie": "canary=1",
         "Proxy-Authorization": "canary",
         "Api-Key": "canary",
+        "X-Api-Key": "canary",
+        "X-Goog-Api-Key": "canary",
         "Host": "canary.example",
         "Idempotency-Key": "canary",
         "OpenAI-Organization": "canary",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import msgspec
 
 from understudy.config import Config
@@ -16,8 +18,8 @@ def answer_locally(config: Config, ask: Ask) -> Reply | None:
         return None
     if ask.path == "models":
         return _json({"object": "list", "data": [_model(name) for name in config.tasks]})
-    name = ask.path.removeprefix("models/")
-    if name != ask.path and name in config.tasks:
+    name = unquote(ask.path.removeprefix("models/"))
+    if ask.path.startswith("models/") and name in config.tasks:
         return _json(_model(name))
     return None
 

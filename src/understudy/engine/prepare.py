@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -25,6 +26,7 @@ from understudy.words import Api, Call, FailureKind, LaneName, Outcome
 
 __all__ = ["Prepared", "prepare"]
 
+_MODEL: Final = "models/"
 _SHOWN: Final = 20
 """How many tasks an error lists."""
 
@@ -53,6 +55,8 @@ def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
     Raises RoutingError: UnknownTask, NotRouted, InvalidCall; FailClosed instead of any, in a sensitive scope.
     """
     api = API_OF_PATH.get(ask.path)
+    if ask.method == "GET" and ask.path.startswith(_MODEL):
+        raise _no_such_task(kit, ask, caller, unquote(ask.path.removeprefix(_MODEL)))
     if api is None or ask.method != "POST":
         raise _refusal(caller, NotRouted, _not_routed(ask), Facts(path=ask.path, status=404, code="not_routed"))
     try:
@@ -63,8 +67,7 @@ def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
         ) from None
     task = kit.config.tasks.get(body.model or "")
     if task is None:
-        facts = Facts(path=ask.path, status=404, code="unknown_task", param="model")
-        raise _refusal(caller, UnknownTask, _unknown_task(kit, body.model), facts)
+        raise _no_such_task(kit, ask, caller, body.model)
     return _prepared(kit, ask, caller, api, body, task)
 
 
@@ -206,6 +209,11 @@ def _refuse(call: Call) -> None:
 
 def _refusal(caller: Caller, kind: type[RoutingError], message: str, facts: Facts) -> RoutingError:
     return FailClosed(message, None, facts) if caller.sensitive else kind(message, None, facts)
+
+
+def _no_such_task(kit: Kit, ask: Ask, caller: Caller, model: str | None) -> RoutingError:
+    facts = Facts(path=ask.path, status=404, code="unknown_task", param="model")
+    return _refusal(caller, UnknownTask, _unknown_task(kit, model), facts)
 
 
 def _not_routed(ask: Ask) -> str:
