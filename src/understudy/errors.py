@@ -305,14 +305,15 @@ def describe(call: Call, stop: Stop) -> str:
     skipped = [f"{skip.route} ({skip.lane}) not tried: {skip.reason}" for skip in dict.fromkeys(skips)]
     details = "; ".join([*tried, *skipped]) or stop.failure.detail or "nothing was sent"
     closed = " (sensitive: fails closed)" if call.sensitive else ""
-    why = f": {stop.failure.detail}" if stop.failure.detail and call.attempts else ""
-    return f"task {call.task!r} was not answered{closed}: {details}. Stopped, {stop.reason}{why}. [call {call.id}]"
+    return f"task {call.task!r} was not answered{closed}: {details}. Stopped: {stop.reason}. [call {call.id}]"
 
 
 def _describe_attempt(attempt: Attempt) -> str:
     facts = [str(attempt.http_status) if attempt.http_status else "no answer", str(attempt.failure or "answered")]
     if attempt.provider_error_code:
         facts.append(f"code {attempt.provider_error_code}")
+    if attempt.detail:
+        facts.append(attempt.detail)
     return f"{attempt.route} ({attempt.lane}) {', '.join(facts)}"
 
 

@@ -120,6 +120,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The provider answered that it failed while working (500): a replay needs another key."""
     stale_connection: bool = False
     """A reused connection had been closed by the peer: the retry takes a fresh one."""
+    cause: str = ""
+    """What the transport, or the app's own function, said of it: more exact than ``detail``, and in our words too."""
     retry_refused: bool = False
     """The provider said ``x-should-retry: false``: the same route is not tried again, not even if it is the last."""
 
@@ -192,7 +194,8 @@ class CostStatus(StrEnum):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One HTTP exchange of a call, on one route. The ledger's columns have the same names.
 
-    Times ending in ``_ms`` are milliseconds from the attempt's start; ``started_at`` is UTC.
+    Times ending in ``_ms`` are milliseconds from the attempt's start; ``started_at`` is UTC. ``detail`` tells of a
+    failure what its kind, status and code don't, in our words.
     """
 
     call_id: str
@@ -208,6 +211,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     timed_out: bool = False
     provider_error_code: str | None = None
     failure: FailureKind | None = None
+    detail: str = ""
     dropped: tuple[str, ...] = ()
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -278,6 +282,8 @@ def _explain_move(move: Move, attempts: dict[int, Attempt]) -> list[str]:
             result += f", HTTP {attempt.http_status}"
         if attempt.provider_error_code:
             result += f", {attempt.provider_error_code}"
+        if attempt.detail:
+            result += f" ({attempt.detail})"
     took = "" if attempt is None or attempt.total_ms is None else f" in {attempt.total_ms:.0f} ms"
     taken = f", without {', '.join(attempt.dropped)}" if attempt is not None and attempt.dropped else ""
     what = f"{_VERBS[move.cause]} {move.route} ({move.lane}), {move.timeout:.1f} s at most{taken}"

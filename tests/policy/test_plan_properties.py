@@ -241,6 +241,16 @@ def test_a_stop_tells_the_last_failure_or_the_deadline(scenario: Scenario) -> No
 
 
 @every_plan
+def test_no_route_is_left_without_a_word(scenario: Scenario) -> None:
+    """A plan that stops has sent to each route or says why not."""
+    moves = [step.move for step in play(scenario)]
+    told = {move.route for move in moves if isinstance(move, Send)}
+    told |= {skip.route for move in moves if isinstance(move, Send | Stop) for skip in move.skipped}
+    if isinstance(moves[-1], Stop):
+        assert told == {candidate.route for candidate in scenario.candidates}
+
+
+@every_plan
 def test_the_same_events_give_the_same_moves(scenario: Scenario) -> None:
     """Nothing but the arguments decides."""
     assert play(scenario) == play(scenario)

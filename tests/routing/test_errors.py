@@ -7,6 +7,7 @@ import pickle
 import traceback
 from typing import Any
 
+import anyio
 import openai
 import pytest
 
@@ -149,6 +150,54 @@ async def test_the_message_names_each_route_its_status_failure_code_and_what_was
     assert "third (primary) 401, auth, code invalid_api_key" in message
     assert "second (equivalent) not tried: can't take tools" in message
     assert got.call.id in message
+
+
+@each_client
+@pytest.mark.usefixtures("hurried")
+async def test_the_message_names_the_routes_that_a_call_never_came_to(form: Form, stage: Stage) -> None:
+    """With what kept it from them: the attempts, the time, or their own list of failures."""
+    stage.first.script(FIRST_MODEL, Status(500))
+    more: Any = config(stage, task={"primary": ["first", "more"], "equivalent": {"routes": ["second"], "on": ["auth"]}})
+    more["routes"]["more"] = more["routes"]["first"]
+    more["routes"]["spare"] = more["routes"]["first"]
+    more["tasks"]["both"]["degraded"] = "spare"
+    more["tasks"]["alone"] = {"primary": ["first", "more", "spare"]}
+    async with Router.from_mapping(more) as router:
+        unlisted = await ask(router, form)
+        used_up = await ask(router, form, "alone")
+        stage.first.script(FIRST_MODEL, Silence())
+        late = await ask(router, form, "alone", timeout=0)
+
+    assert "second (equivalent) not tried: is not used after outage" in str(unlisted.error)
+    assert "spare (primary) not tried: no attempt is left for it. Stopped: all 4 attempts" in str(used_up.error)
+    assert "skips spare (primary): no attempt is left for it" in used_up.call.explain()
+    assert "more (primary) not tried: no time is left for it" in str(late.error)
+    assert "the deadline of 0 s passed before the first attempt" in str(late.error)
+
+
+@each_client
+async def test_the_message_tells_what_a_status_does_not(form: Form, stage: Stage) -> None:
+    """In our words: which header, how long to wait, which parameter, what a page of HTML may mean."""
+    stage.first.script(
+        FIRST_MODEL,
+        Status(429, retry_after=7),
+        Status(400, {"code": "invalid_value", "param": "temperature"}),
+        Html(PROVIDER_TEXT),
+    )
+    async with Router.from_mapping(config(stage)) as router:
+        told = [str((await ask(router, form, "alone", timeout=1.0)).error) for _ in range(3)]
+        wrong = await ask(router, form, "alone", extra_headers={"X-Note": "canary\r\nX-Admin: yes"})
+        await anyio.to_thread.run_sync(stage.first.stop)
+        dead = await ask(router, form, "alone", timeout=1.0)
+
+    assert "429, rate_limit, code rate_limit_exceeded, asks to wait 7 s" in told[0]
+    assert "400, bad_request, code invalid_value, parameter temperature" in told[1]
+    assert "200, bad_response, the answer is HTML: is the base URL right?" in told[2]
+    assert "no answer, local, the value of header x-note is not plain ASCII text" in str(wrong.error)
+    assert "(the value of header x-note is not plain ASCII text)" in wrong.call.explain()
+    assert "no answer, unreachable, no connection was made (ECONNREFUSED)" in str(dead.error)
+    for error in (*told, wrong.error, dead.error):
+        assert "canary" not in str(error)
 
 
 @each_client

@@ -82,6 +82,7 @@ class Account:
         note(attempt, "failure", failure.kind)
         note(attempt, "timed_out", failure.kind is FailureKind.TIMEOUT)
         note(attempt, "provider_error_code", failure.code)
+        note(attempt, "detail", _detail(failure))
         log_failure(self.call, attempt, failure)
 
     def end(self, outcome: Outcome, failure: FailureKind | None) -> None:
@@ -93,6 +94,17 @@ class Account:
         note(call, "failure", failure)
         note(call, "outcome", outcome)
         log_call(call)
+
+
+def _detail(failure: Failure) -> str:
+    """What a failure's kind, status and code don't tell."""
+    plain = failure.code or failure.kind is FailureKind.CANCELLED
+    told = [] if plain else [failure.cause or failure.detail]
+    if failure.param:
+        told.append(f"parameter {failure.param}")
+    if failure.retry_after:
+        told.append(f"asks to wait {failure.retry_after:.3g} s")
+    return "; ".join(told)
 
 
 def attempt_record(call: Call, send: Send, *, model: str, host: str, key: str, dropped: tuple[str, ...]) -> Attempt:

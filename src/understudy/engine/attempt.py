@@ -94,8 +94,8 @@ async def run(job: Job, record: Attempt) -> Whole | Opened | Failure:
             connect_timeout=min(CONNECT_TIMEOUT, job.timeout),
             fresh=job.fresh,
         )
-    except KeyUnavailable:
-        return failures.KEY_UNAVAILABLE.failure()
+    except KeyUnavailable as reason:
+        return failures.KEY_UNAVAILABLE.failure(cause=str(reason))
     except TransportFailure as failure:
         return _unsent(job, failure)
     note(record, "first_byte_ms", (loop.time() - started) * 1000)
@@ -117,7 +117,9 @@ async def run(job: Job, record: Attempt) -> Whole | Opened | Failure:
 
 
 def _unsent(job: Job, failure: TransportFailure) -> Failure:
-    return from_transport(failure.signal, half_of_normal_timeout=job.timeout * 2 >= job.way.route.timeout)
+    return from_transport(
+        failure.signal, cause=failure.detail, half_of_normal_timeout=job.timeout * 2 >= job.way.route.timeout
+    )
 
 
 async def _refused(job: Job, exchange: Exchange, deadline: float) -> Failure:

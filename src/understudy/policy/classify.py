@@ -58,8 +58,8 @@ _BY_CODE: Final = (
 _SAME_ROUTE_IS_POINTLESS: Final = frozenset({FailureKind.CONTEXT_LENGTH, FailureKind.UNSUPPORTED_PARAMETER})
 
 
-def from_transport(signal: TransportSignal, *, half_of_normal_timeout: bool = True) -> Failure:
-    """The failure of an attempt that got no (whole) answer.
+def from_transport(signal: TransportSignal, *, cause: str = "", half_of_normal_timeout: bool = True) -> Failure:
+    """The failure of an attempt that got no (whole) answer; ``cause`` is what the transport knows, in our words.
 
     ``half_of_normal_timeout`` says whether the attempt had at least half of its route's normal timeout: a shorter
     one says nothing of the route's health.
@@ -69,8 +69,8 @@ def from_transport(signal: TransportSignal, *, half_of_normal_timeout: bool = Tr
         from_transport(TransportSignal.UNREACHABLE).retry  # Retry.SAME
     """
     if signal is TransportSignal.TIMEOUT and not half_of_normal_timeout:
-        return failures.TIMEOUT_SHORT.failure()
-    return _BY_SIGNAL[signal].failure()
+        return failures.TIMEOUT_SHORT.failure(cause=cause)
+    return _BY_SIGNAL[signal].failure(cause=cause)
 
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime, bound: bool = False) -> Failure:

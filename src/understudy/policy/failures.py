@@ -49,6 +49,7 @@ class Row(msgspec.Struct, frozen=True):
         executed: bool = False,
         retry_refused: bool = False,
         detail: str | None = None,
+        cause: str = "",
     ) -> Failure:
         """The failure of this row, with what the provider said. ``retry_after`` is in seconds.
 
@@ -69,6 +70,7 @@ class Row(msgspec.Struct, frozen=True):
             executed=executed or self.executed,
             stale_connection=self.stale_connection,
             retry_refused=retry_refused,
+            cause=cause,
         )
 
 

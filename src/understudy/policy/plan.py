@@ -54,6 +54,8 @@ NO_ROUTE: Final = Failure(kind=_K.LOCAL, retry=_X, breaker=_NEUTRAL, detail="no 
 OpenRoutes = Callable[[str], Failure | None]
 """Asks a route's health: what opened it, or ``None`` while it may be used. Asking has no effect on it."""
 
+_NO_TIME: Final = "no time is left for it"
+
 _Cause = Literal["first", "retry", "switch", "drop"]
 
 
@@ -131,7 +133,8 @@ class Plan:
     def begin(self, now: float) -> Move:
         """The first move. The first attempt is always made while the deadline has not passed."""
         if now >= self._deadline:
-            return Stop(failure=DEADLINE, reason="the deadline passed before the first attempt")
+            reason = f"the deadline of {self._budget:.3g} s passed before the first attempt"
+            return Stop(failure=DEADLINE, reason=reason, skipped=self._untried(None, _NO_TIME))
         onward = self._onward(None)
         if onward.position is None:
             failure = onward.entered_by or NO_ROUTE
@@ -152,12 +155,13 @@ class Plan:
         if failure.kind in _ACCEPTED_THE_BODY and not transformed:
             self._accepted_by += (lane,)
         if failure.kind in _NEVER_MOVE:
-            return Stop(failure=failure, reason=f"{failure.kind} ends a call")
+            return Stop(failure=failure, reason=f"{failure.kind} ends a call", skipped=self._untried(failure, _NO_TIME))
         too_late = self._too_late(failure, now)
         if too_late is not None:
             return too_late
         if self._attempts >= MAX_ATTEMPTS:
-            return Stop(failure=failure, reason=f"all {MAX_ATTEMPTS} attempts are used")
+            skipped = self._untried(failure, "no attempt is left for it")
+            return Stop(failure=failure, reason=f"all {MAX_ATTEMPTS} attempts are used", skipped=skipped)
 
         onward = self._onward(self._deciding(failure, lane, transformed))
         again = self._same_route(failure, now, jitter, alone=onward.alone, droppable=droppable)
@@ -186,11 +190,22 @@ class Plan:
         return self._send(onward.position, now, "switch", skipped, onward.entered_by)
 
     def _too_late(self, failure: Failure, now: float) -> Stop | None:
-        if now >= self._deadline:
-            return Stop(failure=DEADLINE, reason=f"the deadline has passed (last: {failure.kind})")
-        if self._deadline - now < self._floor:
-            return Stop(failure=failure, reason="too little time is left for another attempt")
-        return None
+        left = self._deadline - now
+        if left >= self._floor:
+            return None
+        skipped = self._untried(failure, _NO_TIME)
+        if left > 0:
+            return Stop(failure=failure, reason="too little time is left for another attempt", skipped=skipped)
+        reason = f"the deadline of {self._budget:.3g} s has passed (last: {failure.kind})"
+        return Stop(failure=DEADLINE, reason=reason, skipped=skipped)
+
+    def _untried(self, failure: Failure | None, reason: str) -> tuple[Skip, ...]:
+        """The routes that the call never came to, for the trace. Not asked: their health, which had no part in it."""
+        skipped: tuple[Skip, ...] = ()
+        for rest in self._candidates[self._position + 1 :]:
+            why = reason if self._admits(rest, failure) else _unlisted(failure)
+            skipped += (Skip(rest.route, rest.lane, rest.incapable or why),)
+        return skipped
 
     # -- the same route ------------------------------------------------------------------------------------------
 
@@ -234,7 +249,7 @@ class Plan:
             if candidate.incapable is not None:
                 skipped += (Skip(candidate.route, candidate.lane, candidate.incapable),)
             elif not self._admits(candidate, failure):
-                skipped += (Skip(candidate.route, candidate.lane, f"is not used after {failure and failure.kind}"),)
+                skipped += (Skip(candidate.route, candidate.lane, _unlisted(failure)),)
             elif (opened := self._open(candidate.route)) is not None:
                 if limited is None and opened.kind is _K.RATE_LIMIT:
                     limited = _Onward(position, failure, skipped, alone=True)
@@ -318,6 +333,10 @@ class Plan:
             cause=cause,
             skipped=skipped,
         )
+
+
+def _unlisted(failure: Failure | None) -> str:
+    return f"is not used after {failure and failure.kind}"
 
 
 def _open_skip(candidate: Candidate, opened: Failure) -> Skip:

@@ -74,7 +74,7 @@ def log_failure(call: Call, attempt: Attempt, failure: Failure) -> None:
         "route %s (%s) can't answer until somebody mends it: %s (%s%s)",
         attempt.route,
         attempt.provider_host,
-        failure.detail,
+        failure.cause or failure.detail,
         failure.kind,
         f", HTTP {failure.http_status}" if failure.http_status else "",
         extra={
