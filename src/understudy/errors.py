@@ -6,6 +6,7 @@ code, type and parameter. All of them survive ``pickle`` (Celery and multiproces
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Final
 
 import httpx2
@@ -300,12 +301,16 @@ def _class_for(call: Call, stop: Stop, status: int | None) -> type[RoutingError]
 
 def describe(call: Call, stop: Stop) -> str:
     """One line that names each route that was tried or skipped, and what came of it."""
-    tried = [_describe_attempt(attempt) for attempt in call.attempts]
+    tried = [_times(text, len(list(same))) for text, same in groupby(map(_describe_attempt, call.attempts))]
     skips = [skip for _, move in call.moves for skip in getattr(move, "skipped", ())]
     skipped = [f"{skip.route} ({skip.lane}) not tried: {skip.reason}" for skip in dict.fromkeys(skips)]
     details = "; ".join([*tried, *skipped]) or stop.failure.detail or "nothing was sent"
     closed = " (sensitive: fails closed)" if call.sensitive else ""
     return f"task {call.task!r} was not answered{closed}: {details}. Stopped: {stop.reason}. [call {call.id}]"
+
+
+def _times(text: str, count: int) -> str:
+    return text if count == 1 else f"{text} ({count} times)"
 
 
 def _describe_attempt(attempt: Attempt) -> str:

@@ -21,7 +21,6 @@ __all__ = ["SCOPE", "Gateway", "RoutedAsyncHttpClient", "RoutedHttpClient", "Syn
 
 SCOPE: Final = "understudy.scope"
 """The extension of a request that carries its scope."""
-_PATH_START: Final = len("/v1/")
 
 _NOT_FORWARDED: Final = frozenset(
     {
@@ -237,4 +236,5 @@ def _below_base(path: str) -> str:
     for known in ("chat/completions", "responses", "embeddings"):
         if path.endswith("/" + known):
             return known
-    return path[_PATH_START:] if path.startswith("/v1/") else path.lstrip("/")
+    before, version, below = path.partition("/v1/")
+    return below if version else before.lstrip("/")

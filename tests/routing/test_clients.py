@@ -61,9 +61,10 @@ async def test_foreign_clients_follow_the_current_scope(stage: Stage) -> None:
     """Libraries that make SDK clients themselves get http clients of ours; the base URL is theirs to invent."""
     async with Router.from_mapping(config(stage)) as router:
         theirs = openai.AsyncOpenAI(
-            http_client=router.http_client(), base_url="https://elsewhere.example/api/v9", api_key="canary"
+            http_client=router.http_client(), base_url="https://elsewhere.example/openai/v1", api_key="canary"
         )
         theirs_sync = openai.OpenAI(http_client=router.sync_http_client(), api_key="canary")
+        assert [task.id async for task in theirs.models.list()] == ["both", "alone"]
         with router.scope() as scope:
             reply = await theirs.chat.completions.create(model="both", messages=MESSAGES)
             create = theirs_sync.chat.completions.create
