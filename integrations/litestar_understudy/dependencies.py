@@ -14,7 +14,11 @@ from understudy.web import SCOPE_KEY
 __all__ = ["RequestScope", "RoutedClient", "RoutedSyncClient", "providers"]
 
 RoutedClient = NamedDependency[AsyncOpenAI]
-"""The type of the parameter ``ai``: an ``openai.AsyncOpenAI`` that is bound to the request."""
+"""The type of the parameter ``ai``: an ``openai.AsyncOpenAI`` that is bound to the request.
+
+Where Litestar says at the start that this "explicit dependency" is not provided, UnderstudyPlugin is not installed, or
+the parameter has another name than the plugin's ``dependency_key``.
+"""
 
 RoutedSyncClient = NamedDependency[OpenAI]
 """The type of the parameter ``ai_sync``: an ``openai.OpenAI`` that is bound to the request, for sync handlers."""

@@ -39,13 +39,14 @@ class Installation:
 
     def check(self, app: Litestar) -> None:
         """Check the endpoints. Raises ConfigError, naming those whose marks can't hold."""
-        self._checked = True
         self._refused = None
         try:
             check_endpoints(endpoints(app), self._router.config)
         except ConfigError as error:
             self._refused = error
+            self._checked = True
             raise
+        self._checked = True  # not before: whatever else goes wrong in the check, no request gets past it
 
     def _check_late(self, app: Litestar) -> None:
         try:

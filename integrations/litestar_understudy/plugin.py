@@ -22,7 +22,7 @@ from litestar_understudy.audit import endpoints_on
 from litestar_understudy.dependencies import providers
 from litestar_understudy.middleware import Installation, Middleware
 from litestar_understudy.openapi import describe
-from litestar_understudy.problems import answer_with_problem
+from litestar_understudy.problems import answer_group, answer_with_problem
 from understudy import Router, RoutingError
 from understudy.web import check_endpoints, router_of
 
@@ -74,6 +74,7 @@ class UnderstudyPlugin(InitPlugin, CLIPlugin, ReceiveRoutePlugin):
         app_config.middleware.insert(0, DefineMiddleware(Middleware, installation=installation))
         app_config.before_send.append(installation.echo)
         app_config.exception_handlers.setdefault(RoutingError, cast("Any", answer_with_problem))
+        app_config.exception_handlers.setdefault(ExceptionGroup, cast("Any", answer_group))
         app_config.lifespan.insert(0, partial(self._lifespan, installation))  # open before the app's own, closed after
         return app_config
 

@@ -7,13 +7,15 @@ from typing import Any, cast
 import openai
 from litestar import Request, Response
 from litestar.exceptions import LitestarException
+from litestar.exceptions.responses import create_debug_response, create_exception_response
 from litestar.handlers import BaseRouteHandler
+from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
 from litestar.types import ExceptionHandler
 
 from understudy import RoutingError, Scope
-from understudy.web import MEDIA_TYPE, SCOPE_KEY, AsgiScope, log_problem, problem_for
+from understudy.web import MEDIA_TYPE, SCOPE_KEY, AsgiScope, log_problem, problem_for, routing_error_in
 
-__all__ = ["answer_with_problem", "broken_stream", "handler_of_the_app"]
+__all__ = ["answer_group", "answer_with_problem", "broken_stream", "handler_of_the_app"]
 
 
 def answer_with_problem(request: Request[Any, Any, Any], error: RoutingError) -> Response[Any]:
@@ -26,6 +28,18 @@ def answer_with_problem(request: Request[Any, Any, Any], error: RoutingError) ->
     if isinstance(scope, Scope):
         log_problem(problem, error, scope)
     return Response(problem.body, status_code=problem.status, headers=dict(problem.headers), media_type=MEDIA_TYPE)
+
+
+def answer_group(request: Request[Any, Any, Any], group: ExceptionGroup[Exception]) -> Response[Any]:
+    """Answer a group of failed calls (of an ``asyncio.TaskGroup``) as one; any other group as if this were not here."""
+    error = routing_error_in(group)
+    if error is not None:
+        return answer_with_problem(request, error)
+    handlers = request.route_handler.resolve_exception_handlers()
+    own = handlers.get(Exception) or handlers.get(HTTP_500_INTERNAL_SERVER_ERROR)
+    if own is not None:
+        return own(request, cast("Any", group))
+    return (create_debug_response if request.app.debug else create_exception_response)(request, group)
 
 
 def handler_of_the_app(asgi: AsgiScope, error: RoutingError) -> ExceptionHandler[Any] | None:
@@ -41,11 +55,7 @@ def handler_of_the_app(asgi: AsgiScope, error: RoutingError) -> ExceptionHandler
     return None
 
 
-def broken_stream(error: LitestarException) -> RoutingError | None:
-    """The call's error behind Litestar's word that one came after the start: which we held, maybe, as yet unsent."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, RoutingError):
-        # a streaming response runs in a task group
-        group = isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1
-        cause = cause.exceptions[0] if group and isinstance(cause, BaseExceptionGroup) else cause.__cause__
-    return cause
+def broken_stream(error: LitestarException) -> Exception | None:
+    """The calls' error behind Litestar's word that one came after the start: which we held, maybe, as yet unsent."""
+    cause = error.__cause__
+    return cause if isinstance(cause, Exception) and routing_error_in(cause) is not None else None

@@ -48,6 +48,10 @@ class Example:
     def running(self) -> Iterator[None]:
         """The app, as its README starts it."""
         assert f"$ python {self.app}\n" in self.readme
+        free_by = time.monotonic() + 30
+        while self._answers():
+            assert time.monotonic() < free_by, f"something else answers at {self._url}"
+            time.sleep(0.2)
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = subprocess.Popen([sys.executable, self.app], cwd=ROOT, **quiet)  # type: ignore[call-overload]
         try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from understudy.scope import sensitivity
-from understudy.web.asgi import SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send, log_problem
+from understudy.web.asgi import SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send, log_problem, routing_error_in
 from understudy.web.audit import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
 from understudy.web.inbound import Inbound, router_of
 from understudy.web.logs import RequestIdFilter
-from understudy.web.marks import STANDARD, Marks, find_marks, mark, mark_and_wrap, own_marks, standard
+from understudy.web.marks import STANDARD, Marks, find_marks, mark, mark_and_wrap, own_marks, raised_marks, standard
 from understudy.web.paths import PathRules
 from understudy.web.problems import MEDIA_TYPE, Problem, problem_for
 
@@ -35,7 +35,9 @@ __all__ = [
     "mark_and_wrap",
     "own_marks",
     "problem_for",
+    "raised_marks",
     "router_of",
+    "routing_error_in",
     "sensitivity",
     "standard",
 ]

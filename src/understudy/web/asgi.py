@@ -13,7 +13,7 @@ from understudy.web.problems import Problem, problem_for
 from understudy.web.reader import Message, Reader, Receive
 from understudy.words import Outcome
 
-__all__ = ["SCOPE_KEY", "AsgiCore", "AsgiScope", "Receive", "Send"]
+__all__ = ["SCOPE_KEY", "AsgiCore", "AsgiScope", "Receive", "Send", "log_problem", "routing_error_in"]
 
 AsgiScope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -104,7 +104,7 @@ class _Request:
         try:
             await self._app(self._asgi, self._reader.receive, self._send)
         except Exception as raised:
-            error = _ours(raised)
+            error = routing_error_in(raised)
             if error is None or self._sent:
                 # once something was sent, the server aborts: a broken answer never ends as if it were whole
                 await self._release_whole()
@@ -182,7 +182,7 @@ class _Socket:
         try:
             await self._app(self._asgi, self._reader.receive, self._send)
         except Exception as raised:
-            error = _ours(raised)
+            error = routing_error_in(raised)
             if error is None:
                 raise
             if self._reader.left:
@@ -206,12 +206,12 @@ class _Socket:
             self._scope.hang_up()
 
 
-def _ours(raised: BaseException) -> RoutingError | None:
+def routing_error_in(raised: BaseException) -> RoutingError | None:
     """The router's error that an app let out; ``None`` for an error of its own."""
     if isinstance(raised, RoutingError):
         return raised
     if isinstance(raised, BaseExceptionGroup):  # an asyncio.TaskGroup of calls
-        found = [_ours(each) for each in raised.exceptions]
+        found = [routing_error_in(each) for each in raised.exceptions]
         ours = [each for each in found if each is not None]
         return min(ours, key=lambda each: not isinstance(each, FailClosed)) if len(ours) == len(found) else None
     if type(raised) is RuntimeError and isinstance(raised.__cause__, RoutingError):

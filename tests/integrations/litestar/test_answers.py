@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from litestar.config.compression import CompressionConfig
 from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
-from litestar.response import ServerSentEvent
+from litestar.response import ServerSentEvent, Stream
 
 import understudy
 from integrations.asgi_stage import FIRST_TEXT, MESSAGES, SECOND_TEXT, Caller, Stage, ask, ask_sync
@@ -120,6 +121,55 @@ def test_a_handler_for_another_class_changes_nothing(stage: Stage) -> None:
     stage.first.script_all(Status(400))
     with serve(stage, alone, exception_handlers={openai.RateLimitError: own, 500: own}) as client:
         assert client.get("/alone").status_code == 422
+
+
+async def calls_together(ai: Any, *others: Any) -> None:
+    async with asyncio.TaskGroup() as group:
+        for other in others:
+            group.create_task(other)
+        group.create_task(ask(ai, "alone"))
+        group.create_task(ask(ai, "alone"))
+
+
+def test_a_group_of_calls_is_answered_as_one(stage: Stage) -> None:
+    """A TaskGroup raises a group of errors. In a stream too."""
+
+    @get("/")
+    async def grouped(ai: RoutedClient) -> None:
+        await calls_together(ai)
+
+    @get("/streamed")
+    async def streamed(ai: RoutedClient) -> Stream:
+        async def pieces() -> AsyncIterator[str]:
+            await calls_together(ai)
+            yield "never"
+
+        return Stream(pieces())
+
+    stage.first.script_all(Status(400))
+    with serve(stage, grouped, streamed) as client:
+        assert (client.get("/").status_code, client.get("/streamed").status_code) == (422, 422)
+    with serve(stage, grouped, exception_handlers={openai.BadRequestError: own}) as client:
+        assert client.get("/").text == "own: UpstreamBadRequest"
+
+
+@pytest.mark.parametrize(("handlers", "status"), [({}, 500), ({Exception: own}, 418), ({500: own}, 418)])
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_group_with_an_error_of_the_app_is_the_apps(stage: Stage, handlers: Any, status: int, debug: bool) -> None:
+    """Answered as it would be without us."""
+
+    @get("/")
+    async def mixed(ai: RoutedClient) -> None:
+        async def bug() -> None:
+            raise LookupError("a bug of the app")
+
+        await calls_together(ai, bug())
+
+    stage.first.script_all(Status(400))
+    with serve(stage, mixed, exception_handlers=handlers, debug=debug) as client:
+        answer = client.get("/")
+    assert answer.status_code == status
+    assert ("a bug of the app" in answer.text) == (debug and not handlers)
 
 
 @pytest.mark.parametrize(("handlers", "status"), [({}, 422), ({openai.BadRequestError: own}, 418)])
