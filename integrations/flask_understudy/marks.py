@@ -66,8 +66,8 @@ class EndpointMarks:
         Hidden marks count: a category that is in doubt holds.
         """
         endpoint = request.endpoint
-        if endpoint is None:
-            return None
+        if endpoint is None:  # a page for what is not found, say
+            return (own_marks(self._app) - {STANDARD}) or None
         marks = self._of_view(endpoint, request.method)
         for _, more in group_marks(self._app, endpoint):
             marks |= more

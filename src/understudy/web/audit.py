@@ -17,11 +17,15 @@ __all__ = ["Endpoint", "Source", "assert_declared", "check_endpoints", "endpoint
 
 
 class Source(msgspec.Struct, frozen=True):
-    """One mark that holds for an endpoint, and where it comes from: ``@sensitive``, ``blueprint payments``, ..."""
+    """One mark that holds for an endpoint, and where it comes from: ``@sensitive``, ``blueprint payments``, ...
+
+    ``looked_up``: only a look at the endpoint tells of it, since nothing raises it when the endpoint runs.
+    """
 
     category: str
     origin: str
     hidden: bool = False
+    looked_up: bool = False
 
 
 class Endpoint(msgspec.Struct, frozen=True):

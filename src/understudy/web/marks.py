@@ -10,19 +10,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
-from understudy.scope import raise_sensitivity, sensitivity
+from understudy.scope import current_scope, raise_sensitivity, sensitivity
 
-__all__ = ["STANDARD", "Marks", "find_marks", "mark", "mark_and_wrap", "own_marks", "standard"]
+__all__ = ["STANDARD", "Marks", "find_marks", "mark", "mark_and_wrap", "own_marks", "raised_marks", "standard"]
 
 STANDARD: Final = "standard"
 """The mark of an endpoint that was looked at and is not sensitive. It relaxes nothing."""
 
 _ATTRIBUTE: Final = "__understudy_marks__"
+_RAISED: Final = "__understudy_raises__"
+"""On a function: the categories that it raises when it runs. ``functools.wraps`` carries it on."""
 _DISPATCHERS: Final = ("dispatch_request", "dispatch")
 """How class-based views of Flask and of Starlette run whatever method was asked for."""
 _DEPTH: Final = 20
@@ -86,7 +88,7 @@ def mark_and_wrap(target: _T, category: str) -> _T:
         raise TypeError(f"sensitive({category!r}) marks functions and classes, not {type(target).__name__}")
     with contextlib.suppress(AttributeError):  # not everything takes a mark
         mark(target, category)  # where @sensitive stands above @app.post, the framework already has the function itself
-    return cast("_T", mark(_wrap_function(target, category), category))
+    return cast("_T", mark(_raising(target, category), category))
 
 
 def _wrap_class(cls: type, category: str) -> type:
@@ -96,8 +98,14 @@ def _wrap_class(cls: type, category: str) -> type:
             f"sensitive({category!r}) can't mark the class {cls.__qualname__}: it dispatches no requests. "
             "Mark its methods."
         )
-    setattr(cls, name, _wrap_function(getattr(cls, name), category))
+    setattr(cls, name, _raising(getattr(cls, name), category))
     return mark(cls, category)
+
+
+def _raising(function: Callable[..., Any], category: str) -> Callable[..., Any]:
+    wrapped = _wrap_function(function, category)
+    setattr(wrapped, _RAISED, getattr(wrapped, _RAISED, frozenset()) | {category})
+    return wrapped
 
 
 def _wrap_function(function: Callable[..., Any], category: str) -> Callable[..., Any]:
@@ -130,9 +138,17 @@ def _wrap_function(function: Callable[..., Any], category: str) -> Callable[...,
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         with sensitivity(category):
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+        if current_scope() is None and inspect.iscoroutine(result):  # of a function that does not say it is async
+            return _awaited(result, category)
+        return result
 
     return run
+
+
+async def _awaited(coroutine: Coroutine[Any, Any, object], category: str) -> object:
+    with sensitivity(category):
+        return await coroutine
 
 
 def find_marks(endpoint: object, method: str | None = None) -> Marks:
@@ -150,7 +166,26 @@ def find_marks(endpoint: object, method: str | None = None) -> Marks:
     hidden: frozenset[str] = frozenset()
     for layer in _closed_over(endpoint, method):
         hidden |= own_marks(layer)
-    return Marks(visible, hidden - visible)
+    return Marks(visible, hidden - visible - {STANDARD})  # a declaration that nobody can read is none
+
+
+def raised_marks(endpoint: object, method: str | None = None) -> frozenset[str]:
+    """The categories that an endpoint raises itself when it runs, so that nobody need look its marks up before.
+
+    A function that a framework got before it was marked raises none.
+
+    Example::
+
+        find_marks(endpoint).visible - raised_marks(endpoint)  # must be looked up
+    """
+    found: frozenset[str] = getattr(endpoint, _RAISED, frozenset())
+    if isinstance(endpoint, functools.partial):
+        found |= raised_marks(endpoint.func, method)
+    if inspect.isclass(endpoint):
+        runs = [getattr(endpoint, name, None) for name in _DISPATCHERS]
+        runs += [] if method is None else [next(_handlers(endpoint, method), None)]
+        found = found.union(*(getattr(each, _RAISED, frozenset()) for each in runs))
+    return found
 
 
 def own_marks(target: object) -> frozenset[str]:
@@ -184,13 +219,17 @@ def _layers(endpoint: object, method: str | None) -> Iterator[object]:
             if inner is not None and callable(inner):
                 waiting.append(inner)
         if inspect.isclass(layer) and method is not None:
-            waiting.append(_handler(layer, method))
+            waiting += _handlers(layer, method)
 
 
-def _handler(view_class: type, method: str) -> object:
-    """What answers a method in a class-based view: HEAD goes to ``get`` where there is no ``head``."""
-    own = getattr(view_class, method.lower(), None)
-    return getattr(view_class, "get", None) if own is None and method == "HEAD" else own
+def _handlers(view_class: type, method: str) -> Iterator[object]:
+    """What answers a method in a class-based view, and what it overrides: HEAD goes to ``get`` without a ``head``."""
+    name = method.lower()
+    if method == "HEAD" and getattr(view_class, name, None) is None:
+        name = "get"
+    for cls in view_class.__mro__:
+        if name in vars(cls):
+            yield vars(cls)[name]
 
 
 def _closed_over(endpoint: object, method: str | None) -> Iterator[object]:
