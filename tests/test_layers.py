@@ -18,6 +18,7 @@ LAYERS = (
     ("router",),
     ("client",),
     ("http_client",),
+    ("lent",),
     ("scope",),
     ("engine",),
     ("portal",),

@@ -19,6 +19,7 @@ from understudy.engine.homes import TransportFactory
 from understudy.engine.messages import Ask, Reply
 from understudy.errors import NotInScope, RoutingError
 from understudy.http_client import RoutedAsyncHttpClient, RoutedHttpClient
+from understudy.lent import caller_here
 from understudy.policy import keys
 from understudy.scope import Scope, current_scope
 from understudy.transport import Transport
@@ -192,11 +193,11 @@ class Router:
 
     async def ask(self, ask: Ask, scope: Scope | None) -> Reply:
         """Route one request of a client (the clients call this). Raises RoutingError."""
-        return await self._engine.ask(ask, scope or self._scope_here())
+        return await self._engine.ask(ask, self._scope_here() if scope is None else caller_here(scope))
 
     def ask_sync(self, ask: Ask, scope: Scope | None) -> tuple[Reply, ThreadStream | None]:
         """Route one request of a synchronous client (the clients call this). Raises RoutingError."""
-        return self._engine.ask_sync(ask, scope or self._scope_here())
+        return self._engine.ask_sync(ask, self._scope_here() if scope is None else caller_here(scope))
 
     def _scope_here(self) -> Scope:
         scope = current_scope()

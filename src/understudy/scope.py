@@ -18,7 +18,7 @@ from understudy.words import Call, LaneName, Outcome
 if TYPE_CHECKING:
     import openai
 
-__all__ = ["Clients", "Scope", "current_scope", "raise_sensitivity", "sensitivity"]
+__all__ = ["Clients", "Scope", "current_scope", "raise_sensitivity", "required_sensitivity", "sensitivity"]
 
 CALLS_KEPT = 256
 """How many of a scope's latest calls stay readable."""
@@ -49,6 +49,8 @@ class Scope:
     ``labels`` are the app's own words for rules and records. ``late_subject`` is asked at the first call, since who
     the user is may be found out while the request is being served.
 
+    A scope that is made within another one falls under that one's sensitivity too, whatever it becomes later.
+
     Example::
 
         with router.scope(request_id="req-2026-000042", subject="user-7") as scope:
@@ -76,6 +78,7 @@ class Scope:
         self.start = start
         self.forwarded = forwarded
         self._clients = clients
+        self._outer = current_scope()
         self._sensitive = sensitive | _required.get()
         self._undeclared = undeclared
         self._late_marks = late_marks
@@ -90,6 +93,7 @@ class Scope:
         self._async_openai: openai.AsyncOpenAI | None = None
         self._openai: openai.OpenAI | None = None
         self._compromised = False
+        self._call_went_out = False
 
     def __repr__(self) -> str:
         return f"<Scope {self.request_id} calls={len(self._calls)} sensitive={sorted(self._sensitive)}>"
@@ -190,8 +194,27 @@ class Scope:
             self._late_subject = None
 
     def add_call(self, call: Call) -> None:
-        """Remember a call from its start (the router calls this)."""
-        self._calls.append(call)
+        """Remember a call from its start, or one that was refused before it (the router calls this)."""
+        with self._lock:
+            self._calls.append(call)
+        if call.outcome is not Outcome.REFUSED:
+            self.note_call()
+
+    def note_call(self) -> None:
+        """Note that a call goes out in this scope: from now on it is too late to raise its sensitivity."""
+        with self._lock:
+            self._call_went_out = True
+        if self._outer is not None:
+            self._outer.note_call()
+
+    def admits(self, call: Call) -> bool:
+        """Whether a call of this scope may go on: it doesn't, once the scope is more sensitive than when it began.
+
+        The router asks before each attempt and before each answer.
+        """
+        if self._sensitive and not self._sensitive.issubset(call.sensitive):
+            return False
+        return self._outer is None or self._outer.admits(call)
 
     def answered(self, reply_id: str, call: Call) -> None:
         """Remember under which id the app will know the reply (the router calls this)."""
@@ -249,9 +272,10 @@ class Scope:
             if marks is not None:
                 self._undeclared = None
                 self.raise_sensitivity(*marks)
-        if self._undeclared is not None and not self._sensitive and self._undeclared.startswith("sensitive:"):
-            return frozenset((self._undeclared.removeprefix("sensitive:"),))
-        return self._sensitive
+        own = self._sensitive
+        if self._undeclared is not None and not own and self._undeclared.startswith("sensitive:"):
+            own = frozenset((self._undeclared.removeprefix("sensitive:"),))
+        return own if self._outer is None else own | self._outer.sensitive
 
     @property
     def refusal(self) -> str | None:
@@ -266,7 +290,11 @@ class Scope:
                 "this endpoint does not say whether it is sensitive, and the config refuses such (undeclared = "
                 '"refuse"). Mark it with @sensitive(...) or @standard, or by a path under [endpoints]'
             )
-        return None
+        return None if self._outer is None else self._outer.refusal
+
+    def look_at(self, late_marks: Callable[[], frozenset[str] | None]) -> None:
+        """Have the marks looked up elsewhere, where more is known of the endpoint (adapters call this)."""
+        self._late_marks = late_marks
 
     def declare(self) -> None:
         """Note that the endpoint says what it is: ``undeclared`` is not for it."""
@@ -283,7 +311,7 @@ class Scope:
                 return
             self._sensitive |= added
             self._undeclared = None
-            late = any(call.outcome is not Outcome.REFUSED for call in self._calls)
+            late = self._call_went_out
             self._compromised = self._compromised or late
         if late:
             _log.error(
@@ -323,6 +351,11 @@ def raise_sensitivity(category: str) -> None:
         scope.raise_sensitivity(category)
     else:
         _required.set(_required.get() | {category})
+
+
+def required_sensitivity() -> frozenset[str]:
+    """The categories of what is marked and runs here outside of any scope."""
+    return _required.get()
 
 
 def current_scope() -> Scope | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -56,6 +56,8 @@ class Job(msgspec.Struct, frozen=True):
     timeout: float
     first_token: float | None
     limits: Limits
+    accepts: Callable[[str], bool] | None = None
+    """Whether a model may answer, where not each may."""
 
     def __repr__(self) -> str:
         return f"Job({self.way.route.name})"
@@ -159,7 +161,7 @@ async def _open(
     if "json" in content_type or "html" in content_type:
         return await _not_a_stream(job, exchange)
     loop = asyncio.get_running_loop()
-    judge = StreamJudge(job.api, hide_usage=job.hide_usage, choices=job.choices)
+    judge = StreamJudge(job.api, hide_usage=job.hide_usage, choices=job.choices, accepts=job.accepts)
     flow = Flow(exchange, judge, job.limits.event)
     silent_until = deadline if job.first_token is None else min(deadline, started + job.first_token)
     limit = job.limits.answer if job.hold_all else job.limits.event
@@ -169,6 +171,7 @@ async def _open(
         exchange.bound_reads(silent_until)
         piece = await _next(job, flow, deadline)
         if piece.failure is not None:
+            note(record, "model_answered", judge.model)
             return piece.failure
         held.append(piece.data)
         size += len(piece.data)

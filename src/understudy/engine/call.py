@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
+from understudy.config import Route
 from understudy.engine import attempt
 from understudy.engine.account import Account, attempt_record
 from understudy.engine.attempt import Job, Opened, Whole
@@ -17,7 +19,7 @@ from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import Prepared
 from understudy.engine.relay import Relay
 from understudy.engine.ways import Way
-from understudy.errors import RoutingError, broken_stream, error_for
+from understudy.errors import FailClosed, RoutingError, broken_stream, error_for
 from understudy.policy import failures, keys
 from understudy.policy.answers import Answer
 from understudy.policy.payload import Rendered
@@ -89,16 +91,36 @@ class Drive:
         if isinstance(self._refusal, Opened):
             self._refusal.flow.exchange.abort()
         self._refusal = None
+        self._check_sensitivity()
         way = self._kit.ways[send.route]
         rendered = self._render(way)
         job = self._job(send, way, rendered, home.transport(way.provider.name))
         result = await attempt.run(job, self._record_of(send, way, rendered))
+        if not isinstance(result, Failure):
+            self._check_sensitivity(result)
         if isinstance(result, Failure):
             self._account.end_attempt(result)
             return result
         if isinstance(result, Whole):
             return self._whole(result, way)
         return self._opened(result, way)
+
+    def _check_sensitivity(self, result: Whole | Opened | None = None) -> None:
+        """Let nothing out, nor any answer in, by the rules of before: the request may have become sensitive since.
+
+        Raises FailClosed.
+        """
+        if self._caller.admits(self._call):
+            return
+        if isinstance(result, Opened):
+            result.flow.exchange.abort()
+        self._account.end_attempt(failures.CANCELLED.failure())
+        self._account.end(Outcome.REFUSED, FailureKind.LOCAL)
+        raise FailClosed(
+            f"task {self._call.task!r} was not answered: its request became sensitive while the call ran. Mark the "
+            f"endpoint itself, so that the mark is known before the first call. [call {self._call.id}]",
+            self._call,
+        )
 
     def _render(self, way: Way) -> Rendered:
         body, api = self._prepared.body, self._call.api
@@ -136,6 +158,7 @@ class Drive:
             timeout=send.timeout,
             first_token=send.first_token,
             limits=self._kit.limits,
+            accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,
         )
 
     def _headers(self, send: Send, way: Way) -> list[tuple[str, str]]:
@@ -293,6 +316,10 @@ class Drive:
             return None
         stop = Stop(failure=failure, reason="a stream that has begun to answer belongs to its route")
         return broken_stream(self._call, stop, path=self._ask.path)
+
+
+def _is_asked_for(route: Route, model: str) -> bool:
+    return not is_substitute(route.model, model, route.answers_as)
 
 
 class _StreamEnd:

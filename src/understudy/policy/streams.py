@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
@@ -55,7 +56,8 @@ class StreamJudge:
     """Judges the stream of one attempt. Pure: it is fed events, and says what each is.
 
     ``hide_usage``: the usage chunk was asked for by us, not by the app. ``choices``: how many the app asked
-    for (``n``). After a failure, or after ``DONE``, feed no more.
+    for (``n``). ``accepts`` tells of each model that the stream names whether it may answer: one that may not ends the
+    stream, wherever in it the name comes. After a failure, or after ``DONE``, feed no more.
 
     Example::
 
@@ -64,10 +66,13 @@ class StreamJudge:
         judge.end()  # a Failure: neither [DONE] nor a finish reason
     """
 
-    def __init__(self, api: Api, *, hide_usage: bool, choices: int = 1) -> None:
+    def __init__(
+        self, api: Api, *, hide_usage: bool, choices: int = 1, accepts: Callable[[str], bool] | None = None
+    ) -> None:
         self._responses = api is Api.RESPONSES
         self._hide_usage = hide_usage
         self._choices = choices
+        self._accepts = accepts
         self._open: set[int] = set()
         self._finished: set[int] = set()
         self._done = False
@@ -130,8 +135,11 @@ class StreamJudge:
         chunk = _CHUNK.decode(data)
         if chunk.error:
             return self._error(data)
-        if self.model is None and chunk.model:
-            self.model = chunk.model[:_LONGEST_NAME]
+        if chunk.model and chunk.model != self.model:
+            if self._accepts is not None and not self._accepts(chunk.model):
+                return self._swapped(chunk.model)
+            if self.model is None:
+                self.model = chunk.model[:_LONGEST_NAME]
         if self.response_id is None and chunk.id:
             self.response_id = str(chunk.id)[:_LONGEST_NAME]
         if chunk.usage:
@@ -166,6 +174,9 @@ class StreamJudge:
         event = _EVENT.decode(data)
         name = event.type or event_name or ""
         if event.response is not None:
+            model = event.response.model
+            if self._accepts is not None and model and not self._accepts(model):
+                return self._swapped(model)
             self._note(event.response)
         if name in _BROKEN_OFF or event.error:
             return self._error(data if event.response is None else event.response.error)
@@ -231,6 +242,10 @@ class StreamJudge:
             executed=True,
         )
         return self._failed
+
+    def _swapped(self, model: str) -> Failure:
+        self.model = model[:_LONGEST_NAME]
+        return self._broken(failures.SUBSTITUTED)
 
     def _broken(self, row: Row) -> Failure:
         self._failed = row.failure(http_status=200, retry=Retry.STOP if self.committed else None)
