@@ -10,10 +10,19 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.routing import BaseRoute, Host, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from starlette_understudy.marks import SensitiveMiddleware, dependant_marks, dependencies_marks, marks_on
+from starlette_understudy.marks import Checked, SensitiveMiddleware, dependant_marks, dependencies_marks, marks_on
 from starlette_understudy.middleware import UnderstudyMiddleware
 from understudy import Config, Router
-from understudy.web import STANDARD, Endpoint, Source, assert_declared, check_endpoints, own_marks, router_of
+from understudy.web import (
+    STANDARD,
+    Endpoint,
+    Source,
+    assert_declared,
+    check_endpoints,
+    own_marks,
+    raised_marks,
+    router_of,
+)
 
 __all__ = ["assert_endpoints_declared", "check", "endpoints", "endpoints_of", "group_marks", "through"]
 
@@ -57,18 +66,20 @@ def assert_endpoints_declared(app: object) -> None:
     assert_declared(found, config)
 
 
-def check(app: object, router: Router) -> frozenset[str]:
-    """Check an app's endpoints, and give the marks that hold for all of them.
+def check(app: object, router: Router) -> Checked:
+    """Check an app's endpoints, and give the marks that the middleware must know.
 
     Raises ConfigError, naming every endpoint whose marks can't hold. Where the app is FastAPI's, the marks get into
     its OpenAPI document.
     """
-    check_endpoints(endpoints(app), router.config)
+    found = endpoints(app)
+    check_endpoints(found, router.config)
     if hasattr(app, "openapi"):
         from starlette_understudy.openapi import describe  # only of use with FastAPI
 
         describe(app, router.config)
-    return _dependency_marks(app)
+    looked_up = frozenset(source.category for each in found for source in each.sources if source.looked_up)
+    return Checked(_dependency_marks(app), looked_up)
 
 
 def group_marks(app: object) -> frozenset[str]:
@@ -208,7 +219,12 @@ def _of_route(route: Any, path: str, outer: tuple[Source, ...], unrun: frozenset
     kinds: dict[tuple[Source, ...], list[str]] = {}
     for method in _methods(route):
         marks = marks_on(route.endpoint, method)
-        own = (*_sources(marks.visible, ""), *_sources(marks.hidden, "", hidden=True))
+        raised = raised_marks(route.endpoint, method) | {STANDARD}
+        own = (
+            *_sources(marks.visible & raised, ""),
+            *_sources(marks.visible - raised, "", looked_up=True),
+            *_sources(marks.hidden, "", hidden=True),
+        )
         kinds.setdefault(own, []).append(method or "WS")
     for own, methods in kinds.items():
         sources = tuple(dict.fromkeys((*shared, *own)))
@@ -234,9 +250,11 @@ def _own_pages(endpoint: object) -> tuple[Source, ...]:
     return (Source(STANDARD, "FastAPI's own"),) if own else ()
 
 
-def _sources(categories: Iterable[str], origin: str, *, hidden: bool = False) -> tuple[Source, ...]:
+def _sources(
+    categories: Iterable[str], origin: str, *, hidden: bool = False, looked_up: bool = False
+) -> tuple[Source, ...]:
     return tuple(
-        Source(category, origin or ("@standard" if category == STANDARD else "@sensitive"), hidden)
+        Source(category, origin or ("@standard" if category == STANDARD else "@sensitive"), hidden, looked_up)
         for category in sorted(categories)
     )
 

@@ -7,6 +7,7 @@ try:
 except ImportError as error:
     raise ImportError("starlette_understudy.fastapi needs FastAPI: pip install 'understudy[fastapi]'") from error
 
+from functools import partial
 from typing import Annotated
 
 from openai import AsyncOpenAI, OpenAI
@@ -19,7 +20,7 @@ from starlette_understudy import (
     lifespan,
     sensitive,
 )
-from starlette_understudy.marks import INSTALL
+from starlette_understudy.marks import INSTALL, marks_of
 from starlette_understudy.openapi import describe
 from understudy import Scope
 from understudy.web import SCOPE_KEY, standard
@@ -43,6 +44,7 @@ async def request_scope(connection: HTTPConnection) -> Scope:
     scope = connection.scope.get(SCOPE_KEY)
     if not isinstance(scope, Scope):
         raise RuntimeError(INSTALL)
+    scope.look_at(partial(marks_of, connection.scope))  # the middleware's may be another: some hand on a copy
     return scope
 
 

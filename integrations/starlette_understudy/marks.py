@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, MutableMapping
-from typing import Any, Final, Protocol, TypeVar, cast, overload
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast, overload
 
 from starlette.endpoints import WebSocketEndpoint
 from starlette.requests import HTTPConnection
@@ -15,7 +15,17 @@ from starlette.types import ASGIApp, Receive, Send
 from understudy import Scope
 from understudy.web import SCOPE_KEY, Marks, find_marks, mark_and_wrap, sensitivity
 
-__all__ = ["INSTALL", "Sensitive", "SensitiveMiddleware", "dependencies_marks", "marks_of", "marks_on", "sensitive"]
+__all__ = [
+    "INSTALL",
+    "Checked",
+    "Sensitive",
+    "SensitiveMiddleware",
+    "dependencies_marks",
+    "is_routed",
+    "marks_of",
+    "marks_on",
+    "sensitive",
+]
 
 INSTALL: Final = (
     "UnderstudyMiddleware is not installed: add Middleware(UnderstudyMiddleware, router=router) to the app's "
@@ -27,6 +37,16 @@ _DEPTH: Final = 32
 """How deep dependencies of dependencies are followed."""
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., object])
+
+
+class Checked(NamedTuple):
+    """What the check of an app's endpoints found: the marks that hold for all of them, and those that nothing raises.
+
+    The latter are on functions that were marked when a route had them already: they must be looked up by the endpoint.
+    """
+
+    group: frozenset[str] = frozenset()
+    looked_up: frozenset[str] = frozenset()
 
 
 class _Dependant(Protocol):
@@ -145,6 +165,18 @@ def marks_of(asgi: MutableMapping[str, Any]) -> frozenset[str] | None:
     marks = marks_on(endpoint, asgi.get("method"))
     found = marks.categories | app_marks | _route_marks(asgi)
     return found if found or marks.declared else None
+
+
+def is_routed(asgi: MutableMapping[str, Any]) -> bool:
+    """Whether the endpoint of a request is known: not before the routing, nor where a middleware copied the scope."""
+    endpoint = asgi.get("endpoint")
+    for _ in range(_DEPTH):
+        if endpoint is None or hasattr(endpoint, "routes"):  # an app that is mounted: its own routing is to come
+            return False
+        endpoint = getattr(endpoint, "app", None)
+        if endpoint is None:
+            break
+    return True
 
 
 def marks_on(endpoint: object, method: str | None) -> Marks:

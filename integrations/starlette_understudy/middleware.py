@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Send
 
-from starlette_understudy.marks import marks_of
+from starlette_understudy.marks import Checked, is_routed, marks_of
 from understudy import ConfigError, Router, RouterClosed
 from understudy.web import SCOPE_KEY, AsgiCore, Inbound, router_of
 
@@ -20,6 +20,11 @@ __all__ = ["UnderstudyMiddleware", "installed"]
 _OUTER: Final = "understudy.middleware"
 """Where the ASGI scope tells which middleware made the scope, and in which app."""
 
+_NOT_ROUTED: Final = (
+    "an AI call was made where the request's endpoint is not known: in a middleware, or behind one that hands on a "
+    "copy of the ASGI scope. It counts as sensitive (%s), since some endpoints are marked where only a look at them "
+    "tells: put @sensitive below the route's decorator, next to the function"
+)
 _log: Final = logging.getLogger("understudy")
 _installed: ContextVar[tuple[UnderstudyMiddleware, ...]] = ContextVar("understudy_middleware", default=())
 
@@ -55,10 +60,11 @@ class UnderstudyMiddleware:
         self.app = app
         self.router = router_of(router)
         subject_of = None if subject is None else lambda asgi: subject(HTTPConnection(asgi))
-        self._core = AsgiCore(Inbound(self.router), marks_of, subject_of)
+        self._core = AsgiCore(Inbound(self.router), self._marks_of, subject_of)
         self._checked = False
         self._refused: ConfigError | None = None
-        self._group: frozenset[str] = frozenset()
+        self._found = Checked()
+        self._warned = False
 
     async def __call__(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve a request or WebSocket in a scope of its own; pass anything else on.
@@ -77,11 +83,21 @@ class UnderstudyMiddleware:
         else:
             await self._serve(asgi, receive, send)
 
-    def checked(self, group: frozenset[str]) -> None:
-        """Note that the endpoints passed the check, and which marks hold for all of the app's (lifespan calls this)."""
+    def checked(self, found: Checked) -> None:
+        """Note that the endpoints passed the check, and what it found (lifespan calls this)."""
         self._checked = True
         self._refused = None
-        self._group = group
+        self._found = found
+
+    def _marks_of(self, asgi: MutableMapping[str, Any]) -> frozenset[str] | None:
+        """The marks of a request's endpoint; while that is not known, those that nothing raises may be its too."""
+        found = marks_of(asgi)
+        if not self._found.looked_up or is_routed(asgi):
+            return found
+        if not self._warned:
+            self._warned = True
+            _log.warning(_NOT_ROUTED, ", ".join(sorted(self._found.looked_up)))
+        return self._found.looked_up | (found or frozenset())
 
     async def _serve(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         asgi[_OUTER] = (self, asgi.get("app"))
@@ -89,8 +105,8 @@ class UnderstudyMiddleware:
 
     async def _run(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         scope = asgi[SCOPE_KEY]
-        if self._group:
-            scope.raise_sensitivity(*self._group)
+        if self._found.group:
+            scope.raise_sensitivity(*self._found.group)
         if "state" not in asgi:
             asgi["state"] = {}
         asgi["state"]["ai"] = scope
@@ -121,9 +137,8 @@ class UnderstudyMiddleware:
         """The check that ``lifespan`` makes at the start, for an app that has none."""
         from starlette_understudy.audit import check  # it knows the middleware
 
-        self._checked = True
         try:
-            self._group = check(asgi.get("app", self.app), self.router)
+            self._found = check(asgi.get("app", self.app), self.router)
             self.router.check_keys()
             _log.info("no lifespan(router): the router opens at its first call, and nothing closes it with the app")
         except RouterClosed:
@@ -131,6 +146,7 @@ class UnderstudyMiddleware:
         except ConfigError as error:
             self._refused = error
             _log.error("every request is refused: %s", error)
+        self._checked = True  # not before: whatever else goes wrong in the check, no request gets past it
 
 
 def installed() -> tuple[UnderstudyMiddleware, ...]:
