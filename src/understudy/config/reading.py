@@ -124,6 +124,9 @@ class _Reader:
             place = ("endpoints", pattern if isinstance(pattern, str) else kind_of(pattern))
             if not isinstance(pattern, str) or not pattern.startswith("/"):
                 self.findings.add(place, f"the path {quoted(pattern)} does not start with /", 'Write "/payments/*".')
+            elif any(sign in pattern for sign in "{}<>"):
+                problem = f"the path {quoted(pattern)} has a parameter of a framework in it, which would match nothing"
+                self.findings.add(place, problem, 'A * stands for anything: "/payments/*/refund".')
             if not isinstance(category, str):
                 self.findings.add(place, "a path needs the name of a sensitive category", '"/payments/*" = "payment"')
             elif isinstance(pattern, str):

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import posixpath
+import re
+import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Final
 
 __all__ = ["PathRules", "normalised"]
+
+
+_PARAMETERS: Final = re.compile(r";[^/]*")
+"""Of a segment, as in ``/payments;v=1/7`` (RFC 3986, 3.3)."""
 
 
 class PathRules:
     """Matches paths against patterns. ``*`` stands for anything, slashes included; all rules that match add up.
 
-    A pattern that ends in ``/*`` also matches the path above it. Case, doubled slashes, dots and a slash at the end
-    make no difference: a rule only ever adds sensitivity, so in doubt it matches.
+    A pattern that ends in ``/*`` also matches the path above it. Case, doubled slashes, dots, a slash at the end,
+    parameters of segments, and the ways of Unicode to write the same make no difference: a rule only ever adds
+    sensitivity, so in doubt it matches.
 
     Example::
 
@@ -35,8 +43,10 @@ class PathRules:
     def _matching(self, path: str, root_path: str) -> frozenset[str]:
         forms: set[str] = set()
         for form in (normalised, _literal):
-            root, full = form(root_path), form(path)
-            forms |= {full, form(f"{root}/{full}"), form(full.removeprefix(root))}
+            for each in (path, _PARAMETERS.sub("", path)):
+                root, full = form(root_path), form(each)
+                forms |= {full, form(f"{root}/{full}"), form(full.removeprefix(root))}
+        forms |= {_composed(form) for form in forms}
         return frozenset(
             category for globs, category in self._rules if any(_matches(glob, form) for glob in globs for form in forms)
         )
@@ -52,11 +62,20 @@ def _literal(path: str) -> str:
     return "/" + "/".join(part for part in path.replace("\\", "/").split("/") if part).casefold()
 
 
+def _composed(path: str) -> str:
+    """The same, with characters that look or mean the same written in one way (NFKC): an accent, a wide letter."""
+    return path if path.isascii() else unicodedata.normalize("NFKC", path).casefold()
+
+
 def _globs(pattern: str) -> tuple[tuple[str, ...], ...]:
     """What a pattern matches, each cut at its stars: the path itself, and of ``.../*`` also the path above."""
+    found: list[tuple[str, ...]] = []
     plain = normalised(pattern.replace("*", "\0"))
-    own = tuple(plain.split("\0"))
-    return (own, tuple(plain.removesuffix("/\0").split("\0"))) if plain.endswith("/\0") else (own,)
+    for form in dict.fromkeys((plain, _composed(plain))):
+        found.append(tuple(form.split("\0")))
+        if form.endswith("/\0"):
+            found.append(tuple(form.removesuffix("/\0").split("\0")))
+    return tuple(found)
 
 
 def _matches(glob: tuple[str, ...], path: str) -> bool:
