@@ -29,6 +29,7 @@ def sources_of(handler: BaseRouteHandler) -> Iterator[Source]:
                 yield Source(own.category, f"guard of {_name(layer, handler, owner)}")
     if owner is not None:
         yield from (Source(each, f"class {owner.__name__}") for each in sorted(own_marks(owner) - guarded))
+        yield from _of_overridden(owner, function)
     marks = _decorators(handler, function)
     yield from (Source(category, "decorator") for category in sorted(marks.visible))
     yield from (Source(category, "decorator", hidden=True) for category in sorted(marks.hidden))
@@ -55,6 +56,25 @@ def function_of(handler: BaseRouteHandler) -> object:
 def _owner_class(function: object) -> type | None:
     owner = type(getattr(function, "__self__", None))
     return owner if issubclass(owner, Controller | WebsocketListener) else None
+
+
+def _of_overridden(owner: type, function: object) -> Iterator[Source]:
+    """The marks of the handlers of base classes that a controller's handler takes the place of."""
+    own = getattr(function, "__func__", function)
+    handlers = [
+        (cls, name, value)
+        for cls in owner.__mro__
+        for name, value in vars(cls).items()
+        if isinstance(value, BaseRouteHandler)
+    ]
+    names = {name for _, name, handler in handlers if function_of(handler) is own}
+    for cls, name, handler in handlers:
+        overridden = function_of(handler)
+        if name in names and overridden is not own:
+            guards = [guard.func if isinstance(guard, AsyncCallable) else guard for guard in handler.guards or ()]
+            found = {guard.category for guard in guards if isinstance(guard, Sensitive)}
+            found |= _decorators(handler, overridden).categories
+            yield from (Source(each, f"{cls.__name__}.{name}, which it overrides") for each in sorted(found))
 
 
 def _decorators(handler: BaseRouteHandler, function: object) -> Marks:

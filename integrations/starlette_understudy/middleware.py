@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,6 +119,10 @@ class UnderstudyMiddleware:
         if app is asgi.get("app"):
             raise RuntimeError("UnderstudyMiddleware is installed twice in one app: take one of them out")
         if outer.router is self.router:
+            scope = asgi[SCOPE_KEY]
+            if self._found.group:
+                scope.raise_sensitivity(*self._found.group)
+            scope.look_at(partial(self._marks_of, asgi))  # from here on, the endpoint is one of this app
             await self.app(asgi, receive, send)
             return
         scope = asgi[SCOPE_KEY]

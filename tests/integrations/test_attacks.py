@@ -406,6 +406,111 @@ def test_a_controller_that_inherits_is_marked_as_its_base(stage: Stage) -> None:
     assert not stage.second.journal
 
 
+def test_a_handler_that_overrides_a_marked_one_is_marked(stage: Stage) -> None:
+    """By a guard or by a decorator of the handler that a base class of its controller has."""
+
+    class Desk(Controller):
+        @get("/guarded", guards=[litestar_understudy.sensitive("payment")])
+        async def guarded(self) -> str:
+            raise NotImplementedError
+
+        @get("/decorated")
+        @litestar_understudy.sensitive("payment")
+        async def decorated(self) -> str:
+            raise NotImplementedError
+
+    class Refunds(Desk):
+        path = "/refunds"
+
+        @get("/guarded")
+        async def guarded(self, ai_scope: RequestScope) -> str:
+            return await ask(ai_scope)
+
+        @get("/decorated")
+        async def decorated(self, ai_scope: RequestScope) -> str:
+            return await ask(ai_scope)
+
+        @get("/new")
+        async def new(self, ai_scope: RequestScope) -> str:
+            return await ask(ai_scope)
+
+    with serve_litestar(stage, Refunds) as client:
+        assert [client.get(f"/refunds/{path}").status_code for path in ("guarded", "decorated")] == [503, 503]
+        assert not stage.second.journal
+        assert client.get("/refunds/new").text == SECOND_TEXT
+
+
+def test_a_dependency_that_is_overridden_marks_all_the_same(stage: Stage) -> None:
+    """As tests override them: the mark is on the route, whether its dependency runs or not."""
+    app = fastapi(stage.router())
+    mark = sensitive("payment")
+
+    @app.get("/x", dependencies=[Depends(mark)])
+    async def x(ai: RoutedClient) -> str:
+        return await ask(ai)
+
+    app.dependency_overrides[mark] = lambda: None
+    assert answer_of(app) == "503"
+    assert not stage.second.journal
+
+
+def test_a_class_that_dispatches_itself_is_marked_as_its_base_before_it_runs(stage: Stage) -> None:
+    """Also for calls that are made on the way to it."""
+    router = stage.router()
+    app = Flask("desk")
+    ai = flask_understudy.Understudy(app, router)
+
+    @flask_understudy.sensitive("payment")
+    class Desk(MethodView):
+        pass
+
+    class Refunds(Desk):
+        def dispatch_request(self, **values: Any) -> str:
+            return ask_sync(ai.scope)
+
+    app.add_url_rule("/x", view_func=Refunds.as_view("x"))
+    early: list[BaseException] = []
+
+    @app.url_value_preprocessor
+    def before_all(endpoint: str | None, values: dict[str, Any] | None) -> None:
+        with pytest.raises(FailClosed) as caught:
+            ask_sync(ai.scope)
+        early.append(caught.value)
+
+    with router:
+        assert app.test_client().get("/x").status_code == 503
+    assert len(early) == 1
+    assert not stage.second.journal
+
+
+@pytest.mark.parametrize("undeclared", ["refuse", "sensitive:payment"])
+def test_a_scope_of_its_own_does_not_declare_an_endpoint(undeclared: str, stage: Stage) -> None:
+    """What the config says of endpoints without a mark holds in it, too."""
+    router = stage.router(router={"undeclared": undeclared})
+
+    async def x(request: StarletteRequest) -> Response:
+        return PlainTextResponse(await ask(router.scope()))
+
+    with serve(stage, x, router=router) as client:
+        assert client.get("/x").status_code == 503
+    assert not stage.second.journal
+
+
+def test_a_mark_in_a_mounted_app_with_the_same_router_holds_behind_a_copied_scope(stage: Stage) -> None:
+    """The outer app's middleware made the scope; the inner one's knows the endpoints."""
+    router = stage.router()
+
+    async def x(request: StarletteRequest) -> Response:
+        return PlainTextResponse(await ask(request.state.ai))
+
+    middleware = [Middleware(UnderstudyMiddleware, router=router), Middleware(Copying)]
+    inner = Starlette(routes=[Route("/x", x)], middleware=middleware)
+    payment(x)
+    with serve(stage, router=router, routes=[Mount("/in", inner)]) as client:
+        assert client.get("/in/x").status_code == 503
+    assert not stage.second.journal
+
+
 def test_an_app_that_is_marked_is_marked_where_nothing_is_found(stage: Stage) -> None:
     """Its page for a 404 asks a model, too; and a nested blueprint's views are under the outer one's mark."""
     router = stage.router()
