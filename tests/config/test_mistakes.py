@@ -76,6 +76,7 @@ ONE_MISTAKE = {
         "query =",
     ),
     "path without slash": (("endpoints", "payments"), "payment", "endpoints.payments", "/"),
+    "path with a framework's parameter": (("endpoints", "/a/{id}"), "payment", 'endpoints."/a/{id}"', "A * stands"),
     "path without a category": (("endpoints", "/a"), 1, 'endpoints."/a"', "category"),
     "bad name": (("tasks", "my chat"), {"primary": "main"}, 'tasks."my chat"', "64 letters"),
     "too long a name": (("tasks", "x" * 65), {"primary": "main"}, "tasks." + "x" * 65, "64 letters"),

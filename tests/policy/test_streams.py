@@ -163,6 +163,24 @@ def test_a_typed_event_may_be_named_by_its_event_line_only() -> None:
     assert judge.feed("response.output_text.delta", b'{"delta": ""}') is Verdict.PASS
 
 
+@pytest.mark.parametrize("api", [Api.CHAT, Api.RESPONSES])
+def test_a_model_that_may_not_answer_ends_the_stream_wherever_it_is_named(api: Api) -> None:
+    """Before commit and after it; what is accepted goes on."""
+
+    def event(model: str, text: str = "Hi") -> bytes:
+        if api is Api.CHAT:
+            return msgspec.json.encode({"model": model, "choices": [{"delta": {"content": text}}]})
+        return msgspec.json.encode({"type": "response.in_progress", "response": {"model": model}})
+
+    for before in ((), (event("asked"), event("asked-2026-03-01"))):
+        judge = StreamJudge(api, hide_usage=False, accepts=lambda model: model.startswith("asked"))
+        assert all(isinstance(judge.feed(None, each), Verdict) for each in before)
+        failure = judge.feed(None, event("else"))
+        assert isinstance(failure, Failure)
+        assert (failure.kind, judge.model) == (FailureKind.SUBSTITUTED, "else")
+        assert failure.retry is Retry.STOP or not judge.committed
+
+
 def test_a_completed_response_without_any_output_is_no_answer() -> None:
     """As a 200 with an empty output is none."""
     judge = StreamJudge(Api.RESPONSES, hide_usage=False)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from understudy import Router, Scope
-from understudy.web import STANDARD, find_marks, mark_and_wrap, standard
+from understudy.web import STANDARD, find_marks, mark_and_wrap, raised_marks, standard
 
 CONFIG = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},
@@ -156,6 +156,42 @@ def test_the_mark_of_a_method_counts_for_its_method_only() -> None:
     assert find_marks(View, "GET").visible == {"payment"}
     assert find_marks(View, "HEAD").visible == {"payment"}
     assert find_marks(View, "POST").visible == frozenset()
+
+
+def test_a_method_counts_with_what_it_overrides() -> None:
+    """The mark of a base class's method holds for the one that takes its place, though it runs no more."""
+
+    class Base:
+        def dispatch(self) -> None: ...
+
+        def get(self) -> None: ...
+
+    class Inner(Base):
+        def get(self) -> None: ...
+
+    Base.get = mark_and_wrap(Base.get, "payment")  # type: ignore[method-assign]
+    for method in ("GET", "HEAD"):
+        assert find_marks(Inner, method).visible == {"payment"}
+        assert raised_marks(Inner, method) == frozenset()
+        assert raised_marks(Base, method) == {"payment"}
+    assert find_marks(Inner, "POST").visible == frozenset()
+
+
+def test_what_a_framework_got_before_it_was_marked_raises_nothing() -> None:
+    """Only a look at it tells of the mark; what is returned raises it, however openly it is wrapped."""
+
+    def refund() -> None: ...
+
+    wrapped = mark_and_wrap(mark_and_wrap(refund, "payment"), "medical")
+    assert (find_marks(refund).visible, raised_marks(refund)) == ({"payment"}, frozenset())
+    assert raised_marks(functools.partial(openly(wrapped))) == {"payment", "medical"}
+
+
+def test_a_declaration_that_a_decorator_hides_is_none() -> None:
+    """An endpoint that only closes over one that is declared standard says nothing of itself."""
+    health = standard(lambda: "")
+    assert not find_marks(secretly(health)).declared
+    assert find_marks(secretly(health)).hidden == frozenset()
 
 
 def test_a_class_that_dispatches_nothing_is_refused() -> None:
