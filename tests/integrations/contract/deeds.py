@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import openai
 
 from integrations.contract.harness import Answer, Ask, Later, Stream
 from understudy import Scope, current_scope
-from understudy.web import sensitivity
+from understudy.web import mark_and_wrap, sensitivity
 
-__all__ = ["BOARD", "CLIENT_WAYS", "CONTEXT_WAYS", "PROMPT", "Board"]
+__all__ = ["BOARD", "PROMPT", "Board"]
 
 PROMPT = "canary-prompt: my card is 4111"
 MESSAGES: Any = [{"role": "user", "content": PROMPT}]
@@ -58,6 +56,19 @@ async def text_of(client: openai.AsyncOpenAI, task: str) -> str:
 def text_of_sync(client: openai.OpenAI, task: str) -> str:
     """The answer to one call."""
     return client.chat.completions.create(model=task, messages=MESSAGES).choices[0].message.content or ""
+
+
+def tried(client: openai.OpenAI, task: str) -> str:
+    """The answer to one call, or the name of its error."""
+    try:
+        return text_of_sync(client, task)
+    except openai.OpenAIError as error:
+        return type(error).__name__
+
+
+def told(found: list[str | BaseException]) -> list[str]:
+    """What was gathered: answers, and the names of errors."""
+    return [each if isinstance(each, str) else type(each).__name__ for each in found]
 
 
 async def whole(ask: Ask) -> Answer:
@@ -149,106 +160,6 @@ def _noted(ask: Ask, work: Callable[[], str]) -> None:
         BOARD.put(ask.scope.request_id, type(error).__name__)
 
 
-# -- ways in which a client or a context could get lost ----------------------------------------------------------------
-
-
-async def _through_gather(ask: Ask) -> list[str]:
-    client = ask.async_openai
-    found = await asyncio.gather(*(text_of(client, ask.task) for _ in range(3)), return_exceptions=True)
-    return _told(found)
-
-
-async def _in_tasks(ask: Ask) -> list[str]:
-    tasks = [asyncio.create_task(text_of(ask.async_openai, ask.task)) for _ in range(2)]
-    return _told(await asyncio.gather(*tasks, return_exceptions=True))
-
-
-async def _with_options(ask: Ask) -> list[str]:
-    client = ask.async_openai.with_options(timeout=5, max_retries=3)
-    return _told(await asyncio.gather(text_of(client, ask.task), return_exceptions=True))
-
-
-async def _copied(ask: Ask) -> list[str]:
-    clients = (ask.async_openai.copy(), copy.copy(ask.async_openai))
-    return _told(await asyncio.gather(*(text_of(client, ask.task) for client in clients), return_exceptions=True))
-
-
-async def _sync_copies(ask: Ask) -> list[str]:
-    clients = (ask.openai.copy(), copy.copy(ask.openai), ask.openai.with_options(timeout=5))
-    return await asyncio.to_thread(lambda: [_tried(client, ask.task) for client in clients])
-
-
-async def _in_a_thread(ask: Ask) -> list[str]:
-    return await asyncio.to_thread(lambda: _in_bare_threads(ask))
-
-
-async def _on_another_loop(ask: Ask) -> list[str]:
-    def run() -> list[str]:
-        return asyncio.run(_through_gather(ask))
-
-    with ThreadPoolExecutor(1) as pool:
-        return await asyncio.wrap_future(pool.submit(run))
-
-
-def _in_bare_threads(ask: Ask) -> list[str]:
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda _: _tried(ask.openai, ask.task), range(2)))
-
-
-CLIENT_WAYS: dict[str, Callable[[Ask], Awaitable[list[str]]]] = {
-    "gather": _through_gather,
-    "tasks": _in_tasks,
-    "with_options": _with_options,
-    "copies": _copied,
-    "copies of the sync client": _sync_copies,
-    "bare threads": _in_a_thread,
-    "another loop": _on_another_loop,
-}
-
-
-async def any_way(ask: Ask) -> Answer:
-    """The client that was injected, used in the way that the caller names."""
-    return {"outcomes": await CLIENT_WAYS[ask.query["way"]](ask)}
-
-
-def _from_context() -> list[str]:
-    scope = current_scope()
-    return ["no scope"] if scope is None else [_tried(scope.openai, "both")]
-
-
-async def _context_in_thread(ask: Ask) -> list[str]:
-    return await asyncio.to_thread(_from_context)  # copies the context
-
-
-async def _context_wrapped(ask: Ask) -> list[str]:
-    with ThreadPoolExecutor(1) as pool:  # an executor of one's own does not
-        return await asyncio.wrap_future(pool.submit(ask.scope.wrap(_from_context)))
-
-
-async def _context_lost(ask: Ask) -> list[str]:
-    with ThreadPoolExecutor(1) as pool:
-        return await asyncio.wrap_future(pool.submit(_from_context))
-
-
-CONTEXT_WAYS = {"to_thread": _context_in_thread, "wrap": _context_wrapped, "lost": _context_lost}
-
-
-async def by_context(ask: Ask) -> Answer:
-    """The current scope, found in the way that the caller names."""
-    return {"outcomes": await CONTEXT_WAYS[ask.query["way"]](ask)}
-
-
-def _tried(client: openai.OpenAI, task: str) -> str:
-    try:
-        return text_of_sync(client, task)
-    except openai.OpenAIError as error:
-        return type(error).__name__
-
-
-def _told(found: list[str | BaseException]) -> list[str]:
-    return [each if isinstance(each, str) else type(each).__name__ for each in found]
-
-
 # -- others ------------------------------------------------------------------------------------------------------------
 
 
@@ -282,8 +193,8 @@ async def raised_between(ask: Ask) -> Answer:
     """A call, then something sensitive, which should have been marked at the endpoint."""
     first = await text_of(ask.async_openai, ask.task)
     with sensitivity("payment"):
-        inside = _told(await asyncio.gather(text_of(ask.async_openai, ask.task), return_exceptions=True))
-    after = _told(await asyncio.gather(text_of(ask.async_openai, ask.task), return_exceptions=True))
+        inside = told(await asyncio.gather(text_of(ask.async_openai, ask.task), return_exceptions=True))
+    after = told(await asyncio.gather(text_of(ask.async_openai, ask.task), return_exceptions=True))
     return {"outcomes": [first, *inside, *after]}
 
 
@@ -291,7 +202,20 @@ async def raised_before(ask: Ask) -> Answer:
     """Something sensitive before the first call; afterwards the scope stays so."""
     with sensitivity("payment"):
         pass
-    return {"outcomes": _told(await asyncio.gather(text_of(ask.async_openai, ask.task), return_exceptions=True))}
+    return {"outcomes": told(await asyncio.gather(text_of(ask.async_openai, ask.task), return_exceptions=True))}
+
+
+async def marked_inside(ask: Ask) -> Answer:
+    """An endpoint without a mark that calls functions with one: their wrapper alone speaks for them."""
+    inner = mark_and_wrap(text_of, "payment")
+    outcomes = told(await asyncio.gather(inner(ask.async_openai, ask.task), return_exceptions=True))
+    return {"outcomes": outcomes, "sensitive": sorted(ask.scope.sensitive)}
+
+
+def marked_inside_sync(ask: Ask) -> Answer:
+    """An endpoint without a mark that calls functions with one: their wrapper alone speaks for them."""
+    outcome = mark_and_wrap(tried, "payment")(ask.openai, ask.task)
+    return {"outcomes": [outcome], "sensitive": sorted(ask.scope.sensitive)}
 
 
 async def own_mistake(ask: Ask) -> Answer:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from integrations.contract import deeds
+from integrations.contract import deeds, ways
 from integrations.contract.asking import Reply, get
 from integrations.contract.fastapi import FastApiDriver
 from integrations.contract.flask import FlaskDriver
@@ -87,14 +87,18 @@ def config(stage: Stage, **more: Any) -> dict[str, Any]:
 
 
 def _plain() -> Iterator[Spot]:
-    for name in ("whole", "whole_sync", "streamed_sync", "streamed_late_sync", "later", "later_sync", "any_way",
-                 "by_context", "quiet", "quiet_sync", "types", "twice", "raised_between", "raised_before",
+    for name in ("whole", "whole_sync", "streamed_sync", "streamed_late_sync", "later", "later_sync",
+                 "quiet", "quiet_sync", "types", "twice", "raised_between", "raised_before",
+                 "marked_inside", "marked_inside_sync",
                  "own_mistake", "boom", "survives"):  # fmt: skip
         yield Spot(f"/{name}", getattr(deeds, name))
         yield Spot(f"/sensitive/{name}", getattr(deeds, name), category="payment")
 
 
 def _special() -> Iterator[Spot]:
+    for deed in (ways.any_way, ways.by_context):
+        yield Spot(f"/{deed.__name__}", deed)
+        yield Spot(f"/sensitive/{deed.__name__}", deed, category="payment")
     yield Spot("/guarded", deeds.quiet)
     yield Spot("/guarded/refunds", deeds.whole_sync)
     yield Spot("/guarded/minors", deeds.quiet, category="minors")

@@ -20,7 +20,7 @@ GUARDED = "/by-rule"
 
 @dataclass(frozen=True)
 class Trouble:
-    """A way in which the approved route fails. ``hidden_from`` says who can't tell: an unmarked call is answered."""
+    """A way in which the approved route fails; ``answers_unmarked`` is one that only a sensitive call minds."""
 
     behaviour: Scripted
     answers_unmarked: bool = False
@@ -35,7 +35,7 @@ FAILURES: Mapping[str, Trouble] = {
     "html": Trouble(Html()),
     "swapped": Trouble(Answer(model="cheaper-model"), answers_unmarked=True),
 }
-"""Health that is shared by routes adds one more: a route that is open before the call."""
+"""Each has routes of its own, so a route that is open before the call is one more: a row, and failures to open it."""
 
 
 class Delivery:

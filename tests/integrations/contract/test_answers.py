@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import openai
@@ -144,11 +143,9 @@ def test_a_stream_that_breaks_never_ends_normally(name: str, path: str, house: H
 @pytest.mark.parametrize("path", STREAMS)
 def test_a_stream_comes_in_pieces(path: str, house: House) -> None:
     """The first piece is there before the last one was made."""
-    house.stage.approved.script_all(StreamOf(chunks=("Hello", " again"), stall_after=1, stall_for=0.4))
-    begun = time.monotonic()
+    house.stage.approved.script_all(StreamOf(chunks=("Hello", " again"), stall_after=1))
     with hanging(house.address, path, read=b"Hello"):
-        first = time.monotonic() - begun
-    assert first < 0.35
+        assert house.stage.approved.journal[0].finished_at is None
 
 
 # -- hang-ups ----------------------------------------------------------------------------------------------------------

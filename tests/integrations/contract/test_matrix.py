@@ -72,25 +72,34 @@ def matrix(_matrix: Matrix, stage: Stage, caplog: pytest.LogCaptureFixture) -> M
     return _matrix
 
 
+@pytest.fixture
+def every(request: pytest.FixtureRequest) -> bool:
+    """Whether each shape is asked in both ways with each failure, and not by turns: with ``--slow``."""
+    return bool(request.config.getoption("--slow"))
+
+
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_sensitive_endpoint_is_answered_by_its_approved_routes_or_not_at_all(failure: str, matrix: Matrix) -> None:
+def test_a_sensitive_endpoint_is_answered_by_its_approved_routes_or_not_at_all(
+    failure: str, matrix: Matrix, every: bool
+) -> None:
     """With one approved route, which fails, it gives a 503 problem; where an approved one stands behind the others,
     that one answers. The journal of the other provider stays empty."""
-    by_turns = [*FAILURES].index(failure) % 2  # every shape meets both: one half of the failures each
-    closed = matrix.marked[by_turns::2]
-    saved = matrix.marked[1 - by_turns :: 2]
+    closed, saved = _by_turns(matrix.marked, failure, every)
     wrong = _ask_all(closed, failure, f"closed-{failure}", _is_closed)
     wrong |= _ask_all(saved, failure, f"saved-{failure}", lambda got: got.says(f"backup-{failure}"))
     assert wrong == {}
     assert matrix.stage.other.journal == []
-    assert matrix.stage.approved.request_count >= len(matrix.marked)
+    assert matrix.stage.approved.journal != []
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_the_same_endpoint_without_the_mark_is_answered_by_the_fallback(failure: str, matrix: Matrix) -> None:
+def test_the_same_endpoint_without_the_mark_is_answered_by_the_fallback(
+    failure: str, matrix: Matrix, every: bool
+) -> None:
     """So the matrix shows what the mark does, and not that nothing works. Only of a swap can nobody know."""
     answered_by = f"first-{failure}" if FAILURES[failure].answers_unmarked else f"second-{failure}"
-    wrong = _ask_all(matrix.unmarked, failure, f"closed-{failure}", lambda got: got.says(answered_by))
+    unmarked, _ = _by_turns(matrix.unmarked, failure, every)
+    wrong = _ask_all(unmarked, failure, f"closed-{failure}", lambda got: got.says(answered_by))
     assert wrong == {}
 
 
@@ -99,6 +108,14 @@ def test_the_matrix_has_every_shape(matrix: Matrix, driver: Driver) -> None:
     assert len(matrix.marked) >= 2 * len(Delivery.CROSSED) * (12 + len(driver.groups)) + len(SHAPES_OF_THE_APP)
     asked = [(asking.address, asking.spot.url) for asking in (*matrix.marked, *matrix.unmarked)]
     assert len(set(asked)) == len(asked)
+
+
+def _by_turns(askings: Sequence[Asking], failure: str, every: bool) -> tuple[Sequence[Asking], Sequence[Asking]]:
+    """All of them twice; or one half and the other, which change places from failure to failure."""
+    if every:
+        return askings, askings
+    turn = [*FAILURES].index(failure) % 2
+    return askings[turn::2], askings[1 - turn :: 2]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import logging
 import pytest
 
 from integrations.contract import deeds
-from integrations.contract.deeds import BOARD, CLIENT_WAYS
+from integrations.contract.deeds import BOARD
 from integrations.contract.harness import AppPlan, Driver, Placing, Spot
 from integrations.contract.house import House, Stage, config, started
+from integrations.contract.ways import CLIENT_WAYS
 from understudy import Router
 from understudy.testing import Answer, Status
 
@@ -122,6 +123,13 @@ def test_undeclared_decides_for_endpoints_without_a_mark(
 def test_raised_before_the_first_call_it_holds_to_the_end(broken: House) -> None:
     """Also after the function that was marked has returned."""
     assert broken.get("/raised_before").json["outcomes"] == [CLOSED]
+    assert broken.stage.other.journal == []
+
+
+@pytest.mark.parametrize("path", ["/marked_inside", "/marked_inside_sync"])
+def test_a_marked_function_inside_of_a_plain_endpoint_raises_it(path: str, broken: House) -> None:
+    """No audit can see it: its wrapper speaks when it runs."""
+    assert broken.get(path).json == {"outcomes": [CLOSED], "sensitive": ["payment"]}
     assert broken.stage.other.journal == []
 
 
