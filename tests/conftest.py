@@ -1,8 +1,12 @@
-"""What all tests share: the event loop they run on, and the flag for slow proofs."""
+"""What all tests share: the event loop they run on, the flag for slow proofs, and time that no machine is too busy for."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("understudy", deadline=None)  # how long an example takes depends on the machine
+settings.load_profile("understudy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

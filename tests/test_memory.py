@@ -69,11 +69,14 @@ async def _growth(*, untraced: int, traced: int) -> tuple[int, int]:
 
 @pytest.mark.anyio
 async def test_a_few_thousand_calls_leave_no_memory_behind(caplog: pytest.LogCaptureFixture) -> None:
-    """After the first 500 calls another 1,500 leave less than 150 bytes each: no call is kept anywhere."""
+    """After the first 500 calls another 1,500 leave less than 400 bytes each, where the record of one takes thousands.
+
+    A process that has run other tests has noise of its own: a fixed part, whatever the number of calls.
+    """
     caplog.set_level(logging.CRITICAL, "understudy")  # else pytest would keep a line a call
     growth, moved = await _growth(untraced=500, traced=1500)
     assert moved == 750
-    assert growth < 150 * 1500
+    assert growth < 400 * 1500
 
 
 @pytest.mark.slow
