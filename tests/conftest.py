@@ -1,4 +1,4 @@
-"""What all tests share: the event loop they run on, the flag for slow proofs, and time that no machine is too busy for."""
+"""What all tests share: the event loop they run on, the flag for slow proofs, and no hurry for random examples."""
 
 from __future__ import annotations
 
