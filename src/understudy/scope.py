@@ -72,11 +72,11 @@ class Scope:
         late_marks: Callable[[], frozenset[str] | None] | None = None,
         late_subject: Callable[[], str | None] | None = None,
     ) -> None:
-        self.request_id = request_id
-        self.subject = subject
-        self.labels: Mapping[str, str] = labels or {}
-        self.start = start
-        self.forwarded = forwarded
+        self._request_id = request_id
+        self._subject = subject
+        self._labels: Mapping[str, str] = labels or {}
+        self._start = start
+        self._forwarded = forwarded
         self._clients = clients
         self._outer = current_scope()
         self._sensitive = sensitive | _required.get()
@@ -97,6 +97,31 @@ class Scope:
 
     def __repr__(self) -> str:
         return f"<Scope {self.request_id} calls={len(self._calls)} sensitive={sorted(self._sensitive)}>"
+
+    @property
+    def request_id(self) -> str:
+        """The id of the inbound request: what the caller sent, if it is harmless, else a fresh UUIDv7."""
+        return self._request_id
+
+    @property
+    def subject(self) -> str | None:
+        """The user or session: only ever used in digests."""
+        return self._subject
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The app's own words for rules and records."""
+        return self._labels
+
+    @property
+    def start(self) -> LaneName | None:
+        """The lane that calls begin in, if it is not the first."""
+        return self._start
+
+    @property
+    def forwarded(self) -> tuple[tuple[str, str], ...]:
+        """Headers that go upstream with each attempt."""
+        return self._forwarded
 
     # -- clients -------------------------------------------------------------------------------------------------
 
@@ -190,7 +215,7 @@ class Scope:
         Not earlier: the app itself may find out while the request runs, and a session that is read leaves its traces.
         """
         if self._late_subject is not None:
-            self.subject = self._late_subject()
+            self._subject = self._late_subject()
             self._late_subject = None
 
     def add_call(self, call: Call) -> None:

@@ -217,7 +217,7 @@ for use in {USES!r}:
     for ended, gone in zip(lines[::2], lines[1::2], strict=True):
         status, at = gone.split()
         assert status == "0"
-        assert float(at) - float(ended) < 4.0  # a hang takes longer; a busy machine takes a second or two
+        assert float(at) - float(ended) < 8.0  # a hang takes longer; a busy machine takes a second or two
 
 
 def test_a_router_that_is_let_go_of_takes_its_thread_along(provider: FakeProvider) -> None:

@@ -86,9 +86,9 @@ def test_cancelling_a_call_under_trio(provider: FakeProvider) -> None:
 
 async def _closed(provider: FakeProvider, scope: Scope) -> None:
     began = time.monotonic()
-    while provider.open_connections or scope.calls[0].outcome is None:
+    while provider.open_connections or not scope.calls or scope.calls[0].outcome is None:
         await trio.sleep(0.002)
-        assert time.monotonic() - began < 0.3
+        assert time.monotonic() - began < 1.0
     assert scope.calls[0].outcome == "cancelled"
     assert scope.calls[0].attempts[-1].failure == "cancelled"
 

@@ -64,10 +64,17 @@ class Reply(msgspec.Struct, frozen=True):
 class Caller(Protocol):
     """What the engine needs to know of the scope in which a call is made."""
 
-    request_id: str
-    subject: str | None
-    start: LaneName | None
-    forwarded: tuple[tuple[str, str], ...]
+    @property
+    def request_id(self) -> str: ...
+
+    @property
+    def subject(self) -> str | None: ...
+
+    @property
+    def start(self) -> LaneName | None: ...
+
+    @property
+    def forwarded(self) -> tuple[tuple[str, str], ...]: ...
 
     @property
     def sensitive(self) -> frozenset[str]: ...

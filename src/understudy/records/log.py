@@ -19,12 +19,13 @@ def log_call(call: Call) -> None:
     by = f" by {call.route} ({call.lane})" if call.outcome is Outcome.ANSWERED else ""
     why = f": {call.failure}" if call.failure is not None and call.outcome is not Outcome.ANSWERED else ""
     _log.info(
-        "%s %s%s%s after %d attempts in %.0f ms",
+        "%s %s%s%s after %d attempt%s in %.0f ms",
         call.task,
         call.outcome,
         by,
         why,
         len(call.attempts),
+        "" if len(call.attempts) == 1 else "s",
         call.total_ms or 0.0,
         extra={
             "call_id": call.id,
