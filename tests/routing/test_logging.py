@@ -28,7 +28,7 @@ async def test_a_call_that_went_well_is_one_line(form: Form, stage: Stage, caplo
 
     assert [record.levelno for record in caplog.records if record.name == "understudy"] == [logging.INFO]
     (line,) = _lines(caplog, logging.INFO)
-    assert line.message.startswith("both answered by first (primary) after 1 attempts in ")
+    assert line.message.startswith("both answered by first (primary) after 1 attempt in ")
     facts = vars(line)
     assert facts["call_id"] == got.call.id
     assert facts["request_id"] == REQUEST_ID
@@ -83,7 +83,7 @@ async def test_a_stream_that_broke_is_one_line(stage: Stage, caplog: pytest.LogC
         await ask(router, Form("async", stream=True))
 
     (line,) = _lines(caplog, logging.INFO)
-    assert line.message.startswith("both failed: stream_broken after 1 attempts in ")
+    assert line.message.startswith("both failed: stream_broken after 1 attempt in ")
 
 
 @pytest.mark.parametrize(
