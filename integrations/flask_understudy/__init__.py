@@ -23,9 +23,17 @@ try:
 except ImportError as error:
     raise ImportError("flask_understudy needs Flask; install it with: pip install 'understudy[flask]'") from error
 
-from flask_understudy.audit import assert_endpoints_declared
+from flask_understudy.audit import assert_endpoints_declared, endpoints, endpoints_of
 from flask_understudy.extension import Understudy
 from flask_understudy.marks import sensitive
 from understudy.web import RequestIdFilter, standard
 
-__all__ = ["RequestIdFilter", "Understudy", "assert_endpoints_declared", "sensitive", "standard"]
+__all__ = [
+    "RequestIdFilter",
+    "Understudy",
+    "assert_endpoints_declared",
+    "endpoints",
+    "endpoints_of",
+    "sensitive",
+    "standard",
+]

@@ -10,9 +10,10 @@ from werkzeug.routing import Rule
 
 from flask_understudy.installed import installed_in
 from flask_understudy.marks import group_marks
+from understudy import Config
 from understudy.web import STANDARD, Endpoint, Source, assert_declared, find_marks
 
-__all__ = ["assert_endpoints_declared", "endpoints_of"]
+__all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of"]
 
 _AUTOMATIC = frozenset({"HEAD", "OPTIONS"})
 """Flask answers these for views that only name others."""
@@ -21,19 +22,35 @@ _AUTOMATIC = frozenset({"HEAD", "OPTIONS"})
 def assert_endpoints_declared(app: Flask) -> None:
     """For the app's own tests: every endpoint says whether it is sensitive. Flask's static files need not.
 
-    Raises AssertionError that lists those that don't. RuntimeError: understudy is not installed in the app.
+    Raises AssertionError that lists those that don't. LookupError: understudy is not installed in the app.
 
     Example::
 
         def test_every_endpoint_says_whether_it_is_sensitive(app):
             assert_endpoints_declared(app)
     """
-    assert_declared(endpoints_of(app), installed_in(app).config)
+    config, found = endpoints_of(app)
+    assert_declared(found, config)
 
 
-def endpoints_of(app: Flask) -> tuple[Endpoint, ...]:
-    """All endpoints of an app; the methods of a MethodView one by one, since each may have marks of its own."""
-    return tuple(endpoint for rule in app.url_map.iter_rules() for endpoint in _endpoints(app, rule))
+def endpoints(app: Flask) -> list[Endpoint]:
+    """All endpoints of an app; the methods of a MethodView one by one, since each may have marks of its own.
+
+    Example::
+
+        for endpoint in endpoints(app):
+            print(endpoint.label(), sorted(endpoint.categories))
+    """
+    return [endpoint for rule in app.url_map.iter_rules() for endpoint in _endpoints(app, rule)]
+
+
+def endpoints_of(app: Flask) -> tuple[Config, list[Endpoint]]:
+    """The config of an app's router, and its endpoints. Raises LookupError: understudy is not installed in the app."""
+    try:
+        config = installed_in(app).config
+    except RuntimeError as error:
+        raise LookupError(str(error)) from None
+    return config, endpoints(app)
 
 
 def _endpoints(app: Flask, rule: Rule) -> Iterator[Endpoint]:

@@ -9,7 +9,6 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 from flask_understudy.audit import endpoints_of
-from flask_understudy.installed import installed_here
 from understudy import Config, ConfigError
 from understudy.cli import main
 from understudy.web import check_endpoints, endpoint_table
@@ -55,8 +54,7 @@ def endpoints() -> None:
 
     Exit code 1 if marks can't hold: the app would refuse every request.
     """
-    config = installed_here().config
-    found = endpoints_of(current_app)
+    config, found = endpoints_of(current_app)
     click.echo(endpoint_table(found, config))
     try:
         check_endpoints(found, config)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, has_request_context
 
-from flask_understudy.audit import endpoints_of
+from flask_understudy.audit import endpoints
 from flask_understudy.cli import commands
 from flask_understudy.installed import KEY, Installed, Subject, installed_here
 from flask_understudy.problems import answer_errors
@@ -100,4 +100,4 @@ class Understudy:
 
 
 def _audit(app: Flask, config: Config) -> None:
-    check_endpoints(endpoints_of(app), config)
+    check_endpoints(endpoints(app), config)

@@ -14,8 +14,7 @@ from flask.views import MethodView
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from flask_understudy import Understudy, assert_endpoints_declared, sensitive, standard
-from flask_understudy.audit import endpoints_of
+from flask_understudy import Understudy, assert_endpoints_declared, endpoints, sensitive, standard
 from integrations.contract.asking import Reply
 from integrations.contract.harness import (
     OWN_ANSWER,
@@ -92,7 +91,7 @@ class FlaskDriver(Driver):
 
     def endpoints(self, app: Any) -> list[Endpoint]:
         """The endpoints as the adapter lists them."""
-        return list(endpoints_of(app))
+        return endpoints(app)
 
     def assert_declared(self, app: Any) -> None:
         """The adapter's assertion."""
