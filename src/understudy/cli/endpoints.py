@@ -10,8 +10,9 @@ from typing import Final, cast
 
 import click
 
+from understudy.cli.app import show_endpoints
 from understudy.config import Config, ConfigError
-from understudy.web import Endpoint, check_endpoints, endpoint_table
+from understudy.web import Endpoint
 
 __all__ = ["endpoints", "load_app"]
 
@@ -43,12 +44,7 @@ def endpoints(app: str) -> None:
     except ConfigError as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None
-    click.echo(endpoint_table(found, config), nl=False)
-    try:
-        check_endpoints(found, config)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        raise click.exceptions.Exit(1) from None
+    show_endpoints(config, found)
 
 
 def load_app(given: str) -> object:

@@ -1,0 +1,57 @@
+"""``understudy`` in a framework's own command line: the core's commands, with an ``endpoints`` that knows the app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from understudy.cli import LazyGroup
+
+if TYPE_CHECKING:
+    from understudy.config import Config
+    from understudy.web import Endpoint
+
+__all__ = ["app_commands", "show_endpoints"]
+
+_READING: Final = ("check", "routes")
+"""The commands that read a config file: here, the app's own unless another one is named."""
+
+
+def app_commands(config: Config, endpoints: click.Command) -> click.Group:
+    """The group ``understudy`` for an app's command line. ``endpoints`` takes the place of the core's own.
+
+    Example::
+
+        app.cli.add_command(app_commands(router.config, endpoints))
+    """
+    defaults = {} if config.source is None else {name: {"file": str(config.source)} for name in _READING}
+    group = _AppGroup(
+        "understudy",
+        help="Keep this app's AI calls answering through rate limits, timeouts and outages.",
+        context_settings={"default_map": defaults},
+    )
+    group.add_command(endpoints)
+    return group
+
+
+class _AppGroup(LazyGroup):
+    """The core's commands, of which the app's own come first."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name: the app's, or the core's."""
+        return self.commands.get(cmd_name) or super().get_command(ctx, cmd_name)
+
+
+def show_endpoints(config: Config, found: Sequence[Endpoint]) -> None:
+    """Print the endpoints with their sensitivity. Ends with exit code 1 if marks can't hold, and says why."""
+    from understudy.config import ConfigError  # only this command needs them
+    from understudy.web import check_endpoints, endpoint_table
+
+    click.echo(endpoint_table(found, config), nl=False)
+    try:
+        check_endpoints(found, config)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(1) from None
