@@ -26,6 +26,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from understudy.config.timing import reserve
 from understudy.policy.repeats import may_repeat, wait_before
 from understudy.policy.selection import Candidate
 from understudy.words import BreakerEffect, Failure, FailureKind, LaneName, Move, Retry, Send, Skip, Stop, Switch, Wait
@@ -34,9 +35,6 @@ __all__ = ["MAX_ATTEMPTS", "MAX_ATTEMPTS_PER_ROUTE", "Plan"]
 
 MAX_ATTEMPTS: Final = 4
 MAX_ATTEMPTS_PER_ROUTE: Final = 2
-RESERVE_PER_LANE: Final = 0.2
-"""The share of the deadline that is kept for each later lane that could be used."""
-RESERVE_IN_ALL: Final = 0.4
 LEAST_TIME: Final = 1.0
 """Seconds that must be left for a further attempt; of a short deadline a tenth."""
 
@@ -323,12 +321,12 @@ class Plan:
         left = self._deadline - now
         lanes, after_timeout = self._ahead(position)
         further = MAX_ATTEMPTS - self._attempts
-        reserve = self._budget * min(RESERVE_PER_LANE * min(lanes, further), RESERVE_IN_ALL)
+        kept = reserve(self._budget, min(lanes, further))
         return (Switch if cause == "switch" else Send)(
             route=candidate.route,
             lane=candidate.lane,
             attempt_number=self._attempts,
-            timeout=min(candidate.timeout, max(left - reserve, min(left, self._floor))),
+            timeout=min(candidate.timeout, max(left - kept, min(left, self._floor))),
             first_token=candidate.first_token if after_timeout and further else None,
             cause=cause,
             skipped=skipped,

@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 
 from understudy.policy.signals import TransportSignal
 from understudy.transport.aio_failures import body_failure
-from understudy.transport.decoding import Decoder, decoder_for
+from understudy.transport.decoding import Decoder, decoder_for, read_decoded
 from understudy.transport.exchange import TransportFailure
 
 __all__ = ["AiohttpExchange", "abort_connection"]
@@ -112,19 +112,12 @@ class AiohttpExchange:
     async def read_some(self) -> bytes:
         """As :meth:`Exchange.read_some`."""
         try:
-            decoder = self._decoder
-            if decoder is None:
+            if self._decoder is None:
                 return await self._read_raw()
-            while not (piece := decoder.take()):
-                data = await self._read_raw()
-                if not data:
-                    decoder.finish()
-                    return b""
-                decoder.feed(data)
+            return await read_decoded(self._decoder, self._read_raw)
         except BaseException:
             self.abort()
             raise
-        return piece
 
     def abort(self) -> None:
         """As :meth:`Exchange.abort`."""

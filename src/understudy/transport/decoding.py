@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import zlib
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from understudy.policy.signals import TransportSignal
 from understudy.transport.exchange import TransportFailure
 
-__all__ = ["PIECE", "Decoder", "decoder_for"]
+__all__ = ["PIECE", "Decoder", "decoder_for", "read_decoded"]
 
 PIECE = 256 * 1024
 """The most bytes that one step of a decoder gives."""
@@ -23,6 +24,20 @@ class Decoder(Protocol):
     def take(self) -> bytes: ...
 
     def finish(self) -> None: ...
+
+
+async def read_decoded(decoder: Decoder, read_raw: Callable[[], Awaitable[bytes]]) -> bytes:
+    """The next decoded piece of what ``read_raw`` gives; ``b""`` at the clean end.
+
+    Raises TransportFailure: UNDECODABLE.
+    """
+    while not (piece := decoder.take()):
+        data = await read_raw()
+        if not data:
+            decoder.finish()
+            return b""
+        decoder.feed(data)
+    return piece
 
 
 def decoder_for(content_encoding: str | None) -> Decoder | None:

@@ -11,7 +11,7 @@ import anyio
 import httpx2
 
 from understudy.policy.signals import TransportSignal
-from understudy.transport.decoding import Decoder, decoder_for
+from understudy.transport.decoding import Decoder, decoder_for, read_decoded
 from understudy.transport.exchange import Headers, Target, TransportFailure
 from understudy.transport.handed_failures import HandedState, body_failure, send_failure
 from understudy.transport.outgoing import check_url, checked, outgoing
@@ -219,19 +219,12 @@ class HandedExchange:
     async def read_some(self) -> bytes:
         """As :meth:`Exchange.read_some`."""
         try:
-            decoder = self._decoder
-            if decoder is None:
+            if self._decoder is None:
                 return await self._read_raw()
-            while not (piece := decoder.take()):
-                data = await self._read_raw()
-                if not data:
-                    decoder.finish()
-                    return b""
-                decoder.feed(data)
+            return await read_decoded(self._decoder, self._read_raw)
         except BaseException:
             await self.close()
             raise
-        return piece
 
     def abort(self) -> None:
         """As :meth:`Exchange.abort`."""
