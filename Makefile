@@ -9,7 +9,7 @@ demo: $(VENV)/ready
 	$(BIN)/understudy demo
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 test-slow: check
 	$(BIN)/python -m pytest -n 2 --dist worksteal --slow --timeout 600
@@ -31,7 +31,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	  echo "this Python has no venv or no pip: install them (on Debian and Ubuntu the package python3-venv)"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing what is locked in requirements.lock (this takes a minute) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || { \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock || { \
 	  echo "the packages could not be installed: is the package index reachable?"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -5,33 +5,27 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from functools import partial
-from typing import Final
 
-from understudy.config import Route
 from understudy.engine import attempt
-from understudy.engine.account import Account, attempt_record
-from understudy.engine.attempt import Job, Opened, Whole
+from understudy.engine.account import Account
+from understudy.engine.attempt import Opened, Whole
 from understudy.engine.hangup import caller_gone
 from understudy.engine.homes import Home
 from understudy.engine.kit import Kit
 from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import Prepared
 from understudy.engine.relay import Relay
+from understudy.engine.sending import Sender
 from understudy.engine.ways import Way
 from understudy.errors import FailClosed, RoutingError, broken_stream, error_for
-from understudy.policy import failures, keys
+from understudy.policy import failures
 from understudy.policy.answers import Answer
-from understudy.policy.payload import Rendered
 from understudy.policy.plan import Plan
 from understudy.policy.streams import StreamJudge
 from understudy.policy.substitution import is_substitute
-from understudy.transport import Transport
-from understudy.words import Api, Attempt, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
+from understudy.words import Api, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
 
 __all__ = ["Drive"]
-
-_NO_PARAMETERS: Final[frozenset[str]] = frozenset()
 
 
 class Drive:
@@ -45,10 +39,7 @@ class Drive:
         self._call = prepared.call
         self._loop = asyncio.get_running_loop()
         self._account = Account(prepared.call, prepared.candidates[0].lane)
-        self._rendered: Rendered | None = None
-        self._fresh = False
-        self._replays: dict[str, int] = {}
-        self._dropped_here: set[tuple[str, str]] = set()
+        self._sender = Sender(kit, prepared, ask, caller)
         self._refusal: Whole | Opened | None = None
 
     async def run(self, home: Home) -> Reply:
@@ -92,10 +83,9 @@ class Drive:
             self._refusal.flow.exchange.abort()
         self._refusal = None
         self._check_sensitivity()
-        way = self._kit.ways[send.route]
-        rendered = self._render(way)
-        job = self._job(send, way, rendered, home.transport(way.provider.name))
-        result = await attempt.run(job, self._record_of(send, way, rendered))
+        sent = self._sender.make(send, home)
+        way = sent.job.way
+        result = await attempt.run(sent.job, self._account.begin_attempt(sent.record))
         if not isinstance(result, Failure):
             self._check_sensitivity(result)
         if isinstance(result, Failure):
@@ -120,62 +110,6 @@ class Drive:
             f"task {self._call.task!r} was not answered: its request became sensitive while the call ran. Mark the "
             f"endpoint itself, so that the mark is known before the first call. [call {self._call.id}]",
             self._call,
-        )
-
-    def _render(self, way: Way) -> Rendered:
-        body, api = self._prepared.body, self._call.api
-        learned = _NO_PARAMETERS if self._call.sensitive else self._kit.learned.of(way.route.name, self._loop.time())
-        self._rendered = rendered = way.recipe.render(
-            body, api, inject_usage=api is Api.CHAT and body.stream, without=learned
-        )
-        return rendered
-
-    def _job(self, send: Send, way: Way, rendered: Rendered, transport: Transport) -> Job:
-        prepared = self._prepared
-        self._key = keys.idempotency_key(
-            self._call.request_id,
-            body_digest=prepared.body.digest,
-            recipe_fingerprint=rendered.fingerprint,
-            route=way.route.name,
-            subject=self._caller.subject,
-            secret=self._kit.secret,
-            ordinal=prepared.ordinal,
-            retry=self._replays.get(way.route.name, 0),
-        )
-        return Job(
-            transport=transport,
-            way=way,
-            api=self._call.api,
-            target=way.target(self._call.api, self._ask.query),
-            headers=self._headers(send, way),
-            body=rendered.raw,
-            stream=prepared.body.stream,
-            hide_usage=rendered.injected_usage,
-            hold_all=prepared.hold_all,
-            choices=prepared.choices,
-            bound=prepared.bound,
-            fresh=self._fresh,
-            timeout=send.timeout,
-            first_token=send.first_token,
-            limits=self._kit.limits,
-            accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,
-        )
-
-    def _headers(self, send: Send, way: Way) -> list[tuple[str, str]]:
-        headers = [("X-Client-Request-Id", keys.client_request_id(self._call.id, send.attempt_number))]
-        if way.provider.idempotency_header:
-            headers.append((way.provider.idempotency_header, self._key))
-        headers += self._caller.forwarded
-        if self._ask.headers:
-            own = way.provider.auth_header.lower()
-            headers += [field for field in self._ask.headers if field[0] != own]
-        return headers
-
-    def _record_of(self, send: Send, way: Way, rendered: Rendered) -> Attempt:
-        return self._account.begin_attempt(
-            attempt_record(
-                self._call, send, model=way.route.model, host=way.host, key=self._key, dropped=rendered.dropped
-            )
         )
 
     # -- an answer -------------------------------------------------------------------------------------------------
@@ -261,32 +195,14 @@ class Drive:
     # -- moving on -------------------------------------------------------------------------------------------------
 
     def _after(self, plan: Plan, failure: Failure) -> Move:
-        record, rendered = self._account.attempt, self._rendered
-        assert record is not None
-        assert rendered is not None
-        if failure.executed:
-            self._replays[record.route] = self._replays.get(record.route, 0) + 1
-        self._fresh = failure.stale_connection
+        lesson = self._sender.learn(failure)
         return plan.failed(
             failure,
             self._loop.time(),
             random.random(),
-            droppable=self._learn(record.route, failure),
-            transformed=rendered.transformed,
+            droppable=lesson.droppable,
+            transformed=lesson.transformed,
         )
-
-    def _learn(self, route: str, failure: Failure) -> bool:
-        """Whether the refused parameter can be left out on this route. Never learned from a sensitive call."""
-        if failure.kind is not FailureKind.UNSUPPORTED_PARAMETER or self._call.sensitive:
-            return False
-        rendered = self._rendered
-        assert rendered is not None
-        parameter = self._kit.ways[route].recipe.droppable(failure.param, self._prepared.body, rendered)
-        if parameter is None or (route, parameter) in self._dropped_here:
-            return False
-        self._dropped_here.add((route, parameter))
-        self._kit.learned.add(route, parameter, self._loop.time())
-        return True
 
     def _stopped(self, stop: Stop) -> Reply:
         refusal, record = self._refusal, self._account.attempt
@@ -316,10 +232,6 @@ class Drive:
             return None
         stop = Stop(failure=failure, reason="a stream that has begun to answer belongs to its route")
         return broken_stream(self._call, stop, path=self._ask.path)
-
-
-def _is_asked_for(route: Route, model: str) -> bool:
-    return not is_substitute(route.model, model, route.answers_as)
 
 
 class _StreamEnd:

@@ -1,0 +1,142 @@
+"""What goes out: the body, the headers and the key of each attempt of a call, and what its failures teach the next."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from understudy.config import Route
+from understudy.engine.account import attempt_record
+from understudy.engine.attempt import Job
+from understudy.engine.homes import Home
+from understudy.engine.kit import Kit
+from understudy.engine.messages import Ask, Caller
+from understudy.engine.prepare import Prepared
+from understudy.engine.ways import Way
+from understudy.policy import keys
+from understudy.policy.payload import Rendered
+from understudy.policy.substitution import is_substitute
+from understudy.words import Api, Attempt, Failure, FailureKind, Send
+
+__all__ = ["Lesson", "Sender", "Sent"]
+
+_NO_PARAMETERS: Final[frozenset[str]] = frozenset()
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """An attempt that is about to go out, and the beginning of its record."""
+
+    job: Job
+    record: Attempt
+
+    def __repr__(self) -> str:
+        return f"Sent({self.record.route})"
+
+
+class Lesson(msgspec.Struct, frozen=True):
+    """What the plan must know of a failed attempt: whether the refused parameter can be left out the next time, and
+    whether this route got another body than the app wrote."""
+
+    droppable: bool
+    transformed: bool
+
+
+class Sender:
+    """Makes the attempts of one call."""
+
+    def __init__(self, kit: Kit, prepared: Prepared, ask: Ask, caller: Caller) -> None:
+        self._kit = kit
+        self._prepared = prepared
+        self._ask = ask
+        self._caller = caller
+        self._call = prepared.call
+        self._loop = asyncio.get_running_loop()
+        self._sent: tuple[str, Rendered] | None = None
+        self._fresh = False
+        self._replays: dict[str, int] = {}
+        self._dropped_here: set[tuple[str, str]] = set()
+
+    def make(self, send: Send, home: Home) -> Sent:
+        """The attempt that the plan asks for. Raises RouterClosed."""
+        way = self._kit.ways[send.route]
+        rendered = self._render(way)
+        self._sent = send.route, rendered
+        key = self._key(way, rendered)
+        prepared = self._prepared
+        job = Job(
+            transport=home.transport(way.provider.name),
+            way=way,
+            api=self._call.api,
+            target=way.target(self._call.api, self._ask.query),
+            headers=self._headers(send, way, key),
+            body=rendered.raw,
+            stream=prepared.body.stream,
+            hide_usage=rendered.injected_usage,
+            hold_all=prepared.hold_all,
+            choices=prepared.choices,
+            bound=prepared.bound,
+            fresh=self._fresh,
+            timeout=send.timeout,
+            first_token=send.first_token,
+            limits=self._kit.limits,
+            accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,
+        )
+        record = attempt_record(
+            self._call, send, model=way.route.model, host=way.host, key=key, dropped=rendered.dropped
+        )
+        return Sent(job, record)
+
+    def learn(self, failure: Failure) -> Lesson:
+        """Take a failure of the latest attempt into account, for the attempts to come."""
+        assert self._sent is not None, "only an attempt fails"
+        route, rendered = self._sent
+        if failure.executed:
+            self._replays[route] = self._replays.get(route, 0) + 1
+        self._fresh = failure.stale_connection
+        return Lesson(self._learns_to_drop(route, rendered, failure), rendered.transformed)
+
+    def _render(self, way: Way) -> Rendered:
+        body, api = self._prepared.body, self._call.api
+        learned = _NO_PARAMETERS if self._call.sensitive else self._kit.learned.of(way.route.name, self._loop.time())
+        return way.recipe.render(body, api, inject_usage=api is Api.CHAT and body.stream, without=learned)
+
+    def _key(self, way: Way, rendered: Rendered) -> str:
+        prepared = self._prepared
+        return keys.idempotency_key(
+            self._call.request_id,
+            body_digest=prepared.body.digest,
+            recipe_fingerprint=rendered.fingerprint,
+            route=way.route.name,
+            subject=self._caller.subject,
+            secret=self._kit.secret,
+            ordinal=prepared.ordinal,
+            retry=self._replays.get(way.route.name, 0),
+        )
+
+    def _headers(self, send: Send, way: Way, key: str) -> list[tuple[str, str]]:
+        headers = [("X-Client-Request-Id", keys.client_request_id(self._call.id, send.attempt_number))]
+        if way.provider.idempotency_header:
+            headers.append((way.provider.idempotency_header, key))
+        headers += self._caller.forwarded
+        if self._ask.headers:
+            own = way.provider.auth_header.lower()
+            headers += [field for field in self._ask.headers if field[0] != own]
+        return headers
+
+    def _learns_to_drop(self, route: str, rendered: Rendered, failure: Failure) -> bool:
+        """Whether the refused parameter can be left out on this route. Never learned from a sensitive call."""
+        if failure.kind is not FailureKind.UNSUPPORTED_PARAMETER or self._call.sensitive:
+            return False
+        parameter = self._kit.ways[route].recipe.droppable(failure.param, self._prepared.body, rendered)
+        if parameter is None or (route, parameter) in self._dropped_here:
+            return False
+        self._dropped_here.add((route, parameter))
+        self._kit.learned.add(route, parameter, self._loop.time())
+        return True
+
+
+def _is_asked_for(route: Route, model: str) -> bool:
+    return not is_substitute(route.model, model, route.answers_as)
