@@ -26,6 +26,7 @@ LAYERS = (
     ("transport", "state", "records"),
     ("policy",),
     ("config",),
+    ("sealing",),
     ("errors",),
     ("words",),
     ("version",),
@@ -36,6 +37,7 @@ SAME_LAYER = {("cli", "testing"), ("testing", "cli")}
 DEMO_APP = CORE / "cli" / "demo" / "app.py"
 """An app like a user's own, run in a process of its own."""
 FRAMEWORKS = {"flask", "starlette", "fastapi", "litestar", "werkzeug", "uvicorn", "sqlalchemy", "alembic", "redis"}
+FRAMEWORKS |= {"cryptography", "tiktoken", "opentelemetry", "prometheus_client", "psycopg", "genai_prices"}
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 

@@ -11,6 +11,7 @@ from understudy.config.declared import Config
 from understudy.config.keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
 from understudy.config.mistakes import Findings
 from understudy.config.models import Provider
+from understudy.sealing import Seal, storage_keys, wrong_with_storage_key
 
 __all__ = ["Credentials", "key_header", "look_up_keys", "resolve_credentials"]
 
@@ -19,10 +20,11 @@ class Credentials:
     """The keys of a config's providers, and which routes are off because an optional one has none.
 
     ``off_routes`` maps the name of a route to the reason, ``warnings`` are lines to log; ``secret`` is what subjects
-    are hashed with, if there is one. The values are in no repr, and credentials refuse to be pickled.
+    are hashed with, ``seal`` what stored texts are encrypted with, if there is one. The values are in no repr, and
+    credentials refuse to be pickled.
     """
 
-    __slots__ = ("_keys", "off_routes", "secret", "warnings")
+    __slots__ = ("_keys", "off_routes", "seal", "secret", "warnings")
 
     def __init__(
         self,
@@ -30,11 +32,13 @@ class Credentials:
         off_routes: Mapping[str, str],
         warnings: tuple[str, ...] = (),
         secret: bytes | None = None,
+        seal: Seal | None = None,
     ) -> None:
         self._keys = dict(keys)
         self.off_routes = dict(off_routes)
         self.warnings = warnings
         self.secret = secret
+        self.seal = seal
 
     def key(self, provider: str) -> str | KeySource | None:
         """The provider's key, the function that gives it, or ``None`` if no key is to be sent.
@@ -98,7 +102,8 @@ def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credential
             off.update(dict.fromkeys(routes, key))
             warnings.append(f"provider {name}: {key}, so these routes are off: {', '.join(routes)}")
     _check_tasks(config, off, findings)
-    return Credentials(keys, off, (*warnings, *_secret_warnings(config, environ)), _secret(config, environ)), findings
+    warnings += _secret_warnings(config, environ)
+    return Credentials(keys, off, tuple(warnings), _secret(config, environ), _seal(config, environ, findings)), findings
 
 
 def _key_of(
@@ -148,3 +153,21 @@ def _secret_warnings(config: Config, environ: Mapping[str, str]) -> tuple[str, .
     if variable is None or environ.get(variable):
         return ()
     return (f"router.secret_env: the variable {variable} is not set, so subjects are not recorded",)
+
+
+def _seal(config: Config, environ: Mapping[str, str], findings: Findings) -> Seal | None:
+    variable = config.router.storage_key_env
+    if variable is None:
+        return None
+    place = ("router", "storage_key_env")
+    value = environ.get(variable, "")
+    reason = wrong_with_storage_key(value)
+    if reason is not None:
+        problem = f"the key in {variable} {reason}" if value else f"the variable {variable} is not set"
+        findings.add(place, problem, f"Set it to what `openssl rand -base64 32` prints: export {variable}=...")
+        return None
+    try:
+        return Seal(storage_keys(value))
+    except ImportError:
+        findings.add(place, "the package cryptography is not installed", "pip install 'understudy[ledger]'")
+        return None
