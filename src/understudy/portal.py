@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from understudy.errors import RouterClosed
 
-__all__ = ["Portal", "PortalThread"]
+__all__ = ["Portal", "PortalThread", "end_all"]
 
 _T = TypeVar("_T")
 Work = Callable[[], Coroutine[Any, Any, _T]]
@@ -232,7 +232,8 @@ _left_behind: list[PortalThread] = []
 """Threads of the parent after a fork: kept, since collecting their tasks would close what the parent still uses."""
 
 
-def _end_all() -> None:
+def end_all() -> None:
+    """End all portal threads of this process, as at the interpreter's end. Idempotent."""
     threads = list(_running)
     for thread in threads:
         thread.end()
@@ -249,6 +250,6 @@ def _after_fork() -> None:
     _running.clear()
 
 
-atexit.register(_end_all)
+atexit.register(end_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -69,7 +69,7 @@ class Engine:
         for place in self.config.not_yet():
             _log.warning("%s is declared, and this version does not carry it out yet", place)
         ways = make_ways(self.config, credentials, self._environ)
-        return Kit(self.config, ways, credentials.off_routes, credentials.secret)
+        return Kit(self.config, ways, credentials)
 
     def open(self) -> None:
         """Open from synchronous code: calls will go through the portal. Raises ConfigError."""
@@ -81,7 +81,7 @@ class Engine:
         with self._lock:
             last = self._close()
         if last:
-            self._portal.close()
+            self._end()
 
     async def aopen(self) -> None:
         """Open, and make the running loop a home if none is yet. Raises ConfigError."""
@@ -108,9 +108,15 @@ class Engine:
             if home is not None:
                 await home.aclose()
         finally:
-            if last and self._portal.thread is not None:
+            if last and (self._portal.thread is not None or (self._kit is not None and self._kit.services)):
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(self._portal.close)
+                    await anyio.to_thread.run_sync(self._end)
+
+    def _end(self) -> None:
+        """End the portal with its calls, and then what works beside the calls. Waits for both, some seconds at most."""
+        self._portal.close()
+        if self._kit is not None:
+            self._kit.services.close()
 
     def _open(self) -> None:
         was_closed, self._closed = self._closed, False
@@ -131,6 +137,8 @@ class Engine:
         """In the child of a fork: homes and threads are the parent's, and calls take new ones."""
         self._lock = threading.RLock()
         self._home = self._portal_home = None
+        if self._kit is not None:
+            self._kit.services.after_fork()
 
     # -- calls -----------------------------------------------------------------------------------------------------
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from understudy.config import Config
+from understudy.config import Config, Credentials
 from understudy.engine.attempt import Limits
+from understudy.engine.services import Services
 from understudy.engine.ways import Way
 from understudy.policy.selection import StaticCandidates, static_candidates
 
@@ -60,11 +61,13 @@ class Memory:
 class Kit:
     """Shared by all calls of a router, in both of its homes."""
 
-    def __init__(self, config: Config, ways: dict[str, Way], off: dict[str, str], secret: bytes | None) -> None:
+    def __init__(self, config: Config, ways: dict[str, Way], credentials: Credentials) -> None:
+        off = credentials.off_routes
         self.config = config
         self.ways = ways
         self.off = off
-        self.secret = secret
+        self.secret = credentials.secret
+        self.seal = credentials.seal
         self.static: dict[str, StaticCandidates] = {
             task.name: static_candidates(task, config.routes, off=off) for task in config.tasks.values()
         }
@@ -73,6 +76,7 @@ class Kit:
             for task in config.tasks.values()
             if all(ways[route].recipe.takes_all for lane in task.lanes for route in lane.routes if route in ways)
         )
+        self.services = Services()
         self.learned = Learned()
         self.memory = Memory()
         settings = config.router
