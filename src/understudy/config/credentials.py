@@ -11,6 +11,7 @@ from understudy.config.declared import Config
 from understudy.config.keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
 from understudy.config.mistakes import Findings
 from understudy.config.models import Provider
+from understudy.config.store import StoreAddress, find_store
 from understudy.sealing import Seal, storage_keys, wrong_with_storage_key
 
 __all__ = ["Credentials", "key_header", "look_up_keys", "resolve_credentials"]
@@ -20,11 +21,11 @@ class Credentials:
     """The keys of a config's providers, and which routes are off because an optional one has none.
 
     ``off_routes`` maps the name of a route to the reason, ``warnings`` are lines to log; ``secret`` is what subjects
-    are hashed with, ``seal`` what stored texts are encrypted with, if there is one. The values are in no repr, and
-    credentials refuse to be pickled.
+    are hashed with, ``seal`` what stored texts are encrypted with, ``store`` where the shared state is, each if there
+    is one. The values are in no repr, and credentials refuse to be pickled.
     """
 
-    __slots__ = ("_keys", "off_routes", "seal", "secret", "warnings")
+    __slots__ = ("_keys", "off_routes", "seal", "secret", "store", "warnings")
 
     def __init__(
         self,
@@ -33,12 +34,14 @@ class Credentials:
         warnings: tuple[str, ...] = (),
         secret: bytes | None = None,
         seal: Seal | None = None,
+        store: StoreAddress | None = None,
     ) -> None:
         self._keys = dict(keys)
         self.off_routes = dict(off_routes)
         self.warnings = warnings
         self.secret = secret
         self.seal = seal
+        self.store = store
 
     def key(self, provider: str) -> str | KeySource | None:
         """The provider's key, the function that gives it, or ``None`` if no key is to be sent.
@@ -103,7 +106,9 @@ def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credential
             warnings.append(f"provider {name}: {key}, so these routes are off: {', '.join(routes)}")
     _check_tasks(config, off, findings)
     warnings += _secret_warnings(config, environ)
-    return Credentials(keys, off, tuple(warnings), _secret(config, environ), _seal(config, environ, findings)), findings
+    seal = _seal(config, environ, findings)
+    store = find_store(config.router.state, environ, findings)
+    return Credentials(keys, off, tuple(warnings), _secret(config, environ), seal, store), findings
 
 
 def _key_of(

