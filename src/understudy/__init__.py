@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         LaneName,
         Outcome,
         Retry,
+        Score,
     )
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "RouterClosed",
     "RoutingError",
     "Scope",
+    "Score",
     "StreamBroken",
     "UnknownTask",
     "Unreachable",
@@ -103,6 +105,7 @@ _HOMES = {
         "LaneName",
         "Outcome",
         "Retry",
+        "Score",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -33,6 +33,7 @@ class Lent:
     def __init__(self, scope: Scope, here: Scope | None, required: frozenset[str]) -> None:
         self.request_id = scope.request_id
         self.subject: str | None = scope.subject
+        self.labels = scope.labels
         self.start: LaneName | None = scope.start
         self.forwarded = scope.forwarded
         self._scope = scope

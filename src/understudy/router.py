@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,11 +22,12 @@ from understudy.errors import NotInScope, RoutingError
 from understudy.http_client import RoutedAsyncHttpClient, RoutedHttpClient
 from understudy.lent import caller_here
 from understudy.policy import keys
+from understudy.records.sinks import Record, Sink
 from understudy.scope import Scope, current_scope
 from understudy.transport import Transport
 from understudy.transport.aio import AiohttpTransport
 from understudy.transport.handed import HandedTransport
-from understudy.words import LaneName
+from understudy.words import Call, LaneName
 
 __all__ = ["HttpClients", "Router"]
 
@@ -184,6 +186,39 @@ class Router:
     def sync_http_client(self) -> httpx2.Client:
         """As :meth:`http_client`, for synchronous clients."""
         return RoutedHttpClient(self)
+
+    # -- records ---------------------------------------------------------------------------------------------------
+
+    def on_call(self, hook: Callable[[Call], None]) -> Callable[[Call], None]:
+        """Have a function called with the record of each call that has ended. Also a decorator.
+
+        It runs in a thread of its own, some tenths of a second after the call: however slow it is, and whatever it
+        raises (which is logged), no request is affected. Calls that wait for it are dropped and counted beyond 10,000.
+
+        Raises TypeError: an async function, which nothing would wait for.
+
+        Example::
+
+            @router.on_call
+            def remember(call: Call) -> None:
+                fallbacks.labels(call.task, call.lane).inc()
+        """
+        if inspect.iscoroutinefunction(hook):
+            raise TypeError("on_call takes a plain function: it runs in a thread, where nothing waits for an async one")
+        self._engine.recording.add_hook(hook)
+        return hook
+
+    def add_sink(self, name: str, make_sink: Callable[[], Sink[Record]]) -> None:
+        """Have all records written to a sink of the app's own: calls that have ended, and scores, in batches.
+
+        ``make_sink`` is called in the sink's own thread, in each process at its first record, so that nothing that it
+        connects to is shared with another process. ``name`` stands in the log's lines about it.
+
+        Example::
+
+            router.add_sink("the warehouse", Warehouse)  # a class with write(batch) and close()
+        """
+        self._engine.recording.add(name, make_sink)
 
     def require_scopes(self) -> None:
         """Refuse calls outside any scope from now on. Adapters ask for it: a lost context is no unmarked call."""

@@ -23,6 +23,7 @@ __all__ = [
     "Move",
     "Outcome",
     "Retry",
+    "Score",
     "Send",
     "Skip",
     "Stop",
@@ -195,7 +196,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One HTTP exchange of a call, on one route. The ledger's columns have the same names.
 
     Times ending in ``_ms`` are milliseconds from the attempt's start; ``started_at`` is UTC. ``detail`` tells of a
-    failure what its kind, status and code don't, in our words.
+    failure what its kind, status and code don't, in our words. Tokens are the provider's own count: ``cached_tokens``
+    are among the input's, ``reasoning_tokens`` among the output's. Where it gave none they are estimated from bytes,
+    and ``tokens_estimated`` says so. ``cost_usd`` is ``None`` where the cost is not known: what a failed attempt that
+    may yet be billed can cost at the most is in ``cost_upper_usd``.
     """
 
     call_id: str
@@ -215,8 +219,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     dropped: tuple[str, ...] = ()
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    tokens_estimated: bool = False
     cost_usd: float | None = None
     cost_status: CostStatus = CostStatus.UNKNOWN
+    cost_upper_usd: float | None = None
     first_byte_ms: float | None = None
     first_content_ms: float | None = None
     total_ms: float | None = None
@@ -227,6 +235,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
 
     A call is in its scope from its start. While it runs ``outcome`` is ``None`` and the router fills it in; once it has
     ended nothing changes any more. ``moves`` is what the plan did, each with its milliseconds from the start.
+    ``subject_hash`` stands for the scope's subject (``None`` without ``secret_env``), ``labels`` are the scope's.
     """
 
     id: str
@@ -236,6 +245,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     started_at: datetime
     stream: bool = False
     sensitive: tuple[str, ...] = ()
+    subject_hash: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
     route: str | None = None
     lane: LaneName | None = None
     outcome: Outcome | None = None
@@ -260,6 +271,18 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
         why = f": {self.failure}" if self.failure and self.outcome is not Outcome.ANSWERED else ""
         lines.append(f"=> {self.outcome or 'running'}{where}{why}{total}")
         return "\n".join(lines)
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """What the app found an answer to be worth, by a measure of its own: then, or in a later request.
+
+    ``value`` is any finite number; ``at`` is UTC.
+    """
+
+    call_id: str
+    name: str
+    value: float
+    at: datetime
 
 
 _VERBS = {"first": "tries", "retry": "tries again", "switch": "switches to", "drop": "tries again with less"}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from understudy.engine.recording import Recording
 from understudy.policy.answers import Answer
 from understudy.policy.streams import StreamJudge
 from understudy.records.log import log_call, log_failure, log_lane_left
@@ -21,13 +22,14 @@ note = msgspec.structs.force_setattr
 class Account:
     """Writes one call's record. Times are by the running loop's clock."""
 
-    __slots__ = ("_attempt_started", "_first_lane", "_loop", "attempt", "call", "started")
+    __slots__ = ("_attempt_started", "_first_lane", "_loop", "_recording", "attempt", "call", "started")
 
-    def __init__(self, call: Call, first_lane: LaneName) -> None:
+    def __init__(self, call: Call, first_lane: LaneName, recording: Recording) -> None:
         self.call = call
         self.attempt: Attempt | None = None
         """The latest attempt."""
         self._first_lane = first_lane
+        self._recording = recording
         self._loop = asyncio.get_running_loop()
         self.started = self._attempt_started = self._loop.time()
 
@@ -94,6 +96,7 @@ class Account:
         note(call, "failure", failure)
         note(call, "outcome", outcome)
         log_call(call)
+        self._recording.call(call)
 
 
 def _detail(failure: Failure) -> str:

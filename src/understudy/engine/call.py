@@ -38,7 +38,7 @@ class Drive:
         self._caller = caller
         self._call = prepared.call
         self._loop = asyncio.get_running_loop()
-        self._account = Account(prepared.call, prepared.candidates[0].lane)
+        self._account = Account(prepared.call, prepared.candidates[0].lane, kit.recording)
         self._sender = Sender(kit, prepared, ask, caller)
         self._refusal: Whole | Opened | None = None
 

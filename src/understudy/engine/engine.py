@@ -22,7 +22,9 @@ from understudy.engine.kit import Kit
 from understudy.engine.local import answer_locally
 from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import prepare
+from understudy.engine.recording import Recording
 from understudy.engine.relay import Relay
+from understudy.engine.services import Services
 from understudy.engine.ways import make_ways
 from understudy.errors import RouterClosed
 from understudy.portal import Portal, PortalThread
@@ -42,6 +44,8 @@ class Engine:
         self._make_transport = make_transport
         self._only_portal = only_portal
         self._environ = environ
+        self._services = Services()
+        self.recording = Recording(self._services)
         self._lock = threading.RLock()  # re-entrant: opening needs what calls need
         self._portal = Portal()
         self._home: Home | None = None
@@ -69,7 +73,8 @@ class Engine:
         for place in self.config.not_yet():
             _log.warning("%s is declared, and this version does not carry it out yet", place)
         ways = make_ways(self.config, credentials, self._environ)
-        return Kit(self.config, ways, credentials)
+        self.recording.add_declared(self.config, self._environ)
+        return Kit(self.config, ways, credentials, services=self._services, recording=self.recording)
 
     def open(self) -> None:
         """Open from synchronous code: calls will go through the portal. Raises ConfigError."""
@@ -108,15 +113,14 @@ class Engine:
             if home is not None:
                 await home.aclose()
         finally:
-            if last and (self._portal.thread is not None or (self._kit is not None and self._kit.services)):
+            if last and (self._portal.thread is not None or self._services):
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(self._end)
 
     def _end(self) -> None:
         """End the portal with its calls, and then what works beside the calls. Waits for both, some seconds at most."""
         self._portal.close()
-        if self._kit is not None:
-            self._kit.services.close()
+        self._services.close()
 
     def _open(self) -> None:
         was_closed, self._closed = self._closed, False
@@ -137,8 +141,7 @@ class Engine:
         """In the child of a fork: homes and threads are the parent's, and calls take new ones."""
         self._lock = threading.RLock()
         self._home = self._portal_home = None
-        if self._kit is not None:
-            self._kit.services.after_fork()
+        self._services.after_fork()
 
     # -- calls -----------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from understudy.config import Config, Credentials
 from understudy.engine.attempt import Limits
+from understudy.engine.recording import Recording
 from understudy.engine.services import Services
 from understudy.engine.ways import Way
 from understudy.policy.selection import StaticCandidates, static_candidates
@@ -61,7 +62,15 @@ class Memory:
 class Kit:
     """Shared by all calls of a router, in both of its homes."""
 
-    def __init__(self, config: Config, ways: dict[str, Way], credentials: Credentials) -> None:
+    def __init__(
+        self,
+        config: Config,
+        ways: dict[str, Way],
+        credentials: Credentials,
+        *,
+        services: Services,
+        recording: Recording,
+    ) -> None:
         off = credentials.off_routes
         self.config = config
         self.ways = ways
@@ -77,7 +86,8 @@ class Kit:
             for task in config.tasks.values()
             if all(ways[route].recipe.takes_all for lane in task.lanes for route in lane.routes if route in ways)
         )
-        self.services = Services()
+        self.services = services
+        self.recording = recording
         self.learned = Learned()
         self.memory = Memory()
         settings = config.router

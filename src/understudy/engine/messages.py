@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -69,6 +69,9 @@ class Caller(Protocol):
 
     @property
     def subject(self) -> str | None: ...
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...
 
     @property
     def start(self) -> LaneName | None: ...

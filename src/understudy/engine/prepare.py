@@ -81,6 +81,8 @@ def _prepared(kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Ta
         started_at=datetime.now(UTC),
         stream=body.stream,
         sensitive=tuple(sorted(categories)),
+        subject_hash=None if kit.secret is None else keys.subject_hash(caller.subject, kit.secret),
+        labels=tuple(caller.labels.items()) if caller.labels else (),
     )
     try:
         approved = _approved(kit, caller, call)
@@ -96,7 +98,7 @@ def _prepared(kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Ta
                 call,
             )
     except FailClosed:
-        _refuse(call)
+        _refuse(kit, call)
         raise
     finally:
         caller.add_call(call)
@@ -200,11 +202,12 @@ def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str] | None:
     return approved
 
 
-def _refuse(call: Call) -> None:
+def _refuse(kit: Kit, call: Call) -> None:
     """End the record of a call that is refused before its first move."""
     note(call, "total_ms", 0.0)
     note(call, "outcome", Outcome.REFUSED)
     log_call(call)
+    kit.recording.call(call)
 
 
 def _refusal(caller: Caller, kind: type[RoutingError], message: str, facts: Facts) -> RoutingError:
