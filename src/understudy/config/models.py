@@ -155,7 +155,10 @@ class Route(_Declared):
     )
     reasoning: Bool = Field(default=False, description="The model thinks before its first word: streams start late.")
     same_as: Names = Field(default=(), description="Routes that give the same embeddings as this one.")
-    price: Prices | None = Field(default=None, description="US dollars a million tokens: input, output, cached_input.")
+    price: Prices | None = Field(
+        default=None,
+        description="US dollars a million tokens: input, output, and cached_input if that is another.",
+    )
 
 
 class StreamSettings(_Declared):

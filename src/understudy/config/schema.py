@@ -67,7 +67,12 @@ _ROUTE: Mapping[str, _Schema] = {
     "answers_as": _TEXTS,
     "reasoning": _BOOL,
     "same_as": _TEXTS,
-    "price": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
+    "price": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["input", "output"],
+        "properties": {key: {"type": "number", "minimum": 0} for key in ("input", "output", "cached_input")},
+    },
 }
 _CATEGORY: Mapping[str, _Schema] = {
     "routes": _TEXTS,

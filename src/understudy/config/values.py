@@ -58,6 +58,7 @@ NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 # What a route may not drop, rename or set: the model is the route's own, the question and how it is answered the app's.
 _OWN_PARAMETERS = frozenset({"model", "messages", "input", "stream"})
 _DURATION = 'Write a number and a unit: "800ms", "12s", "5m" or "90d".'
+_PRICES = ("input", "output", "cached_input")
 _NEVER_MOVES = frozenset({FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE})
 
 
@@ -156,6 +157,16 @@ def _json(value: JsonValue) -> JsonValue:
     return value
 
 
+def _prices(prices: dict[str, float]) -> dict[str, float]:
+    for key in prices:
+        if key not in _PRICES:
+            raise wrong(f"no price is called {quoted(key)}", nearest(key, _PRICES))
+    for key in ("input", "output"):
+        if key not in prices:
+            raise wrong(f"the price of the {key} is missing", f"Where it costs nothing write {key} = 0.")
+    return prices
+
+
 def _contract(value: object) -> object:
     if isinstance(value, str):
         return _non_empty(value)
@@ -186,7 +197,7 @@ Bool = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=1, le=10**15)]
 RetryCount = Annotated[int, Strict(), Field(ge=0, le=3)]
 Weight = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
-Prices = dict[Text, Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]]
+Prices = Annotated[dict[Text, Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]], AfterValidator(_prices)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 PositiveSeconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
 Undeclared = Annotated[str, Strict(), AfterValidator(_undeclared)]
