@@ -27,6 +27,7 @@ LAYERS = (
     ("policy",),
     ("config",),
     ("sealing",),
+    ("streams",),
     ("errors",),
     ("words",),
     ("version",),

@@ -44,12 +44,19 @@ async def account(request: Request) -> Response:
 
 
 def answer(request: Request, messages: list[Any]) -> Response:
-    """Lines of JSON: pieces of text, and at the end who wrote them."""
+    """Lines of JSON: pieces of text, a word where the text begins anew, and at the end who wrote it."""
     scope = request.state.ai
 
     async def lines() -> AsyncIterator[str]:
-        stream = await scope.async_openai.chat.completions.create(model="chat", messages=messages, stream=True)
+        stream = await scope.async_openai.chat.completions.create(
+            model="chat",
+            messages=messages,
+            stream=True,
+            extra_headers={"x-understudy-on-break": "restart"},  # the page knows what to do then
+        )
         async for chunk in stream:
+            if getattr(chunk, "understudy", None):
+                yield json.dumps({"restart": True}) + "\n"
             if text := "".join(choice.delta.content or "" for choice in chunk.choices):
                 yield json.dumps({"text": text}) + "\n"
         call = scope.call_for(stream)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from understudy.router import Router
     from understudy.scope import Scope, current_scope
+    from understudy.streams import Collected, collect
     from understudy.words import (
         Api,
         Attempt,
@@ -61,6 +62,7 @@ __all__ = [
     "BreakerEffect",
     "Call",
     "CallerGone",
+    "Collected",
     "Config",
     "ConfigError",
     "ContractViolated",
@@ -87,6 +89,7 @@ __all__ = [
     "Unreachable",
     "UpstreamTimeout",
     "__version__",
+    "collect",
     "current_scope",
 ]
 
@@ -94,6 +97,7 @@ _HOMES = {
     "understudy.config": ("Config", "ConfigError"),
     "understudy.router": ("Router",),
     "understudy.scope": ("Scope", "current_scope"),
+    "understudy.streams": ("Collected", "collect"),
     "understudy.words": (
         "Api",
         "Attempt",

@@ -46,6 +46,10 @@ _NOT_FORWARDED: Final = frozenset(
     }
 )
 """Never sent upstream: what names the app's own account, and what the router writes itself."""
+_ON_BREAK: Final = "x-understudy-on-break"
+"""Asks for a stream that starts over where it breaks: ``restart``."""
+_HELPER: Final = "x-stainless-helper-method"
+"""Sent by the SDK's own helpers: ``chat.completions.stream``."""
 
 
 class SyncStream(Protocol):
@@ -215,10 +219,15 @@ class _SyncBody(httpx2.SyncByteStream):
 
 def _ask_of(request: httpx2.Request, body: bytes) -> Ask:
     forwarded = []
+    on_break: str | None = None
     for raw_name, raw_value in request.headers.raw:
         name = raw_name.decode("ascii").lower()
-        if name not in _NOT_FORWARDED and not name.startswith("x-stainless-"):
+        if name in _NOT_FORWARDED or name.startswith("x-stainless-"):
+            continue
+        if not name.startswith("x-understudy-"):
             forwarded.append((name, raw_value.decode("latin-1")))
+        elif name == _ON_BREAK:
+            on_break = raw_value.decode("latin-1")
     path, _, query = request.url.raw_path.decode("ascii").partition("?")
     timeout = request.extensions.get("timeout") or {}
     return Ask(
@@ -228,6 +237,8 @@ def _ask_of(request: httpx2.Request, body: bytes) -> Ask:
         headers=tuple(forwarded),
         body=body,
         timeout=timeout.get("read"),
+        on_break=on_break,
+        helper=on_break is not None and _HELPER in request.headers,
     )
 
 

@@ -144,7 +144,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     attempt_number: int
     timeout: float
     first_token: float | None = None
-    cause: Literal["first", "retry", "switch", "drop"] = "first"
+    cause: Literal["first", "retry", "switch", "drop", "restart"] = "first"
     skipped: tuple[Skip, ...] = ()
 
 
@@ -285,7 +285,13 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-_VERBS = {"first": "tries", "retry": "tries again", "switch": "switches to", "drop": "tries again with less"}
+_VERBS = {
+    "first": "tries",
+    "retry": "tries again",
+    "switch": "switches to",
+    "drop": "tries again with less",
+    "restart": "starts over on",
+}
 
 
 def _explain_move(move: Move, attempts: dict[int, Attempt]) -> list[str]:

@@ -165,7 +165,11 @@ class StreamSettings(_Declared):
     """How a task's streams behave. ``max`` is in seconds."""
 
     hold: Literal["none", "all"] = Field(default="none", description='"all" holds a stream back until it is complete.')
-    on_break: Literal["error", "restart"] = Field(default="error", description="What becomes of a stream that breaks.")
+    on_break: Literal["error", "restart"] = Field(
+        default="error",
+        description="What becomes of a stream that breaks after its first content. `restart` lets those calls start "
+        "over that ask for it (`x-understudy-on-break: restart`); for all others it is an error.",
+    )
     max: PositiveSeconds = Field(default=600.0, description="The longest that a stream may take.")
 
 

@@ -24,7 +24,6 @@ _TASK: Mapping[str, Callable[[Task], bool]] = {
     "contract": lambda task: task.contract is not None,
     "start": lambda task: task.start is not None,
     "select": lambda task: task.select not in ("order", "weight"),
-    "stream.on_break": lambda task: task.stream.on_break == "restart",
 }
 _CATEGORY: Mapping[str, Callable[[SensitiveCategory], bool]] = {
     "on_failure": lambda category: category.on_failure == "review",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 
 from understudy.engine import attempt
@@ -14,16 +15,17 @@ from understudy.engine.homes import Home
 from understudy.engine.kit import Kit
 from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import Prepared
-from understudy.engine.relay import Relay
+from understudy.engine.relay import Relay, Restarted
 from understudy.engine.sending import Sender
 from understudy.engine.ways import Way
 from understudy.errors import FailClosed, RoutingError, broken_stream, error_for
 from understudy.policy import failures
 from understudy.policy.answers import Answer
 from understudy.policy.plan import Plan
+from understudy.policy.restarts import announcement
 from understudy.policy.streams import StreamJudge
 from understudy.policy.substitution import is_substitute
-from understudy.words import Api, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
+from understudy.words import Api, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
 
 __all__ = ["Drive"]
 
@@ -41,11 +43,18 @@ class Drive:
         self._account = Account(prepared.call, prepared.candidates[0].lane, kit.recording)
         self._sender = Sender(kit, prepared, ask, caller)
         self._refusal: Whole | Opened | None = None
+        self._begun = False
+
+    @property
+    def call(self) -> Call:
+        """The call's record."""
+        return self._call
 
     async def run(self, home: Home) -> Reply:
         """The routed answer. Raises RoutingError, or CancelledError when the caller goes away."""
         prepared = self._prepared
-        plan = Plan(
+        self._home = home
+        self._plan = Plan(
             prepared.candidates,
             deadline=self._account.started + prepared.budget,
             budget=prepared.budget,
@@ -53,18 +62,44 @@ class Drive:
             retries=prepared.task.retries,
             sensitive=bool(self._call.sensitive),
         )
+        result = await self._answer(self._plan.begin(self._account.started))
+        return self._relayed(result) if isinstance(result, Opened) else self._answered(result)
+
+    async def start_over(self, failure: Failure, max_at: float) -> tuple[Opened, bytes]:
+        """The answer anew, of another route, after the app had got a part of one, and the chunk that tells of it.
+
+        It has the call's whole deadline again, but not longer than ``max_at`` (by the loop's clock). Raises
+        RoutingError.
+        """
+        now = self._loop.time()
+        budget = min(self._prepared.budget, max_at - now)
+        move = self._plan.broke(
+            failure,
+            now,
+            random.random(),
+            deadline=now + budget,
+            budget=budget,
+            transformed=self._sender.learn(failure).transformed,
+        )
+        result = await self._answer(move)
+        assert isinstance(result, Opened), "a stream was asked for"
+        attempt = self._account.attempt
+        assert attempt is not None, "it was answered"
+        return result, announcement(attempt, result.flow.judge, failure.kind, int(time.time()))
+
+    async def _answer(self, move: Move) -> Whole | Opened:
+        """What the plan comes to from this move on."""
         try:
-            move = plan.begin(self._account.started)
             while True:
                 self._account.move(move)
                 if isinstance(move, Send):
-                    result = await self._attempt(move, home)
+                    result = await self._attempt(move)
                     if not isinstance(result, Failure):
                         return result
-                    move = self._after(plan, result)
+                    move = self._after(result)
                 elif isinstance(move, Wait):
                     await asyncio.sleep(move.seconds)
-                    move = plan.waited(self._loop.time())
+                    move = self._plan.waited(self._loop.time())
                 else:
                     return self._stopped(move)
         except RoutingError:
@@ -78,12 +113,12 @@ class Drive:
 
     # -- one attempt -----------------------------------------------------------------------------------------------
 
-    async def _attempt(self, send: Send, home: Home) -> Reply | Failure:
+    async def _attempt(self, send: Send) -> Whole | Opened | Failure:
         if isinstance(self._refusal, Opened):
             self._refusal.flow.exchange.abort()
         self._refusal = None
         self._check_sensitivity()
-        sent = self._sender.make(send, home)
+        sent = self._sender.make(send, self._home)
         way = sent.job.way
         result = await attempt.run(sent.job, self._account.begin_attempt(sent.record))
         if not isinstance(result, Failure):
@@ -114,7 +149,7 @@ class Drive:
 
     # -- an answer -------------------------------------------------------------------------------------------------
 
-    def _whole(self, result: Whole, way: Way) -> Reply | Failure:
+    def _whole(self, result: Whole, way: Way) -> Whole | Failure:
         answer = result.answer
         self._account.answer(answer)
         failure = self._unacceptable(answer, way)
@@ -124,12 +159,13 @@ class Drive:
                 self._refusal = result
             return failure
         self._account.refusal(answer)
-        return self._answered(result, way)
-
-    def _answered(self, result: Whole, way: Way) -> Reply:
         self._account.settle()
-        if self._call.api is Api.RESPONSES:
-            self._kit.memory.remember(result.answer.response_id, way.route.name)
+        return result
+
+    def _answered(self, result: Whole) -> Reply:
+        route = self._call.route
+        if self._call.api is Api.RESPONSES and route is not None:
+            self._kit.memory.remember(result.answer.response_id, route)
         reply = Reply(200, self._reply_headers(result.headers), result.body)
         self._account.end(Outcome.ANSWERED, None)
         return reply
@@ -141,7 +177,7 @@ class Drive:
             return failures.CONTENT_FILTERED.failure(http_status=200)
         return None
 
-    def _opened(self, result: Opened, way: Way) -> Reply | Failure:
+    def _opened(self, result: Opened, way: Way) -> Opened | Failure:
         judge = result.flow.judge
         failure = self._unacceptable(judge, way)
         if failure is not None:
@@ -152,17 +188,17 @@ class Drive:
             else:
                 result.flow.exchange.abort()
             return failure
-        return self._relayed(result, way)
-
-    def _relayed(self, result: Opened, way: Way) -> Reply:
-        judge = result.flow.judge
         self._account.settle()
-        end = _StreamEnd(self, judge)
+        return result
+
+    def _relayed(self, result: Opened) -> Reply:
+        self._begun = True
+        end = _StreamEnd(self, result.flow.judge)
         relay = Relay(
             result.flow,
             result.held,
             ended=result.ended,
-            stall=way.route.stall,
+            stall=self.stall,
             max_at=self._loop.time() + self._prepared.task.stream.max,
             watcher=end,
         )
@@ -170,6 +206,11 @@ class Drive:
             end.hang_up = relay.hang_up
             self._caller.begun(relay.hang_up)
         return Reply(200, self._reply_headers(result.headers), b"", relay)
+
+    @property
+    def stall(self) -> float:
+        """How long the route that answers may be silent within a stream, in seconds."""
+        return self._kit.ways[self._call.route or ""].route.stall
 
     def _reply_headers(self, provider: list[tuple[str, str]]) -> list[tuple[str, str]]:
         headers = []
@@ -194,9 +235,9 @@ class Drive:
 
     # -- moving on -------------------------------------------------------------------------------------------------
 
-    def _after(self, plan: Plan, failure: Failure) -> Move:
+    def _after(self, failure: Failure) -> Move:
         lesson = self._sender.learn(failure)
-        return plan.failed(
+        return self._plan.failed(
             failure,
             self._loop.time(),
             random.random(),
@@ -204,34 +245,59 @@ class Drive:
             transformed=lesson.transformed,
         )
 
-    def _stopped(self, stop: Stop) -> Reply:
-        refusal, record = self._refusal, self._account.attempt
-        if stop.failure.kind is FailureKind.CONTENT_POLICY and refusal is not None and record is not None:
-            way = self._kit.ways[record.route]  # the app's to read
-            return self._relayed(refusal, way) if isinstance(refusal, Opened) else self._answered(refusal, way)
+    def _stopped(self, stop: Stop) -> Whole | Opened:
+        if stop.failure.kind is FailureKind.CONTENT_POLICY and self._refusal is not None:
+            self._account.settle()  # the app's to read
+            return self._refusal
         outcome = Outcome.REFUSED if self._call.sensitive else Outcome.FAILED
         self._account.end(outcome, stop.failure.kind)
-        raise error_for(self._call, stop, path=self._ask.path) from None
+        raise (broken_stream if self._begun else error_for)(self._call, stop, path=self._ask.path) from None
 
     def caller_gone(self) -> RoutingError:
         """The error of a stream whose caller hung up."""
         return caller_gone(self._call)
 
-    def stream_over(
-        self, judge: StreamJudge, outcome: Outcome, failure: Failure | None, hang_up: Callable[[], None] | None
-    ) -> RoutingError | None:
-        """Write the end of a committed stream into the record, and give the error of a broken one."""
-        if hang_up is not None:
-            self._caller.ended(hang_up)
+    def stream_broke(self, judge: StreamJudge, failure: Failure) -> bool:
+        """Whether a stream that broke starts over. If so, its attempt ends here, and the call goes on."""
+        if not self._prepared.on_break.restarts:
+            return False
         self._account.answer(judge)
         self._account.end_attempt(failure)
-        if failure is None:
+        return True
+
+    def stream_over(
+        self, judge: StreamJudge | None, outcome: Outcome, failure: Failure | None, hang_up: Callable[[], None] | None
+    ) -> RoutingError | None:
+        """Write the end of a committed stream into the record, and give the error of a broken one.
+
+        ``judge`` is ``None`` while the stream is about to start over.
+        """
+        self.forget(hang_up)
+        if judge is not None:
+            self._account.answer(judge)
+        self._account.end_attempt(failure)
+        if failure is None and judge is not None:
             self._account.refusal(judge)
-        self._account.end(outcome, failure.kind if failure is not None else None)
         if failure is None or outcome is Outcome.CANCELLED:
+            self._account.end(outcome, failure.kind if failure is not None else None)
             return None
-        stop = Stop(failure=failure, reason="a stream that has begun to answer belongs to its route")
+        stop = Stop(failure=failure, reason=self._why_broken())
+        if self._call.outcome is None:
+            self._account.move(stop)
+        self._account.end(outcome, failure.kind)
         return broken_stream(self._call, stop, path=self._ask.path)
+
+    def forget(self, hang_up: Callable[[], None] | None) -> None:
+        """No hang-up ends this call any more: it has ended."""
+        if hang_up is not None:
+            self._caller.ended(hang_up)
+
+    def _why_broken(self) -> str:
+        on_break = self._prepared.on_break
+        if on_break.restarts:
+            return "the longest time of a stream has passed"
+        asked = f"; it was to start over, but {on_break.why_not}" if on_break.why_not else ""
+        return f"a stream that has begun to answer belongs to its route{asked}"
 
 
 class _StreamEnd:
@@ -239,7 +305,7 @@ class _StreamEnd:
 
     def __init__(self, drive: Drive, judge: StreamJudge) -> None:
         self._drive = drive
-        self._judge = judge
+        self._judge: StreamJudge | None = judge
         self.hang_up: Callable[[], None] | None = None
 
     def completed(self) -> None:
@@ -256,3 +322,22 @@ class _StreamEnd:
     def caller_gone(self) -> RoutingError:
         self.abandoned()
         return self._drive.caller_gone()
+
+    @property
+    def call(self) -> Call:
+        return self._drive.call
+
+    def broke(self, failure: Failure) -> bool:
+        if self._judge is None or not self._drive.stream_broke(self._judge, failure):
+            return False
+        self._judge = None
+        return True
+
+    async def start_over(self, failure: Failure, max_at: float) -> Restarted:
+        try:
+            opened, told = await self._drive.start_over(failure, max_at)
+        except BaseException:
+            self._drive.forget(self.hang_up)
+            raise
+        self._judge = opened.flow.judge
+        return Restarted(opened.flow, told + opened.held, opened.ended, self._drive.stall)

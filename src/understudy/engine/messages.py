@@ -20,7 +20,11 @@ API_OF_PATH = {
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """A request as the SDK made it. ``headers`` are only those that may go upstream; ``timeout`` is in seconds."""
+    """A request as the SDK made it. ``headers`` are only those that may go upstream; ``timeout`` is in seconds.
+
+    ``on_break`` is what the call asks for a stream that breaks, as it wrote it. ``helper`` says that one of the SDK's
+    own helpers reads the stream.
+    """
 
     method: str
     path: str
@@ -28,6 +32,8 @@ class Ask(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...]
     body: bytes
     timeout: float | None = None
+    on_break: str | None = None
+    helper: bool = False
 
     def __repr__(self) -> str:
         return f"Ask({self.method} {self.path})"

@@ -18,8 +18,9 @@ from understudy.engine.account import note
 from understudy.engine.kit import Kit
 from understudy.engine.messages import API_OF_PATH, Ask, Caller
 from understudy.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
-from understudy.policy import keys
+from understudy.policy import keys, restarts
 from understudy.policy.payload import BadBody, Body, binding
+from understudy.policy.restarts import OnBreak
 from understudy.policy.selection import Candidate, candidates, home_provider, marked
 from understudy.records.log import log_call
 from understudy.words import Api, Call, FailureKind, LaneName, Outcome
@@ -27,6 +28,7 @@ from understudy.words import Api, Call, FailureKind, LaneName, Outcome
 __all__ = ["Prepared", "prepare"]
 
 _MODEL: Final = "models/"
+_ON_BREAK: Final = ("error", "restart")
 _SHOWN: Final = 20
 """How many tasks an error lists."""
 
@@ -44,6 +46,7 @@ class Prepared(msgspec.Struct, frozen=True):
     choices: int
     bound: bool
     refusals_move: bool
+    on_break: OnBreak = restarts.ERROR
 
     def __repr__(self) -> str:
         return f"Prepared({self.call.id})"
@@ -68,6 +71,9 @@ def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
     task = kit.config.tasks.get(body.model or "")
     if task is None:
         raise _no_such_task(kit, ask, caller, body.model)
+    if ask.on_break is not None and ask.on_break not in _ON_BREAK:
+        message = "nothing was sent: the header x-understudy-on-break is neither 'restart' nor 'error'"
+        raise _refusal(caller, InvalidCall, message, Facts(path=ask.path, status=400, code="invalid_header"))
     return _prepared(kit, ask, caller, api, body, task)
 
 
@@ -113,7 +119,16 @@ def _prepared(kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Ta
         choices=_choices(body),
         bound=bound,
         refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed[1:]),
+        on_break=restarts.ERROR if ask.on_break is None else _on_break(ask, call, body, task),
     )
+
+
+def _on_break(ask: Ask, call: Call, body: Body, task: Task) -> OnBreak:
+    """What becomes of the stream of a call that has a wish for it."""
+    if ask.on_break != "restart" or not call.stream:
+        return restarts.ERROR
+    allowed = task.stream.on_break == "restart"
+    return restarts.on_break(call.api, body, allowed=allowed, sensitive=bool(call.sensitive), helper=ask.helper)
 
 
 def _listed(kit: Kit, task: Task, api: Api, body: Body, start: LaneName | None) -> tuple[Candidate, ...]:

@@ -1,23 +1,38 @@
-"""A committed stream on its way to the app: it belongs to its route, and is watched until its end."""
+"""A committed stream on its way to the app: watched until its end, or until it breaks and perhaps starts over."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Final, Protocol
 
+import msgspec
+
 from understudy.engine.flow import Flow
+from understudy.engine.hangup import HangUp
 from understudy.errors import RoutingError, StreamBroken
 from understudy.transport import TransportFailure
-from understudy.words import Failure
+from understudy.words import Call, Failure
 
-__all__ = ["Relay", "Watcher"]
+__all__ = ["Relay", "Restarted", "Watcher"]
 
 DRAIN: Final = 0.1
 """Seconds given to a finished stream to end cleanly; the SDK gives as much."""
 
 
+class Restarted(msgspec.Struct, frozen=True):
+    """A stream that has started over: what to go on with. ``held`` begins with the chunk that tells the app."""
+
+    flow: Flow
+    held: bytes
+    ended: bool
+    stall: float
+
+
 class Watcher(Protocol):
-    """Is told how a stream ended, once."""
+    """Is told how a stream ended, once, and finds out how one that broke goes on."""
+
+    @property
+    def call(self) -> Call: ...
 
     def completed(self) -> None: ...
 
@@ -27,16 +42,24 @@ class Watcher(Protocol):
 
     def caller_gone(self) -> RoutingError: ...
 
+    def broke(self, failure: Failure) -> bool:
+        """Whether the stream starts over. If so, its attempt has ended, and the call goes on."""
+        ...
+
+    async def start_over(self, failure: Failure, max_at: float) -> Restarted:
+        """Have the call answered anew. Raises RoutingError, which ends the call."""
+        ...
+
 
 class Relay:
     """Passes a committed stream on. ``stall`` in seconds, ``max_at`` by the loop's clock.
 
+    Where the call asked for that, a stream that breaks starts over at the read that would have raised.
+
     The app's pauses between two reads don't count as silence of the provider.
     """
 
-    def __init__(
-        self, flow: Flow, held: bytes, *, ended: bool, stall: float, max_at: float, watcher: Watcher
-    ) -> None:
+    def __init__(self, flow: Flow, held: bytes, *, ended: bool, stall: float, max_at: float, watcher: Watcher) -> None:
         self._loop = asyncio.get_running_loop()
         self._flow = flow
         self._ready = held
@@ -44,6 +67,8 @@ class Relay:
         self._max_at = max_at
         self._watcher = watcher
         self._error: RoutingError | None = None
+        self._broke: Failure | None = None
+        self._restarting: HangUp | None = None
         self._complete = False
         self._closed = False
         self._last_life = self._returned_at = self._loop.time()
@@ -61,6 +86,8 @@ class Relay:
         if self._complete:
             await self._drain()
             return b""
+        if self._broke is not None:
+            return await self._start_over(self._broke)
         now = self._loop.time()
         self._last_life += now - self._returned_at
         try:
@@ -138,18 +165,61 @@ class Relay:
         self._watcher.completed()
 
     def _break(self, failure: Failure) -> None:
-        if not self._closed:
+        if self._closed:
+            return
+        if self._watcher.broke(failure):
+            self._flow.exchange.abort()
+            self._broke = failure
+        else:
             self._close()
             self._error = self._watcher.broken(failure)
 
+    async def _start_over(self, failure: Failure) -> bytes:
+        try:
+            restarted = await self._restarted(failure)
+        except RoutingError as error:
+            self._close()
+            self._error = error
+            raise
+        except BaseException:
+            self._abandon()
+            raise
+        self._broke = None
+        self._flow, self._ready, self._stall = restarted.flow, restarted.held, restarted.stall
+        if restarted.ended:
+            self._finish()
+        self._last_life = self._returned_at = self._loop.time()
+        return await self.read()
+
+    async def _restarted(self, failure: Failure) -> Restarted:
+        restarting = self._restarting = HangUp()
+        try:
+            return await self._watcher.start_over(failure, self._max_at)
+        except asyncio.CancelledError:
+            closed = restarting.taken_back(self._watcher.call)
+            if closed is None:
+                raise
+            raise closed from None
+        finally:
+            restarting.disarm()
+            self._restarting = None
+
     def _over(self) -> None:
-        """``stream.max`` has passed, whether the app reads or not."""
-        self._break(self._flow.judge.stalled())
+        """``stream.max`` has passed, whether the app reads or not: there is no time left to start over in."""
+        if not self._closed:
+            self._close()
+            self._error = self._watcher.broken(self._flow.judge.stalled())
 
     def _close(self) -> None:
         self._closed = True
         self._limit.cancel()
         self._flow.exchange.abort()
+        if self._restarting is not None:
+            self._restarting.end(self._why_closed)
+
+    def _why_closed(self, _: Call) -> RoutingError:
+        assert self._error is not None, "a stream is closed with its error"
+        return self._error
 
     async def _drain(self) -> None:
         if self._closed:

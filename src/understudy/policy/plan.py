@@ -169,6 +169,26 @@ class Plan:
             return Stop(failure=failure, reason=_nothing_left(onward.skipped), skipped=onward.skipped)
         return self._send(onward.position, now, "switch", onward.skipped, onward.entered_by)
 
+    def broke(
+        self,
+        failure: Failure,
+        now: float,
+        jitter: float,
+        *,
+        deadline: float,
+        budget: float,
+        transformed: bool = False,
+    ) -> Move:
+        """The move after a stream broke that had begun to answer, where it may start over: on another route.
+
+        ``deadline`` and ``budget`` are those of the new beginning, which is not made with less than a further attempt
+        needs. The rest is as for :meth:`failed`.
+        """
+        self._deadline, self._budget = deadline, budget
+        elsewhere = msgspec.structs.replace(failure, retry_refused=True)
+        move = self.failed(elsewhere, now, jitter, transformed=transformed)
+        return msgspec.structs.replace(move, cause="restart") if isinstance(move, Send) else move
+
     def waited(self, now: float) -> Move:
         """The move after a wait: the route is asked for its health again before anything goes out."""
         assert self._last is not None, "only a failed attempt is followed by a wait"

@@ -12,7 +12,7 @@ EXAMPLE = Example("starlette_chat", "http://127.0.0.1:8011/")
 
 
 def test_the_readme_is_true() -> None:
-    """Its commands in order: a stream, a broken primary, a closed account, a broken stream, and the mended primary."""
+    """Its commands in order: a stream, a broken primary, a closed account, broken streams, and the mended primary."""
     with EXAMPLE.running():
         (asked,) = EXAMPLE.curled("Ask")
         assert asked.body in EXAMPLE.readme
@@ -24,7 +24,9 @@ def test_the_readme_is_true() -> None:
         assert (account.status, account.headers["content-type"]) == (503, "application/problem+json")
         assert account.headers["cache-control"] == "no-store"
 
-        _, cut = EXAMPLE.curled("Break a stream")
+        _, again, cut = EXAMPLE.curled("Break a stream")
+        assert again.body in EXAMPLE.readme
+        assert '{"restart": true}' in again.body
         assert cut.broken
         assert cut.body == '{"text": "Hello"}\n{"text": " from"}\n'
 
