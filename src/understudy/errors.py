@@ -155,7 +155,7 @@ class BadResponse(_ValidationError):
 
 
 class ContractViolated(_ValidationError):
-    """No answer kept the contract."""
+    """No answer kept the contract. Of a stream: it broke the contract at its end, and what came before is no answer."""
 
 
 class NoRouteAvailable(_StatusError, openai.InternalServerError):
@@ -267,8 +267,8 @@ def error_for(call: Call, stop: Stop, *, path: str) -> RoutingError:
 
 def broken_stream(call: Call, stop: Stop, *, path: str) -> RoutingError:
     """The error of a stream that broke, whatever by, after it had begun to answer."""
-    kind = FailClosed if call.sensitive else StreamBroken
-    return kind(describe(call, stop), call, _facts(call, stop.failure, path))
+    kind: type[RoutingError] = ContractViolated if stop.failure.kind is FailureKind.CONTRACT else StreamBroken
+    return (FailClosed if call.sensitive else kind)(describe(call, stop), call, _facts(call, stop.failure, path))
 
 
 def _facts(call: Call, failure: Failure, path: str) -> Facts:

@@ -144,7 +144,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     attempt_number: int
     timeout: float
     first_token: float | None = None
-    cause: Literal["first", "retry", "switch", "drop", "restart"] = "first"
+    cause: Literal["first", "retry", "switch", "drop", "restart", "repair"] = "first"
     skipped: tuple[Skip, ...] = ()
 
 
@@ -217,6 +217,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     failure: FailureKind | None = None
     detail: str = ""
     dropped: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
+    """How the route stood in for what it can't take."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
@@ -291,6 +293,7 @@ _VERBS = {
     "switch": "switches to",
     "drop": "tries again with less",
     "restart": "starts over on",
+    "repair": "asks to mend the answer of",
 }
 
 
@@ -314,6 +317,7 @@ def _explain_move(move: Move, attempts: dict[int, Attempt]) -> list[str]:
         if attempt.detail:
             result += f" ({attempt.detail})"
     took = "" if attempt is None or attempt.total_ms is None else f" in {attempt.total_ms:.0f} ms"
+    adapted = f", standing in: {'; '.join(attempt.adapted)}" if attempt is not None and attempt.adapted else ""
     taken = f", without {', '.join(attempt.dropped)}" if attempt is not None and attempt.dropped else ""
-    what = f"{_VERBS[move.cause]} {move.route} ({move.lane}), {move.timeout:.1f} s at most{taken}"
+    what = f"{_VERBS[move.cause]} {move.route} ({move.lane}), {move.timeout:.1f} s at most{taken}{adapted}"
     return [*lines, f"{what}: {result}{took}"]

@@ -78,7 +78,7 @@ def test_check_tells_keys_times_and_warnings() -> None:
         "KISSAPI_KEY",
         "ticket-summary: 45s in all",
         "16s after the routes before it timed out",
-        "tasks.ticket-summary.contract: declared, but this version does not carry it out yet",
+        "router.ledger: declared, but this version does not carry it out yet",
     ):
         assert said in result.output
 
@@ -109,6 +109,20 @@ def test_check_fails_on_mistakes(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "has 3 mistakes" in result.output
     assert "line 2, tasks.chat.primary" in result.output
+
+
+def test_check_looks_up_what_contracts_name(tmp_path: Path) -> None:
+    """A module or a schema that is not there is told now, and not when the app starts."""
+    file = tmp_path / "understudy.toml"
+    file.write_text(
+        '[providers.openai]\n[routes.main]\nprovider = "openai"\nmodel = "m"\n'
+        '[tasks.chat]\nprimary = "main"\ncontract = { schema = "summary.json", check = "no_such_module:check" }\n',
+        encoding="utf-8",
+    )
+    result = run("check", file)
+    assert result.exit_code == 1
+    assert "tasks.chat.contract.schema: there is no file" in result.output
+    assert "tasks.chat.contract.check: there is no module 'no_such_module'" in result.output
 
 
 @pytest.mark.parametrize("command", ["check", "routes"])

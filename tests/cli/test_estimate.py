@@ -120,9 +120,7 @@ def test_a_price_that_is_not_known_is_named_and_never_guessed(tmp_path: Path, co
     assert "mini: its price is not known, and not guessed" in result.output
     assert "[routes.mini]" in result.output
     assert "price = { input = ..., output = ... }" in result.output
-    said = document(
-        file, config, "--task", "cheap", "--requests-per-day", "10", "--output-tokens", "5", exit_code=1
-    )
+    said = document(file, config, "--task", "cheap", "--requests-per-day", "10", "--output-tokens", "5", exit_code=1)
     assert said["routes"][0]["usd_per_month"] > 0
     assert said["routes"][1]["usd_per_month"] is None
     assert said["routes"][1]["usd_per_1000_calls"] is None

@@ -100,7 +100,25 @@ ONE_MISTAKE = {
     "setting the model": (("routes", "main", "set"), {"model": "x"}, "routes.main.set", "'model'"),
     "setting what is no JSON": (("routes", "main", "set"), {"x": math.nan}, "routes.main.set", "not a number"),
     "contract of another type": (("tasks", "chat", "contract"), 3, "tasks.chat.contract", "JSON Schema"),
-    "contract that is no JSON": (("tasks", "chat", "contract"), {"a": [b""]}, "tasks.chat.contract", "JSON"),
+    "rule that no contract has": (
+        ("tasks", "chat", "contract"),
+        {"max_char": 3},
+        "tasks.chat.contract.max_char",
+        "max_chars",
+    ),
+    "empty contract": (("tasks", "chat", "contract"), {}, "tasks.chat.contract", "Give it a schema"),
+    "contract with a bad pattern": (
+        ("tasks", "chat", "contract"),
+        {"must_match": "("},
+        "tasks.chat.contract.must_match",
+        "regular expression",
+    ),
+    "contract with no function": (
+        ("tasks", "chat", "contract"),
+        {"check": "polite"},
+        "tasks.chat.contract.check",
+        "app.",
+    ),
     "bad header": (("providers", "openai", "auth_header"), "X: y", "providers.openai.auth_header", "header"),
     "line break in a header": (
         ("providers", "openai", "headers"),

@@ -232,7 +232,7 @@ CASES = (
 )
 
 LATER = {"length", "contract"}
-"""Rows that only contracts emit."""
+"""Rows that only contracts emit: ``test_contracts.py`` shows them."""
 
 
 def is_of(failure: Failure, row_id: str, says: str | None = None) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from understudy.cli.reading import config_argument, read_config
-from understudy.config import Config, Task, duration_text
+from understudy.cli.reading import config_argument, look_here_for_modules, read_config
+from understudy.config import Config, ConfigError, Task, duration_text
 from understudy.config.credentials import look_up_keys
 from understudy.config.timing import reserve, route_times
+from understudy.engine.contracts import look_up_contracts
 
 __all__ = ["check", "concerns"]
 
@@ -21,10 +22,16 @@ __all__ = ["check", "concerns"]
 def check(file: Path) -> None:
     """Tell all that is wrong with the config in FILE (understudy.toml).
 
-    Exit code 1 if it can't be used. Keys that are unset here are told, and are no mistake: they may be set where the
+    Exit code 1 if it can't be used. What contracts name is looked up as a router that opens would do, with modules also
+    found in the working directory. Keys that are unset here are told, and are no mistake: they may be set where the
     app runs.
     """
     config = read_config(file)
+    look_here_for_modules()
+    _, findings = look_up_contracts(config)
+    if findings.found:
+        click.echo(str(ConfigError(findings.found, str(file))), err=True)
+        raise click.exceptions.Exit(1)
     click.echo(f"{file}: OK ({_count(config)})")
     _section("Keys", unset_keys(config, os.environ))
     _section("Time", times(config))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Final, cast
 
 import click
 
 from understudy.cli.app import show_endpoints
+from understudy.cli.reading import look_here_for_modules
 from understudy.config import Config, ConfigError
 from understudy.web import Endpoint
 
@@ -52,9 +51,7 @@ def load_app(given: str) -> object:
     module_name, colon, name = given.partition(":")
     if not (module_name and colon and name):
         raise click.ClickException(f'{given!r} names no app: give a module and a name in it, such as "shop.web:app"')
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    look_here_for_modules()
     try:
         found: object = import_module(module_name)
     except ModuleNotFoundError as error:

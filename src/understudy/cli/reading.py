@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from understudy.config import Config, ConfigError
 
-__all__ = ["config_argument", "read_config"]
+__all__ = ["config_argument", "look_here_for_modules", "read_config"]
 
 config_argument = click.argument("file", type=click.Path(path_type=Path), default="understudy.toml")
 """The config's path; ``understudy.toml`` if it is left out."""
+
+
+def look_here_for_modules() -> None:
+    """Let the app's modules be found in the working directory, as the app's own server does."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
 
 
 def read_config(file: Path) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from understudy.config.contracts import Contract
 from understudy.config.credentials import Credentials, key_header, resolve_credentials
 from understudy.config.declared import Config
 from understudy.config.durations import duration_text, seconds_of
@@ -14,6 +15,7 @@ __all__ = [
     "DEFAULT_ON",
     "Config",
     "ConfigError",
+    "Contract",
     "Credentials",
     "KeySource",
     "Lane",

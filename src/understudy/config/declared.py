@@ -110,7 +110,7 @@ class Config(BaseModel):
 
         Example::
 
-            assert Config.from_file("understudy.toml").not_yet() == ("tasks.ticket-summary.contract",)
+            print(*Config.from_file("understudy.toml").not_yet())
         """
         return not_yet(self.providers, self.routes, self.tasks, self.sensitive, self.router)
 

@@ -10,11 +10,11 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from understudy.config.contracts import ContractField
 from understudy.config.keys import ApiKeyField, KeyDropped
 from understudy.config.lanes import Lane, LaneField
 from understudy.config.values import (
     Bool,
-    Contract,
     Count,
     FailureKey,
     Names,
@@ -188,7 +188,7 @@ class Task(_Declared):
         default={}, description="How often a failure is tried again on the same route, where not as by default."
     )
     sensitive: NonEmpty | None = Field(default=None, description="The sensitive category of this task's calls.")
-    contract: Contract | None = Field(default=None, description="What an answer must look like to count as one.")
+    contract: ContractField | None = Field(default=None, description="What an answer must look like to count as one.")
     stream: StreamSettings = Field(default=StreamSettings(), description="How streams behave.")
     select: Literal["order", "weight", "cost"] = Field(default="order", description="Which route of a lane goes first.")
     start: LaneName | None = Field(default=None, description="The lane that calls start in, for a drill.")

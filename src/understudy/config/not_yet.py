@@ -21,7 +21,6 @@ _ROUTE: Mapping[str, Callable[[Route], bool]] = {
     "price": lambda route: route.price is not None,
 }
 _TASK: Mapping[str, Callable[[Task], bool]] = {
-    "contract": lambda task: task.contract is not None,
     "start": lambda task: task.start is not None,
     "select": lambda task: task.select not in ("order", "weight"),
 }

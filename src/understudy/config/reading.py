@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Annotated, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -226,10 +226,11 @@ def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]
         return ["routes", "on"] if len(loc) == 2 else ["route", "on"]
     for part in loc[:-1]:
         declared = model.model_fields.get(str(part))
-        annotation = None if declared is None else declared.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return [name for name in model.model_fields if name not in _HIDDEN_KEYS]
+        for annotation in () if declared is None else (declared.annotation, *get_args(declared.annotation)):
+            plain = next(iter(get_args(annotation)), annotation) if get_origin(annotation) is Annotated else annotation
+            if isinstance(plain, type) and issubclass(plain, BaseModel):
+                model = plain
+    return [field.alias or name for name, field in model.model_fields.items() if name not in _HIDDEN_KEYS]
 
 
 def _description(model: type[BaseModel], key: int | str) -> str:

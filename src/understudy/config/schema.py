@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
+from understudy.config.contracts import Contract
 from understudy.config.durations import duration_text
 from understudy.config.lanes import LaneEntry
 from understudy.config.models import Provider, Route, RouterSettings, SensitiveCategory, StreamSettings, Task
@@ -73,6 +74,13 @@ _ROUTE: Mapping[str, _Schema] = {
         "required": ["input", "output"],
         "properties": {key: {"type": "number", "minimum": 0} for key in ("input", "output", "cached_input")},
     },
+}
+_CONTRACT: Mapping[str, _Schema] = {
+    "schema": {"anyOf": [_NON_EMPTY, _TABLE]},
+    "max_chars": _COUNT,
+    "must_match": _TEXT,
+    "check": {"type": "string", "pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"},
+    "on_violation": {"enum": ["next", "repair"]},
 }
 _CATEGORY: Mapping[str, _Schema] = {
     "routes": _TEXTS,
@@ -144,7 +152,7 @@ def _task() -> Mapping[str, _Schema]:
         "degraded": _LANE,
         "retries": {"type": "object", "propertyNames": {"enum": kinds}, "additionalProperties": retries},
         "sensitive": _NON_EMPTY,
-        "contract": {"anyOf": [_TABLE, _NON_EMPTY]},
+        "contract": {"anyOf": [_NON_EMPTY, _table(Contract, _CONTRACT, "What an answer must look like.")]},
         "stream": _table(StreamSettings, _STREAM, "How streams behave."),
         "select": {"enum": ["order", "weight", "cost"]},
         "start": {"enum": _LANE_NAMES},
@@ -154,8 +162,9 @@ def _task() -> Mapping[str, _Schema]:
 def _table(model: type[BaseModel], shapes: Mapping[str, _Schema], description: str, *required: str) -> _Schema:
     """A table with the keys of ``shapes``: a model's fields that can be written in TOML."""
     properties: dict[str, JsonValue] = {}
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
     for key, shape in shapes.items():
-        field = model.model_fields[key]
+        field = fields[key]
         about: _Schema = {"description": field.description or description}
         default = _default(field, is_duration=shape == _DURATION)
         properties[key] = {**shape, **about, **({} if default is None else {"default": default})}

@@ -16,10 +16,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     JsonValue,
-    PlainValidator,
     Strict,
-    TypeAdapter,
-    ValidationError,
     ValidationInfo,
 )
 from pydantic_core import PydanticCustomError
@@ -31,7 +28,6 @@ from understudy.words import FailureKind
 __all__ = [
     "NAME",
     "Bool",
-    "Contract",
     "Count",
     "FailureKey",
     "FailureSet",
@@ -167,17 +163,6 @@ def _prices(prices: dict[str, float]) -> dict[str, float]:
     return prices
 
 
-def _contract(value: object) -> object:
-    if isinstance(value, str):
-        return _non_empty(value)
-    if not isinstance(value, Mapping):
-        raise wrong(f"{quoted(value)} is no contract", "Write a table of rules, or the path of a JSON Schema.")
-    try:
-        return _json_table(_JSON_TABLE.validate_python(value))
-    except ValidationError:
-        raise wrong("the contract has something in it that JSON can't say") from None
-
-
 def _json_table(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     _json(value)
     return value
@@ -189,7 +174,6 @@ def _parameter_table(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return value
 
 
-_JSON_TABLE = TypeAdapter(dict[Annotated[str, Strict()], JsonValue])
 Text = Annotated[str, Strict()]
 NonEmpty = Annotated[str, Strict(), AfterValidator(_non_empty)]
 Names = tuple[NonEmpty, ...]
@@ -205,6 +189,5 @@ FailureSet = Annotated[frozenset[FailureKind], BeforeValidator(_failures)]
 FailureKey = Annotated[FailureKind, BeforeValidator(_failure)]
 Parameters = tuple[Annotated[str, Strict(), AfterValidator(_parameter)], ...]
 Renames = Annotated[dict[Text, Text], AfterValidator(_parameters)]
-Contract = Annotated[dict[str, JsonValue] | str, PlainValidator(_contract)]
 JsonTable = Annotated[dict[Text, JsonValue], AfterValidator(_json_table)]
 ParameterTable = Annotated[JsonTable, AfterValidator(_parameter_table)]

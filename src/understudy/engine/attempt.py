@@ -15,6 +15,7 @@ from understudy.engine.ways import KeyUnavailable, Way
 from understudy.policy import failures
 from understudy.policy.answers import Answer, from_answer
 from understudy.policy.classify import from_status, from_transport
+from understudy.policy.said import Gathered
 from understudy.policy.signals import TransportSignal
 from understudy.policy.streams import StreamJudge
 from understudy.transport import Exchange, Headers, Target, Transport, TransportFailure
@@ -58,6 +59,8 @@ class Job(msgspec.Struct, frozen=True):
     limits: Limits
     accepts: Callable[[str], bool] | None = None
     """Whether a model may answer, where not each may."""
+    gather: bool = False
+    """Keep what a stream says: it will be checked."""
 
     def __repr__(self) -> str:
         return f"Job({self.way.route.name})"
@@ -161,7 +164,8 @@ async def _open(
     if "json" in content_type or "html" in content_type:
         return await _not_a_stream(job, exchange)
     loop = asyncio.get_running_loop()
-    judge = StreamJudge(job.api, hide_usage=job.hide_usage, choices=job.choices, accepts=job.accepts)
+    gathered = Gathered(job.api, job.limits.answer) if job.gather else None
+    judge = StreamJudge(job.api, hide_usage=job.hide_usage, choices=job.choices, accepts=job.accepts, gathered=gathered)
     flow = Flow(exchange, judge, job.limits.event)
     silent_until = deadline if job.first_token is None else min(deadline, started + job.first_token)
     limit = job.limits.answer if job.hold_all else job.limits.event

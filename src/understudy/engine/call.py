@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from typing import Final
 
 from understudy.engine import attempt
 from understudy.engine.account import Account
@@ -23,11 +24,14 @@ from understudy.policy import failures
 from understudy.policy.answers import Answer
 from understudy.policy.plan import Plan
 from understudy.policy.restarts import announcement
+from understudy.policy.said import said_by
 from understudy.policy.streams import StreamJudge
 from understudy.policy.substitution import is_substitute
 from understudy.words import Api, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
 
 __all__ = ["Drive"]
+
+_READ_BY_THE_APP: Final = frozenset({FailureKind.CONTENT_POLICY, FailureKind.CONTRACT})
 
 
 class Drive:
@@ -42,7 +46,8 @@ class Drive:
         self._loop = asyncio.get_running_loop()
         self._account = Account(prepared.call, prepared.candidates[0].lane, kit.recording)
         self._sender = Sender(kit, prepared, ask, caller)
-        self._refusal: Whole | Opened | None = None
+        self._contract = prepared.contract
+        self._kept: Whole | Opened | None = None
         self._begun = False
 
     @property
@@ -114,9 +119,9 @@ class Drive:
     # -- one attempt -----------------------------------------------------------------------------------------------
 
     async def _attempt(self, send: Send) -> Whole | Opened | Failure:
-        if isinstance(self._refusal, Opened):
-            self._refusal.flow.exchange.abort()
-        self._refusal = None
+        if isinstance(self._kept, Opened):
+            self._kept.flow.exchange.abort()
+        self._kept = None
         self._check_sensitivity()
         sent = self._sender.make(send, self._home)
         way = sent.job.way
@@ -153,10 +158,12 @@ class Drive:
         answer = result.answer
         self._account.answer(answer)
         failure = self._unacceptable(answer, way)
+        if failure is None and self._contract is not None:
+            failure = self._contract.failure(said_by(self._call.api, result.body))
         self._account.end_attempt(failure)
         if failure is not None:
-            if failure.kind is FailureKind.CONTENT_POLICY:
-                self._refusal = result
+            if self._may_be_read(failure):
+                self._kept = result
             return failure
         self._account.refusal(answer)
         self._account.settle()
@@ -180,20 +187,40 @@ class Drive:
     def _opened(self, result: Opened, way: Way) -> Opened | Failure:
         judge = result.flow.judge
         failure = self._unacceptable(judge, way)
+        if failure is None and result.ended:
+            failure = self.breach(judge)
         if failure is not None:
             self._account.answer(judge)
             self._account.end_attempt(failure)
-            if failure.kind is FailureKind.CONTENT_POLICY:
-                self._refusal = result  # stays open: it goes to the app if nobody else is asked
+            if self._may_be_read(failure):
+                self._kept = result  # stays open: it goes to the app if nobody else is asked
             else:
                 result.flow.exchange.abort()
             return failure
         self._account.settle()
         return result
 
+    def breach(self, judge: StreamJudge) -> Failure | None:
+        """The failure of a stream that has come to its end and breaks the contract."""
+        if self._contract is None or judge.gathered is None:
+            return None
+        return self._contract.failure(judge.gathered.said())
+
+    def _may_be_read(self, failure: Failure) -> bool:
+        """Whether an answer that failed so goes to the app if all end so: it is read by a class of the SDK's own.
+
+        A refusal is one, and JSON that the app itself asked for and that ended by its length, on all routes alike.
+        """
+        if failure.kind is FailureKind.CONTENT_POLICY:
+            return True
+        if self._contract is None or not self._contract.asked or failure.detail != failures.LENGTH.detail:
+            return False
+        *before, _ = self._call.attempts
+        return all(attempt.detail == failures.LENGTH.detail for attempt in before)
+
     def _relayed(self, result: Opened) -> Reply:
         self._begun = True
-        end = _StreamEnd(self, result.flow.judge)
+        end = _StreamEnd(self, result.flow.judge, checked=result.ended)
         relay = Relay(
             result.flow,
             result.held,
@@ -246,9 +273,9 @@ class Drive:
         )
 
     def _stopped(self, stop: Stop) -> Whole | Opened:
-        if stop.failure.kind is FailureKind.CONTENT_POLICY and self._refusal is not None:
-            self._account.settle()  # the app's to read
-            return self._refusal
+        if stop.failure.kind in _READ_BY_THE_APP and self._kept is not None:
+            self._account.settle()
+            return self._kept
         outcome = Outcome.REFUSED if self._call.sensitive else Outcome.FAILED
         self._account.end(outcome, stop.failure.kind)
         raise (broken_stream if self._begun else error_for)(self._call, stop, path=self._ask.path) from None
@@ -303,13 +330,18 @@ class Drive:
 class _StreamEnd:
     """Tells the drive how its stream ended."""
 
-    def __init__(self, drive: Drive, judge: StreamJudge) -> None:
+    def __init__(self, drive: Drive, judge: StreamJudge, *, checked: bool) -> None:
         self._drive = drive
         self._judge: StreamJudge | None = judge
+        self._checked = checked
         self.hang_up: Callable[[], None] | None = None
 
-    def completed(self) -> None:
+    def completed(self) -> Failure | None:
+        failure = None if self._checked or self._judge is None else self._drive.breach(self._judge)
+        if failure is not None:
+            return failure
         self._drive.stream_over(self._judge, Outcome.ANSWERED, None, self.hang_up)
+        return None
 
     def broken(self, failure: Failure) -> RoutingError:
         error = self._drive.stream_over(self._judge, Outcome.FAILED, failure, self.hang_up)
@@ -340,4 +372,5 @@ class _StreamEnd:
             self._drive.forget(self.hang_up)
             raise
         self._judge = opened.flow.judge
+        self._checked = opened.ended
         return Restarted(opened.flow, told + opened.held, opened.ended, self._drive.stall)

@@ -16,6 +16,7 @@ from understudy.config import Config, ConfigError
 from understudy.config.credentials import resolve_credentials
 from understudy.engine.bridge import BridgedStream, ThreadStream, across
 from understudy.engine.call import Drive
+from understudy.engine.contracts import load_contracts
 from understudy.engine.hangup import HangUp
 from understudy.engine.homes import Home, TransportFactory
 from understudy.engine.kit import Kit
@@ -73,8 +74,11 @@ class Engine:
         for place in self.config.not_yet():
             _log.warning("%s is declared, and this version does not carry it out yet", place)
         ways = make_ways(self.config, credentials, self._environ)
+        contracts = load_contracts(self.config)
         self.recording.add_declared(self.config, self._environ)
-        return Kit(self.config, ways, credentials, services=self._services, recording=self.recording)
+        return Kit(
+            self.config, ways, credentials, contracts=contracts, services=self._services, recording=self.recording
+        )
 
     def open(self) -> None:
         """Open from synchronous code: calls will go through the portal. Raises ConfigError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final
 
 from understudy.config import Config, Credentials
@@ -10,6 +11,7 @@ from understudy.engine.attempt import Limits
 from understudy.engine.recording import Recording
 from understudy.engine.services import Services
 from understudy.engine.ways import Way
+from understudy.policy.contracts import Declared
 from understudy.policy.selection import StaticCandidates, static_candidates
 
 __all__ = ["Kit", "Learned", "Memory"]
@@ -68,6 +70,7 @@ class Kit:
         ways: dict[str, Way],
         credentials: Credentials,
         *,
+        contracts: Mapping[str, Declared],
         services: Services,
         recording: Recording,
     ) -> None:
@@ -86,6 +89,7 @@ class Kit:
             for task in config.tasks.values()
             if all(ways[route].recipe.takes_all for lane in task.lanes for route in lane.routes if route in ways)
         )
+        self.contracts = contracts
         self.services = services
         self.recording = recording
         self.learned = Learned()

@@ -19,6 +19,7 @@ from understudy.engine.kit import Kit
 from understudy.engine.messages import API_OF_PATH, Ask, Caller
 from understudy.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
 from understudy.policy import keys, restarts
+from understudy.policy.contracts import BadFormat, Contract, contract_of, with_declared_format
 from understudy.policy.payload import BadBody, Body, binding
 from understudy.policy.restarts import OnBreak
 from understudy.policy.selection import Candidate, candidates, home_provider, marked
@@ -47,6 +48,8 @@ class Prepared(msgspec.Struct, frozen=True):
     bound: bool
     refusals_move: bool
     on_break: OnBreak = restarts.ERROR
+    contract: Contract | None = None
+    """What an answer must keep to count."""
 
     def __repr__(self) -> str:
         return f"Prepared({self.call.id})"
@@ -74,10 +77,20 @@ def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
     if ask.on_break is not None and ask.on_break not in _ON_BREAK:
         message = "nothing was sent: the header x-understudy-on-break is neither 'restart' nor 'error'"
         raise _refusal(caller, InvalidCall, message, Facts(path=ask.path, status=400, code="invalid_header"))
-    return _prepared(kit, ask, caller, api, body, task)
+    declared = kit.contracts.get(task.name)
+    try:
+        contract = contract_of(body, api, declared)
+    except BadFormat as error:
+        facts = Facts(path=ask.path, status=400, code="invalid_schema", param=error.param)
+        raise _refusal(caller, InvalidCall, f"nothing was sent: {error.param}: {error.problem}", facts) from None
+    if declared is not None:
+        body = with_declared_format(body, api, declared)
+    return _prepared(kit, ask, caller, api, body, task, contract)
 
 
-def _prepared(kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Task) -> Prepared:
+def _prepared(
+    kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Task, contract: Contract | None
+) -> Prepared:
     categories = caller.sensitive if task.sensitive is None else caller.sensitive | {task.sensitive}
     call = Call(
         id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
@@ -120,6 +133,7 @@ def _prepared(kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Ta
         bound=bound,
         refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed[1:]),
         on_break=restarts.ERROR if ask.on_break is None else _on_break(ask, call, body, task),
+        contract=contract,
     )
 
 

@@ -29,12 +29,15 @@ class Restarted(msgspec.Struct, frozen=True):
 
 
 class Watcher(Protocol):
-    """Is told how a stream ended, once, and finds out how one that broke goes on."""
+    """Is told how a stream ended, once, and finds out how one that broke goes on.
+
+    ``completed`` gives the failure of a stream that is whole and yet no answer.
+    """
 
     @property
     def call(self) -> Call: ...
 
-    def completed(self) -> None: ...
+    def completed(self) -> Failure | None: ...
 
     def broken(self, failure: Failure) -> RoutingError: ...
 
@@ -142,7 +145,8 @@ class Relay:
                 return piece.data or await self.read()
             if piece.ended:
                 self._finish()
-                return piece.data or await self.read()
+                # What ends a stream does not reach an app whose contract it broke: it must not look whole.
+                return piece.data if self._complete and piece.data else await self.read()
             if piece.data:
                 return piece.data
 
@@ -160,9 +164,12 @@ class Relay:
             self._watcher.abandoned()
 
     def _finish(self) -> None:
+        failure = self._watcher.completed()
+        if failure is not None:
+            self._break(failure)
+            return
         self._complete = True
         self._limit.cancel()
-        self._watcher.completed()
 
     def _break(self, failure: Failure) -> None:
         if self._closed:

@@ -83,6 +83,7 @@ class Sender:
             first_token=send.first_token,
             limits=self._kit.limits,
             accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,
+            gather=prepared.contract is not None,
         )
         record = attempt_record(
             self._call, send, model=way.route.model, host=way.host, key=key, dropped=rendered.dropped

@@ -18,6 +18,7 @@ from understudy.words import Api
 
 __all__ = ["KeyUnavailable", "Way", "make_ways"]
 
+
 class KeyUnavailable(Exception):
     """The app's function for a key failed; its name and its error's class are all that is told."""
 

@@ -43,7 +43,7 @@ class Body:
         assert body.model == "ticket-summary" and body.stream
     """
 
-    __slots__ = ("_digest", "fields", "model", "raw", "stream")
+    __slots__ = ("_added", "_digest", "fields", "model", "raw", "stream")
 
     raw: bytes
     fields: dict[str, msgspec.Raw]
@@ -58,6 +58,7 @@ class Body:
         stream = fields.get("stream")
         self.stream = stream is not None and bytes(stream) == b"true"
         self._digest: bytes | None = None
+        self._added = b""
 
     @classmethod
     def parse(cls, raw: bytes) -> Body:
@@ -84,10 +85,24 @@ class Body:
 
     @property
     def digest(self) -> bytes:
-        """The SHA-256 of the body as the app sent it, made on first use."""
+        """The SHA-256 of the body as the app sent it, and of what was added since; made on first use."""
         if self._digest is None:
-            self._digest = hashlib.sha256(self.raw).digest()
+            digest = hashlib.sha256(self.raw)
+            if self._added:
+                digest.update(self._added)
+            self._digest = digest.digest()
         return self._digest
+
+    def with_added(self, name: str, value: msgspec.Raw) -> Body:
+        """The body with one more parameter, or with another value of it: what the task asks for and the app did not.
+
+        Example::
+
+            body = body.with_added("response_format", msgspec.Raw(b'{"type":"json_object"}'))
+        """
+        body = Body(self.raw, {**self.fields, name: value})
+        body._added = b"\0".join((self._added, name.encode(), bytes(value)))
+        return body
 
     @property
     def asks_usage(self) -> bool:

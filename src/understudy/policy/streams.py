@@ -11,6 +11,7 @@ import msgspec
 from understudy.policy import failures, wire
 from understudy.policy.classify import from_inner_error
 from understudy.policy.failures import Row
+from understudy.policy.said import Gathered
 from understudy.policy.signals import TransportSignal
 from understudy.policy.wire import MALFORMED, is_blank, is_utf8
 from understudy.words import Api, BreakerEffect, Failure, FailureKind, Retry
@@ -57,7 +58,8 @@ class StreamJudge:
 
     ``hide_usage``: the usage chunk was asked for by us, not by the app. ``choices``: how many the app asked
     for (``n``). ``accepts`` tells of each model that the stream names whether it may answer: one that may not ends the
-    stream, wherever in it the name comes. After a failure, or after ``DONE``, feed no more.
+    stream, wherever in it the name comes. ``gathered`` keeps what is said, for a contract. After a failure, or after
+    ``DONE``, feed no more.
 
     Example::
 
@@ -67,12 +69,20 @@ class StreamJudge:
     """
 
     def __init__(
-        self, api: Api, *, hide_usage: bool, choices: int = 1, accepts: Callable[[str], bool] | None = None
+        self,
+        api: Api,
+        *,
+        hide_usage: bool,
+        choices: int = 1,
+        accepts: Callable[[str], bool] | None = None,
+        gathered: Gathered | None = None,
     ) -> None:
         self._responses = api is Api.RESPONSES
         self._hide_usage = hide_usage
         self._choices = choices
         self._accepts = accepts
+        self.gathered = gathered
+        """What the stream says, where somebody will ask."""
         self._open: set[int] = set()
         self._finished: set[int] = set()
         self._done = False
@@ -107,6 +117,8 @@ class StreamJudge:
             return Verdict.PASS if self.committed else Verdict.PREAMBLE
         try:
             verdict = self._response_event(event_name, data) if self._responses else self._chunk(event_name, data)
+            if self.gathered is not None and isinstance(verdict, Verdict):
+                self.gathered.add(data)
         except MALFORMED:
             if self._reports_error(event_name, data, known=False):
                 return self._error(data)
