@@ -1,0 +1,38 @@
+"""Fixtures of the tests with other people's libraries: a broken primary, a good understudy, and a router over both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from libraries.stage import Stage
+from understudy import Router
+from understudy.testing import FakeProvider, Status
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Two providers, of which the first refuses everything."""
+    with FakeProvider() as primary, FakeProvider() as understudy:
+        primary.script_all(Status(401))
+        yield Stage(primary, understudy)
+
+
+@pytest.fixture
+async def router(stage: Stage) -> AsyncIterator[Router]:
+    """A router that is open, with the tasks ``desk``, and ``refund`` that is sensitive."""
+    async with Router.from_mapping(stage.config()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def own_loop() -> Iterator[None]:
+    """A loop for what a library runs synchronously: it would leave its own unclosed."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    asyncio.set_event_loop(None)
+    loop.close()
