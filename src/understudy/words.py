@@ -236,8 +236,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     """One logical request of the app, to a task. It ends in exactly one outcome.
 
     A call is in its scope from its start. While it runs ``outcome`` is ``None`` and the router fills it in; once it has
-    ended nothing changes any more. ``moves`` is what the plan did, each with its milliseconds from the start.
-    ``subject_hash`` stands for the scope's subject (``None`` without ``secret_env``), ``labels`` are the scope's.
+    ended nothing changes any more. ``moves`` is what the plan did, each with its milliseconds from the start, ``notes``
+    what else happened. ``replayed_from`` is the id of the call whose answer was given again: ``route`` and ``lane`` are
+    that call's then, and there are no attempts. ``subject_hash`` stands for the scope's subject (``None`` without
+    ``secret_env``), ``labels`` are the scope's.
     """
 
     id: str
@@ -255,6 +257,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     failure: FailureKind | None = None
     attempts: tuple[Attempt, ...] = ()
     moves: tuple[tuple[float, Move], ...] = ()
+    notes: tuple[tuple[float, str], ...] = ()
+    replayed_from: str | None = None
     total_ms: float | None = None
 
     def explain(self) -> str:
@@ -266,10 +270,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
         """
         lines = [f"call {self.id} to task {self.task!r} (request {self.request_id})"]
         by_number = {attempt.attempt_number: attempt for attempt in self.attempts}
-        for at_ms, move in self.moves:
-            lines += [f"{at_ms:9.0f} ms  {text}" for text in _explain_move(move, by_number)]
+        told = [(at_ms, text) for at_ms, move in self.moves for text in _explain_move(move, by_number)]
+        told = sorted([*self.notes, *told], key=lambda line: line[0])
+        lines += [f"{at_ms:9.0f} ms  {text}" for at_ms, text in told]
         total = "" if self.total_ms is None else f" after {self.total_ms:.0f} ms"
         where = f" by {self.route} ({self.lane})" if self.outcome is Outcome.ANSWERED else ""
+        where += ", given again" if self.replayed_from is not None else ""
         why = f": {self.failure}" if self.failure and self.outcome is not Outcome.ANSWERED else ""
         lines.append(f"=> {self.outcome or 'running'}{where}{why}{total}")
         return "\n".join(lines)

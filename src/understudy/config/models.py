@@ -218,7 +218,9 @@ class RouterSettings(_Declared):
     state: ServiceUrl = Field(default="memory", repr=False, description='"memory", or redis://... for several workers.')
     ledger: ServiceUrl | None = Field(default=None, repr=False, description="A database for the record of calls.")
     keep: PositiveSeconds = Field(default=90 * DAY, description="How long the ledger keeps a record.")
-    replay: PositiveSeconds | None = Field(default=None, description="How long an answer may be given again.")
+    replay: PositiveSeconds | None = Field(
+        default=None, description="How long an answer is kept, to be given again. Default: off."
+    )
     request_id_header: HeaderName = Field(default="X-Request-ID", description="The header that carries the request id.")
     undeclared: Undeclared = Field(
         default="standard",
@@ -237,5 +239,8 @@ class RouterSettings(_Declared):
     max_answer_bytes: Count = Field(default=10 * MB, description="The largest answer, in bytes.")
     max_embeddings_bytes: Count = Field(
         default=64 * MB, description="The largest answer to an embeddings call, in bytes."
+    )
+    max_replay_bytes: Count = Field(
+        default=MB, description="The largest answer that is kept to be given again, in bytes."
     )
     max_event_bytes: Count = Field(default=16 * MB, description="The largest event of a stream, in bytes.")

@@ -30,7 +30,6 @@ _CATEGORY: Mapping[str, Callable[[SensitiveCategory], bool]] = {
 _ROUTER: Mapping[str, Callable[[RouterSettings], bool]] = {
     "state": lambda router: router.state != "memory",
     "ledger": lambda router: router.ledger is not None,
-    "replay": lambda router: router.replay is not None,
     "drill_header": lambda router: router.drill_header is not None,
 }
 

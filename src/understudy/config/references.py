@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from understudy.config.durations import duration_text
 from understudy.config.mistakes import Findings, Place, nearest, quoted
-from understudy.config.models import Provider, SensitiveCategory, Task
+from understudy.config.models import Provider, RouterSettings, SensitiveCategory, Task
 from understudy.config.reading import PLACEHOLDER_PROVIDER, Sections
 from understudy.config.store import MEMORY, wrong_with_store_url
 
@@ -31,6 +31,7 @@ def check_references(sections: Sections, findings: Findings) -> None:
     for pattern, wanted in sections.endpoints.items():
         _known(("endpoints", pattern), "sensitive category", wanted, sections.declared["sensitive"], findings)
     _check_state(sections.router.state, findings)
+    _check_replay(sections.router, findings)
     _, colon, wanted = sections.router.undeclared.partition(":")
     if colon:
         _known(("router", "undeclared"), "sensitive category", wanted, sections.declared["sensitive"], findings)
@@ -41,6 +42,15 @@ def _check_state(state: str, findings: Findings) -> None:
         return
     if (problem := wrong_with_store_url(state)) is not None:
         findings.add(("router", "state"), problem, 'It is "memory", "redis://...", "rediss://..." or "env:STORE_URL".')
+
+
+def _check_replay(router: RouterSettings, findings: Findings) -> None:
+    if router.replay is not None and router.storage_key_env is None and not findings.has(("router", "storage_key_env")):
+        findings.add(
+            ("router", "replay"),
+            "the answers are stored encrypted, and no key is named",
+            'Name the variable that has it: storage_key_env = "STORAGE_KEY".',
+        )
 
 
 def _known(place: Place, what: str, name: str, declared: frozenset[str], findings: Findings) -> None:

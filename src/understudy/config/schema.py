@@ -100,6 +100,7 @@ _ROUTER: Mapping[str, _Schema] = {
     "drill_header": _HEADER,
     "max_answer_bytes": _COUNT,
     "max_embeddings_bytes": _COUNT,
+    "max_replay_bytes": _COUNT,
     "max_event_bytes": _COUNT,
 }
 

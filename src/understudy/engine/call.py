@@ -55,6 +55,11 @@ class Drive:
         """The call's record."""
         return self._call
 
+    @property
+    def account(self) -> Account:
+        """The call's record, as it is written."""
+        return self._account
+
     async def run(self, home: Home) -> Reply:
         """The routed answer. Raises RoutingError, or CancelledError when the caller goes away."""
         prepared = self._prepared
@@ -67,7 +72,7 @@ class Drive:
             retries=prepared.task.retries,
             sensitive=bool(self._call.sensitive),
         )
-        result = await self._answer(self._plan.begin(self._account.started))
+        result = await self._answer(self._plan.begin(self._loop.time()))
         return self._relayed(result) if isinstance(result, Opened) else self._answered(result)
 
     async def start_over(self, failure: Failure, max_at: float) -> tuple[Opened, bytes]:
@@ -122,12 +127,12 @@ class Drive:
         if isinstance(self._kept, Opened):
             self._kept.flow.exchange.abort()
         self._kept = None
-        self._check_sensitivity()
+        self.check_sensitivity()
         sent = self._sender.make(send, self._home)
         way = sent.job.way
         result = await attempt.run(sent.job, self._account.begin_attempt(sent.record))
         if not isinstance(result, Failure):
-            self._check_sensitivity(result)
+            self.check_sensitivity(result)
         if isinstance(result, Failure):
             self._account.end_attempt(result)
             return result
@@ -135,7 +140,7 @@ class Drive:
             return self._whole(result, way)
         return self._opened(result, way)
 
-    def _check_sensitivity(self, result: Whole | Opened | None = None) -> None:
+    def check_sensitivity(self, result: Whole | Opened | None = None) -> None:
         """Let nothing out, nor any answer in, by the rules of before: the request may have become sensitive since.
 
         Raises FailClosed.

@@ -205,7 +205,10 @@ async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
     caller.begun(hang_up)
     try:
         prepared = prepare(kit, ask, caller)
-        reply = await Drive(kit, prepared, ask, caller).run(home)
+        drive = Drive(kit, prepared, ask, caller)
+        if kit.replay is not None and not prepared.call.sensitive:
+            return await kit.replay.run(kit, drive, prepared, ask, caller, home)
+        reply = await drive.run(home)
     except asyncio.CancelledError:
         error = hang_up.taken_back(prepared.call)
         if error is not None:

@@ -13,6 +13,7 @@ import anyio
 
 from understudy.engine.hangup import HangUp, router_closed
 from understudy.engine.relay import Relay
+from understudy.engine.tape import Tape
 from understudy.errors import RouterClosed
 from understudy.transport import Transport
 from understudy.words import Call
@@ -35,7 +36,7 @@ class Home:
         self._make_transport = make_transport
         self._transports: dict[str, Transport] = {}
         self._calls: set[HangUp] = set()
-        self._streams: weakref.WeakKeyDictionary[Relay, Call] = weakref.WeakKeyDictionary()
+        self._streams: weakref.WeakKeyDictionary[Relay | Tape, Call] = weakref.WeakKeyDictionary()
         self._idle = asyncio.Event()
         self._closed = False
         _forget_dead()
@@ -60,7 +61,7 @@ class Home:
         if self._closed and not self._calls:
             self._idle.set()
 
-    def keep(self, stream: Relay, call: Call) -> None:
+    def keep(self, stream: Relay | Tape, call: Call) -> None:
         """Note a call's committed stream, which closing ends. It need not be taken back."""
         self._streams[stream] = call
 

@@ -9,10 +9,13 @@ from typing import Final
 from understudy.config import Config, Credentials
 from understudy.engine.attempt import Limits
 from understudy.engine.recording import Recording
+from understudy.engine.replay import HEADERS_BYTES, Replay
 from understudy.engine.services import Services
 from understudy.engine.ways import Way
 from understudy.policy.contracts import Declared
 from understudy.policy.selection import StaticCandidates, static_candidates
+from understudy.state.replays_in_memory import ReplaysInMemory
+from understudy.state.replays_shared import SharedReplays
 
 __all__ = ["Kit", "Learned", "Memory"]
 
@@ -94,5 +97,18 @@ class Kit:
         self.recording = recording
         self.learned = Learned()
         self.memory = Memory()
+        self.replay = _replay(config, credentials, services)
         settings = config.router
         self.limits = Limits(settings.max_answer_bytes, settings.max_embeddings_bytes, settings.max_event_bytes)
+
+
+def _replay(config: Config, credentials: Credentials, services: Services) -> Replay | None:
+    """Answers are only kept sealed: without a storage key there is none, and the config says so when it is read."""
+    settings = config.router
+    if settings.replay is None or credentials.seal is None:
+        return None
+    if credentials.store is None:
+        return Replay(ReplaysInMemory(), credentials.seal, keep=settings.replay, largest=settings.max_replay_bytes)
+    shared = SharedReplays(credentials.store, settings.max_replay_bytes + HEADERS_BYTES)
+    services.add(shared)
+    return Replay(shared, credentials.seal, keep=settings.replay, largest=settings.max_replay_bytes)

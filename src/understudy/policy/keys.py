@@ -15,13 +15,21 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["accept_request_id", "client_request_id", "idempotency_key", "new_request_id", "subject_hash"]
+__all__ = [
+    "accept_request_id",
+    "client_request_id",
+    "idempotency_key",
+    "new_request_id",
+    "replay_key",
+    "subject_hash",
+]
 
 MAX_KEY_LENGTH: Final = 255
 """Characters that an idempotency key may have, as in Stripe's documentation of the header."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _KEY_DOMAIN: Final = b"understudy idempotency key 1"
+_REPLAY_DOMAIN: Final = b"understudy replay 1"
 _SUBJECT_DOMAIN: Final = b"understudy subject 1"
 _RANDOM_BYTES: Final = 10
 
@@ -89,6 +97,30 @@ def idempotency_key(
     if retry:
         key += "-retry" if retry == 1 else f"-retry{retry}"
     return key
+
+
+def replay_key(
+    request_id: str,
+    *,
+    task: str,
+    endpoint: str,
+    body_digest: bytes,
+    subject: str | None,
+    secret: bytes | None,
+    ordinal: int,
+) -> str:
+    """Under which a call's answer is kept to be given again: 64 hex digits, the same for the same call of the app.
+
+    ``endpoint`` is the path with its query. No subject and an empty one are two different users.
+
+    Example::
+
+        replay_key("req-2026-000042", task="ticket-summary", endpoint="chat/completions", body_digest=body.digest,
+                   subject="user-7", secret=None, ordinal=1)
+    """
+    parts = (_encoded(request_id), _encoded(task), _encoded(endpoint), body_digest, _optional(subject))
+    message = _framed(_REPLAY_DOMAIN, *parts, str(ordinal).encode())
+    return (hmac.digest(secret, message, "sha256") if secret else hashlib.sha256(message).digest()).hex()
 
 
 def subject_hash(subject: str | None, secret: bytes | None) -> str | None:

@@ -18,6 +18,7 @@ def log_call(call: Call) -> None:
         return
     by = f" by {call.route} ({call.lane})" if call.outcome is Outcome.ANSWERED else ""
     why = f": {call.failure}" if call.failure is not None and call.outcome is not Outcome.ANSWERED else ""
+    by += ", given again," if call.replayed_from is not None else ""
     _log.info(
         "%s %s%s%s after %d attempt%s in %.0f ms",
         call.task,
@@ -36,6 +37,7 @@ def log_call(call: Call) -> None:
             "outcome": call.outcome,
             "failure": call.failure,
             "attempts": len(call.attempts),
+            "replayed_from": call.replayed_from,
             "total_ms": call.total_ms,
         },
     )
