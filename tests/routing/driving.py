@@ -200,7 +200,14 @@ class Spy(Plan):
     seen: Sequence[Failure] = ()
 
     def failed(
-        self, failure: Failure, now: float, jitter: float, *, droppable: bool = False, transformed: bool = False
+        self,
+        failure: Failure,
+        now: float,
+        jitter: float,
+        *,
+        droppable: bool = False,
+        transformed: bool = False,
+        repairable: bool = False,
     ) -> Move:
         type(self).seen = (*type(self).seen, failure)
-        return super().failed(failure, now, jitter, droppable=droppable, transformed=transformed)
+        return super().failed(failure, now, jitter, droppable=droppable, transformed=transformed, repairable=repairable)

@@ -554,3 +554,58 @@ async def test_a_contract_that_cannot_be_used_is_told_when_the_router_opens(
         await router.__aenter__()
     assert [mistake.place for mistake in caught.value.mistakes] == [place]
     assert problem in str(caught.value)
+
+
+# -- repair ----------------------------------------------------------------------------------------------------------
+
+REPAIR = {"contract": {"on_violation": "repair"}}
+
+
+@each_client
+async def test_a_route_may_mend_its_answer_once(stage: Stage, form: Form) -> None:
+    """The same route is shown its answer and the breach, under another idempotency key."""
+    stage.first.script(FIRST_MODEL, Answer(BROKEN), Answer(GOOD))
+    async with Router.from_mapping(config(stage, task=REPAIR)) as router:
+        got = await ask(router, form, response_format=JSON_SCHEMA)
+    assert got.text == GOOD
+    assert got.routes == ["first", "first"]
+    first, second = stage.first.journal
+    assert first.headers["idempotency-key"] != second.headers["idempotency-key"]
+    *before, answer, breach = second.json["messages"]
+    assert before == first.json["messages"]
+    assert answer == {"role": "assistant", "content": BROKEN}
+    assert "title: type" in breach["content"]
+    assert "asks to mend the answer of first" in got.call.explain()
+    assert CANARY not in got.call.explain()
+
+
+@each_client
+async def test_a_route_that_cannot_mend_its_answer_is_left(stage: Stage, form: Form) -> None:
+    """One time a call, and then the next route, which gets the question as it was."""
+    answers(stage, Answer(BROKEN), Answer(BROKEN))
+    async with Router.from_mapping(config(stage, task=REPAIR)) as router:
+        got = await ask(router, form, response_format=JSON_SCHEMA)
+    assert isinstance(got.error, ContractViolated)
+    assert got.routes == ["first", "first", "second"]
+    assert len(stage.second.journal[0].json["messages"]) == 1
+
+
+@each_client
+async def test_a_repair_that_is_refused_takes_the_next_route(stage: Stage, form: Form) -> None:
+    """The longer question may be too long for the route: the call goes on as without a repair."""
+    stage.first.script(FIRST_MODEL, Answer(BROKEN), Status(400, {"code": "context_length_exceeded"}))
+    stage.second.script(SECOND_MODEL, Answer(GOOD))
+    async with Router.from_mapping(config(stage, task=REPAIR)) as router:
+        got = await ask(router, form, response_format=JSON_SCHEMA)
+    assert got.text == GOOD
+    assert got.routes == ["first", "first", "second"]
+
+
+@each_stream
+async def test_a_held_stream_may_be_mended(stage: Stage, form: Form) -> None:
+    """Nothing of it has been passed on."""
+    stage.first.script(FIRST_MODEL, Answer(BROKEN), Answer(GOOD))
+    async with Router.from_mapping(config(stage, task={**REPAIR, **HOLD})) as router:
+        got = await ask(router, form, response_format=JSON_SCHEMA)
+    assert got.text == GOOD
+    assert got.routes == ["first", "first"]

@@ -22,6 +22,7 @@ from understudy.engine.ways import Way
 from understudy.errors import FailClosed, RoutingError, broken_stream, error_for
 from understudy.policy import failures
 from understudy.policy.answers import Answer
+from understudy.policy.contracts import Breach
 from understudy.policy.plan import Plan
 from understudy.policy.restarts import announcement
 from understudy.policy.said import said_by
@@ -164,7 +165,7 @@ class Drive:
         self._account.answer(answer)
         failure = self._unacceptable(answer, way)
         if failure is None and self._contract is not None:
-            failure = self._contract.failure(said_by(self._call.api, result.body))
+            failure = self._broken(self._contract.breach(said_by(self._call.api, result.body)))
         self._account.end_attempt(failure)
         if failure is not None:
             if self._may_be_read(failure):
@@ -209,7 +210,13 @@ class Drive:
         """The failure of a stream that has come to its end and breaks the contract."""
         if self._contract is None or judge.gathered is None:
             return None
-        return self._contract.failure(judge.gathered.said())
+        return self._broken(self._contract.breach(judge.gathered.said()))
+
+    def _broken(self, breach: Breach | None) -> Failure | None:
+        if breach is None:
+            return None
+        self._sender.may_mend(breach.repair)
+        return breach.failure
 
     def _may_be_read(self, failure: Failure) -> bool:
         """Whether an answer that failed so goes to the app if all end so: it is read by a class of the SDK's own.
@@ -274,6 +281,7 @@ class Drive:
             self._loop.time(),
             random.random(),
             droppable=lesson.droppable,
+            repairable=lesson.repairable,
             transformed=lesson.transformed,
         )
 

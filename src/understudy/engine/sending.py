@@ -17,7 +17,9 @@ from understudy.engine.messages import Ask, Caller
 from understudy.engine.prepare import Prepared
 from understudy.engine.ways import Way
 from understudy.policy import keys
-from understudy.policy.payload import Rendered
+from understudy.policy.contracts import Repair
+from understudy.policy.payload import Body, Rendered
+from understudy.policy.repair import repaired
 from understudy.policy.substitution import is_substitute
 from understudy.words import Api, Attempt, Failure, FailureKind, Send
 
@@ -37,11 +39,12 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Lesson(msgspec.Struct, frozen=True):
-    """What the plan must know of a failed attempt: whether the refused parameter can be left out the next time, and
-    whether this route got another body than the app wrote."""
+    """What the plan must know of a failed attempt: whether the refused parameter can be left out the next time,
+    whether this route got another body than the app wrote, and whether it may mend its answer."""
 
     droppable: bool
     transformed: bool
+    repairable: bool
 
 
 class Sender:
@@ -58,10 +61,17 @@ class Sender:
         self._fresh = False
         self._replays: dict[str, int] = {}
         self._dropped_here: set[tuple[str, str]] = set()
+        self._body = prepared.body
+        self._mended: Body | None = None
+        self._may_mend = prepared.contract is not None
 
     def make(self, send: Send, home: Home) -> Sent:
         """The attempt that the plan asks for. Raises RouterClosed."""
         way = self._kit.ways[send.route]
+        self._body = self._prepared.body
+        if send.cause == "repair" and self._mended is not None:
+            self._body = self._mended
+        self._mended = None
         rendered = self._render(way)
         self._sent = send.route, rendered
         key = self._key(way, rendered)
@@ -97,10 +107,17 @@ class Sender:
         if failure.executed:
             self._replays[route] = self._replays.get(route, 0) + 1
         self._fresh = failure.stale_connection
-        return Lesson(self._learns_to_drop(route, rendered, failure), rendered.transformed)
+        return Lesson(self._learns_to_drop(route, rendered, failure), rendered.transformed, self._mended is not None)
+
+    def may_mend(self, repair: Repair | None) -> None:
+        """The latest attempt's answer broke its contract: keep what its route must be shown to mend it, once a call."""
+        if repair is None or not self._may_mend:
+            return
+        self._may_mend = False
+        self._mended = repaired(self._prepared.body, self._call.api, repair.said, repair.problem)
 
     def _render(self, way: Way) -> Rendered:
-        body, api = self._prepared.body, self._call.api
+        body, api = self._body, self._call.api
         learned = _NO_PARAMETERS if self._call.sensitive else self._kit.learned.of(way.route.name, self._loop.time())
         return way.recipe.render(body, api, inject_usage=api is Api.CHAT and body.stream, without=learned)
 
@@ -108,7 +125,7 @@ class Sender:
         prepared = self._prepared
         return keys.idempotency_key(
             self._call.request_id,
-            body_digest=prepared.body.digest,
+            body_digest=self._body.digest,
             recipe_fingerprint=rendered.fingerprint,
             route=way.route.name,
             subject=self._caller.subject,

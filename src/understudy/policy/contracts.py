@@ -24,7 +24,7 @@ from understudy.policy.tools import ToolRules, tool_rules
 from understudy.policy.wire import MALFORMED
 from understudy.words import Api, Failure
 
-__all__ = ["BadFormat", "Contract", "Declared", "JsonRule", "contract_of", "with_declared_format"]
+__all__ = ["BadFormat", "Breach", "Contract", "Declared", "JsonRule", "Repair", "contract_of", "with_declared_format"]
 
 _KEPT: Final = 256
 """How many different formats of requests are kept compiled."""
@@ -96,6 +96,23 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
             return f"check: the app's function raised {type(error).__name__}"
 
 
+class Repair(msgspec.Struct, frozen=True):
+    """What a route must be shown to mend its answer: what it said, and what is wrong with it. Its repr has neither."""
+
+    said: Said
+    problem: str
+
+    def __repr__(self) -> str:
+        return "<Repair>"
+
+
+class Breach(msgspec.Struct, frozen=True):
+    """An answer that breaks its contract: the failure that it is, and how it could be mended, if it may be."""
+
+    failure: Failure
+    repair: Repair | None = None
+
+
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """What the answers of one call must keep. ``asked``: the app itself asked for JSON."""
 
@@ -104,28 +121,30 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     tools: ToolRules | None = None
     asked: bool = False
 
-    def failure(self, said: Sequence[Said] | None) -> Failure | None:
-        """The failure of an answer that breaks the contract, or ``None``; ``None`` for ``said`` is one that can't be
-        read. A refusal is the app's to read, and breaks nothing.
+    def breach(self, said: Sequence[Said] | None) -> Breach | None:
+        """How an answer breaks the contract, or ``None``; ``None`` for ``said`` is one that can't be read.
+
+        A refusal is the app's to read, and breaks nothing.
 
         Example::
 
-            contract.failure(said_by(Api.CHAT, body))
+            contract.breach(said_by(Api.CHAT, body))
         """
         if not said:
-            return failures.CONTRACT.failure(http_status=200, cause="the answer can't be read as what was asked for")
+            return Breach(_failure("the answer can't be read as what was asked for"))
         for number, choice in enumerate(said, 1):
             if choice.refused:
                 continue
             if choice.finish_reason == "length" and (self.json or choice.calls):
-                return failures.LENGTH.failure(http_status=200)
-            problem = self._breach(choice)
+                return Breach(failures.LENGTH.failure(http_status=200))
+            problem = self._problem(choice)
             if problem is not None:
                 where = f"choice {number}: " if len(said) > 1 else ""
-                return failures.CONTRACT.failure(http_status=200, cause=f"breaks the contract: {where}{problem}")
+                repair = Repair(choice, problem) if self.declared is not None and self.declared.repair else None
+                return Breach(_failure(f"breaks the contract: {where}{problem}"), repair)
         return None
 
-    def _breach(self, choice: Said) -> str | None:
+    def _problem(self, choice: Said) -> str | None:
         calls = choice.calls
         if self.tools is not None:
             problem = self.tools.breach(calls)
@@ -146,6 +165,10 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
             if problem is not None:
                 return problem
         return self.declared.breach(choice.text)
+
+
+def _failure(cause: str) -> Failure:
+    return failures.CONTRACT.failure(http_status=200, cause=cause)
 
 
 def contract_of(body: Body, api: Api, declared: Declared | None) -> Contract | None:

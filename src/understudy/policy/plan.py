@@ -44,6 +44,7 @@ _ACCEPTED_THE_BODY: Final = frozenset(
     {_K.TIMEOUT, _K.OUTAGE, _K.BAD_RESPONSE, _K.STREAM_BROKEN, _K.CONTRACT, _K.SUBSTITUTED}
 )
 """After these an earlier lane is taken to have accepted the body: it was working on it."""
+_ABOUT_THE_BODY: Final = frozenset({_K.BAD_REQUEST, _K.CONTEXT_LENGTH, _K.UNSUPPORTED_PARAMETER})
 
 _X, _NEUTRAL = Retry.STOP, BreakerEffect.NEUTRAL
 DEADLINE: Final = Failure(kind=_K.DEADLINE, retry=_X, breaker=_NEUTRAL, detail="the call's deadline has passed")
@@ -54,7 +55,8 @@ OpenRoutes = Callable[[str], Failure | None]
 
 _NO_TIME: Final = "no time is left for it"
 
-_Cause = Literal["first", "retry", "switch", "drop"]
+_Changed = Literal["drop", "repair"]
+_Cause = Literal["first", "retry", "switch"] | _Changed
 
 
 class _Onward(msgspec.Struct, frozen=True):
@@ -95,6 +97,7 @@ class Plan:
         "_failed_here",
         "_floor",
         "_last",
+        "_mending",
         "_open",
         "_patience",
         "_position",
@@ -127,6 +130,7 @@ class Plan:
         self._accepted_by: tuple[LaneName, ...] = ()
         self._entered_by: Failure | None = None
         self._last: Failure | None = None
+        self._mending: Failure | None = None
 
     def begin(self, now: float) -> Move:
         """The first move. The first attempt is always made while the deadline has not passed."""
@@ -140,13 +144,24 @@ class Plan:
         return self._send(onward.position, now, "first", onward.skipped, onward.entered_by)
 
     def failed(
-        self, failure: Failure, now: float, jitter: float, *, droppable: bool = False, transformed: bool = False
+        self,
+        failure: Failure,
+        now: float,
+        jitter: float,
+        *,
+        droppable: bool = False,
+        transformed: bool = False,
+        repairable: bool = False,
     ) -> Move:
         """The move after a failed attempt.
 
         ``jitter`` is in [0, 1). ``droppable``: the refused parameter can be left out and was not yet.
-        ``transformed``: this route got another body than the app wrote.
+        ``transformed``: this route got another body than the app wrote. ``repairable``: the answer broke its contract,
+        and the same route may mend it.
         """
+        if self._mending is not None and failure.kind in _ABOUT_THE_BODY:
+            failure = self._mending  # refused was what we had added: the request itself had been worked on
+        self._mending = None
         self._last = failure
         self._failed_here += (failure.kind,)
         lane = self._candidates[self._position].lane
@@ -162,7 +177,8 @@ class Plan:
             return Stop(failure=failure, reason=f"all {MAX_ATTEMPTS} attempts are used", skipped=skipped)
 
         onward = self._onward(self._deciding(failure, lane, transformed))
-        again = self._same_route(failure, now, jitter, alone=onward.alone, droppable=droppable)
+        changed: _Changed | None = "drop" if droppable else "repair" if repairable else None
+        again = self._same_route(failure, now, jitter, alone=onward.alone, changed=changed)
         if again is not None:
             return again
         if onward.position is None:
@@ -227,13 +243,16 @@ class Plan:
 
     # -- the same route ------------------------------------------------------------------------------------------
 
-    def _same_route(self, failure: Failure, now: float, jitter: float, *, alone: bool, droppable: bool) -> Move | None:
+    def _same_route(
+        self, failure: Failure, now: float, jitter: float, *, alone: bool, changed: _Changed | None
+    ) -> Move | None:
+        """The same route again, if it may be; ``changed`` says that it would get another body than before."""
         here = self._candidates[self._position]
         if not alone and (len(self._failed_here) >= MAX_ATTEMPTS_PER_ROUTE or self._needs_the_rest(self._position)):
             return None
-        if not droppable and not may_repeat(failure, self._failed_here, self._retries, alone=alone):
+        if changed is None and not may_repeat(failure, self._failed_here, self._retries, alone=alone):
             return None
-        wait = failure.retry_after or 0.0 if droppable else wait_before(failure, len(self._failed_here), jitter)
+        wait = wait_before(failure, len(self._failed_here), jitter) if changed is None else failure.retry_after or 0.0
         asked_to_wait = failure.retry is Retry.WAIT or failure.retry_after is not None
         if not alone and asked_to_wait and wait > self._patience:
             return None
@@ -243,7 +262,8 @@ class Plan:
         if opened is not None and (opened.kind is not _K.RATE_LIMIT or (wait <= 0 and not alone)):
             return None
         if wait <= 0:
-            return self._send(self._position, now, "drop" if droppable else "retry", (), self._entered_by)
+            self._mending = failure if changed == "repair" else None
+            return self._send(self._position, now, changed or "retry", (), self._entered_by)
         return Wait(seconds=wait, route=here.route, lane=here.lane, reason=f"again after {failure.kind}")
 
     # -- the next route ------------------------------------------------------------------------------------------
