@@ -261,6 +261,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     replayed_from: str | None = None
     total_ms: float | None = None
 
+    @property
+    def cost_usd(self) -> float | None:
+        """What its attempts cost, as far as that is known or estimated; ``None`` if nothing of it is."""
+        costs = [attempt.cost_usd for attempt in self.attempts if attempt.cost_usd is not None]
+        return sum(costs) if costs else None
+
     def explain(self) -> str:
         """Why each route was or was not tried, a line a step, with milliseconds from the start.
 

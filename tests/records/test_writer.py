@@ -135,7 +135,7 @@ def test_a_sink_that_raises_loses_its_batch_and_gets_the_next(kept: Kept, caplog
     queue.put(2)
     queue.close()
     assert kept.items == [2]
-    assert "(it raised ValueError)" in caplog.text
+    wait_until(lambda: "(it raised ValueError)" in caplog.text)
     assert "canary" not in caplog.text
 
 

@@ -199,7 +199,7 @@ async def test_usage_is_kept_where_the_app_asked(form: Form, stage: Stage) -> No
 
 @each_stream
 async def test_a_provider_that_refuses_to_be_asked_for_usage_is_not_asked(form: Form, stage: Stage) -> None:
-    """What we added is taken back at once; the tokens are then unknown, never 0."""
+    """What we added is taken back at once; the tokens are then estimated, and marked as that."""
     refused = Status(400, {"code": "unsupported_parameter", "param": "stream_options"})
     stage.first.script(FIRST_MODEL, refused, StreamOf())
     async with Router.from_mapping(config(stage)) as router:
@@ -208,7 +208,11 @@ async def test_a_provider_that_refuses_to_be_asked_for_usage_is_not_asked(form: 
     assert got.routes == ["first", "first"]
     assert "stream_options" not in stage.first.journal[1].json
     assert got.text == "Hello from the stream"
-    assert got.call.attempts[1].input_tokens is None
+    attempt = got.call.attempts[1]
+    assert attempt.tokens_estimated
+    assert attempt.input_tokens
+    assert attempt.output_tokens
+    assert not got.call.attempts[0].tokens_estimated
 
 
 @each_stream

@@ -17,9 +17,7 @@ _PROVIDER: Mapping[str, Callable[[Provider], bool]] = {
     "tpm": lambda provider: provider.tpm is not None,
     "max_concurrency": lambda provider: provider.max_concurrency is not None,
 }
-_ROUTE: Mapping[str, Callable[[Route], bool]] = {
-    "price": lambda route: route.price is not None,
-}
+_ROUTE: Mapping[str, Callable[[Route], bool]] = {}
 _TASK: Mapping[str, Callable[[Task], bool]] = {
     "start": lambda task: task.start is not None,
     "select": lambda task: task.select not in ("order", "weight"),

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from understudy.engine.billing import Billing
 from understudy.engine.recording import Recording
 from understudy.policy.answers import Answer
 from understudy.policy.streams import StreamJudge
 from understudy.records.log import log_call, log_failure, log_lane_left
 from understudy.words import Attempt, Call, Failure, FailureKind, LaneName, Move, Outcome, Send
+
+if TYPE_CHECKING:
+    from understudy.engine.sending import Sent
 
 __all__ = ["Account", "attempt_record", "note"]
 
@@ -22,14 +27,28 @@ note = msgspec.structs.force_setattr
 class Account:
     """Writes one call's record. Times are by the running loop's clock."""
 
-    __slots__ = ("_attempt_started", "_first_lane", "_loop", "_recording", "attempt", "call", "started")
+    __slots__ = (
+        "_answer",
+        "_attempt_started",
+        "_billing",
+        "_first_lane",
+        "_loop",
+        "_recording",
+        "_sent",
+        "attempt",
+        "call",
+        "started",
+    )
 
-    def __init__(self, call: Call, first_lane: LaneName, recording: Recording) -> None:
+    def __init__(self, call: Call, first_lane: LaneName, recording: Recording, billing: Billing) -> None:
         self.call = call
         self.attempt: Attempt | None = None
         """The latest attempt."""
+        self._sent: Sent | None = None
+        self._answer: Answer | StreamJudge | None = None
         self._first_lane = first_lane
         self._recording = recording
+        self._billing = billing
         self._loop = asyncio.get_running_loop()
         self.started = self._attempt_started = self._loop.time()
 
@@ -48,19 +67,23 @@ class Account:
             return self.attempt.failure
         return next((skip.failure.kind for skip in move.skipped if skip.failure is not None), None)
 
-    def begin_attempt(self, attempt: Attempt) -> Attempt:
+    def begin_attempt(self, sent: Sent) -> Attempt:
         """Note an attempt that goes out now."""
-        self.attempt = attempt
+        attempt = sent.record
+        self.attempt, self._sent, self._answer = attempt, sent, None
         self._attempt_started = self._loop.time()
         note(self.call, "attempts", (*self.call.attempts, attempt))
         return attempt
 
     def answer(self, answer: Answer | StreamJudge) -> None:
         """Note what is known of an answer, whatever becomes of it."""
-        if self.attempt is not None:
-            note(self.attempt, "model_answered", answer.model)
-            note(self.attempt, "input_tokens", answer.input_tokens)
-            note(self.attempt, "output_tokens", answer.output_tokens)
+        self._answer = answer
+        sent = self._sent
+        if sent is None:
+            return
+        note(sent.record, "model_answered", answer.model)
+        if sent.record.total_ms is not None:
+            self._billing.settle(sent, None, answer)  # a refusal that was held back, and goes to the app after all
 
     def refusal(self, answer: Answer | StreamJudge) -> None:
         """A refusal that goes to the app is recorded as what it is."""
@@ -75,10 +98,12 @@ class Account:
 
     def end_attempt(self, failure: Failure | None) -> None:
         """Note how the latest attempt ended. Does nothing if it has ended."""
-        attempt = self.attempt
-        if attempt is None or attempt.total_ms is not None:
+        sent = self._sent
+        if sent is None or sent.record.total_ms is not None:
             return
+        attempt = sent.record
         note(attempt, "total_ms", (self._loop.time() - self._attempt_started) * 1000)
+        self._billing.settle(sent, failure, self._answer)
         if failure is None:
             return
         note(attempt, "failure", failure.kind)

@@ -11,6 +11,7 @@ from typing import Final
 from understudy.engine import attempt
 from understudy.engine.account import Account
 from understudy.engine.attempt import Opened, Whole
+from understudy.engine.billing import Billing
 from understudy.engine.hangup import caller_gone
 from understudy.engine.homes import Home
 from understudy.engine.kit import Kit
@@ -45,7 +46,8 @@ class Drive:
         self._caller = caller
         self._call = prepared.call
         self._loop = asyncio.get_running_loop()
-        self._account = Account(prepared.call, prepared.candidates[0].lane, kit.recording)
+        billing = Billing(kit.prices, prepared.call.api, prepared.body, prepared.choices)
+        self._account = Account(prepared.call, prepared.candidates[0].lane, kit.recording, billing)
         self._sender = Sender(kit, prepared, ask, caller)
         self._contract = prepared.contract
         self._kept: Whole | Opened | None = None
@@ -131,7 +133,7 @@ class Drive:
         self.check_sensitivity()
         sent = self._sender.make(send, self._home)
         way = sent.job.way
-        result = await attempt.run(sent.job, self._account.begin_attempt(sent.record))
+        result = await attempt.run(sent.job, self._account.begin_attempt(sent))
         if not isinstance(result, Failure):
             self.check_sensitivity(result)
         if isinstance(result, Failure):

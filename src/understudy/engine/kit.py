@@ -14,6 +14,7 @@ from understudy.engine.services import Services
 from understudy.engine.ways import Way
 from understudy.policy.contracts import Declared
 from understudy.policy.selection import StaticCandidates, static_candidates
+from understudy.records.prices import PriceBook
 from understudy.state.replays_in_memory import ReplaysInMemory
 from understudy.state.replays_shared import SharedReplays
 
@@ -95,6 +96,8 @@ class Kit:
         self.contracts = contracts
         self.services = services
         self.recording = recording
+        self.prices = PriceBook(config)
+        self.prices.load()
         self.learned = Learned()
         self.memory = Memory()
         self.replay = _replay(config, credentials, services)

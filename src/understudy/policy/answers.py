@@ -29,6 +29,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     finish_reasons: tuple[str | None, ...] = ()
+    said: int = 0
+    """The bytes of what was said, where the provider gives no tokens to go by."""
     refusal: bool = False
     response_id: str | None = None
     """Of the Responses API: what a later call may go on from."""
@@ -69,6 +71,8 @@ def _chat(body: bytes) -> Failure | Answer:
     if not answer.choices:
         return from_inner_error(body, otherwise=failures.NO_CHOICES)
     refusal = False
+    weigh = is_blank(answer.usage)
+    said = 0
     for choice in answer.choices:
         if not is_blank(choice.error):
             return from_inner_error(choice.error, otherwise=failures.INNER_ERROR)
@@ -77,8 +81,13 @@ def _chat(body: bytes) -> Failure | Answer:
         if choice.message is None or (not choice.finish_reason and not choice.message.says_something()):
             return failures.NO_CHOICES.failure(http_status=200)
         refusal = refusal or not is_blank(choice.message.refusal)
+        said += choice.message.size() if weigh else 0
     return _answer(
-        answer.model, answer.usage, tuple([choice.finish_reason or None for choice in answer.choices]), refusal
+        answer.model,
+        answer.usage,
+        tuple([choice.finish_reason or None for choice in answer.choices]),
+        refusal,
+        said=said,
     )
 
 
@@ -88,7 +97,8 @@ def _responses(body: bytes) -> Failure | Answer:
         return from_inner_error(body, otherwise=failures.INNER_ERROR)
     if not answer.output and answer.status in (None, "completed"):
         return from_inner_error(body, otherwise=failures.NO_CHOICES)
-    return _answer(answer.model, answer.usage, (answer.finish_reason(),), answer.refuses(), answer.id)
+    said = len(body) if is_blank(answer.usage) else 0
+    return _answer(answer.model, answer.usage, (answer.finish_reason(),), answer.refuses(), answer.id, said=said)
 
 
 def _embeddings(body: bytes) -> Failure | Answer:
@@ -113,6 +123,8 @@ def _answer(
     finish_reasons: tuple[str | None, ...],
     refusal: bool,
     response_id: str | None = None,
+    *,
+    said: int = 0,
 ) -> Answer:
     usage = wire.read_usage(raw_usage)
     return Answer(
@@ -122,6 +134,7 @@ def _answer(
         cached_tokens=usage.cached,
         reasoning_tokens=usage.reasoned,
         finish_reasons=finish_reasons,
+        said=said,
         refusal=refusal,
         response_id=response_id,
     )

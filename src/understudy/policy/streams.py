@@ -46,6 +46,8 @@ _CALLERS_FAULT: Final = frozenset({
 _BROKEN_BY: Final = {TransportSignal.TIMEOUT: failures.STALLED, TransportSignal.TOO_LARGE: failures.STREAM_TOO_LARGE}
 _BROKEN: Final = FailureKind.STREAM_BROKEN
 _LONGEST_NAME: Final = 200
+_TOKEN: Final = 5
+"""Bytes that a piece counts for at the least: as ``rough_tokens.likely`` has it, a token."""
 _CHUNK: Final = msgspec.json.Decoder(wire.ChatChunk)
 _EVENT: Final = msgspec.json.Decoder(wire.ResponsesEvent)
 _NO_SIGN_OF_LIFE: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
@@ -94,6 +96,8 @@ class StreamJudge:
         self.finish_reason: str | None = None
         """Of the choice that finished last, in chat's words."""
         self.refusal = False
+        self.said = 0
+        """About the bytes of what was said, where the provider gives no tokens to go by."""
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
         self.cached_tokens: int | None = None
@@ -167,6 +171,7 @@ class StreamJudge:
             delta = choice.delta
             if delta is not None and delta.says_something():
                 says_something = True
+                self._hear(delta.content)
                 self.refusal = self.refusal or bool(delta.refusal)
             index, reason = choice.index or 0, choice.finish_reason
             if reason:
@@ -203,6 +208,7 @@ class StreamJudge:
     def _piece(self, name: str, event: wire.ResponsesEvent) -> Verdict:
         if name.endswith(".delta") and not event.delta:
             return Verdict.PASS if self.committed else Verdict.PREAMBLE
+        self._hear(event.delta)
         self.refusal = self.refusal or name == "response.refusal.delta"
         self.committed = True
         return Verdict.CONTENT
@@ -218,6 +224,10 @@ class StreamJudge:
             return self._broken(failures.STREAM_CUT)
         self._done = True
         return Verdict.DONE
+
+    def _hear(self, text: object) -> None:
+        """Count what was said, in case that no usage comes: each piece is a token at least."""
+        self.said += max(_TOKEN, len(text)) if isinstance(text, str) else _TOKEN
 
     def _note(self, response: wire.ResponsesAnswer) -> None:
         self.model = (response.model or "")[:_LONGEST_NAME] or self.model

@@ -117,7 +117,14 @@ class _Message(msgspec.Struct, gc=False):
 
     def says_something(self) -> bool:
         """Whether any of it is more than null or empty."""
-        pieces = (
+        return any(piece is not NULL and not is_blank(piece) for piece in self._pieces())
+
+    def size(self) -> int:
+        """The bytes of what it says, as JSON."""
+        return sum(memoryview(piece).nbytes for piece in self._pieces() if not is_blank(piece))
+
+    def _pieces(self) -> tuple[msgspec.Raw, ...]:
+        return (
             self.content,
             self.tool_calls,
             self.reasoning_content,
@@ -127,7 +134,6 @@ class _Message(msgspec.Struct, gc=False):
             self.audio,
             self.images,
         )
-        return any(piece is not NULL and not is_blank(piece) for piece in pieces)
 
 
 class _ChatChoice(msgspec.Struct, gc=False):
