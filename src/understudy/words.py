@@ -137,13 +137,15 @@ class Skip(msgspec.Struct, frozen=True):
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):
-    """Send an attempt. ``timeout`` and ``first_token`` are in seconds from the move."""
+    """Send an attempt. ``timeout`` and ``first_token`` are in seconds from the move; ``patience`` is for how many
+    seconds a cap of our own may hold it back."""
 
     route: str
     lane: LaneName
     attempt_number: int
     timeout: float
     first_token: float | None = None
+    patience: float = 0.0
     cause: Literal["first", "retry", "switch", "drop", "restart", "repair"] = "first"
     skipped: tuple[Skip, ...] = ()
 

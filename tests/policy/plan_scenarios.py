@@ -189,8 +189,10 @@ def _each(row: failures.Row, retry_after: float | None = None) -> tuple[Event, .
     return (Event(row.failure(retry_after=retry_after), took=0.1),) * 4
 
 
-def _from(start: float, row: failures.Row) -> tuple[tuple[float, float, Failure], ...]:
-    return ((start, 1000.0, row.failure()),)
+def _from(
+    start: float, row: failures.Row, retry_after: float | None = None
+) -> tuple[tuple[float, float, Failure], ...]:
+    return ((start, 1000.0, row.failure(retry_after=retry_after)),)
 
 
 SHAPES = {
@@ -198,7 +200,7 @@ SHAPES = {
     "a.acd": Scenario(_lanes("ab", "c", "d"), _each(failures.SERVER_ERROR)),
     "ab": Scenario(_lanes("a", "b"), _each(failures.AUTH), {"b": _from(0, failures.RATE_LIMIT)}),
     "a.c.c.c": Scenario(_lanes("a", "c"), _each(failures.RATE_LIMIT, 1.5), {"a": _from(3.5, failures.AUTH)}),
-    "a.b.b.b": Scenario(_lanes("a", "b"), _each(failures.RATE_LIMIT, 1.5), {"a": _from(3.5, failures.RATE_LIMIT)}),
+    "a.b.b.b": Scenario(_lanes("a", "b"), _each(failures.RATE_LIMIT, 1.5), {"a": _from(3.5, failures.RATE_LIMIT, 9.0)}),
     "abb.b": Scenario(_lanes("a", "b"), _each(failures.UNREACHABLE), {"a": _from(2.5, failures.SERVER_ERROR)}),
     "a": Scenario(
         _lanes("a", "b", "c", degraded_on=frozenset({FailureKind.AUTH})),

@@ -91,6 +91,8 @@ LOCAL = Row("local", "bad header value, bad URL, not encodable, unknown task: ou
 KEY_UNAVAILABLE = Row("key-unavailable", "the app's function for a key failed, or gave what can't be in a header",
                       _K.AUTH, _NEXT, _NEUTRAL, "the function for the provider's key gave none",
                       "nothing was sent; logged as a warning")
+CAPPED = Row("capped", "a cap of our own for the provider (`rpm`, `tpm`, `max_concurrency`), for longer than patience",
+             _K.RATE_LIMIT, _NEXT, _NEUTRAL, "the config's cap for the provider is reached", "nothing was sent")
 CANCELLED = Row("cancelled", "caller went away", _K.CANCELLED, _STOP, _NEUTRAL, "the caller went away",
                 "the upstream exchange is closed", outcome_unknown=True)
 DEADLINE = Row("deadline", "call deadline hit, in an attempt that had less than half its normal timeout",

@@ -52,6 +52,8 @@ NO_ROUTE: Final = Failure(kind=_K.LOCAL, retry=_X, breaker=_NEUTRAL, detail="no 
 
 OpenRoutes = Callable[[str], Failure | None]
 """Asks a route's health: what opened it, or ``None`` while it may be used. Asking has no effect on it."""
+Permits = Callable[[str], bool]
+"""Asks whether the retry allowance of a route's provider permits a retry. Asking has no effect on it."""
 
 _NO_TIME: Final = "no time is left for it"
 
@@ -72,12 +74,17 @@ def _all_closed(_: str) -> Failure | None:
     return None
 
 
+def _all_permitted(_: str) -> bool:
+    return True
+
+
 class Plan:
     """The plan of one call.
 
     ``deadline`` is absolute, ``budget`` its whole length, both in seconds of the same clock that later gives ``now``.
     ``retries`` overrides how often a kind of failure is tried again on the same route, within the caps.
-    ``open_routes`` answers for a route's health each time the plan looks at it.
+    ``open_routes`` answers for a route's health each time the plan looks at it, ``permits`` for the retry allowance
+    of its provider: whoever carries a retry out, after a wait or at once, spends from it.
 
     Example::
 
@@ -92,7 +99,9 @@ class Plan:
         "_attempts",
         "_budget",
         "_candidates",
+        "_cause",
         "_deadline",
+        "_denied",
         "_entered_by",
         "_failed_here",
         "_floor",
@@ -100,6 +109,7 @@ class Plan:
         "_mending",
         "_open",
         "_patience",
+        "_permits",
         "_position",
         "_retries",
         "_sensitive",
@@ -115,6 +125,7 @@ class Plan:
         retries: Mapping[FailureKind, int] | None = None,
         sensitive: bool = False,
         open_routes: OpenRoutes = _all_closed,
+        permits: Permits = _all_permitted,
     ) -> None:
         self._candidates = candidates
         self._deadline = deadline
@@ -124,6 +135,9 @@ class Plan:
         self._retries = retries
         self._sensitive = sensitive
         self._open = open_routes
+        self._permits = permits
+        self._denied = False
+        self._cause: _Cause = "first"
         self._position = -1
         self._attempts = 0
         self._failed_here: tuple[FailureKind, ...] = ()
@@ -140,7 +154,7 @@ class Plan:
         onward = self._onward(None)
         if onward.position is None:
             failure = onward.entered_by or NO_ROUTE
-            return Stop(failure=failure, reason=_nothing_left(onward.skipped), skipped=onward.skipped)
+            return Stop(failure=failure, reason=self._nothing_left(onward.skipped), skipped=onward.skipped)
         return self._send(onward.position, now, "first", onward.skipped, onward.entered_by)
 
     def failed(
@@ -182,7 +196,7 @@ class Plan:
         if again is not None:
             return again
         if onward.position is None:
-            return Stop(failure=failure, reason=_nothing_left(onward.skipped), skipped=onward.skipped)
+            return Stop(failure=failure, reason=self._nothing_left(onward.skipped), skipped=onward.skipped)
         return self._send(onward.position, now, "switch", onward.skipped, onward.entered_by)
 
     def broke(
@@ -211,17 +225,46 @@ class Plan:
         too_late = self._too_late(self._last, now)
         if too_late is not None:
             return too_late
-        here = self._candidates[self._position]
-        opened = self._open(here.route)
+        opened = self._open(self._candidates[self._position].route)
+        if opened is None or self._has_waited_for(opened):
+            return self._send(self._position, now, "retry", (), self._entered_by)
+        return self._past(opened, now, "retry")
+
+    def held_back(self, now: float, failure: Failure | None = None) -> Move:
+        """The move when the latest attempt could not go out: it does not count as one.
+
+        ``failure`` is what keeps it away for longer than it may wait; without one it was kept only until now, or
+        another call was faster to probe the route, whose health is asked again.
+        """
+        self._attempts -= 1
+        last = self._last or failure or DEADLINE
+        if now >= self._deadline or (self._last is not None and self._deadline - now < self._floor):
+            return self._too_late(last, now) or Stop(failure=last, reason=_NO_TIME)
+        if failure is not None:
+            return self._past(failure, now)
+        opened = self._open(self._candidates[self._position].route)
         if opened is None:
-            return self._send(self._position, now, "retry", (), self._entered_by)
+            return self._send(self._position, now, self._cause, (), self._entered_by)
+        return self._past(opened, now, self._cause)
+
+    def _has_waited_for(self, opened: Failure) -> bool:
+        """Whether the route is closed to new calls only, by a 429 that named no time: this call has waited its turn."""
+        limited = self._last is not None and self._last.kind is _K.RATE_LIMIT
+        return limited and opened.kind is _K.RATE_LIMIT and opened.retry_after is None
+
+    def _past(self, opened: Failure, now: float, cause: _Cause | None = None) -> Move:
+        """On from the route that was about to be sent to and has been opened meanwhile.
+
+        ``cause`` is that of sending to it all the same, where a 429 closed it and no other is better.
+        """
+        here = self._candidates[self._position]
         onward = self._onward(opened)
-        if onward.alone and opened.kind is _K.RATE_LIMIT:
-            return self._send(self._position, now, "retry", (), self._entered_by)
+        if cause is not None and onward.alone and opened.kind is _K.RATE_LIMIT:
+            return self._send(self._position, now, cause, (), self._entered_by)
         skipped = (_open_skip(here, opened), *onward.skipped)
         if onward.position is None:
-            return Stop(failure=self._last, reason=_nothing_left(skipped), skipped=skipped)
-        return self._send(onward.position, now, "switch", skipped, onward.entered_by)
+            return Stop(failure=self._last or opened, reason=self._nothing_left(skipped), skipped=skipped)
+        return self._send(onward.position, now, "switch" if self._last else "first", skipped, onward.entered_by)
 
     def _too_late(self, failure: Failure, now: float) -> Stop | None:
         left = self._deadline - now
@@ -251,6 +294,10 @@ class Plan:
         if not alone and (len(self._failed_here) >= MAX_ATTEMPTS_PER_ROUTE or self._needs_the_rest(self._position)):
             return None
         if changed is None and not may_repeat(failure, self._failed_here, self._retries, alone=alone):
+            return None
+        free = changed == "drop" or failure.stale_connection
+        if not free and not self._permits(here.route):
+            self._denied = True
             return None
         wait = wait_before(failure, len(self._failed_here), jitter) if changed is None else failure.retry_after or 0.0
         asked_to_wait = failure.retry is Retry.WAIT or failure.retry_after is not None
@@ -333,19 +380,20 @@ class Plan:
             failure = opened or failure
         return False
 
-    def _ahead(self, position: int) -> tuple[int, bool]:
-        """How many later lanes could be used now, and whether any route could be moved to after a timeout."""
+    def _ahead(self, position: int) -> tuple[int, bool, bool]:
+        """How many later lanes could be used now, and whether any route could be moved to: after a timeout, at all."""
         lanes = 0
-        after_timeout = False
+        after_timeout = others = False
         lane = self._candidates[position].lane
         for candidate in self._candidates[position + 1 :]:
             if candidate.incapable is not None or self._open(candidate.route) is not None:
                 continue
+            others = True
             after_timeout = after_timeout or _K.TIMEOUT in candidate.on
             if candidate.lane is not lane:
                 lane = candidate.lane
                 lanes += 1
-        return lanes, after_timeout
+        return lanes, after_timeout, others
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -358,8 +406,9 @@ class Plan:
             self._failed_here = ()
             self._entered_by = entered_by
         self._attempts += 1
+        self._cause = cause
         left = self._deadline - now
-        lanes, after_timeout = self._ahead(position)
+        lanes, after_timeout, others = self._ahead(position)
         further = MAX_ATTEMPTS - self._attempts
         kept = reserve(self._budget, min(lanes, further))
         return (Switch if cause == "switch" else Send)(
@@ -368,9 +417,14 @@ class Plan:
             attempt_number=self._attempts,
             timeout=min(candidate.timeout, max(left - kept, min(left, self._floor))),
             first_token=candidate.first_token if after_timeout and further else None,
+            patience=self._patience if others and further else max(0.0, left - self._floor),
             cause=cause,
             skipped=skipped,
         )
+
+    def _nothing_left(self, skipped: Sequence[Skip]) -> str:
+        reason = "no other route may be used" if skipped else "no other route is left"
+        return f"{reason}, and the provider's retry allowance is used up" if self._denied else reason
 
 
 def _unlisted(failure: Failure | None) -> str:
@@ -379,7 +433,3 @@ def _unlisted(failure: Failure | None) -> str:
 
 def _open_skip(candidate: Candidate, opened: Failure) -> Skip:
     return Skip(candidate.route, candidate.lane, f"is open after {opened.kind}", opened)
-
-
-def _nothing_left(skipped: Sequence[Skip]) -> str:
-    return "no other route may be used" if skipped else "no other route is left"
