@@ -178,11 +178,11 @@ async def test_a_call_on_a_kept_connection_waits_once(fake_provider: FakeProvide
 
 @pytest.mark.anyio
 async def test_a_call_runs_few_functions_of_ours(wireless: Router) -> None:
-    """A bound on how much the router does a call: 116 when it was set, and 7 for what it costs and its record."""
+    """A bound on how much the router does a call: 116 when it was set, 7 for its record and cost, 12 for health."""
     async with wireless:
         await call(wireless)
         ran = functions_of_ours(lambda: run_at_once(call(wireless)))
-    assert sum(ran.values()) <= 150, ran.most_common()
+    assert sum(ran.values()) <= 165, ran.most_common()
 
 
 @pytest.mark.anyio

@@ -261,8 +261,15 @@ def error_for(call: Call, stop: Stop, *, path: str) -> RoutingError:
     facts = _facts(call, stop.failure, path)
     kind = _class_for(call, stop, facts.status)
     if kind is NoRouteAvailable:
-        facts = msgspec.structs.replace(facts, status=NoRouteAvailable.default_status)
+        status, soonest = NoRouteAvailable.default_status, _soonest_reopening(stop)
+        facts = msgspec.structs.replace(facts, status=status, retry_after=soonest)
     return kind(describe(call, stop), call, facts)
+
+
+def _soonest_reopening(stop: Stop) -> float:
+    """The seconds until the first of the open routes may be tried again; one, if nobody knows."""
+    waits = [skip.failure.retry_after for skip in stop.skipped if skip.failure is not None]
+    return min((wait for wait in waits if wait is not None), default=1.0)
 
 
 def broken_stream(call: Call, stop: Stop, *, path: str) -> RoutingError:

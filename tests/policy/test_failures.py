@@ -63,6 +63,8 @@ def judge_after(*events: bytes) -> StreamJudge:
 CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
     "local": [(transport(TransportSignal.LOCAL), "local X 0")],
     "key-unavailable": [(failures.KEY_UNAVAILABLE.failure, "auth N 0")],
+    "capped": [(failures.CAPPED.failure, "rate_limit N 0")],
+    "no-room": [(failures.NO_ROOM.failure, "rate_limit N 0")],
     "cancelled": [(failures.CANCELLED.failure, "cancelled X 0")],
     "deadline": [(failures.DEADLINE.failure, "deadline X 0")],
     "deadline-long": [(failures.DEADLINE_LONG.failure, "deadline X F")],

@@ -66,6 +66,8 @@ each_stream = pytest.mark.parametrize("form", STREAMS, ids=str)
 SHOWN = {
     "local": "test_what_cannot_be_written_as_http_is_sent_nowhere",
     "key-unavailable": "test_a_key_function_that_fails_takes_the_next_route",
+    "capped": "test_a_cap_of_our_own_takes_the_next_route_without_asking_the_first",
+    "no-room": "test_a_route_whose_limits_leave_no_room_is_left_alone_before_it_says_429",
     "cancelled": "test_a_caller_that_goes_away_ends_the_upstream_exchange",
     "deadline": "test_the_deadline_of_the_call_ends_it",
     "deadline-long": "test_the_deadline_of_the_call_ends_it",
@@ -120,6 +122,36 @@ async def test_a_key_function_that_fails_takes_the_next_route(
     is_of(spy.seen[0], "key-unavailable")
     assert any(record.levelname == "WARNING" and "first" in record.message for record in caplog.records)
     assert "canary" not in caplog.text
+
+
+@each_form
+async def test_a_cap_of_our_own_takes_the_next_route_without_asking_the_first(form: Form, stage: Stage) -> None:
+    """What the config says that the account allows is kept to, and the trace names it."""
+    mapping = config(stage, first_provider={"rpm": 60}, task={"patience": "10ms"})
+    stage.first.script(FIRST_MODEL, *[Answer()] * 70)
+    async with Router.from_mapping(mapping) as router:
+        for _ in range(60):
+            await ask(router, form)
+        got = await ask(router, form)
+
+    assert got.routes == ["second"]
+    assert got.text == "Hello from model-two"
+    assert stage.first.request_count == 60
+    assert "rpm = 60" in got.call.explain()
+
+
+@each_form
+async def test_a_route_whose_limits_leave_no_room_is_left_alone_before_it_says_429(form: Form, stage: Stage) -> None:
+    """The answer counts; the calls after it go elsewhere until the reset, and to the route again if it is alone."""
+    full = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m0s"}
+    stage.first.script_all(StreamOf(headers=full) if form.stream else Answer(headers=full))
+    async with Router.from_mapping(config(stage)) as router:
+        first, second, alone = (await ask(router, form), await ask(router, form), await ask(router, form, "alone"))
+
+    assert first.routes == ["first"]
+    assert second.routes == ["second"]
+    assert alone.routes == ["first"]
+    assert alone.error is None
 
 
 async def test_a_caller_that_goes_away_ends_the_upstream_exchange(stage: Stage) -> None:
@@ -227,6 +259,7 @@ async def test_a_wrong_certificate_takes_the_next_route(
     with FakeProvider(ssl=context) as untrusted:
         async with Router.from_mapping(config(stage, first_provider={"base_url": untrusted.base_url})) as router:
             got = await ask(router, form)
+        async with Router.from_mapping(config(stage, first_provider={"base_url": untrusted.base_url})) as router:
             alone = await ask(router, form, "alone")
 
     assert got.routes == ["first", "second"]

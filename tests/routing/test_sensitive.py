@@ -93,7 +93,7 @@ async def test_approved_routes_are_tried_in_lane_order(form: Form, stage: Stage)
 @each_form
 async def test_the_own_sensitivity_counts_as_the_scope_s(form: Form, stage: Stage) -> None:
     """A task that is sensitive stays so in a plain scope, and does not raise the scope's."""
-    stage.first.script_all(Status(401))
+    stage.first.script_all(Status(400))
     mapping: Any = config(stage, task={"sensitive": "payment"}, more={"sensitive": ONLY_FIRST})
     async with Router.from_mapping(mapping) as router:
         scope = router.scope()

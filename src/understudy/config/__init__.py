@@ -9,7 +9,15 @@ from understudy.config.durations import duration_text, seconds_of
 from understudy.config.keys import KeySource
 from understudy.config.lanes import DEFAULT_ON, Lane, LaneEntry
 from understudy.config.mistakes import ConfigError, Mistake
-from understudy.config.models import Provider, Route, RouterSettings, SensitiveCategory, StreamSettings, Task
+from understudy.config.models import (
+    HealthSettings,
+    Provider,
+    Route,
+    RouterSettings,
+    SensitiveCategory,
+    StreamSettings,
+    Task,
+)
 
 __all__ = [
     "DEFAULT_ON",
@@ -17,6 +25,7 @@ __all__ = [
     "ConfigError",
     "Contract",
     "Credentials",
+    "HealthSettings",
     "KeySource",
     "Lane",
     "LaneEntry",

@@ -19,6 +19,7 @@ from understudy.config.values import (
     FailureKey,
     Names,
     NonEmpty,
+    NonNegative,
     Parameters,
     ParameterTable,
     PositiveSeconds,
@@ -26,6 +27,7 @@ from understudy.config.values import (
     Renames,
     RetryCount,
     Seconds,
+    Share,
     Text,
     Undeclared,
     Weight,
@@ -33,7 +35,7 @@ from understudy.config.values import (
 from understudy.config.wire import BaseUrl, EnvName, HeaderName, Headers, OffOrHeader, ProxySetting, Query, ServiceUrl
 from understudy.words import Api, LaneName
 
-__all__ = ["Provider", "Route", "RouterSettings", "SensitiveCategory", "StreamSettings", "Task"]
+__all__ = ["HealthSettings", "Provider", "Route", "RouterSettings", "SensitiveCategory", "StreamSettings", "Task"]
 
 DAY = 86400.0
 MB = 1_000_000
@@ -212,6 +214,32 @@ class SensitiveCategory(_Declared):
     review_routes: Names = Field(default=(), description="Routes that may write a draft into a person's case.")
 
 
+class HealthSettings(_Declared):
+    """The numbers of circuit breakers and of the retry allowance. Durations are in seconds.
+
+    Words and meanings are Polly's (failure ratio, minimum throughput, sampling and break duration), Envoy's
+    (consecutive failures) and gRPC's (retry tokens).
+    """
+
+    breakers: Bool = Field(default=True, description="Whether routes that fail are left alone for a while at all.")
+    consecutive_failures: Count = Field(default=5, description="Failures in a row, of all workers, that open a route.")
+    failure_ratio: Share = Field(default=0.5, description="The share of failures, as one worker sees it, that opens.")
+    minimum_throughput: Count = Field(default=10, description="Outcomes from which that share counts.")
+    sampling_duration: PositiveSeconds = Field(default=60.0, description="The time over which that share is counted.")
+    break_duration: PositiveSeconds = Field(
+        default=10.0, description="How long a route is open at first; doubled at each opening in a row, +-20 %."
+    )
+    max_break_duration: PositiveSeconds = Field(default=30.0, description="The longest that a route is open.")
+    throttle_duration: PositiveSeconds = Field(
+        default=1.0, description="How long a 429 without Retry-After keeps new calls away; doubled for each in a row."
+    )
+    max_throttle_duration: PositiveSeconds = Field(default=10.0, description="The longest of that.")
+    retry_tokens: Weight = Field(default=10.0, description="A provider's retry allowance: each retry takes one.")
+    retry_tokens_kept: NonNegative = Field(default=5.0, description="With so many tokens or fewer nothing is retried.")
+    retry_tokens_per_success: NonNegative = Field(default=0.1, description="What a success gives back.")
+    retry_tokens_per_second: NonNegative = Field(default=0.1, description="What a second gives back.")
+
+
 class RouterSettings(_Declared):
     """The router's own settings. ``keep`` and ``replay`` are in seconds, the caps in bytes of a decoded body."""
 
@@ -235,6 +263,9 @@ class RouterSettings(_Declared):
     )
     drill_header: HeaderName | None = Field(
         default=None, description="A request header that may start a drill. Default: off."
+    )
+    health: HealthSettings = Field(
+        default=HealthSettings(), description="The numbers of circuit breakers and of the retry allowance."
     )
     max_answer_bytes: Count = Field(default=10 * MB, description="The largest answer, in bytes.")
     max_embeddings_bytes: Count = Field(

@@ -8,15 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from understudy.config.mistakes import place_text
-from understudy.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
+from understudy.config.models import Route, RouterSettings, SensitiveCategory, Task
 
 __all__ = ["not_yet"]
 
-_PROVIDER: Mapping[str, Callable[[Provider], bool]] = {
-    "rpm": lambda provider: provider.rpm is not None,
-    "tpm": lambda provider: provider.tpm is not None,
-    "max_concurrency": lambda provider: provider.max_concurrency is not None,
-}
 _ROUTE: Mapping[str, Callable[[Route], bool]] = {}
 _TASK: Mapping[str, Callable[[Task], bool]] = {
     "start": lambda task: task.start is not None,
@@ -33,7 +28,6 @@ _ROUTER: Mapping[str, Callable[[RouterSettings], bool]] = {
 
 
 def not_yet(
-    providers: Mapping[str, Provider],
     routes: Mapping[str, Route],
     tasks: Mapping[str, Task],
     sensitive: Mapping[str, SensitiveCategory],
@@ -43,8 +37,6 @@ def not_yet(
 
     def places() -> Iterator[str]:
         yield from (f"router.{key}" for key, declared in _ROUTER.items() if declared(router))
-        for name, provider in providers.items():
-            yield from (f"{place_text(('providers', name))}.{key}" for key, said in _PROVIDER.items() if said(provider))
         for name, route in routes.items():
             yield from (f"{place_text(('routes', name))}.{key}" for key, said in _ROUTE.items() if said(route))
         for name, task in tasks.items():

@@ -10,7 +10,15 @@ from pydantic.fields import FieldInfo
 from understudy.config.contracts import Contract
 from understudy.config.durations import duration_text
 from understudy.config.lanes import LaneEntry
-from understudy.config.models import Provider, Route, RouterSettings, SensitiveCategory, StreamSettings, Task
+from understudy.config.models import (
+    HealthSettings,
+    Provider,
+    Route,
+    RouterSettings,
+    SensitiveCategory,
+    StreamSettings,
+    Task,
+)
 from understudy.words import Api, FailureKind, LaneName
 
 __all__ = ["toml_schema"]
@@ -87,6 +95,22 @@ _CATEGORY: Mapping[str, _Schema] = {
     "on_failure": {"enum": ["fail", "review"]},
     "review_routes": _TEXTS,
 }
+_NUMBER: _Schema = {"type": "number", "minimum": 0}
+_HEALTH: Mapping[str, _Schema] = {
+    "breakers": _BOOL,
+    "consecutive_failures": _COUNT,
+    "failure_ratio": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    "minimum_throughput": _COUNT,
+    "sampling_duration": _DURATION,
+    "break_duration": _DURATION,
+    "max_break_duration": _DURATION,
+    "throttle_duration": _DURATION,
+    "max_throttle_duration": _DURATION,
+    "retry_tokens": {"type": "number", "exclusiveMinimum": 0},
+    "retry_tokens_kept": _NUMBER,
+    "retry_tokens_per_success": _NUMBER,
+    "retry_tokens_per_second": _NUMBER,
+}
 _ROUTER: Mapping[str, _Schema] = {
     "state": _NON_EMPTY,
     "ledger": _NON_EMPTY,
@@ -120,7 +144,7 @@ def toml_schema() -> dict[str, JsonValue]:
         "additionalProperties": False,
         "required": ["providers", "routes", "tasks"],
         "properties": {
-            "router": _table(RouterSettings, _ROUTER, "The router's own settings."),
+            "router": _table(RouterSettings, _router(), "The router's own settings."),
             "providers": _named(
                 _table(Provider, _PROVIDER, "An account at an OpenAI-compatible endpoint."), "providers"
             ),
@@ -140,6 +164,10 @@ def toml_schema() -> dict[str, JsonValue]:
         },
         "$defs": {"duration": _duration(), "failure": _failure(), "lane": _lane()},
     }
+
+
+def _router() -> Mapping[str, _Schema]:
+    return {**_ROUTER, "health": _table(HealthSettings, _HEALTH, "Circuit breakers and the retry allowance.")}
 
 
 def _task() -> Mapping[str, _Schema]:

@@ -34,6 +34,7 @@ __all__ = [
     "JsonTable",
     "Names",
     "NonEmpty",
+    "NonNegative",
     "ParameterTable",
     "Parameters",
     "PositiveSeconds",
@@ -41,6 +42,7 @@ __all__ = [
     "Renames",
     "RetryCount",
     "Seconds",
+    "Share",
     "Text",
     "Undeclared",
     "Weight",
@@ -180,6 +182,8 @@ Names = tuple[NonEmpty, ...]
 Bool = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=1, le=10**15)]
 RetryCount = Annotated[int, Strict(), Field(ge=0, le=3)]
+Share = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
+NonNegative = Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False)]
 Weight = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
 Prices = Annotated[dict[Text, Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]], AfterValidator(_prices)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]

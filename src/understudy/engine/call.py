@@ -10,6 +10,7 @@ from typing import Final
 
 from understudy.engine import attempt
 from understudy.engine.account import Account
+from understudy.engine.admission import Admission
 from understudy.engine.attempt import Opened, Whole
 from understudy.engine.billing import Billing
 from understudy.engine.hangup import caller_gone
@@ -49,6 +50,7 @@ class Drive:
         billing = Billing(kit.prices, prepared.call.api, prepared.body, prepared.choices)
         self._account = Account(prepared.call, prepared.candidates[0].lane, kit.recording, billing)
         self._sender = Sender(kit, prepared, ask, caller)
+        self._admission = Admission(kit, prepared, caller.request_id)
         self._contract = prepared.contract
         self._kept: Whole | Opened | None = None
         self._begun = False
@@ -74,6 +76,8 @@ class Drive:
             patience=prepared.task.patience,
             retries=prepared.task.retries,
             sensitive=bool(self._call.sensitive),
+            open_routes=self._kit.health.opened[self._call.api],
+            permits=self._kit.health.permits,
         )
         result = await self._answer(self._plan.begin(self._loop.time()))
         return self._relayed(result) if isinstance(result, Opened) else self._answered(result)
@@ -104,6 +108,11 @@ class Drive:
         """What the plan comes to from this move on."""
         try:
             while True:
+                if isinstance(move, Send):
+                    admitted = await self._admission.enter(move, self._plan, self._account.move)
+                    if admitted is not move:
+                        move = admitted
+                        continue
                 self._account.move(move)
                 if isinstance(move, Send):
                     result = await self._attempt(move)
@@ -116,11 +125,11 @@ class Drive:
                 else:
                     return self._stopped(move)
         except RoutingError:
-            self._account.end_attempt(failures.CANCELLED.failure())
+            self._end_attempt(failures.CANCELLED.failure())
             self._account.end(Outcome.FAILED, FailureKind.LOCAL)  # does nothing if the plan has ended the call
             raise
         except BaseException:
-            self._account.end_attempt(failures.CANCELLED.failure())
+            self._end_attempt(failures.CANCELLED.failure())
             self._account.end(Outcome.CANCELLED, FailureKind.CANCELLED)
             raise
 
@@ -137,11 +146,18 @@ class Drive:
         if not isinstance(result, Failure):
             self.check_sensitivity(result)
         if isinstance(result, Failure):
-            self._account.end_attempt(result)
+            self._end_attempt(result)
             return result
         if isinstance(result, Whole):
             return self._whole(result, way)
         return self._opened(result, way)
+
+    def _end_attempt(self, failure: Failure | None) -> None:
+        """The latest attempt is over: health, caps and the record hear of it. Does nothing if it was before."""
+        record = self._account.attempt
+        tokens = None if record is None else (record.input_tokens or 0) + (record.output_tokens or 0) or None
+        self._admission.leave(failure, tokens=tokens)
+        self._account.end_attempt(failure)
 
     def check_sensitivity(self, result: Whole | Opened | None = None) -> None:
         """Let nothing out, nor any answer in, by the rules of before: the request may have become sensitive since.
@@ -152,7 +168,7 @@ class Drive:
             return
         if isinstance(result, Opened):
             result.flow.exchange.abort()
-        self._account.end_attempt(failures.CANCELLED.failure())
+        self._end_attempt(failures.CANCELLED.failure())
         self._account.end(Outcome.REFUSED, FailureKind.LOCAL)
         raise FailClosed(
             f"task {self._call.task!r} was not answered: its request became sensitive while the call ran. Mark the "
@@ -168,7 +184,7 @@ class Drive:
         failure = self._unacceptable(answer, way)
         if failure is None and self._contract is not None:
             failure = self._broken(self._contract.breach(said_by(self._call.api, result.body)))
-        self._account.end_attempt(failure)
+        self._end_attempt(failure)
         if failure is not None:
             if self._may_be_read(failure):
                 self._kept = result
@@ -199,12 +215,13 @@ class Drive:
             failure = self.breach(judge)
         if failure is not None:
             self._account.answer(judge)
-            self._account.end_attempt(failure)
+            self._end_attempt(failure)
             if self._may_be_read(failure):
                 self._kept = result  # stays open: it goes to the app if nobody else is asked
             else:
                 result.flow.exchange.abort()
             return failure
+        self._admission.committed()
         self._account.settle()
         return result
 
@@ -255,13 +272,18 @@ class Drive:
 
     def _reply_headers(self, provider: list[tuple[str, str]]) -> list[tuple[str, str]]:
         headers = []
+        limits: dict[str, str] = {}
         reply_id = None
         for name, value in provider:
             lower = name.lower()
             if lower == "x-request-id":
                 reply_id = value
+            elif "ratelimit" in lower:
+                limits[lower] = value
             if not lower.startswith("x-understudy-"):
                 headers.append((name, value))
+        if limits:
+            self._admission.limits(limits)
         if reply_id is None:
             reply_id = self._call.id
             headers.append(("x-request-id", reply_id))
@@ -278,7 +300,7 @@ class Drive:
 
     def _after(self, failure: Failure) -> Move:
         lesson = self._sender.learn(failure)
-        return self._plan.failed(
+        move = self._plan.failed(
             failure,
             self._loop.time(),
             random.random(),
@@ -286,6 +308,10 @@ class Drive:
             repairable=lesson.repairable,
             transformed=lesson.transformed,
         )
+        free = failure.stale_connection
+        if isinstance(move, Wait) or (isinstance(move, Send) and move.cause == "retry" and not free):
+            self._kit.health.spend(move.route)
+        return move
 
     def _stopped(self, stop: Stop) -> Whole | Opened:
         if stop.failure.kind in _READ_BY_THE_APP and self._kept is not None:
@@ -304,7 +330,7 @@ class Drive:
         if not self._prepared.on_break.restarts:
             return False
         self._account.answer(judge)
-        self._account.end_attempt(failure)
+        self._end_attempt(failure)
         return True
 
     def stream_over(
@@ -317,7 +343,7 @@ class Drive:
         self.forget(hang_up)
         if judge is not None:
             self._account.answer(judge)
-        self._account.end_attempt(failure)
+        self._end_attempt(failure)
         if failure is None and judge is not None:
             self._account.refusal(judge)
         if failure is None or outcome is Outcome.CANCELLED:

@@ -8,10 +8,13 @@ from typing import Final
 
 from understudy.config import Config, Credentials
 from understudy.engine.attempt import Limits
+from understudy.engine.caps import Gate
+from understudy.engine.health import Health
 from understudy.engine.recording import Recording
 from understudy.engine.replay import HEADERS_BYTES, Replay
 from understudy.engine.services import Services
 from understudy.engine.ways import Way
+from understudy.policy.caps import Caps
 from understudy.policy.contracts import Declared
 from understudy.policy.selection import StaticCandidates, static_candidates
 from understudy.records.prices import PriceBook
@@ -95,6 +98,8 @@ class Kit:
         )
         self.contracts = contracts
         self.services = services
+        self.health = Health(config)
+        self.gates = _gates(config)
         self.recording = recording
         self.prices = PriceBook(config)
         self.prices.load()
@@ -103,6 +108,24 @@ class Kit:
         self.replay = _replay(config, credentials, services)
         settings = config.router
         self.limits = Limits(settings.max_answer_bytes, settings.max_embeddings_bytes, settings.max_event_bytes)
+
+    def after_fork(self) -> None:
+        """In the child of a fork."""
+        self.services.after_fork()
+        self.health.after_fork()
+        for gate in self.gates.values():
+            gate.after_fork()
+
+
+def _gates(config: Config) -> dict[str, Gate]:
+    """A gate for each provider that has a cap; providers of one account share theirs."""
+    accounts: dict[str, Gate] = {}
+    gates = {}
+    for provider in config.providers.values():
+        if provider.rpm is not None or provider.tpm is not None or provider.max_concurrency is not None:
+            caps = Caps(provider.rpm, provider.tpm, provider.max_concurrency)
+            gates[provider.name] = accounts.setdefault(f"{provider.account} {caps}", Gate(caps))
+    return gates
 
 
 def _replay(config: Config, credentials: Credentials, services: Services) -> Replay | None:

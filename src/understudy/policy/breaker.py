@@ -125,10 +125,12 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Succeeded(msgspec.Struct, frozen=True):
-    """An attempt that began in ``turn`` succeeded; ``probe`` is the worker whose probe it was, if it was one."""
+    """An attempt that began in ``turn`` succeeded, when ``limits`` rate limits in a row had been met. ``probe`` is the
+    worker whose probe it was, if it was one."""
 
     turn: int
     probe: str = ""
+    limits: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -239,7 +241,7 @@ def merged(one: Circuit, other: Circuit) -> Circuit:
 def _succeeded(circuit: Circuit, event: Succeeded, now: float) -> Circuit:
     if circuit.open_until is not None:
         return Circuit(turn=circuit.turn + 1) if event.probe else circuit
-    if circuit.is_limited(now):
+    if circuit.is_limited(now) and event.limits < circuit.limits:  # it was under way when the limit was met
         return circuit if not circuit.row else msgspec.structs.replace(circuit, row=0)
     return circuit if circuit.calm else Circuit(turn=circuit.turn)
 

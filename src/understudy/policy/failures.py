@@ -160,6 +160,9 @@ DEPENDENCY = Row("dependency", "424; 499", _K.OUTAGE, _NEXT, _FAILURE, "somethin
 RATE_LIMIT = Row("rate-limit", "429; 498 (Groq: flex tier at capacity)", _K.RATE_LIMIT, _WAIT, _NEUTRAL,
                  "the provider limits the rate",
                  "closed to new calls until Retry-After (none: 1 s, doubling to 10 s) while another route is left")
+NO_ROOM = Row("no-room", "an answer whose headers say that the rate limits leave no room for another call",
+              _K.RATE_LIMIT, _NEXT, _NEUTRAL, "the provider's limits leave no room",
+              "the answer counts; the route is closed to new calls until the reset, while another route is left")
 RATE_TOO_LARGE = Row("rate-too-large", "429 \"request too large\" for the tokens-a-minute limit", _K.CONTEXT_LENGTH,
                      _NEXT, _NEUTRAL, "the request is larger than the tokens-a-minute limit",
                      "to a larger limit only, else X")

@@ -124,10 +124,12 @@ class Replica:
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """An attempt's way in: the turns of the two circuits when it began, and of which it is the probe."""
+    """An attempt's way in: the turns of the two circuits when it began, how many rate limits in a row its route had
+    met by then, and of which circuit it is the probe."""
 
     route_turn: int
     account_turn: int
+    limits: int = 0
     probes_route: bool = False
     probes_account: bool = False
 
@@ -176,7 +178,8 @@ class Guard:
                 return None
         route.probing = route.probing or probes[0]
         account.probing = account.probing or probes[1]
-        return Entry(route.circuit.turn, account.circuit.turn, probes_route=probes[0], probes_account=probes[1])
+        limits = route.circuit.limits
+        return Entry(route.circuit.turn, account.circuit.turn, limits, probes_route=probes[0], probes_account=probes[1])
 
     def leave(
         self, entry: Entry, failure: Failure | None, now: float, *, jitter: float, scope: str
@@ -184,8 +187,6 @@ class Guard:
         """Note how an attempt ended. Gives the replicas of which the others have to hear."""
         if failure is None:
             self._window.succeeded(now)
-            if self.route.calm and self.account.calm:
-                return ()
         route_event, account_event = self._events(entry, failure, now, jitter, scope)
         told: tuple[Replica, ...] = ()
         if entry.probes_route:
@@ -198,6 +199,14 @@ class Guard:
             told += (self.account,)
         return told
 
+    def succeeded(self, now: float) -> None:
+        """As :meth:`leave` for a success where both circuits are calm: there is nothing else to note."""
+        self._window.succeeded(now)
+
+    def limit(self, failure: Failure, now: float) -> bool:
+        """Close the route to new calls before it says 429. Whether the others have to hear of it."""
+        return self.route.note(Limited(self.route.circuit.turn, failure, failure.retry_after), now)
+
     def _events(
         self, entry: Entry, failure: Failure | None, now: float, jitter: float, scope: str
     ) -> tuple[Event | None, Event | None]:
@@ -208,7 +217,10 @@ class Guard:
             self._forbidden_to = ()
             if route_probe:
                 self._window.clear()
-            return Succeeded(entry.route_turn, route_probe), Succeeded(entry.account_turn, account_probe)
+            return (
+                Succeeded(entry.route_turn, route_probe, entry.limits),
+                Succeeded(entry.account_turn, account_probe),
+            )
         released = Released(account_probe) if account_probe else None
         if failure.breaker is BreakerEffect.ACCOUNT:
             opened = Opened(entry.account_turn, failure, jitter)

@@ -261,7 +261,9 @@ class Plan:
         onward = self._onward(opened)
         if cause is not None and onward.alone and opened.kind is _K.RATE_LIMIT:
             return self._send(self._position, now, cause, (), self._entered_by)
-        skipped = (_open_skip(here, opened), *onward.skipped)
+        reached = opened.cause if cause is None else ""  # a cap of our own has opened nothing
+        skip = Skip(here.route, here.lane, reached, opened) if reached else _open_skip(here, opened)
+        skipped = (skip, *onward.skipped)
         if onward.position is None:
             return Stop(failure=self._last or opened, reason=self._nothing_left(skipped), skipped=skipped)
         return self._send(onward.position, now, "switch" if self._last else "first", skipped, onward.entered_by)
@@ -432,4 +434,5 @@ def _unlisted(failure: Failure | None) -> str:
 
 
 def _open_skip(candidate: Candidate, opened: Failure) -> Skip:
-    return Skip(candidate.route, candidate.lane, f"is open after {opened.kind}", opened)
+    more = "" if opened.retry_after is None else f", for {opened.retry_after:.3g} s more"
+    return Skip(candidate.route, candidate.lane, f"is open after {opened.kind}{more}", opened)

@@ -1,0 +1,248 @@
+"""The health of a router's routes in this process: guards that plans ask and attempts pass, and retry allowances.
+
+What is healthy costs two look-ups a question. All else happens under one lock, which nothing that waits holds.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from understudy.config import Config, HealthSettings
+from understudy.policy.allowance import Allowance, AllowanceSettings
+from understudy.policy.breaker import BreakerSettings, Circuit, Event, LeaseRenewed
+from understudy.policy.health import Entry, Guard, Replica
+from understudy.words import Api, Failure
+
+__all__ = ["Health", "SharedHealth", "account_circuit", "breaker_settings", "route_circuit"]
+
+_UNGUARDED: Final = Entry(0, 0)
+"""The way in where breakers are off."""
+
+
+class SharedHealth(Protocol):
+    """Carries what happens to circuits to the other workers, and back. Called from any thread, at any time."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether the store was heard lately, so that a probe takes its lease."""
+        ...
+
+    def tell(self) -> None:
+        """Something is to be told, or a probe is wanted. Does not wait."""
+        ...
+
+
+class _Alone:
+    """There are no other workers, or none that could be heard."""
+
+    answers = False
+
+    def tell(self) -> None:
+        pass
+
+
+class Health:
+    """Asked and told by the calls of a router, in both of its homes.
+
+    Example::
+
+        health.opened[Api.CHAT]("flagship")                     # None, or the failure that has it open
+        entry = health.enter("flagship", Api.CHAT)              # None: another call is its probe
+        health.leave("flagship", Api.CHAT, entry, failure, scope="req-2026-000042")
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+        settings = config.router.health
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._breakers = settings.breakers
+        self._settings = breaker_settings(settings)
+        self.worker = secrets.token_hex(8)
+        self.shared: SharedHealth = _Alone()
+        self.replicas: dict[str, Replica] = {}
+        self._guards: dict[Api, dict[str, Guard]] = {
+            api: {name: self._guard(config, name, api) for name in config.routes} for api in Api
+        }
+        allowance = _allowance_settings(settings)
+        by_provider = {name: Allowance(allowance, clock()) for name in config.providers}
+        self._allowances = {name: by_provider[route.provider] for name, route in config.routes.items()}
+        self.opened: Mapping[Api, Callable[[str], Failure | None]] = {api: self._opener(api) for api in Api}
+        """By kind of API: asks what keeps new calls away from a route."""
+
+    # -- what plans ask ----------------------------------------------------------------------------------------------
+
+    def permits(self, route: str) -> bool:
+        """Whether the allowance of the route's provider permits a retry."""
+        return self._allowances[route].permits(self._clock())
+
+    def spend(self, route: str) -> None:
+        """A retry on the route is carried out."""
+        self._allowances[route].spend(self._clock())
+
+    # -- what attempts pass ------------------------------------------------------------------------------------------
+
+    def enter(self, route: str, api: Api) -> Entry | None:
+        """Let an attempt in; ``None`` if the route has just been opened, or its probe been taken, by another call."""
+        if not self._breakers:
+            return _UNGUARDED
+        guard = self._guards[api][route]
+        if guard.calm:
+            return guard.enter(0.0, shared=False)
+        with self._lock:
+            return guard.enter(self._clock(), shared=self.shared.answers)
+
+    def leave(self, route: str, api: Api, entry: Entry, failure: Failure | None, *, scope: str) -> None:
+        """Note how an attempt ended; of a stream, how it was when it was committed, and that it broke after."""
+        now = self._clock()
+        if failure is None:
+            allowance = self._allowances[route]
+            if not allowance.full:
+                allowance.succeeded(now)
+        if not self._breakers:
+            return
+        guard = self._guards[api][route]
+        if failure is None and guard.calm:
+            guard.succeeded(now)
+            return
+        with self._lock:
+            told = guard.leave(entry, failure, now, jitter=random.random(), scope=scope)
+        if told:
+            self.shared.tell()
+
+    def turns(self, route: str, api: Api) -> Entry:
+        """The way in of an attempt that is out already, and has just succeeded."""
+        guard = self._guards[api][route]
+        return Entry(guard.route.circuit.turn, guard.account.circuit.turn)
+
+    def limit(self, route: str, api: Api, failure: Failure) -> None:
+        """Close a route to new calls, whose limits leave no room: it has not said 429 yet."""
+        if self._breakers:
+            with self._lock:
+                told = self._guards[api][route].limit(failure, self._clock())
+            if told:
+                self.shared.tell()
+
+    # -- what is shared ----------------------------------------------------------------------------------------------
+
+    def unsaid(self) -> dict[str, tuple[Event, ...]]:
+        """What the others have not heard of, by circuit."""
+        with self._lock:
+            return {name: tuple(replica.unsaid) for name, replica in self.replicas.items() if replica.unsaid}
+
+    def wanted(self) -> list[str]:
+        """The circuits that a call would have probed since this was asked last."""
+        with self._lock:
+            wanted = [name for name, replica in self.replicas.items() if replica.wanted]
+            for name in wanted:
+                self.replicas[name].wanted = False
+            return wanted
+
+    def held(self) -> dict[str, LeaseRenewed]:
+        """The leases that this worker holds, each as the word that it is alive."""
+        with self._lock:
+            return {
+                name: LeaseRenewed(self.worker, replica.probing)
+                for name, replica in self.replicas.items()
+                if replica.circuit.holder == self.worker
+            }
+
+    def note(self, name: str, event: Event) -> None:
+        """An event that no attempt made: a lease that is asked for, a person's word."""
+        with self._lock:
+            self.replicas[name].note(event, self._clock())
+
+    def adopt(self, name: str, shared: Circuit, version: int, said: int) -> None:
+        """Take over what all workers made of a circuit, by this worker's clock."""
+        with self._lock:
+            if name in self.replicas:
+                self.replicas[name].adopt(shared, version, said)
+
+    def converge(self, name: str, shared: Circuit, version: int) -> Circuit:
+        """As :meth:`adopt`, when the store is heard again: what both sides come to."""
+        with self._lock:
+            return self.replicas[name].converge(shared, version)
+
+    def circuit(self, name: str) -> Circuit:
+        """A circuit as this worker knows it."""
+        with self._lock:
+            return self.replicas[name].circuit
+
+    def forget_others(self) -> None:
+        """The store is not heard: what it last said of a circuit's version is no measure any more."""
+        with self._lock:
+            for replica in self.replicas.values():
+                replica.version = -1
+
+    def after_fork(self) -> None:
+        """In the child of a fork: another worker, with none of the parent's probes."""
+        self._lock = threading.Lock()
+        self.worker = secrets.token_hex(8)
+        for replica in self.replicas.values():
+            replica.worker = self.worker
+            replica.probing = replica.wanted = False
+            replica.unsaid.clear()
+
+    # -- making ------------------------------------------------------------------------------------------------------
+
+    def _guard(self, config: Config, name: str, api: Api) -> Guard:
+        account = config.providers[config.routes[name].provider].account
+        return Guard(self._replica(route_circuit(name, api)), self._replica(account_circuit(account)))
+
+    def _replica(self, name: str) -> Replica:
+        return self.replicas.setdefault(name, Replica(self.worker, self._settings))
+
+    def _opener(self, api: Api) -> Callable[[str], Failure | None]:
+        if not self._breakers:
+            return _never_opened
+        guards = self._guards[api]
+
+        def opened(route: str) -> Failure | None:
+            guard = guards[route]
+            if guard.route.calm and guard.account.calm:
+                return None
+            with self._lock:
+                return guard.closed_by(self._clock(), shared=self.shared.answers)
+
+        return opened
+
+
+def route_circuit(route: str, api: Api) -> str:
+    """The name of a route's circuit."""
+    return f"route {route} {api}"
+
+
+def account_circuit(account: str) -> str:
+    """The name of an account's circuit."""
+    return f"account {account}"
+
+
+def breaker_settings(settings: HealthSettings) -> BreakerSettings:
+    """The numbers of the breakers, as the config has them."""
+    return BreakerSettings(
+        consecutive_failures=settings.consecutive_failures,
+        failure_ratio=settings.failure_ratio,
+        minimum_throughput=settings.minimum_throughput,
+        sampling_duration=settings.sampling_duration,
+        break_duration=settings.break_duration,
+        max_break_duration=settings.max_break_duration,
+        throttle_duration=settings.throttle_duration,
+        max_throttle_duration=settings.max_throttle_duration,
+    )
+
+
+def _allowance_settings(settings: HealthSettings) -> AllowanceSettings:
+    return AllowanceSettings(
+        tokens=settings.retry_tokens,
+        kept=settings.retry_tokens_kept,
+        per_success=settings.retry_tokens_per_success,
+        per_second=settings.retry_tokens_per_second,
+    )
+
+
+def _never_opened(_: str) -> Failure | None:
+    return None
