@@ -37,6 +37,9 @@ LAYERS = (
 SAME_LAYER = {("cli", "testing"), ("testing", "cli")}
 DEMO_APP = CORE / "cli" / "demo" / "app.py"
 """An app like a user's own, run in a process of its own."""
+LEDGER = CORE / "records" / "ledger"
+"""What needs the extra `ledger` to be imported at all."""
+OF_THE_LEDGER = {"sqlalchemy", "alembic"}
 FRAMEWORKS = {"flask", "starlette", "fastapi", "litestar", "werkzeug", "uvicorn", "sqlalchemy", "alembic", "redis"}
 FRAMEWORKS |= {"cryptography", "tiktoken", "opentelemetry", "prometheus_client", "psycopg", "genai_prices"}
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
@@ -87,8 +90,20 @@ def test_imports_only_point_down(path: Path) -> None:
 def test_the_core_knows_no_framework(path: Path) -> None:
     """What an extra brings is only imported where it is used, and a web framework only by the demo."""
     for name, at_top in imports(path):
-        if name.split(".")[0] in FRAMEWORKS and path != DEMO_APP:
+        package = name.split(".")[0]
+        if package in OF_THE_LEDGER and LEDGER in path.parents:
+            continue
+        if package in FRAMEWORKS and path != DEMO_APP:
             assert not at_top, f"{path.relative_to(ROOT)} needs {name} to be imported at all"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(CORE)))
+def test_a_room_of_an_extra_is_imported_where_it_is_used(path: Path) -> None:
+    """The ledger's room is made of SQLAlchemy: nobody else imports it at the top, so that nobody else needs it."""
+    if LEDGER in path.parents:
+        return
+    for name, at_top in imports(path):
+        assert not (at_top and name.startswith("understudy.records.ledger")), f"{path.relative_to(ROOT)}: {name}"
 
 
 def test_policy_does_no_input_or_output() -> None:

@@ -99,7 +99,7 @@ class BreakerEffect(StrEnum):
     """Opens the route at once."""
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt's failure, classified.
 
     ``retry_after`` is in seconds from the moment the answer came. ``detail`` is in our words:
@@ -127,7 +127,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The provider said ``x-should-retry: false``: the same route is not tried again, not even if it is the last."""
 
 
-class Skip(msgspec.Struct, frozen=True):
+class Skip(msgspec.Struct, frozen=True, omit_defaults=True):
     """A route that was passed over, and why. ``failure`` is what opened it, if it is open."""
 
     route: str
@@ -136,7 +136,7 @@ class Skip(msgspec.Struct, frozen=True):
     failure: Failure | None = None
 
 
-class Send(msgspec.Struct, frozen=True, kw_only=True):
+class Send(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="send"):
     """Send an attempt. ``timeout`` and ``first_token`` are in seconds from the move; ``patience`` is for how many
     seconds a cap of our own may hold it back."""
 
@@ -150,11 +150,11 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[Skip, ...] = ()
 
 
-class Switch(Send, frozen=True, kw_only=True):
+class Switch(Send, frozen=True, kw_only=True, tag="switch"):
     """Send an attempt on another route than the attempt before."""
 
 
-class Wait(msgspec.Struct, frozen=True, kw_only=True):
+class Wait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="wait"):
     """Wait, then ask the plan again. ``seconds`` from the move."""
 
     seconds: float
@@ -163,7 +163,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Stop(msgspec.Struct, frozen=True, kw_only=True):
+class Stop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="stop"):
     """Nothing more is tried. ``failure`` decides what the app is told."""
 
     failure: Failure
@@ -172,7 +172,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Move = Send | Wait | Stop
-"""What the plan does next (a :class:`Switch` is a :class:`Send`)."""
+"""What the plan does next (a :class:`Switch` is a :class:`Send`). The tags are those of the ledger's JSON."""
 
 
 class Outcome(StrEnum):

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "routes": ("understudy.cli.routes", "routes", "Show the tasks, their lanes, and what moves where."),
     "endpoints": ("understudy.cli.endpoints", "endpoints", "Show an app's endpoints, and which are sensitive."),
     "estimate": ("understudy.cli.estimate", "estimate", "Tell what a task's calls cost on each route, unsent."),
+    "ledger": ("understudy.cli.ledger", "ledger", "Look after the ledger: the database with the record of calls."),
     "config-schema": ("understudy.cli.config_schema", "config_schema", "Print the config's JSON Schema, for editors."),
 }
 """Each subcommand: its module, its name there, and its line in the help."""

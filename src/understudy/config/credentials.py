@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from understudy.config.declared import Config
 from understudy.config.keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
+from understudy.config.ledger_url import look_up_ledger
 from understudy.config.mistakes import Findings
 from understudy.config.models import Provider
 from understudy.config.store import StoreAddress, find_store
@@ -21,11 +22,11 @@ class Credentials:
     """The keys of a config's providers, and which routes are off because an optional one has none.
 
     ``off_routes`` maps the name of a route to the reason, ``warnings`` are lines to log; ``secret`` is what subjects
-    are hashed with, ``seal`` what stored texts are encrypted with, ``store`` where the shared state is, each if there
-    is one. The values are in no repr, and credentials refuse to be pickled.
+    are hashed with, ``seal`` what stored texts are encrypted with, ``store`` where the shared state is, ``ledger`` the
+    URL of the ledger's database, each if there is one. The values are in no repr, and credentials refuse to be pickled.
     """
 
-    __slots__ = ("_keys", "off_routes", "seal", "secret", "store", "warnings")
+    __slots__ = ("_keys", "ledger", "off_routes", "seal", "secret", "store", "warnings")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Credentials:
         secret: bytes | None = None,
         seal: Seal | None = None,
         store: StoreAddress | None = None,
+        ledger: str | None = None,
     ) -> None:
         self._keys = dict(keys)
         self.off_routes = dict(off_routes)
@@ -42,6 +44,7 @@ class Credentials:
         self.secret = secret
         self.seal = seal
         self.store = store
+        self.ledger = ledger
 
     def key(self, provider: str) -> str | KeySource | None:
         """The provider's key, the function that gives it, or ``None`` if no key is to be sent.
@@ -108,7 +111,8 @@ def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credential
     warnings += _secret_warnings(config, environ)
     seal = _seal(config, environ, findings)
     store = find_store(config.router.state, environ, findings)
-    return Credentials(keys, off, tuple(warnings), _secret(config, environ), seal, store), findings
+    ledger = look_up_ledger(config, environ, findings)
+    return Credentials(keys, off, tuple(warnings), _secret(config, environ), seal, store, ledger), findings
 
 
 def _key_of(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from understudy.config.contracts import ContractField
 from understudy.config.keys import ApiKeyField, KeyDropped
 from understudy.config.lanes import Lane, LaneField
+from understudy.config.ledger_url import LedgerUrl
 from understudy.config.values import (
     Bool,
     Count,
@@ -244,7 +245,11 @@ class RouterSettings(_Declared):
     """The router's own settings. ``keep`` and ``replay`` are in seconds, the caps in bytes of a decoded body."""
 
     state: ServiceUrl = Field(default="memory", repr=False, description='"memory", or redis://... for several workers.')
-    ledger: ServiceUrl | None = Field(default=None, repr=False, description="A database for the record of calls.")
+    ledger: LedgerUrl | None = Field(
+        default=None,
+        repr=False,
+        description="A database for the record of calls: sqlite:///file, postgresql+psycopg://..., or env:NAME.",
+    )
     keep: PositiveSeconds = Field(default=90 * DAY, description="How long the ledger keeps a record.")
     replay: PositiveSeconds | None = Field(
         default=None, description="How long an answer is kept, to be given again. Default: off."

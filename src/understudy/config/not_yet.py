@@ -22,7 +22,6 @@ _CATEGORY: Mapping[str, Callable[[SensitiveCategory], bool]] = {
 }
 _ROUTER: Mapping[str, Callable[[RouterSettings], bool]] = {
     "state": lambda router: router.state != "memory",
-    "ledger": lambda router: router.ledger is not None,
     "drill_header": lambda router: router.drill_header is not None,
 }
 

@@ -24,6 +24,7 @@ __all__ = [
     "ProxySetting",
     "Query",
     "ServiceUrl",
+    "is_env_name",
     "is_key_name",
     "secret_in_url",
 ]
@@ -91,9 +92,14 @@ def _query(query: dict[str, str], info: ValidationInfo) -> dict[str, str]:
     return query
 
 
+def is_env_name(name: str) -> bool:
+    """Whether this can be the name of an environment variable, and is not a key that slipped into its place."""
+    return not looks_like_key(name) and _ENV_NAME.fullmatch(name) is not None
+
+
 def _env_name(name: str) -> str:
     # The commonest slip is the key itself in place of the variable's name: it must not be echoed.
-    if looks_like_key(name) or not _ENV_NAME.fullmatch(name):
+    if not is_env_name(name):
         raise wrong(
             "this is not the name of an environment variable (the text is not shown, it may be a key)",
             'Put the key into a variable and write the variable\'s name: api_key_env = "OPENAI_API_KEY".',

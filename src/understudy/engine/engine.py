@@ -75,7 +75,7 @@ class Engine:
             _log.warning("%s is declared, and this version does not carry it out yet", place)
         ways = make_ways(self.config, credentials, self._environ)
         contracts = load_contracts(self.config)
-        self.recording.add_declared(self.config, self._environ)
+        self.recording.add_declared(self.config, credentials)
         return Kit(
             self.config, ways, credentials, contracts=contracts, services=self._services, recording=self.recording
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 
-from understudy.config import Config
+from understudy.config import Config, Credentials
 from understudy.engine.services import Services
 from understudy.records.hooks import HookSink
 from understudy.records.sinks import Record, Sink
@@ -35,9 +36,9 @@ class Recording:
         name = getattr(hook, "__qualname__", type(hook).__name__)
         self.add(f"the on_call hook {name}", partial(HookSink, hook))
 
-    def add_declared(self, config: Config, environ: Mapping[str, str]) -> None:
+    def add_declared(self, config: Config, credentials: Credentials) -> None:
         """Add the sinks that the config asks for."""
-        for name, make_sink in tuple(_declared(config, environ)):
+        for name, make_sink in tuple(_declared(config, credentials)):
             self.add(name, make_sink)
 
     def call(self, call: Call) -> None:
@@ -51,6 +52,13 @@ class Recording:
             writer.put(score)
 
 
-def _declared(config: Config, environ: Mapping[str, str]) -> Iterator[tuple[str, MakeSink]]:
-    """The sinks that the config asks for, each made in its writer's thread. Raises ConfigError: one can't be had."""
-    yield from ()
+def _declared(config: Config, credentials: Credentials) -> Iterator[tuple[str, MakeSink]]:
+    """The sinks that the config asks for, each made in its writer's thread."""
+    if credentials.ledger is not None:
+        yield "the ledger", partial(_ledger_sink, credentials.ledger, timedelta(seconds=config.router.keep))
+
+
+def _ledger_sink(url: str, keep: timedelta) -> Sink[Record]:
+    from understudy.records.ledger.sink import LedgerSink  # of the extra `ledger`
+
+    return LedgerSink(url, keep)

@@ -1,0 +1,29 @@
+"""What the ledger knows of single calls: those of a request, or one by its own id."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, or_, select
+
+from understudy.records.ledger.rows import call_of
+from understudy.records.ledger.tables import attempts, calls
+from understudy.words import Call
+
+__all__ = ["calls_of"]
+
+
+def calls_of(connection: Connection, wanted: str) -> list[Call]:
+    """The calls of a request id, or the one of a call id, oldest first.
+
+    Example::
+
+        with open_ledger(url).connect() as connection:
+            for call in calls_of(connection, "req-2026-000042"):
+                print(call.explain())
+    """
+    query = select(calls).where(or_(calls.c.id == wanted, calls.c.request_id == wanted))
+    found = connection.execute(query.order_by(calls.c.started_at, calls.c.id)).all()
+    numbered = select(attempts).order_by(attempts.c.attempt_number)
+    return [
+        call_of(row, connection.execute(numbered.where(attempts.c.call_id == row._mapping["id"])).all())
+        for row in found
+    ]

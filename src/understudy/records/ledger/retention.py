@@ -1,0 +1,55 @@
+"""Forgetting: rows that are older than ``keep`` are deleted, a few at a time, by whoever writes."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Column, Delete, Engine, Table, delete, select, tuple_
+
+from understudy.records.ledger.database import writing
+from understudy.records.ledger.tables import attempts, calls, scores
+
+__all__ = ["Retention", "forget"]
+
+FOR_EVER: Final = timedelta(days=36_500)
+"""Beyond a hundred years there may be no such date."""
+SLICE: Final = 500
+"""Rows of each table that one step deletes: a few milliseconds of a database's lock."""
+EVERY: Final = 3600.0
+"""Seconds between two looks for old rows."""
+PAUSE: Final = 1.0
+"""Seconds between two steps while there are old rows left."""
+
+
+class Retention:
+    """When the next old rows are deleted. ``keep`` is how long a row stays."""
+
+    def __init__(self, keep: timedelta) -> None:
+        self._keep = min(keep, FOR_EVER)
+        self._due_at = 0.0
+
+    def step(self, engine: Engine) -> None:
+        """Delete some old rows, if it is time to."""
+        now = time.monotonic()
+        if now < self._due_at:
+            return
+        more = forget(engine, datetime.now(UTC) - self._keep)
+        self._due_at = now + (PAUSE if more else EVERY)
+
+
+def forget(engine: Engine, before: datetime, most: int = SLICE) -> bool:
+    """Delete what began before a moment, at most so many rows a table. Whether there may be more of it."""
+    with writing(engine) as connection:
+        deleted = [
+            connection.execute(_oldest(table, column, before, most)).rowcount
+            for table, column in ((attempts, attempts.c.started_at), (calls, calls.c.started_at), (scores, scores.c.at))
+        ]
+    return max(deleted) >= most
+
+
+def _oldest(table: Table, moment: Column[datetime], before: datetime, most: int) -> Delete:
+    key = list(table.primary_key.columns)
+    old = select(*key).where(moment < before).order_by(moment).limit(most)
+    return delete(table).where(tuple_(*key).in_(old) if len(key) > 1 else key[0].in_(old))
