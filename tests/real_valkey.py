@@ -31,6 +31,14 @@ class Valkey:
         with self.client() as client:
             client.flushall()
 
+    def kill(self) -> None:
+        """End the server at once (SIGKILL), with all that it has."""
+        self.server.terminate()
+
+    def restart(self) -> None:
+        """Start it anew, empty, on the same socket."""
+        self.server.start(timeout=30)
+
     def everything(self) -> bytes:
         """All keys and values, one after the other."""
         with self.client() as client:

@@ -12,7 +12,7 @@ from real_valkey import Valkey
 from routing.driving import FIRST_MODEL, FORMS, MESSAGES, REQUEST_ID, Form, Stage, ask, using
 from state.replaying import asked_at_once, header, worker, workers
 from understudy import Outcome
-from understudy.testing import Answer, Status, StreamOf
+from understudy.testing import Answer, SlowHeaders, Status, StreamOf
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("keys", "patient")]
 
@@ -178,7 +178,8 @@ async def test_a_failure_is_not_kept(form: Form, stage: Stage, state: str) -> No
 
 async def test_those_who_wait_go_on_by_themselves_when_the_first_one_fails(stage: Stage, state: str) -> None:
     """One of them makes the answer, and the others are given that."""
-    stage.first.script(FIRST_MODEL, Status(400, error={"code": "bad"}), Answer("well again", delay=0.2))
+    bad = Status(400, error={"code": "bad"})
+    stage.first.script(FIRST_MODEL, SlowHeaders(0.5, then=bad), Answer("well again", delay=0.2))
     async with workers(stage, state) as (one, other):
         got = await asked_at_once([one, other] * 3, FORMS[0], task="alone")
     assert len(stage.received()) == 2

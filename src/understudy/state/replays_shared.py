@@ -117,8 +117,13 @@ class SharedReplays:
 
     async def claim(self, key: str, owner: str, *, lease: float, within: float) -> Turn | bytes:
         """As :meth:`Replays.claim`."""
+        if self._desk is not None and self._desk.waits_longer_than(within):
+            raise ReplaysUnavailable("the store does not answer")  # and would not to this one either
         waiter = _Waiter()
-        self._put(_Command(_CLAIM, key, (_claim(owner), _ms(lease), str(self._largest + 1)), waiter))
+        try:
+            self._put(_Command(_CLAIM, key, (_claim(owner), _ms(lease), str(self._largest + 1)), waiter))
+        except RuntimeError:
+            raise ReplaysUnavailable("no thread can be started") from None
         try:
             result = await waiter.wait(within)
         except TimeoutError:
@@ -167,8 +172,14 @@ class _Desk:
         self._owed_bytes = 0
         self._paused_until = 0.0
         self._reason = ""
+        self._sent_at: float | None = None
         self._thread = threading.Thread(target=self._serve, name="understudy-replays", daemon=True)
         self._thread.start()
+
+    def waits_longer_than(self, seconds: float) -> bool:
+        """Whether it has waited for the store for longer than that. From any thread."""
+        sent_at = self._sent_at
+        return sent_at is not None and time.monotonic() - sent_at > seconds
 
     def close(self) -> None:
         """Have the thread end after what has been put. Waits some seconds at most."""
@@ -212,6 +223,7 @@ class _Desk:
         if time.monotonic() < self._paused_until:
             self._put_off(commands)
             return
+        self._sent_at = time.monotonic()
         try:
             results = self._send(store, commands)
         except Exception as error:  # noqa: BLE001 - the border of a foreign store
@@ -219,6 +231,8 @@ class _Desk:
             self._paused_until = time.monotonic() + PAUSE
             self._put_off(commands)
             return
+        finally:
+            self._sent_at = None
         for command, result in zip(commands, results, strict=True):
             self._done(command, result)
 
