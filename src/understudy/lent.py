@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from understudy.scope import Scope, current_scope, required_sensitivity
 from understudy.words import Call, LaneName, Outcome
@@ -33,7 +33,7 @@ class Lent:
     def __init__(self, scope: Scope, here: Scope | None, required: frozenset[str]) -> None:
         self.request_id = scope.request_id
         self.subject: str | None = scope.subject
-        self.labels = scope.labels
+        self.labels: Mapping[str, str] = scope.labels
         self.start: LaneName | None = scope.start
         self.forwarded = scope.forwarded
         self._scope = scope

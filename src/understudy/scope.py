@@ -113,6 +113,18 @@ class Scope:
         """The app's own words for rules and records."""
         return self._labels
 
+    def label(self, **labels: str) -> None:
+        """Add labels, or change them, for the calls that are made from now on.
+
+        An adapter opens a request's scope before the app knows what the request is about.
+
+        Example::
+
+            ai.scope.label(size="short")  # for a rule: { when = "labels.size == 'short'", lane = "degraded" }
+        """
+        with self._lock:
+            self._labels = {**self._labels, **labels}
+
     @property
     def start(self) -> LaneName | None:
         """The lane that calls begin in, if it is not the first."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,12 +25,8 @@ ROUTES = {name: route(name) for name in "abcdef"}
 LANES: dict[str, object] = {"primary": ["a", "b"], "equivalent": ["c", "d"], "degraded": ["e", "f"]}
 
 
-def never() -> float:
-    raise AssertionError("no number is needed here")
-
-
 def find(given_task: Task, routes: dict[str, Route] = ROUTES, **options: Any) -> tuple[Candidate, ...]:
-    return candidates(given_task, routes, **{"api": Api.CHAT, "picks": never, **options})
+    return candidates(given_task, routes, **{"api": Api.CHAT, **options})
 
 
 def names(found: tuple[Candidate, ...]) -> str:
@@ -159,38 +152,25 @@ def test_embeddings_take_the_first_route_that_can_answer_at_all_as_their_model()
     assert usable(find(given_task, routes, api=Api.EMBEDDINGS, approved=frozenset("b"))) == ""
 
 
-def numbers(*given_numbers: float) -> Callable[[], float]:
-    return iter(given_numbers).__next__
+@given(st.sampled_from([None, *LaneName]), st.permutations("ab"))
+def test_an_order_within_the_lanes_changes_no_lane(start: LaneName | None, first: list[str]) -> None:
+    """Lanes keep their rank, and no route is lost or doubled."""
+    ranks = {name: position for position, name in enumerate(first)}
+    found = find(
+        task(**LANES),
+        start=start,
+        arrange=lambda lane: sorted(lane.entries, key=lambda entry: ranks.get(entry.route, 0)),
+    )
+    assert sorted(names(found)) == list("abcdef")
+    assert [candidate.lane for candidate in found] == [candidate.lane for candidate in find(task(**LANES), start=start)]
+    assert "".join(first) in names(found)
 
 
-def test_weights_change_the_order_within_a_lane_only() -> None:
-    """Lanes keep their rank, and every route stays reachable."""
-    given_task = task(primary=["a", "b"], equivalent="c", select="weight")
-    assert names(find(given_task, picks=numbers(0.1, 0.9))) == "abc"
-    assert names(find(given_task, picks=numbers(0.9, 0.1))) == "bac"
-
-
-@pytest.mark.parametrize("edge", [0.0, 1 - 2**-53])
-def test_every_number_of_the_half_open_interval_is_fine(edge: float) -> None:
-    """Zero too: no logarithm of nothing."""
-    assert sorted(names(find(task(primary=["a", "b"], select="weight"), picks=lambda: edge))) == ["a", "b"]
-
-
-def test_routes_come_first_in_proportion_to_their_weights() -> None:
-    """Of 4,000 seeded draws with weights 3 and 1, about three quarters begin with the heavier."""
-    routes = {"a": route("a", weight=3.0), "b": route("b", weight=1.0)}
-    given_task, seeded = task(primary=["a", "b"], select="weight"), random.Random(7)
-    firsts = Counter(find(given_task, routes, picks=seeded.random)[0].route for _ in range(4000))
-    assert 0.72 < firsts["a"] / 4000 < 0.78
-
-
-@given(st.integers(0, 2**32), st.sampled_from([None, *LaneName]), st.sampled_from(["order", "weight"]))
-def test_the_same_seed_gives_the_same_candidates(seed: int, start: LaneName | None, select: str) -> None:
-    """Selection has no randomness of its own, and loses or doubles no route."""
-    given_task = task(**LANES, select=select)
-    one, two = (find(given_task, start=start, picks=random.Random(seed).random) for _ in range(2))
-    assert one == two
-    assert sorted(names(one)) == list("abcdef")
+def test_a_window_that_is_known_otherwise_counts_where_the_route_declares_none() -> None:
+    """The route's own word wins."""
+    routes = {"a": route("a", context_window=100), "b": route("b"), "c": route("c")}
+    found = find(task(primary=["a", "b", "c"]), routes, windows={"a": 7, "b": 8})
+    assert [candidate.context_window for candidate in found] == [100, 8, None]
 
 
 def test_the_table_of_plain_calls_has_what_selection_would_give() -> None:
@@ -202,9 +182,10 @@ def test_the_table_of_plain_calls_has_what_selection_would_give() -> None:
         assert found == find(given_task, api=api, start=start, reasoning=reasoning, off=off)
 
 
-def test_a_task_that_selects_by_weight_has_no_table() -> None:
-    """Each of its calls draws anew."""
-    assert static_candidates(task(**LANES, select="weight"), ROUTES) == {}
+@pytest.mark.parametrize("select", ["weight", "cheapest", "fastest"])
+def test_a_task_whose_calls_have_an_order_each_has_no_table(select: str) -> None:
+    """They draw, or are reckoned, anew."""
+    assert static_candidates(task(**LANES, select=select), ROUTES) == {}
 
 
 def test_marking_what_a_body_rules_out_keeps_the_rest() -> None:

@@ -6,6 +6,7 @@ The descriptions are also those of the JSON Schema for editors. Times are float 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,6 +15,7 @@ from understudy.config.contracts import ContractField
 from understudy.config.keys import ApiKeyField, KeyDropped
 from understudy.config.lanes import Lane, LaneField
 from understudy.config.ledger_url import LedgerUrl
+from understudy.config.starts import StartField
 from understudy.config.values import (
     Bool,
     Count,
@@ -34,7 +36,7 @@ from understudy.config.values import (
     Weight,
 )
 from understudy.config.wire import BaseUrl, EnvName, HeaderName, Headers, OffOrHeader, ProxySetting, Query, ServiceUrl
-from understudy.words import Api, LaneName
+from understudy.words import Api
 
 __all__ = ["HealthSettings", "Provider", "Route", "RouterSettings", "SensitiveCategory", "StreamSettings", "Task"]
 
@@ -193,8 +195,22 @@ class Task(_Declared):
     sensitive: NonEmpty | None = Field(default=None, description="The sensitive category of this task's calls.")
     contract: ContractField | None = Field(default=None, description="What an answer must look like to count as one.")
     stream: StreamSettings = Field(default=StreamSettings(), description="How streams behave.")
-    select: Literal["order", "weight", "cost"] = Field(default="order", description="Which route of a lane goes first.")
-    start: LaneName | None = Field(default=None, description="The lane that calls start in, for a drill.")
+    select: Literal["order", "weight", "cheapest", "fastest"] = Field(
+        default="order", description="Which route of a lane goes first."
+    )
+    sticky: Literal["subject"] | None = Field(
+        default=None, description='"subject" keeps all calls of a subject on one route of a lane, shared out by weight.'
+    )
+    start: StartField | None = Field(
+        default=None, description="The lane that calls start in, or rules that pick it. Default: the primary lane."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sticks_by_weight(cls, data: object) -> object:
+        if isinstance(data, Mapping) and data.get("sticky") is not None and "select" not in data:
+            return {**data, "select": "weight"}
+        return data
 
     @property
     def lanes(self) -> tuple[Lane, ...]:

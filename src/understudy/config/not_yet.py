@@ -14,8 +14,7 @@ __all__ = ["not_yet"]
 
 _ROUTE: Mapping[str, Callable[[Route], bool]] = {}
 _TASK: Mapping[str, Callable[[Task], bool]] = {
-    "start": lambda task: task.start is not None,
-    "select": lambda task: task.select not in ("order", "weight"),
+    "select": lambda task: task.select in ("cheapest", "fastest"),
 }
 _CATEGORY: Mapping[str, Callable[[SensitiveCategory], bool]] = {
     "on_failure": lambda category: category.on_failure == "review",

@@ -7,6 +7,7 @@ from understudy.config.mistakes import Findings, Place, nearest, quoted
 from understudy.config.models import Provider, RouterSettings, SensitiveCategory, Task
 from understudy.config.reading import PLACEHOLDER_PROVIDER, Sections
 from understudy.config.store import MEMORY, wrong_with_store_url
+from understudy.words import LaneName
 
 __all__ = ["check_references"]
 
@@ -99,8 +100,21 @@ def _check_task(place: Place, task: Task, sections: Sections, findings: Findings
             seen.add(route)
     _check_deadline(place, task, findings)
     _check_sensitive(place, task, sections, findings)
-    if task.start is not None and task.start not in {lane.name for lane in task.lanes}:
-        findings.add((*place, "start"), f"the task has no {task.start.value} lane", "Start in a lane that it has.")
+    _check_start(place, task, findings)
+    if task.sticky is not None and task.select != "weight":
+        problem = f"calls that stick to a route can't select the {task.select} one"
+        if task.select == "order":
+            problem = "calls that stick to a route are shared out by weight, not by order"
+        findings.add((*place, "sticky"), problem, 'Set select = "weight", or leave `sticky` out.')
+
+
+def _check_start(place: Place, task: Task, findings: Findings) -> None:
+    if task.start is None:
+        return
+    wanted = (task.start,) if isinstance(task.start, LaneName) else tuple(rule.lane for rule in task.start)
+    for lane in dict.fromkeys(wanted):
+        if lane not in {lane.name for lane in task.lanes}:
+            findings.add((*place, "start"), f"the task has no {lane.value} lane", "Start in a lane that it has.")
 
 
 def _check_deadline(place: Place, task: Task, findings: Findings) -> None:

@@ -19,6 +19,7 @@ from understudy.config.models import (
     StreamSettings,
     Task,
 )
+from understudy.config.starts import StartRule
 from understudy.words import Api, FailureKind, LaneName
 
 __all__ = ["toml_schema"]
@@ -183,8 +184,20 @@ def _task() -> Mapping[str, _Schema]:
         "sensitive": _NON_EMPTY,
         "contract": {"anyOf": [_NON_EMPTY, _table(Contract, _CONTRACT, "What an answer must look like.")]},
         "stream": _table(StreamSettings, _STREAM, "How streams behave."),
-        "select": {"enum": ["order", "weight", "cost"]},
-        "start": {"enum": _LANE_NAMES},
+        "select": {"enum": ["order", "weight", "cheapest", "fastest"]},
+        "sticky": {"enum": ["subject"]},
+        "start": {"anyOf": [{"enum": _LANE_NAMES}, {"type": "array", "minItems": 1, "items": _start_rule()}]},
+    }
+
+
+def _start_rule() -> _Schema:
+    when: _Schema = {**_NON_EMPTY, "description": StartRule.model_fields["when"].description or ""}
+    lane: _Schema = {"enum": _LANE_NAMES, "description": StartRule.model_fields["lane"].description or ""}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["when", "lane"],
+        "properties": {"when": when, "lane": lane},
     }
 
 

@@ -194,9 +194,8 @@ class Drive:
         return result
 
     def _answered(self, result: Whole) -> Reply:
-        route = self._call.route
-        if self._call.api is Api.RESPONSES and route is not None:
-            self._kit.memory.remember(result.answer.response_id, route)
+        if self._call.api is Api.RESPONSES:
+            self._remember(result.answer.response_id)
         reply = Reply(200, self._reply_headers(result.headers), result.body)
         self._account.end(Outcome.ANSWERED, None)
         return reply
@@ -251,6 +250,8 @@ class Drive:
 
     def _relayed(self, result: Opened) -> Reply:
         self._begun = True
+        if self._call.api is Api.RESPONSES:
+            self._remember(result.flow.judge.response_id)
         end = _StreamEnd(self, result.flow.judge, checked=result.ended)
         relay = Relay(
             result.flow,
@@ -269,6 +270,11 @@ class Drive:
     def stall(self) -> float:
         """How long the route that answers may be silent within a stream, in seconds."""
         return self._kit.ways[self._call.route or ""].route.stall
+
+    def _remember(self, response_id: str | None) -> None:
+        """Note whose memory the next call rests on; of a stream from its commit on, when the app knows the id."""
+        if self._call.route is not None:
+            self._kit.memory.remember(self._prepared.body, response_id, self._call.route)
 
     def _reply_headers(self, provider: list[tuple[str, str]]) -> list[tuple[str, str]]:
         headers = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,23 +9,23 @@ from understudy.config import Config, Credentials
 from understudy.engine.attempt import Limits
 from understudy.engine.caps import Gate
 from understudy.engine.health import Health
+from understudy.engine.listing import Lister, Shared
+from understudy.engine.memory import Memory
 from understudy.engine.recording import Recording
 from understudy.engine.replay import HEADERS_BYTES, Replay
 from understudy.engine.services import Services
 from understudy.engine.ways import Way
 from understudy.policy.caps import Caps
 from understudy.policy.contracts import Declared
-from understudy.policy.selection import StaticCandidates, static_candidates
-from understudy.records.prices import PriceBook
+from understudy.policy.room import Room
+from understudy.records.prices import PriceBook, context_window
 from understudy.state.replays_in_memory import ReplaysInMemory
 from understudy.state.replays_shared import SharedReplays
 
-__all__ = ["Kit", "Learned", "Memory"]
+__all__ = ["Kit", "Learned"]
 
 LEARNED_FOR: Final = 3600.0
 """Seconds for which a refused parameter is left out before it is tried again."""
-REMEMBERED: Final = 4096
-"""How many of the latest stored responses the router knows the route of."""
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -49,25 +48,6 @@ class Learned:
         self._until[route] = {**self._until.get(route, {}), parameter: now + LEARNED_FOR}
 
 
-class Memory:
-    """Which route made a stored response: calls that go on from it stay there."""
-
-    def __init__(self) -> None:
-        self._routes: OrderedDict[str, str] = OrderedDict()
-
-    def remember(self, response_id: str | None, route: str) -> None:
-        """Note who made a response."""
-        if response_id is None:
-            return
-        self._routes[response_id] = route
-        if len(self._routes) > REMEMBERED:
-            self._routes.popitem(last=False)
-
-    def route_of(self, response_id: str) -> str | None:
-        """The route that made a response, if it is known."""
-        return self._routes.get(response_id)
-
-
 class Kit:
     """Shared by all calls of a router, in both of its homes."""
 
@@ -88,14 +68,6 @@ class Kit:
         self.secret = credentials.secret
         self.seal = credentials.seal
         self.store = credentials.store
-        self.static: dict[str, StaticCandidates] = {
-            task.name: static_candidates(task, config.routes, off=off) for task in config.tasks.values()
-        }
-        self.takes_all = frozenset(
-            task.name
-            for task in config.tasks.values()
-            if all(ways[route].recipe.takes_all for lane in task.lanes for route in lane.routes if route in ways)
-        )
         self.contracts = contracts
         self.services = services
         self.health = Health(config)
@@ -105,6 +77,8 @@ class Kit:
         self.prices.load()
         self.learned = Learned()
         self.memory = Memory()
+        shared = Shared(config, ways, off, self.secret, self.memory, _rooms(config))
+        self.listers = {task.name: Lister(task, shared) for task in config.tasks.values()}
         self.replay = _replay(config, credentials, services)
         settings = config.router
         self.limits = Limits(settings.max_answer_bytes, settings.max_embeddings_bytes, settings.max_event_bytes)
@@ -138,3 +112,13 @@ def _replay(config: Config, credentials: Credentials, services: Services) -> Rep
     shared = SharedReplays(credentials.store, settings.max_replay_bytes + HEADERS_BYTES)
     services.add(shared)
     return Replay(shared, credentials.seal, keep=settings.replay, largest=settings.max_replay_bytes)
+
+
+def _rooms(config: Config) -> dict[str, Room]:
+    """What each route can take."""
+    return {
+        route.name: Room(
+            context_window(route, config.providers[route.provider]), route.context_window is not None, route.max_output
+        )
+        for route in config.routes.values()
+    }

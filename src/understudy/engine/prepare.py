@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-import random
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import unquote
@@ -20,11 +18,11 @@ from understudy.engine.messages import API_OF_PATH, Ask, Caller
 from understudy.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
 from understudy.policy import keys, restarts
 from understudy.policy.contracts import BadFormat, Contract, contract_of, with_declared_format
-from understudy.policy.payload import BadBody, Body, binding
+from understudy.policy.payload import BadBody, Body
 from understudy.policy.restarts import OnBreak
-from understudy.policy.selection import Candidate, candidates, home_provider, marked
+from understudy.policy.selection import Candidate
 from understudy.records.log import log_call
-from understudy.words import Api, Call, FailureKind, LaneName, Outcome
+from understudy.words import Api, Call, FailureKind, Outcome
 
 __all__ = ["Prepared", "prepare"]
 
@@ -105,12 +103,10 @@ def _prepared(
     )
     try:
         approved = _approved(kit, caller, call)
-        bound = binding(body, api) is not None
-        if approved is None and not bound:
-            listed = _listed(kit, task, api, body, caller.start)
-        else:
-            listed = _listed_narrowly(kit, task, api, body, caller.start, approved, bound=bound)
-        if categories and not listed:
+        listed = kit.listers[task.name].list(body, api, caller, approved)
+        if listed.start is not None:
+            note(call, "notes", ((0.0, f"starts in {listed.start}"),))
+        if categories and not listed.candidates:
             raise FailClosed(
                 f"task {task.name!r} is sensitive ({', '.join(call.sensitive)}) and none of its routes is approved for "
                 "that. Nothing was sent.",
@@ -125,13 +121,13 @@ def _prepared(
         call=call,
         task=task,
         body=body,
-        candidates=listed,
+        candidates=listed.candidates,
         budget=task.deadline if ask.timeout is None else min(task.deadline, ask.timeout),
         ordinal=caller.ordinal(body.digest),
         hold_all=task.stream.hold == "all",
         choices=_choices(body),
-        bound=bound,
-        refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed[1:]),
+        bound=listed.bound is not None,
+        refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed.candidates[1:]),
         on_break=restarts.ERROR if ask.on_break is None else _on_break(ask, call, body, task),
         contract=contract,
     )
@@ -143,65 +139,6 @@ def _on_break(ask: Ask, call: Call, body: Body, task: Task) -> OnBreak:
         return restarts.ERROR
     allowed = task.stream.on_break == "restart"
     return restarts.on_break(call.api, body, allowed=allowed, sensitive=bool(call.sensitive), helper=ask.helper)
-
-
-def _listed(kit: Kit, task: Task, api: Api, body: Body, start: LaneName | None) -> tuple[Candidate, ...]:
-    """The candidates of a call that may go anywhere: mostly a look-up."""
-    found = kit.static[task.name].get((api, start, body.asks_reasoning))
-    if found is None:
-        return candidates(
-            task,
-            kit.config.routes,
-            api=api,
-            picks=random.random,
-            start=start,
-            off=kit.off,
-            incapable=_incapable(kit, body, api),
-            reasoning=body.asks_reasoning,
-        )
-    if task.name in kit.takes_all:
-        return found
-    return marked(found, _incapable(kit, body, api))
-
-
-def _listed_narrowly(
-    kit: Kit,
-    task: Task,
-    api: Api,
-    body: Body,
-    start: LaneName | None,
-    approved: frozenset[str] | None,
-    *,
-    bound: bool,
-) -> tuple[Candidate, ...]:
-    """The candidates of a call that is sensitive, or bound to one provider's memory."""
-    bound_to = _maker(kit, body) if bound else None
-    return candidates(
-        task,
-        kit.config.routes,
-        api=api,
-        picks=random.random,
-        start=start,
-        approved=approved,
-        off=kit.off,
-        incapable=_incapable(kit, body, api),
-        bound_to=bound_to,
-        provider=home_provider(task, kit.config.routes) if bound and bound_to is None else None,
-        reasoning=body.asks_reasoning,
-    )
-
-
-def _incapable(kit: Kit, body: Body, api: Api) -> Callable[[str], str | None]:
-    return lambda route: kit.ways[route].recipe.incapable(body, api) if route in kit.ways else None
-
-
-def _maker(kit: Kit, body: Body) -> str | None:
-    """The route that made the response which a bound call goes on from, if that is known."""
-    value = body.fields.get("previous_response_id")
-    try:
-        return None if value is None else kit.memory.route_of(msgspec.json.decode(value, type=str))
-    except msgspec.MsgspecError:
-        return None
 
 
 def _choices(body: Body) -> int:

@@ -117,6 +117,7 @@ class _Rerun:
         self._drive = drive
         self._caller = caller
         self._call = prepared.call
+        self._body = prepared.body
         self._loop = asyncio.get_running_loop()
         self._started = drive.account.started
         self._budget = prepared.budget
@@ -202,7 +203,7 @@ class _Rerun:
         """Calls that go on from a stored response stay on its route, in this worker too."""
         answer = from_answer(Api.RESPONSES, kept.body, "application/json")
         if isinstance(answer, Answer):
-            self._kit.memory.remember(answer.response_id, kept.route)
+            self._kit.memory.remember(self._body, answer.response_id, kept.route)
 
     # -- after it --------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import msgspec
 from understudy.policy.meaning import MEMORY
 from understudy.words import Api
 
-__all__ = ["BadBody", "Body", "binding"]
+__all__ = ["BadBody", "Body", "binding", "objects_in"]
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT: Final = msgspec.json.Decoder(str)
@@ -23,7 +23,6 @@ _NULL: Final = b"null"
 _LARGE: Final = 65536
 """Bytes from which a search is led by the underscore: base64 has none, so images cost next to nothing."""
 _UNDERSCORES_TRIED: Final = 256
-_REFERENCES: Final = (b'"file_id"', b'"item_reference"')
 _REFERENCE_NAMES: Final = ("file_id", "file_ids", "vector_store_ids")
 
 
@@ -164,17 +163,23 @@ def _may_refer(raw: bytes) -> bool:
                 return False
             if raw[start - 6 : start + 3] == b'"file_id"' or raw[start - 6 : start + 10] == b'"item_reference"':
                 return True
-    return any(raw.find(name, start) >= 0 for name in _REFERENCES)
+    return raw.find(b'"file_id"', start) >= 0 or raw.find(b'"item_reference"', start) >= 0
+
+
+def objects_in(value: msgspec.Raw) -> list[dict[str, object]] | None:
+    """All objects of a JSON value, at any depth; ``None`` if it is too deep to be read, or has too large a number."""
+    try:
+        return list(_objects(msgspec.json.decode(value)))
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
 def _refers(value: msgspec.Raw) -> bool:
-    try:
-        decoded = msgspec.json.decode(value)
-    except (msgspec.MsgspecError, RecursionError):
-        return True  # valid JSON that is too deep or has too large a number: what can't be told stays where it is
+    found = objects_in(value)
+    if found is None:
+        return True  # what can't be told stays where it is
     return any(
-        item.get("type") == "item_reference" or any(item.get(name) for name in _REFERENCE_NAMES)
-        for item in _objects(decoded)
+        item.get("type") == "item_reference" or any(item.get(name) for name in _REFERENCE_NAMES) for item in found
     )
 
 

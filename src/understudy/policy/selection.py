@@ -5,12 +5,12 @@ Nothing here looks at health: a plan asks for that when it comes to a route.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from understudy.policy.arranging import Arrange, as_declared
 from understudy.policy.payload import may_stand_in
 from understudy.words import Api, FailureKind, LaneName
 
@@ -33,7 +33,7 @@ class Candidate(msgspec.Struct, frozen=True):
     """A route that a call may get to. ``timeout`` and ``first_token`` are in seconds, ``context_window`` in tokens.
 
     ``on`` is the failures that may move the call here. A candidate that is ``incapable`` is never sent to; the text
-    says why, for the trace.
+    says why, for the trace, and ``too_small`` that it is for the length of the question or of the answer.
     """
 
     route: str
@@ -43,6 +43,7 @@ class Candidate(msgspec.Struct, frozen=True):
     first_token: float | None
     context_window: int | None
     incapable: str | None = None
+    too_small: bool = False
 
 
 StaticCandidates = Mapping[tuple[Api, LaneName | None, bool], tuple[Candidate, ...]]
@@ -54,33 +55,36 @@ def candidates(
     routes: Mapping[str, Route],
     *,
     api: Api,
-    picks: Callable[[], float],
+    arrange: Arrange = as_declared,
     start: LaneName | None = None,
     approved: frozenset[str] | None = None,
     off: Mapping[str, str] | None = None,
     incapable: Incapable | None = None,
     bound_to: str | None = None,
     provider: str | None = None,
+    windows: Mapping[str, int] | None = None,
     reasoning: bool = False,
 ) -> tuple[Candidate, ...]:
     """The routes of a task for one call: the lanes from ``start`` on, then those before it.
 
-    ``picks`` gives numbers in [0, 1), one for each route of a lane if the task selects by weight. ``approved`` are
-    the only routes that a sensitive call may get to: others are left out altogether. ``off`` says which routes have
-    no key, and why. A call that is bound to a provider's memory has the route in ``bound_to``, or where that is
-    unknown a ``provider``. ``reasoning`` says that the call asks for it, so its first token comes later.
+    ``arrange`` gives the order within a lane. ``approved`` are the only routes that a sensitive call may get to: others
+    are left out altogether. ``off`` says which routes have no key, and why. A call that is bound to a provider's memory
+    has the route in ``bound_to``, or where that is unknown a ``provider``. ``windows`` are the context windows that are
+    known of routes which don't declare theirs. ``reasoning`` says that the call asks for it, so its first token comes
+    later.
 
     Embeddings stay with the vectors of the task's first usable route, wherever the call starts.
 
     Example::
 
-        candidates(task, config.routes, api=Api.CHAT, picks=random.random)
+        candidates(task, config.routes, api=Api.CHAT)
     """
     off = off or {}
+    windows = windows or {}
     entries = [
         (lane, entry)
         for lane in _turned(task.lanes, start)
-        for entry in _ordered(lane, routes, by_weight=task.select == "weight", picks=picks)
+        for entry in arrange(lane)
         if approved is None or entry.route in approved
     ]
     model = _vectors_of(task, routes, approved, off) if api is Api.EMBEDDINGS else None
@@ -98,16 +102,25 @@ def candidates(
             return f"gives other embeddings than {model.name}"
         return incapable(route.name) if incapable is not None else None
 
-    return tuple(_candidate(lane, entry, routes[entry.route], reason, reasoning) for lane, entry in entries)
+    def candidate(lane: Lane, entry: LaneEntry) -> Candidate:
+        route = routes[entry.route]
+        window = route.context_window or windows.get(route.name)
+        return _candidate(lane, entry, route, reason(route), window, reasoning)
+
+    return tuple(candidate(lane, entry) for lane, entry in entries)
 
 
 def static_candidates(
-    task: Task, routes: Mapping[str, Route], *, off: Mapping[str, str] | None = None
+    task: Task,
+    routes: Mapping[str, Route],
+    *,
+    off: Mapping[str, str] | None = None,
+    windows: Mapping[str, int] | None = None,
 ) -> StaticCandidates:
     """What :func:`candidates` gives for all plain calls of a task, made once.
 
     A plain call is not bound, not sensitive, and every recipe of its routes takes it (else: :func:`marked`). A task
-    that selects by weight has no such table: it is empty.
+    whose calls each have their own order has no such table: it is empty.
 
     Example::
 
@@ -117,7 +130,7 @@ def static_candidates(
         return {}
     return {
         (api, start, reasoning): candidates(
-            task, routes, api=api, picks=float, start=start, off=off, reasoning=reasoning
+            task, routes, api=api, start=start, off=off, windows=windows, reasoning=reasoning
         )
         for api in Api
         for start in (None, *LaneName)
@@ -156,16 +169,6 @@ def _turned(lanes: tuple[Lane, ...], start: LaneName | None) -> tuple[Lane, ...]
     return later + tuple(lane for lane in lanes if _RANKS[lane.name] < rank)
 
 
-def _ordered(
-    lane: Lane, routes: Mapping[str, Route], *, by_weight: bool, picks: Callable[[], float]
-) -> tuple[LaneEntry, ...]:
-    """The lane's entries as declared, or drawn by weight without putting back (Efraimidis and Spirakis, 2006)."""
-    if not by_weight or len(lane.entries) < 2:
-        return lane.entries
-    drawn = [(-math.log1p(-picks()) / routes[entry.route].weight, entry) for entry in lane.entries]
-    return tuple(entry for _, entry in sorted(drawn, key=lambda item: item[0]))
-
-
 def _vectors_of(
     task: Task, routes: Mapping[str, Route], approved: frozenset[str] | None, off: Mapping[str, str]
 ) -> Route | None:
@@ -180,7 +183,7 @@ def _vectors_of(
 
 
 def _candidate(
-    lane: Lane, entry: LaneEntry, route: Route, reason: Callable[[Route], str | None], reasoning: bool
+    lane: Lane, entry: LaneEntry, route: Route, incapable: str | None, window: int | None, reasoning: bool
 ) -> Candidate:
     return Candidate(
         route=route.name,
@@ -188,6 +191,6 @@ def _candidate(
         on=lane.moves_on(entry),
         timeout=route.timeout,
         first_token=route.first_token or (FIRST_TOKEN_REASONING if reasoning or route.reasoning else FIRST_TOKEN),
-        context_window=route.context_window,
-        incapable=reason(route),
+        context_window=window,
+        incapable=incapable,
     )

@@ -1,0 +1,166 @@
+"""Where a call may go: the lane that it starts in, the routes in their order, and which of them can take it."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from understudy.config import Config, Task
+from understudy.engine.memory import Memory
+from understudy.engine.messages import Caller
+from understudy.engine.ways import Way
+from understudy.policy.arranging import Arrange, as_declared, by_weight, subject_picks
+from understudy.policy.body import binding
+from understudy.policy.facts import CallFacts, asked_output
+from understudy.policy.payload import Body
+from understudy.policy.room import Need, Room, fitting
+from understudy.policy.rough_tokens import text_bytes
+from understudy.policy.rules import compile_rule
+from understudy.policy.selection import Candidate, candidates, home_provider, marked, static_candidates
+from understudy.words import Api, LaneName
+
+__all__ = ["Listed", "Lister", "Shared"]
+
+_HOUR: Final = 3600
+_HOURS: Final = 24
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """The routes of a call. ``start``: the lane that it was told to start in, and by what; ``bound``: why it stays."""
+
+    candidates: tuple[Candidate, ...]
+    start: str | None
+    bound: str | None
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What the listers of a router have in common."""
+
+    config: Config
+    ways: Mapping[str, Way]
+    off: Mapping[str, str]
+    secret: bytes | None
+    memory: Memory
+    rooms: Mapping[str, Room]
+
+    def __repr__(self) -> str:
+        return f"<Shared by {len(self.config.tasks)} tasks>"
+
+
+class Lister:
+    """Lists the candidates of one task's calls. What can be worked out before a call is."""
+
+    def __init__(self, task: Task, shared: Shared) -> None:
+        self._task = task
+        self._shared = shared
+        routes, ways, rooms = shared.config.routes, shared.ways, shared.rooms
+        self._windows = {route: window for route in task.routes if (window := rooms[route].window) is not None}
+        self._static = static_candidates(task, routes, off=shared.off, windows=self._windows)
+        self._takes_all = all(ways[route].recipe.takes_all for route in task.routes if route in ways)
+        self._starts = task.start is not None
+        self._always, self._rules = _starts(task)
+        has_caps = any(rooms[route].max_output is not None for route in task.routes)
+        self._measured_from = 0 if has_caps else min(self._windows.values(), default=math.inf)
+        """Bytes of a body: a shorter one has room anywhere, and need not be measured."""
+        self._home = home_provider(task, routes)
+
+    def list(self, body: Body, api: Api, caller: Caller, approved: frozenset[str] | None) -> Listed:
+        """The candidates of a call. ``approved`` are the only routes that may answer it, if it is sensitive."""
+        lane, why = self._start(body, api, caller) if self._starts or caller.start is not None else (None, "")
+        bound = binding(body, api)
+        if approved is None and bound is None:
+            found = self._anywhere(body, api, caller, lane)
+        else:
+            found = self._narrowly(body, api, caller, lane, approved, bound=bound is not None)
+        if len(body.raw) > self._measured_from:
+            found = fitting(found, Need.estimated(text_bytes(body.raw), asked_output(body)), self._shared.rooms)
+        return Listed(found, None if lane is None else f"{lane}: {why}", bound)
+
+    def _start(self, body: Body, api: Api, caller: Caller) -> tuple[LaneName | None, str]:
+        """The lane to start in, and why. A drill comes first, then the rules in their order."""
+        if caller.start is not None:
+            return caller.start, "its scope says so"
+        if not self._rules:
+            return self._always, "its task says so"
+        facts = CallFacts(
+            body, api, task=self._task.name, labels=caller.labels, subject=caller.subject is not None, hour=_hour
+        )
+        for condition, lane, text in self._rules:
+            if condition(facts):
+                return lane, text
+        return None, ""
+
+    def _anywhere(self, body: Body, api: Api, caller: Caller, start: LaneName | None) -> tuple[Candidate, ...]:
+        """The candidates of a call that may go to any route: mostly a look-up."""
+        found = self._static.get((api, start, body.asks_reasoning))
+        if found is None:
+            return self._narrowly(body, api, caller, start, None, bound=False)
+        return found if self._takes_all else marked(found, self._incapable(body, api))
+
+    def _narrowly(
+        self,
+        body: Body,
+        api: Api,
+        caller: Caller,
+        start: LaneName | None,
+        approved: frozenset[str] | None,
+        *,
+        bound: bool,
+    ) -> tuple[Candidate, ...]:
+        """The candidates of a call that is sensitive, bound to one provider's memory, or has an order of its own."""
+        bound_to, provider = self._bound_to(body) if bound else (None, None)
+        return candidates(
+            self._task,
+            self._shared.config.routes,
+            api=api,
+            arrange=self._arranged(body, api, caller),
+            start=start,
+            approved=approved,
+            off=self._shared.off,
+            incapable=self._incapable(body, api),
+            bound_to=bound_to,
+            provider=provider,
+            windows=self._windows,
+            reasoning=body.asks_reasoning,
+        )
+
+    def _arranged(self, body: Body, api: Api, caller: Caller) -> Arrange:
+        """The order within the lanes for this call."""
+        task, routes = self._task, self._shared.config.routes
+        if task.select == "weight":
+            subject = caller.subject if task.sticky else None
+            return by_weight(routes, _drawn if subject is None else subject_picks(subject, self._shared.secret))
+        return as_declared
+
+    def _incapable(self, body: Body, api: Api) -> Callable[[str], str | None]:
+        ways = self._shared.ways
+        return lambda route: ways[route].recipe.incapable(body, api) if route in ways else None
+
+    def _bound_to(self, body: Body) -> tuple[str | None, str | None]:
+        """The route, or else the provider, that a bound call has to stay with."""
+        route = self._shared.memory.route_for(body)
+        if route is None:
+            return None, self._home
+        if route in self._task.routes:
+            return route, None
+        return None, self._shared.config.routes[route].provider
+
+
+def _starts(task: Task) -> tuple[LaneName | None, tuple[tuple[Callable[[CallFacts], bool], LaneName, str], ...]]:
+    """The lane that all calls start in, or the rules that pick it."""
+    if task.start is None or isinstance(task.start, LaneName):
+        return task.start, ()
+    return None, tuple((compile_rule(rule.when), rule.lane, rule.when) for rule in task.start)
+
+
+def _drawn(_: str) -> float:
+    return random.random()
+
+
+def _hour() -> int:
+    return int(time.time()) // _HOUR % _HOURS
