@@ -26,6 +26,11 @@ class Valkey:
         """A client of the tests' own. To be closed."""
         return redis.Redis.from_url(self.url)
 
+    def pid(self) -> int:
+        """The process, for tests that treat it badly."""
+        with self.client() as client:
+            return int(client.info("server")["process_id"])
+
     def clear(self) -> None:
         """Forget everything."""
         with self.client() as client:

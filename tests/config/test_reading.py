@@ -156,7 +156,6 @@ def test_what_is_not_carried_out_yet_is_named() -> None:
     mapping = changed("tasks", "chat", value={"primary": "main", "select": "fastest"})
     mapping["router"] = {"state": "redis://localhost/0"}
     assert Config.from_mapping(mapping).not_yet() == (
-        "router.state",
         "tasks.chat.select",
     )
     assert Config.from_mapping(SMALL).not_yet() == ()

@@ -20,7 +20,6 @@ _CATEGORY: Mapping[str, Callable[[SensitiveCategory], bool]] = {
     "on_failure": lambda category: category.on_failure == "review",
 }
 _ROUTER: Mapping[str, Callable[[RouterSettings], bool]] = {
-    "state": lambda router: router.state != "memory",
     "drill_header": lambda router: router.drill_header is not None,
 }
 

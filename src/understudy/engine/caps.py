@@ -32,14 +32,19 @@ class Gate:
         self._inside = 0
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._declared = caps
-        self.share_with(1)
-
-    def share_with(self, workers: int) -> None:
-        """From now on, keep to the part that each of so many workers has."""
-        caps = self._declared.shared_by(workers)
         self._requests = None if caps.rpm is None else Rate(caps.rpm)
         self._tokens = None if caps.tpm is None else Rate(caps.tpm)
         self._at_once = caps.max_concurrency
+
+    def share_with(self, workers: int) -> None:
+        """From now on, keep to the part that each of so many workers has. From any thread."""
+        caps = self._declared.shared_by(workers)
+        with self._lock:
+            if self._requests is not None and caps.rpm is not None:
+                self._requests.become(caps.rpm)
+            if self._tokens is not None and caps.tpm is not None:
+                self._tokens.become(caps.tpm)
+            self._at_once = caps.max_concurrency
 
     async def enter(self, tokens: int, patience: float) -> float | None:
         """Wait for room, ``patience`` seconds at most. The seconds waited, or ``None`` if there was none in time."""

@@ -64,9 +64,11 @@ class Health:
         self._settings = breaker_settings(settings)
         self.worker = secrets.token_hex(8)
         self.shared: SharedHealth = _Alone()
+        self._at_work = False
         self.replicas: dict[str, Replica] = {}
         self._guards: dict[Api, dict[str, Guard]] = {
-            api: {name: self._guard(config, name, api) for name in config.routes} for api in Api
+            api: {name: self._guard(config, name, api) for name, route in config.routes.items() if api in route.api}
+            for api in Api
         }
         allowance = _allowance_settings(settings)
         by_provider = {name: Allowance(allowance, clock()) for name in config.providers}
@@ -90,6 +92,9 @@ class Health:
         """Let an attempt in; ``None`` if the route has just been opened, or its probe been taken, by another call."""
         if not self._breakers:
             return _UNGUARDED
+        if not self._at_work:
+            self._at_work = True
+            self.shared.tell()
         guard = self._guards[api][route]
         if guard.calm:
             return guard.enter(0.0, shared=False)
@@ -129,6 +134,11 @@ class Health:
 
     # -- what is shared ----------------------------------------------------------------------------------------------
 
+    @property
+    def busy(self) -> bool:
+        """Whether a circuit is not calm, or something is to be told."""
+        return any(not replica.calm or replica.unsaid for replica in self.replicas.values())
+
     def unsaid(self) -> dict[str, tuple[Event, ...]]:
         """What the others have not heard of, by circuit."""
         with self._lock:
@@ -167,21 +177,20 @@ class Health:
         with self._lock:
             return self.replicas[name].converge(shared, version)
 
+    def at_rest(self) -> None:
+        """Nothing is shared any more until the next call."""
+        self._at_work = False
+
     def circuit(self, name: str) -> Circuit:
         """A circuit as this worker knows it."""
         with self._lock:
             return self.replicas[name].circuit
 
-    def forget_others(self) -> None:
-        """The store is not heard: what it last said of a circuit's version is no measure any more."""
-        with self._lock:
-            for replica in self.replicas.values():
-                replica.version = -1
-
     def after_fork(self) -> None:
         """In the child of a fork: another worker, with none of the parent's probes."""
         self._lock = threading.Lock()
         self.worker = secrets.token_hex(8)
+        self._at_work = False
         for replica in self.replicas.values():
             replica.worker = self.worker
             replica.probing = replica.wanted = False

@@ -14,6 +14,7 @@ from understudy.engine.memory import Memory
 from understudy.engine.recording import Recording
 from understudy.engine.replay import HEADERS_BYTES, Replay
 from understudy.engine.services import Services
+from understudy.engine.sharing import share
 from understudy.engine.ways import Way
 from understudy.policy.caps import Caps
 from understudy.policy.contracts import Declared
@@ -72,6 +73,8 @@ class Kit:
         self.services = services
         self.health = Health(config)
         self.gates = _gates(config)
+        if credentials.store is not None and config.router.health.breakers:
+            services.add(share(config, credentials.store, self.health, self.gates))
         self.recording = recording
         self.prices = PriceBook(config)
         self.prices.load()

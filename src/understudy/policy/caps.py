@@ -29,6 +29,10 @@ class Rate:
         self._each = _MINUTE / per_minute
         self._free_at = 0.0
 
+    def become(self, per_minute: float) -> None:
+        """Hold to another rate from now on; what went out already counts as it did."""
+        self._each = _MINUTE / per_minute
+
     def wait(self, amount: float, now: float) -> float:
         """The seconds until so much may go out; more than a minute's worth is let out when all of it is free."""
         fits = _MINUTE - min(amount * self._each, _MINUTE)

@@ -18,14 +18,14 @@ CONNECTIONS: Final = 16
 """How many connections an asynchronous client opens at most; a command that finds none free waits for one."""
 
 
-def client(address: StoreAddress) -> redis.Redis:
-    """A synchronous client, for a thread of its own. Close it with ``close()``.
+def client(address: StoreAddress, timeout: float = TIMEOUT) -> redis.Redis:
+    """A synchronous client, for a thread of its own; ``timeout`` in seconds. Close it with ``close()``.
 
     Commands raise redis.RedisError; nothing is tried again, since whoever asks knows better whether it still matters.
     """
     import redis
 
-    return redis.Redis.from_pool(redis.ConnectionPool(**_options(address, asynchronous=False)))
+    return redis.Redis.from_pool(redis.ConnectionPool(**_options(address, timeout, asynchronous=False)))
 
 
 def async_client(address: StoreAddress) -> redis.asyncio.Redis:
@@ -33,12 +33,12 @@ def async_client(address: StoreAddress) -> redis.asyncio.Redis:
     import redis.asyncio
 
     pool = redis.asyncio.BlockingConnectionPool(
-        **_options(address, asynchronous=True), max_connections=CONNECTIONS, timeout=TIMEOUT
+        **_options(address, TIMEOUT, asynchronous=True), max_connections=CONNECTIONS, timeout=TIMEOUT
     )
     return redis.asyncio.Redis.from_pool(pool)
 
 
-def _options(address: StoreAddress, *, asynchronous: bool) -> dict[str, Any]:
+def _options(address: StoreAddress, timeout: float, *, asynchronous: bool) -> dict[str, Any]:
     import redis.asyncio.connection
     import redis.asyncio.retry
     import redis.connection
@@ -49,8 +49,8 @@ def _options(address: StoreAddress, *, asynchronous: bool) -> dict[str, Any]:
     retry = redis.asyncio.retry.Retry if asynchronous else Retry
     return {
         **parse(address.reveal()),
-        "socket_timeout": TIMEOUT,
-        "socket_connect_timeout": TIMEOUT,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
         "retry": retry(NoBackoff(), 0),
         "protocol": 2,  # spares a greeting, and whatever a store may push unasked
     }
