@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Unreachable,
         UpstreamTimeout,
     )
+    from understudy.records.json_lines import JsonFormatter
     from understudy.router import Router
     from understudy.scope import Scope, current_scope
     from understudy.streams import Collected, collect
@@ -72,6 +73,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "InvalidCall",
+    "JsonFormatter",
     "LaneName",
     "NoRouteAvailable",
     "NotInScope",
@@ -95,6 +97,7 @@ __all__ = [
 
 _HOMES = {
     "understudy.config": ("Config", "ConfigError"),
+    "understudy.records.json_lines": ("JsonFormatter",),
     "understudy.router": ("Router",),
     "understudy.scope": ("Scope", "current_scope"),
     "understudy.streams": ("Collected", "collect"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +16,7 @@ import httpx2
 
 from understudy.client import SdkClients
 from understudy.config import Config
+from understudy.config.values import NAME
 from understudy.engine.bridge import ThreadStream
 from understudy.engine.engine import Engine
 from understudy.engine.homes import TransportFactory
@@ -27,7 +30,7 @@ from understudy.scope import Scope, current_scope
 from understudy.transport import Transport
 from understudy.transport.aio import AiohttpTransport
 from understudy.transport.handed import HandedTransport
-from understudy.words import Call, LaneName
+from understudy.words import Call, LaneName, Score
 
 __all__ = ["HttpClients", "Router"]
 
@@ -220,6 +223,23 @@ class Router:
         """
         self._engine.recording.add(name, make_sink)
 
+    def score(self, call_id: str, value: float, *, name: str) -> None:
+        """Record what an answer was found to be worth: now, in a later request, or in another process.
+
+        ``call_id`` is the call's ``id`` (answers carry it as ``x-understudy-call-id``), ``value`` any finite number on
+        a scale of the app's own, ``name`` what was measured (up to 64 letters, digits and any of ``. _ : / -``). Of
+        one name the latest score of a call counts.
+
+        Raises ValueError, TypeError: one of them can't be recorded. RouterClosed.
+
+        Example::
+
+            router.score(scope.call_for(reply).id, 0.8, name="helpful")
+        """
+        score = _score(call_id, value, name)
+        self._engine.ready()
+        self._engine.recording.score(score)
+
     def require_scopes(self) -> None:
         """Refuse calls outside any scope from now on. Adapters ask for it: a lost context is no unmarked call."""
         self._scopes_required = True
@@ -250,6 +270,18 @@ class Router:
 
 def _fresh_request_id() -> str:
     return keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def _score(call_id: str, value: float, name: str) -> Score:
+    if not isinstance(value, int | float):
+        raise TypeError(f"a score is a number, not {type(value).__name__}")
+    if not math.isfinite(value):
+        raise ValueError("a score is a finite number")
+    if keys.accept_request_id([call_id]) is None:
+        raise ValueError("this is no call's id: give scope.call_for(reply).id, or the answer's x-understudy-call-id")
+    if not NAME.fullmatch(name):
+        raise ValueError("a score's name has up to 64 letters, digits and any of . _ : / -")
+    return Score(call_id=call_id, name=name, value=float(value), at=datetime.now(UTC))
 
 
 def _lane(name: str) -> LaneName:

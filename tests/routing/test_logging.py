@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
+import sys
+import time
+from contextvars import ContextVar
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from routing.driving import FIRST_MODEL, FORMS, REQUEST_ID, SECOND_MODEL, Form, Stage, ask, config
-from understudy import FailureKind, LaneName, Outcome, Router
+from understudy import Attempt, FailureKind, JsonFormatter, LaneName, Outcome, Router
 from understudy.testing import Answer, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
@@ -103,6 +110,112 @@ async def test_what_somebody_has_to_mend_is_told(
     assert told.levelno == level
     assert vars(told)["route"] == "first"
     assert vars(told)["http_status"] == behaviour.status
+
+
+async def test_an_attempt_is_a_line_for_who_looks_closer(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """One each at DEBUG, with all that is recorded of it, before the call's own."""
+    caplog.set_level(logging.DEBUG, logger="understudy")
+    stage.first.script(FIRST_MODEL, Status(429, retry_after=30))
+    async with Router.from_mapping(config(stage)) as router:
+        got = await ask(router, Form("async"))
+
+    first, second = _lines(caplog, logging.DEBUG)
+    assert first.message.startswith("both attempt 1 on first (primary): rate_limit, HTTP 429 in ")
+    assert second.message.startswith("both attempt 2 on second (equivalent): answered, HTTP 200 in ")
+    assert {name: vars(second)[name] for name in Attempt.__struct_fields__} == {
+        name: getattr(got.call.attempts[1], name) for name in Attempt.__struct_fields__
+    }
+    assert caplog.records[-1].levelno == logging.INFO
+
+
+class Troubled(logging.Handler):
+    """A handler that takes long, and then raises."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        time.sleep(0.3)
+        raise OSError("the disk is full")
+
+
+async def test_a_slow_and_raising_handler_is_not_the_requests_business(
+    stage: Stage, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Lines are written beside the calls; the next handler's turn comes with the next line."""
+    caplog.set_level(logging.INFO)
+    troubled = Troubled()
+    logger = logging.getLogger("understudy")
+    logger.addHandler(troubled)
+    try:
+        async with Router.from_mapping(config(stage)) as router:
+            begun = time.monotonic()
+            for _ in range(4):
+                assert (await ask(router, Form("async"))).error is None
+            assert time.monotonic() - begun < 1.0
+    finally:
+        logger.removeHandler(troubled)
+    assert "the disk is full" in capfd.readouterr().err
+
+
+async def test_a_lines_time_and_context_are_the_calls(stage: Stage) -> None:
+    """Filters that look into a context variable see the request's."""
+    seen: list[tuple[str, float]] = []
+    tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+
+    class Watching(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append((tenant.get(), record.created))
+
+    logger = logging.getLogger("understudy")
+    watching = Watching()
+    logger.addHandler(watching)
+    logger.setLevel(logging.INFO)
+    try:
+        async with Router.from_mapping(config(stage)) as router:
+            tenant.set("ours")
+            got = await ask(router, Form("async"))
+    finally:
+        logger.removeHandler(watching)
+        logger.setLevel(logging.NOTSET)
+    assert [who for who, _ in seen] == ["ours"]
+    assert got.call.total_ms is not None
+    assert seen[0][1] == pytest.approx(got.call.started_at.timestamp() + got.call.total_ms / 1000, abs=0.015)
+
+
+async def test_the_formatter_writes_json_lines(stage: Stage) -> None:
+    """Each line one object, with the fields of the call beside the message."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger("understudy")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        async with Router.from_mapping(config(stage)) as router:
+            got = await ask(router, Form("async"))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    attempt, call = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert attempt["level"] == "DEBUG"
+    assert (attempt["route"], attempt["input_tokens"], attempt["http_status"]) == ("first", 12, 200)
+    assert call["logger"] == "understudy"
+    assert call["message"].startswith("both answered by first")
+    assert (call["call_id"], call["outcome"], call["cost_usd"]) == (got.call.id, "answered", None)
+    assert datetime.fromisoformat(call["time"]) >= got.call.started_at.replace(microsecond=0)
+
+
+def test_the_formatter_takes_any_record() -> None:
+    """Those of others, with exceptions, several lines, and what JSON does not know."""
+    record = logging.LogRecord("app", logging.ERROR, "app.py", 1, "two\nlines: %s", ("ä",), None)
+    record.path = Path("/tmp/x")
+    try:
+        raise ValueError("no")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    read = json.loads(line)
+    assert (read["message"], read["path"]) == ("two\nlines: ä", "/tmp/x")
+    assert read["exception"].endswith("ValueError: no")
 
 
 @each_form

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import pytest
 
 from routing.driving import (
@@ -20,7 +23,7 @@ from routing.driving import (
     config,
     using,
 )
-from understudy import Call, CostStatus, Router
+from understudy import Call, ConfigError, CostStatus, Router, Score
 from understudy.testing import Answer, JsonBody, Silence, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
@@ -231,3 +234,120 @@ async def test_a_record_tells_the_user_only_by_a_keyed_hash(stage: Stage, monkey
         hashes.append(call.subject_hash)
     assert hashes[0] == hashes[1] != None  # noqa: E711
     assert hashes[2] is None
+
+
+def alerted(stage: Stage, alert: str = "0.005 USD") -> dict[str, object]:
+    return config(stage, first={"price": PRICE}, second={"price": PRICE}, task={"alert_cost_per_day": alert})
+
+
+async def test_a_task_that_costs_too_much_is_told_at_once_and_once_a_day(
+    stage: Stage, caplog: pytest.LogCaptureFixture, time_machine: Any
+) -> None:
+    """The day is UTC's: after midnight it begins anew."""
+    caplog.set_level(logging.INFO)
+    stage.first.script(FIRST_MODEL, Answer(usage=(1000, 100)))
+    time_machine.move_to(datetime(2026, 11, 27, 23, 59, tzinfo=UTC))
+    async with Router.from_mapping(alerted(stage)) as router:
+        for call in range(6):
+            if call == 3:
+                time_machine.move_to(datetime(2026, 11, 28, 0, 1, tzinfo=UTC))
+            await ask(router, Form("async"))
+            await ask(router, Form("async"), "alone")  # costs as much, and has no alert
+    lines = [line for line in caplog.records if line.message.startswith("both")]
+    told = ["alert" if line.levelno == logging.WARNING else "call" for line in lines]
+    assert told == ["call", "call", "alert", "call", "call", "call", "alert", "call"]
+    assert lines[2].message == (
+        "both has cost 0.006 USD today (UTC), over its alert_cost_per_day of 0.005 USD, in this process alone"
+    )
+
+
+async def test_an_alert_that_can_not_count_everything_says_so(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """Where a price is not known, when the router opens."""
+    more = {"task": {"alert_cost_per_day": "20 USD"}}
+    async with Router.from_mapping(config(stage, first={"price": PRICE}, **more)):  # type: ignore[arg-type]
+        pass
+    assert "tasks.both.alert_cost_per_day: the price of second is not known" in caplog.text
+
+
+@pytest.mark.parametrize("amount", ["20", "20 EUR", "-1 USD", "inf USD", True, float("nan"), "USD"])
+def test_an_amount_that_is_none_is_refused(amount: object, stage: Stage) -> None:
+    """With what to write."""
+    with pytest.raises(ConfigError, match="20 USD"):
+        Router.from_mapping(config(stage, task={"alert_cost_per_day": amount}))
+
+
+class Kept:
+    """A sink that keeps all records."""
+
+    def __init__(self) -> None:
+        self.records: list[Call | Score] = []
+
+    def write(self, batch: Sequence[Call | Score]) -> None:
+        self.records += batch
+
+    def close(self) -> None: ...
+
+
+async def test_scores_go_where_calls_go_also_in_a_later_request(stage: Stage) -> None:
+    """By the call's id alone, through any router that is open."""
+    kept = Kept()
+    first, second = Router.from_mapping(config(stage)), Router.from_mapping(config(stage))
+    second.add_sink("kept", lambda: kept)
+    async with first, second:
+        got = await ask(first, Form("async"))
+        with_headers = await using(
+            first.scope(),
+            "async",
+            lambda client: client.chat.completions.with_raw_response.create(
+                model="both", messages=[{"role": "user", "content": "?"}]
+            ),
+        )
+        second.score(got.call.id, 0.8, name="helpful")
+        second.score(with_headers.headers["x-understudy-call-id"], True, name="thumb")
+    helpful, thumb = kept.records
+    assert isinstance(helpful, Score)
+    assert isinstance(thumb, Score)
+    assert (helpful.call_id, helpful.name, helpful.value) == (got.call.id, "helpful", 0.8)
+    assert thumb.value == 1.0
+    assert helpful.at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("call_id", "value", "name"),
+    [("x", 1.0, "a"), ("one two three", 1.0, "a"), ("0" * 36, float("nan"), "a"), ("0" * 36, 1.0, "a b")],
+)
+async def test_a_score_that_says_nothing_is_refused(call_id: str, value: float, name: str, stage: Stage) -> None:
+    """Before anything of it is kept."""
+    async with Router.from_mapping(config(stage)) as router:
+        with pytest.raises(ValueError, match=r"id|finite|name"):
+            router.score(call_id, value, name=name)
+        with pytest.raises(TypeError):
+            router.score("0" * 36, "good", name="a")  # type: ignore[arg-type]
+
+
+async def test_a_sink_that_hangs_or_raises_is_not_the_requests_business(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor another sink's; what was lost is counted in the log."""
+
+    class Raising(Kept):
+        def write(self, batch: Sequence[Call | Score]) -> None:
+            raise OSError("canary")
+
+    class Hanging(Kept):
+        def write(self, batch: Sequence[Call | Score]) -> None:
+            time.sleep(1.0)
+
+    kept = Kept()
+    router = Router.from_mapping(config(stage))
+    router.add_sink("raising", Raising)
+    router.add_sink("hanging", Hanging)
+    router.add_sink("kept", lambda: kept)
+    async with router:
+        begun = time.monotonic()
+        for _ in range(5):
+            assert (await ask(router, Form("async"))).error is None
+        assert time.monotonic() - begun < 1.0
+        await anyio.to_thread.run_sync(wait_until, lambda: len(kept.records) == 5)
+    assert "did not get into raising (it raised OSError), 5 since the process started" in caplog.text
+    assert "canary" not in caplog.text

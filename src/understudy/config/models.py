@@ -19,6 +19,7 @@ from understudy.config.starts import StartField
 from understudy.config.values import (
     Bool,
     Count,
+    Dollars,
     FailureKey,
     Names,
     NonEmpty,
@@ -203,6 +204,9 @@ class Task(_Declared):
     )
     start: StartField | None = Field(
         default=None, description="The lane that calls start in, or rules that pick it. Default: the primary lane."
+    )
+    alert_cost_per_day: Dollars | None = Field(
+        default=None, description='A warning is logged when the calls of a day (UTC) cost more, a process: "20 USD".'
     )
 
     @model_validator(mode="before")

@@ -187,6 +187,7 @@ def _task() -> Mapping[str, _Schema]:
         "select": {"enum": ["order", "weight", "cheapest", "fastest"]},
         "sticky": {"enum": ["subject"]},
         "start": {"anyOf": [{"enum": _LANE_NAMES}, {"type": "array", "minItems": 1, "items": _start_rule()}]},
+        "alert_cost_per_day": {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? USD$"},
     }
 
 

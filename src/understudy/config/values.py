@@ -29,6 +29,7 @@ __all__ = [
     "NAME",
     "Bool",
     "Count",
+    "Dollars",
     "FailureKey",
     "FailureSet",
     "JsonTable",
@@ -55,6 +56,7 @@ NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 
 # What a route may not drop, rename or set: the model is the route's own, the question and how it is answered the app's.
 _OWN_PARAMETERS = frozenset({"model", "messages", "input", "stream"})
+_DOLLARS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?USD")
 _DURATION = 'Write a number and a unit: "800ms", "12s", "5m" or "90d".'
 _PRICES = ("input", "output", "cached_input")
 _NEVER_MOVES = frozenset({FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE})
@@ -99,6 +101,19 @@ def _non_empty(text: str) -> str:
     if not text.strip():
         raise wrong("the text is empty")
     return text
+
+
+def _dollars(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str):
+        matched = _DOLLARS.fullmatch(value.strip())
+        if matched is None:
+            raise wrong(f"{quoted(value)} is no amount of money", 'Write US dollars: "20 USD".')
+        return float(matched[1])
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise wrong("an amount of money belongs here", 'Write US dollars: "20 USD".')
+    if reads_file(info):
+        raise wrong(f"{quoted(value)} has no currency", f'Write "{value} USD".')
+    return float(value)
 
 
 def _failures(value: object) -> object:
@@ -184,6 +199,7 @@ Count = Annotated[int, Strict(), Field(ge=1, le=10**15)]
 RetryCount = Annotated[int, Strict(), Field(ge=0, le=3)]
 Share = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 NonNegative = Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False)]
+Dollars = Annotated[float, BeforeValidator(_dollars)]
 Weight = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
 Prices = Annotated[dict[Text, Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]], AfterValidator(_prices)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]

@@ -12,7 +12,6 @@ from understudy.engine.billing import Billing
 from understudy.engine.recording import Recording
 from understudy.policy.answers import Answer
 from understudy.policy.streams import StreamJudge
-from understudy.records.log import log_call, log_failure, log_lane_left
 from understudy.words import Attempt, Call, Failure, FailureKind, LaneName, Move, Outcome, Send
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Account:
         if isinstance(move, Send) and move.lane is not self._first_lane:
             left = self._first_lane if self.attempt is None else self.attempt.lane
             if left is self._first_lane:
-                log_lane_left(call, left, move.lane, move.route, self._reason(move))
+                self._recording.log.lane_left(call, left, move.lane, move.route, self._reason(move))
 
     def _reason(self, move: Send) -> FailureKind | None:
         """Why the first lane is left: the failure of the attempt there, or what had opened its routes."""
@@ -110,7 +109,7 @@ class Account:
         note(attempt, "timed_out", failure.kind is FailureKind.TIMEOUT)
         note(attempt, "provider_error_code", failure.code)
         note(attempt, "detail", _detail(failure))
-        log_failure(self.call, attempt, failure)
+        self._recording.log.failure(self.call, attempt, failure)
 
     def end(self, outcome: Outcome, failure: FailureKind | None) -> None:
         """Note how the call ended. Does nothing if it has ended."""
@@ -120,7 +119,6 @@ class Account:
         note(call, "total_ms", (self._loop.time() - self.started) * 1000)
         note(call, "failure", failure)
         note(call, "outcome", outcome)
-        log_call(call)
         self._recording.call(call)
 
 

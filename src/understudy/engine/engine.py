@@ -26,6 +26,7 @@ from understudy.engine.prepare import prepare
 from understudy.engine.recording import Recording
 from understudy.engine.relay import Relay
 from understudy.engine.services import Services
+from understudy.engine.spending import uncounted
 from understudy.engine.ways import make_ways
 from understudy.errors import RouterClosed
 from understudy.portal import Portal, PortalThread
@@ -76,9 +77,12 @@ class Engine:
         ways = make_ways(self.config, credentials, self._environ)
         contracts = load_contracts(self.config)
         self.recording.add_declared(self.config, credentials)
-        return Kit(
+        kit = Kit(
             self.config, ways, credentials, contracts=contracts, services=self._services, recording=self.recording
         )
+        for line in uncounted(self.config, kit.prices):
+            _log.warning("%s", line)
+        return kit
 
     def open(self) -> None:
         """Open from synchronous code: calls will go through the portal. Raises ConfigError."""

@@ -21,7 +21,6 @@ from understudy.policy.contracts import BadFormat, Contract, contract_of, with_d
 from understudy.policy.payload import BadBody, Body
 from understudy.policy.restarts import OnBreak
 from understudy.policy.selection import Candidate
-from understudy.records.log import log_call
 from understudy.words import Api, Call, FailureKind, Outcome
 
 __all__ = ["Prepared", "prepare"]
@@ -172,7 +171,6 @@ def _refuse(kit: Kit, call: Call) -> None:
     """End the record of a call that is refused before its first move."""
     note(call, "total_ms", 0.0)
     note(call, "outcome", Outcome.REFUSED)
-    log_call(call)
     kit.recording.call(call)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from understudy.config import Config, Credentials
 from understudy.engine.services import Services
+from understudy.engine.spending import Spending
 from understudy.records.hooks import HookSink
+from understudy.records.log import Log
 from understudy.records.sinks import Record, Sink
 from understudy.records.writer import Writer
 from understudy.words import Call, Score
@@ -23,6 +25,8 @@ class Recording:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self.log = Log(services.add)
+        self._spending: Spending | None = None
         self._writers: tuple[Writer[Record], ...] = ()
 
     def add(self, name: str, make_sink: MakeSink) -> None:
@@ -37,17 +41,28 @@ class Recording:
         self.add(f"the on_call hook {name}", partial(HookSink, hook))
 
     def add_declared(self, config: Config, credentials: Credentials) -> None:
-        """Add the sinks that the config asks for."""
-        for name, make_sink in tuple(_declared(config, credentials)):
+        """Add what the config asks for. Raises ConfigError: something of it can't be had."""
+        declared = tuple(_declared(config, credentials))
+        for name, make_sink in declared:
             self.add(name, make_sink)
+        spending = Spending(config.tasks)
+        if spending.limits:
+            self._spending = spending
+            self._services.add(spending)
 
     def call(self, call: Call) -> None:
         """Record a call that has ended. Never waits, never raises."""
+        self.log.call(call)
         for writer in self._writers:
             writer.put(call)
+        if self._spending is not None and (cost := call.cost_usd):
+            spent = self._spending.add(call.task, cost, datetime.now(UTC).date())
+            if spent is not None:
+                self.log.cost_alert(call.task, spent, self._spending.limits[call.task])
 
     def score(self, score: Score) -> None:
         """Record a score. Never waits, never raises."""
+        self.log.score(score)
         for writer in self._writers:
             writer.put(score)
 

@@ -1,93 +1,157 @@
-"""The log's lines: one at INFO a call, one at WARNING when a call leaves its first lane; facts as ``extra=`` fields."""
+"""The log's lines: one at INFO a call, one at DEBUG an attempt, one at WARNING when a call leaves its first lane.
+
+Facts are ``extra=`` fields. The lines are written by a thread of their own, in the context that they come from: a slow
+or raising handler of the app is none of the request's business. Their time is that of what they tell.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context, copy_context
 from typing import Final
 
-from understudy.words import Attempt, BreakerEffect, Call, Failure, FailureKind, LaneName, Outcome
+from understudy.records.writer import Writer
+from understudy.words import Attempt, BreakerEffect, Call, Failure, FailureKind, LaneName, Outcome, Score
 
-__all__ = ["log_call", "log_failure", "log_lane_left"]
+__all__ = ["Line", "Log"]
+
+LINGER: Final = 0.02
+"""Seconds that a line waits for others."""
 
 _log: Final = logging.getLogger("understudy")
+_NOBODYS: Final = logging.Handler()
+"""Tells on stderr of a handler that raised, as the handlers of the standard library do of themselves."""
+
+Line = tuple[Context, logging.LogRecord]
 
 
-def log_call(call: Call) -> None:
-    """The line of a call that has ended."""
-    if not _log.isEnabledFor(logging.INFO):
-        return
-    by = f" by {call.route} ({call.lane})" if call.outcome is Outcome.ANSWERED else ""
-    why = f": {call.failure}" if call.failure is not None and call.outcome is not Outcome.ANSWERED else ""
-    by += ", given again," if call.replayed_from is not None else ""
-    _log.info(
-        "%s %s%s%s after %d attempt%s in %.0f ms",
-        call.task,
-        call.outcome,
-        by,
-        why,
-        len(call.attempts),
-        "" if len(call.attempts) == 1 else "s",
-        call.total_ms or 0.0,
-        extra={
-            "call_id": call.id,
-            "request_id": call.request_id,
-            "task": call.task,
-            "route": call.route,
-            "lane": call.lane,
-            "outcome": call.outcome,
-            "failure": call.failure,
-            "attempts": len(call.attempts),
-            "replayed_from": call.replayed_from,
-            "total_ms": call.total_ms,
-        },
-    )
+class Log:
+    """Writes the lines of one router. All methods are for any thread, never wait and never raise.
+
+    ``has_begun`` gets the writer at the first line: most apps never have one.
+    """
+
+    def __init__(self, has_begun: Callable[[Writer[Line]], None]) -> None:
+        self._writer: Writer[Line] = Writer("the log", _Lines, linger=LINGER)
+        self._has_begun: Callable[[Writer[Line]], None] | None = has_begun
+
+    def call(self, call: Call) -> None:
+        """The lines of a call that has ended."""
+        if not _log.isEnabledFor(logging.INFO):
+            return
+        if _log.isEnabledFor(logging.DEBUG):
+            for attempt in call.attempts:
+                self._attempt(call, attempt)
+        by = f" by {call.route} ({call.lane})" if call.outcome is Outcome.ANSWERED else ""
+        why = f": {call.failure}" if call.failure is not None and call.outcome is not Outcome.ANSWERED else ""
+        by += ", given again," if call.replayed_from is not None else ""
+        count = len(call.attempts)
+        cost = call.cost_usd
+        self._put(
+            logging.INFO,
+            "%s %s%s%s after %d attempt%s in %.0f ms",
+            (call.task, call.outcome, by, why, count, "" if count == 1 else "s", call.total_ms or 0.0),
+            {
+                **_whose(call),
+                "api": call.api,
+                "stream": call.stream,
+                "sensitive": call.sensitive,
+                "subject_hash": call.subject_hash,
+                "labels": dict(call.labels),
+                "route": call.route,
+                "lane": call.lane,
+                "outcome": call.outcome,
+                "failure": call.failure,
+                "attempts": count,
+                "replayed_from": call.replayed_from,
+                "cost_usd": cost,
+                "total_ms": call.total_ms,
+            },
+        )
+
+    def _attempt(self, call: Call, attempt: Attempt) -> None:
+        how = "answered" if attempt.failure is None else attempt.failure
+        status = "" if attempt.http_status is None else f", HTTP {attempt.http_status}"
+        facts = {name: getattr(attempt, name) for name in attempt.__struct_fields__}
+        self._put(
+            logging.DEBUG,
+            "%s attempt %d on %s (%s): %s%s in %.0f ms",
+            (call.task, attempt.attempt_number, attempt.route, attempt.lane, how, status, attempt.total_ms or 0.0),
+            {**facts, **_whose(call)},
+        )
+
+    def score(self, score: Score) -> None:
+        """The line of a score that the app gave."""
+        if _log.isEnabledFor(logging.INFO):
+            facts = {"call_id": score.call_id, "score": score.name, "value": score.value}
+            self._put(logging.INFO, "call %s scores %s %g", (score.call_id, score.name, score.value), facts)
+
+    def cost_alert(self, task: str, spent: float, limit: float) -> None:
+        """The line of a task that has cost more on this day than it should."""
+        self._put(
+            logging.WARNING,
+            "%s has cost %.5g USD today (UTC), over its alert_cost_per_day of %.5g USD, in this process alone",
+            (task, spent, limit),
+            {"task": task, "cost_usd": spent, "alert_cost_per_day": limit},
+        )
+
+    def lane_left(self, call: Call, left: LaneName, entered: LaneName, route: str, why: FailureKind | None) -> None:
+        """The line of a call that leaves the lane that it started in."""
+        self._put(
+            logging.WARNING,
+            "%s leaves lane %s for %s (%s) after %s",
+            (call.task, left, entered, route, why or "a route that could not take the call"),
+            {**_whose(call), "left_lane": left, "lane": entered, "route": route, "failure": why},
+        )
+
+    def failure(self, call: Call, attempt: Attempt, failure: Failure) -> None:
+        """The line of a failure that somebody has to mend: a key, a certificate, a model's name."""
+        if failure.kind in (FailureKind.AUTH, FailureKind.QUOTA, FailureKind.CONFIG):
+            level = logging.WARNING if failure.breaker is BreakerEffect.NEUTRAL else logging.ERROR
+        elif failure.kind is FailureKind.MODEL_MISSING:
+            level = logging.WARNING
+        else:
+            return
+        status = f", HTTP {failure.http_status}" if failure.http_status else ""
+        why = failure.cause or failure.detail
+        self._put(
+            level,
+            "route %s (%s) can't answer until somebody mends it: %s (%s%s)",
+            (attempt.route, attempt.provider_host, why, failure.kind, status),
+            {
+                **_whose(call),
+                "route": attempt.route,
+                "lane": attempt.lane,
+                "failure": failure.kind,
+                "http_status": failure.http_status,
+                "provider_error_code": failure.code,
+            },
+        )
+
+    def _put(self, level: int, message: str, arguments: tuple[object, ...], facts: Mapping[str, object]) -> None:
+        if _log.isEnabledFor(level):
+            line = _log.makeRecord(_log.name, level, __file__, 0, message, arguments, None, None, facts)
+            if self._has_begun is not None:
+                has_begun, self._has_begun = self._has_begun, None
+                has_begun(self._writer)
+            self._writer.put((copy_context(), line))
 
 
-def log_lane_left(call: Call, left: LaneName, entered: LaneName, route: str, why: FailureKind | None) -> None:
-    """The line of a call that leaves the lane that it started in."""
-    _log.warning(
-        "%s leaves lane %s for %s (%s) after %s",
-        call.task,
-        left,
-        entered,
-        route,
-        why or "a route that could not take the call",
-        extra={
-            "call_id": call.id,
-            "request_id": call.request_id,
-            "task": call.task,
-            "left_lane": left,
-            "lane": entered,
-            "route": route,
-            "failure": why,
-        },
-    )
+class _Lines:
+    """The sink of the lines: the app's own handlers."""
+
+    def write(self, batch: Sequence[Line]) -> None:
+        """Handle each line; what a handler raises doesn't keep the next one from being handled."""
+        for context, line in batch:
+            try:
+                context.run(_log.handle, line)
+            except Exception:  # noqa: BLE001 - the border of the app's handlers and filters
+                _NOBODYS.handleError(line)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
-def log_failure(call: Call, attempt: Attempt, failure: Failure) -> None:
-    """The line of a failure that somebody has to mend: a key, a certificate, a model's name."""
-    if failure.kind in (FailureKind.AUTH, FailureKind.QUOTA, FailureKind.CONFIG):
-        level = logging.WARNING if failure.breaker is BreakerEffect.NEUTRAL else logging.ERROR
-    elif failure.kind is FailureKind.MODEL_MISSING:
-        level = logging.WARNING
-    else:
-        return
-    _log.log(
-        level,
-        "route %s (%s) can't answer until somebody mends it: %s (%s%s)",
-        attempt.route,
-        attempt.provider_host,
-        failure.cause or failure.detail,
-        failure.kind,
-        f", HTTP {failure.http_status}" if failure.http_status else "",
-        extra={
-            "call_id": call.id,
-            "request_id": call.request_id,
-            "task": call.task,
-            "route": attempt.route,
-            "lane": attempt.lane,
-            "failure": failure.kind,
-            "http_status": failure.http_status,
-            "provider_error_code": failure.code,
-        },
-    )
+def _whose(call: Call) -> dict[str, object]:
+    return {"call_id": call.id, "request_id": call.request_id, "task": call.task}
