@@ -153,10 +153,9 @@ def test_durations_print_as_they_are_written(seconds: float, text: str) -> None:
 
 def test_what_is_not_carried_out_yet_is_named() -> None:
     """Nothing that is declared is ignored in silence."""
-    mapping = changed("tasks", "chat", value={"primary": "main", "select": "fastest"})
-    mapping["router"] = {"state": "redis://localhost/0"}
+    mapping = changed("router", value={"drill_header": "X-Drill"})
     assert Config.from_mapping(mapping).not_yet() == (
-        "tasks.chat.select",
+        "router.drill_header",
     )
     assert Config.from_mapping(SMALL).not_yet() == ()
 

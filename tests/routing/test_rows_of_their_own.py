@@ -67,6 +67,8 @@ SHOWN = {
     "local": "test_what_cannot_be_written_as_http_is_sent_nowhere",
     "key-unavailable": "test_a_key_function_that_fails_takes_the_next_route",
     "capped": "test_a_cap_of_our_own_takes_the_next_route_without_asking_the_first",
+    "too-long": "test_a_question_too_long_for_every_route_is_sent_nowhere",
+    "bound-gone": "test_a_call_whose_memory_is_out_of_reach_is_sent_nowhere",
     "no-room": "test_a_route_whose_limits_leave_no_room_is_left_alone_before_it_says_429",
     "cancelled": "test_a_caller_that_goes_away_ends_the_upstream_exchange",
     "deadline": "test_the_deadline_of_the_call_ends_it",
@@ -434,3 +436,33 @@ async def test_a_slow_route_that_answers_in_time_is_left_alone(form: Form, stage
     async with Router.from_mapping(config(stage)) as router:
         got = await ask(router, form)
     assert got.routes == ["first"]
+
+
+@each_form
+async def test_a_question_too_long_for_every_route_is_sent_nowhere(form: Form, stage: Stage) -> None:
+    """It is so long that no count could make it fit: the app hears what a provider would say, and nobody else does."""
+    narrow = {"context_window": 100}
+    async with Router.from_mapping(config(stage, first=narrow, second=narrow)) as router:
+        got = await ask(router, form, messages=[{"role": "user", "content": "Where is it? " * 500}])
+
+    assert isinstance(got.error, openai.BadRequestError)
+    assert got.error.code == "context_length_exceeded"
+    assert got.call.failure is FailureKind.CONTEXT_LENGTH
+    assert "has a window of 100 tokens" in str(got.error)
+    assert stage.received() == []
+
+
+@each_client
+async def test_a_call_whose_memory_is_out_of_reach_is_sent_nowhere(form: Form, stage: Stage) -> None:
+    """The route that made the response is off after a restart: nobody else can read what it keeps."""
+    first = {"api": ["chat"]}
+    async with Router.from_mapping(config(stage, first=first)) as router:
+        scope = router.scope()
+        go_on = {"model": "both", "input": "go on", "previous_response_id": "resp_1"}
+        with pytest.raises(openai.BadRequestError) as caught:
+            await using(scope, form.client, lambda client: client.responses.create(**go_on))
+
+    assert caught.value.code == "bound_provider_gone"
+    assert caught.value.param == "previous_response_id"
+    assert "it continues an earlier response" in str(caught.value)
+    assert stage.received() == []

@@ -20,6 +20,7 @@ from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import Prepared
 from understudy.engine.relay import Relay, Restarted
 from understudy.engine.sending import Sender
+from understudy.engine.speeds import Speeds
 from understudy.engine.ways import Way
 from understudy.errors import FailClosed, RoutingError, broken_stream, error_for
 from understudy.policy import failures
@@ -78,6 +79,7 @@ class Drive:
             sensitive=bool(self._call.sensitive),
             open_routes=self._kit.health.opened[self._call.api],
             permits=self._kit.health.permits,
+            nowhere=prepared.nowhere,
         )
         result = await self._answer(self._plan.begin(self._loop.time()))
         return self._relayed(result) if isinstance(result, Opened) else self._answered(result)
@@ -116,6 +118,8 @@ class Drive:
                 self._account.move(move)
                 if isinstance(move, Send):
                     result = await self._attempt(move)
+                    if self._kit.speeds is not None:
+                        self._note_speed(self._kit.speeds, result if isinstance(result, Failure) else None)
                     if not isinstance(result, Failure):
                         return result
                     move = self._after(result)
@@ -158,6 +162,11 @@ class Drive:
         tokens = None if record is None else (record.input_tokens or 0) + (record.output_tokens or 0) or None
         self._admission.leave(failure, tokens=tokens)
         self._account.end_attempt(failure)
+
+    def _note_speed(self, speeds: Speeds, failure: Failure | None) -> None:
+        """For tasks that select the fastest route: how long this one took, or that it failed."""
+        if self._account.attempt is not None:
+            speeds.note(self._account.attempt, self._call.api, failure, stream=self._call.stream)
 
     def check_sensitivity(self, result: Whole | Opened | None = None) -> None:
         """Let nothing out, nor any answer in, by the rules of before: the request may have become sensitive since.

@@ -15,6 +15,7 @@ from understudy.engine.recording import Recording
 from understudy.engine.replay import HEADERS_BYTES, Replay
 from understudy.engine.services import Services
 from understudy.engine.sharing import share
+from understudy.engine.speeds import Speeds
 from understudy.engine.ways import Way
 from understudy.policy.caps import Caps
 from understudy.policy.contracts import Declared
@@ -80,7 +81,9 @@ class Kit:
         self.prices.load()
         self.learned = Learned()
         self.memory = Memory()
-        shared = Shared(config, ways, off, self.secret, self.memory, _rooms(config))
+        wants_speeds = any(task.select == "fastest" for task in config.tasks.values())
+        self.speeds = Speeds() if wants_speeds else None
+        shared = Shared(config, ways, off, self.secret, self.memory, _rooms(config), self.prices, self.speeds)
         self.listers = {task.name: Lister(task, shared) for task in config.tasks.values()}
         self.replay = _replay(config, credentials, services)
         settings = config.router

@@ -13,29 +13,38 @@ import msgspec
 from understudy.config import Config, Task
 from understudy.engine.memory import Memory
 from understudy.engine.messages import Caller
+from understudy.engine.speeds import Speeds
 from understudy.engine.ways import Way
-from understudy.policy.arranging import Arrange, as_declared, by_weight, subject_picks
-from understudy.policy.body import binding
-from understudy.policy.facts import CallFacts, asked_output
+from understudy.policy import failures
+from understudy.policy.arranging import Arrange, as_declared, by_cost, by_speed, by_weight, subject_picks
+from understudy.policy.body import binding, bound_by
+from understudy.policy.facts import CallFacts, asked_output, likely_tokens
 from understudy.policy.payload import Body
+from understudy.policy.plan import NO_ROUTE
 from understudy.policy.room import Need, Room, fitting
 from understudy.policy.rough_tokens import text_bytes
 from understudy.policy.rules import compile_rule
 from understudy.policy.selection import Candidate, candidates, home_provider, marked, static_candidates
-from understudy.words import Api, LaneName
+from understudy.records.prices import PriceBook, Tokens
+from understudy.words import Api, Failure, LaneName
 
 __all__ = ["Listed", "Lister", "Shared"]
+
+ASSUMED_OUTPUT: Final = 500
+"""Tokens that an answer is taken to have where the app sets no limit: for the order of routes by cost alone."""
 
 _HOUR: Final = 3600
 _HOURS: Final = 24
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """The routes of a call. ``start``: the lane that it was told to start in, and by what; ``bound``: why it stays."""
+    """The routes of a call. ``start``: the lane that it was told to start in, and by what; ``bound``: why it stays;
+    ``nowhere``: how it fails if no route can take it."""
 
     candidates: tuple[Candidate, ...]
     start: str | None
     bound: str | None
+    nowhere: Failure
 
 
 class Shared(msgspec.Struct, frozen=True):
@@ -47,6 +56,8 @@ class Shared(msgspec.Struct, frozen=True):
     secret: bytes | None
     memory: Memory
     rooms: Mapping[str, Room]
+    prices: PriceBook
+    speeds: Speeds | None
 
     def __repr__(self) -> str:
         return f"<Shared by {len(self.config.tasks)} tasks>"
@@ -77,9 +88,11 @@ class Lister:
             found = self._anywhere(body, api, caller, lane)
         else:
             found = self._narrowly(body, api, caller, lane, approved, bound=bound is not None)
-        if len(body.raw) > self._measured_from:
+        measured = len(body.raw) > self._measured_from
+        if measured:
             found = fitting(found, Need.estimated(text_bytes(body.raw), asked_output(body)), self._shared.rooms)
-        return Listed(found, None if lane is None else f"{lane}: {why}", bound)
+        nowhere = _nowhere(found, bound, body, api) if measured or bound is not None else NO_ROUTE
+        return Listed(found, None if lane is None else f"{lane}: {why}", bound, nowhere)
 
     def _start(self, body: Body, api: Api, caller: Caller) -> tuple[LaneName | None, str]:
         """The lane to start in, and why. A drill comes first, then the rules in their order."""
@@ -135,7 +148,27 @@ class Lister:
         if task.select == "weight":
             subject = caller.subject if task.sticky else None
             return by_weight(routes, _drawn if subject is None else subject_picks(subject, self._shared.secret))
+        if task.select == "cheapest":
+            return by_cost(self._cost_of(body, api))
+        speeds = self._shared.speeds
+        if task.select == "fastest" and speeds is not None:
+            return by_speed(
+                lambda route: speeds.seconds(route, api, stream=body.stream),
+                lambda route: speeds.fails(route, api),
+                _drawn,
+            )
         return as_declared
+
+    def _cost_of(self, body: Body, api: Api) -> Callable[[str], float | None]:
+        """What a route takes for the call, in US dollars: estimated, for one order of the routes."""
+        output = 0 if api is Api.EMBEDDINGS else asked_output(body) or ASSUMED_OUTPUT
+        tokens = Tokens(input=likely_tokens(body), output=output)
+
+        def cost(route: str) -> float | None:
+            price = self._shared.prices.of(route, None)
+            return None if price is None else price.cost(tokens)
+
+        return cost
 
     def _incapable(self, body: Body, api: Api) -> Callable[[str], str | None]:
         ways = self._shared.ways
@@ -149,6 +182,15 @@ class Lister:
         if route in self._task.routes:
             return route, None
         return None, self._shared.config.routes[route].provider
+
+
+def _nowhere(found: tuple[Candidate, ...], bound: str | None, body: Body, api: Api) -> Failure:
+    """What is told if no candidate can take the call."""
+    if bound is not None:
+        return failures.BOUND_GONE.failure(code="bound_provider_gone", param=bound_by(body, api), detail=bound)
+    if any(candidate.too_small for candidate in found):
+        return failures.TOO_LONG.failure(code="context_length_exceeded")
+    return NO_ROUTE
 
 
 def _starts(task: Task) -> tuple[LaneName | None, tuple[tuple[Callable[[CallFacts], bool], LaneName, str], ...]]:

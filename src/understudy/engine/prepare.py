@@ -21,7 +21,7 @@ from understudy.policy.contracts import BadFormat, Contract, contract_of, with_d
 from understudy.policy.payload import BadBody, Body
 from understudy.policy.restarts import OnBreak
 from understudy.policy.selection import Candidate
-from understudy.words import Api, Call, FailureKind, Outcome
+from understudy.words import Api, Call, Failure, FailureKind, Outcome
 
 __all__ = ["Prepared", "prepare"]
 
@@ -43,6 +43,7 @@ class Prepared(msgspec.Struct, frozen=True):
     hold_all: bool
     choices: int
     bound: bool
+    nowhere: Failure
     refusals_move: bool
     on_break: OnBreak = restarts.ERROR
     contract: Contract | None = None
@@ -126,6 +127,7 @@ def _prepared(
         hold_all=task.stream.hold == "all",
         choices=_choices(body),
         bound=listed.bound is not None,
+        nowhere=listed.nowhere,
         refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed.candidates[1:]),
         on_break=restarts.ERROR if ask.on_break is None else _on_break(ask, call, body, task),
         contract=contract,

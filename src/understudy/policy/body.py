@@ -15,11 +15,12 @@ import msgspec
 from understudy.policy.meaning import MEMORY
 from understudy.words import Api
 
-__all__ = ["BadBody", "Body", "binding", "objects_in"]
+__all__ = ["BadBody", "Body", "binding", "bound_by", "objects_in"]
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT: Final = msgspec.json.Decoder(str)
 _NULL: Final = b"null"
+_EMPTY: Final = msgspec.Raw(b"[]")
 _LARGE: Final = 65536
 """Bytes from which a search is led by the underscore: base64 has none, so images cost next to nothing."""
 _UNDERSCORES_TRIED: Final = 256
@@ -151,6 +152,19 @@ def binding(body: Body, api: Api) -> str | None:
         if question is not None and _refers(question):
             return "it refers to a stored file or item"
     return None
+
+
+def bound_by(body: Body, api: Api) -> str:
+    """The parameter that binds a bound call.
+
+    Example::
+
+        assert bound_by(Body.parse(b'{"previous_response_id": "resp_1"}'), Api.RESPONSES) == "previous_response_id"
+    """
+    if api is Api.RESPONSES:
+        named = next((name for name in MEMORY if body.has(name)), None)
+        return named or ("tools" if _refers(body.fields.get("tools", _EMPTY)) else "input")
+    return "messages"
 
 
 def _may_refer(raw: bytes) -> bool:

@@ -93,6 +93,12 @@ KEY_UNAVAILABLE = Row("key-unavailable", "the app's function for a key failed, o
                       "nothing was sent; logged as a warning")
 CAPPED = Row("capped", "a cap of our own for the provider (`rpm`, `tpm`, `max_concurrency`), for longer than patience",
              _K.RATE_LIMIT, _NEXT, _NEUTRAL, "the config's cap for the provider is reached", "nothing was sent")
+TOO_LONG = Row("too-long", "a question too long for all routes (known before sending), or a longer answer asked for",
+               _K.CONTEXT_LENGTH, _STOP, _NEUTRAL, "no route has room for the question and its answer",
+               "nothing was sent")
+BOUND_GONE = Row("bound-gone", "a call bound to what one provider keeps, whose routes are off or not in the task",
+                 _K.BAD_REQUEST, _STOP, _NEUTRAL, "no route of the task can read what the call goes on from",
+                 "nothing was sent")
 CANCELLED = Row("cancelled", "caller went away", _K.CANCELLED, _STOP, _NEUTRAL, "the caller went away",
                 "the upstream exchange is closed", outcome_unknown=True)
 DEADLINE = Row("deadline", "call deadline hit, in an attempt that had less than half its normal timeout",

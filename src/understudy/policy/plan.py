@@ -31,7 +31,7 @@ from understudy.policy.repeats import may_repeat, wait_before
 from understudy.policy.selection import Candidate
 from understudy.words import BreakerEffect, Failure, FailureKind, LaneName, Move, Retry, Send, Skip, Stop, Switch, Wait
 
-__all__ = ["MAX_ATTEMPTS", "MAX_ATTEMPTS_PER_ROUTE", "Plan"]
+__all__ = ["MAX_ATTEMPTS", "MAX_ATTEMPTS_PER_ROUTE", "NO_ROUTE", "Plan"]
 
 MAX_ATTEMPTS: Final = 4
 MAX_ATTEMPTS_PER_ROUTE: Final = 2
@@ -84,7 +84,8 @@ class Plan:
     ``deadline`` is absolute, ``budget`` its whole length, both in seconds of the same clock that later gives ``now``.
     ``retries`` overrides how often a kind of failure is tried again on the same route, within the caps.
     ``open_routes`` answers for a route's health each time the plan looks at it, ``permits`` for the retry allowance
-    of its provider: whoever carries a retry out, after a wait or at once, spends from it.
+    of its provider: whoever carries a retry out, after a wait or at once, spends from it. ``nowhere`` is the failure of
+    a call that no candidate can take.
 
     Example::
 
@@ -107,6 +108,7 @@ class Plan:
         "_floor",
         "_last",
         "_mending",
+        "_nowhere",
         "_open",
         "_patience",
         "_permits",
@@ -126,7 +128,9 @@ class Plan:
         sensitive: bool = False,
         open_routes: OpenRoutes = _all_closed,
         permits: Permits = _all_permitted,
+        nowhere: Failure = NO_ROUTE,
     ) -> None:
+        self._nowhere = nowhere
         self._candidates = candidates
         self._deadline = deadline
         self._budget = budget
@@ -153,8 +157,9 @@ class Plan:
             return Stop(failure=DEADLINE, reason=reason, skipped=self._untried(None, _NO_TIME))
         onward = self._onward(None)
         if onward.position is None:
-            failure = onward.entered_by or NO_ROUTE
-            return Stop(failure=failure, reason=self._nothing_left(onward.skipped), skipped=onward.skipped)
+            failure = onward.entered_by or self._nowhere
+            reason = failure.detail if failure is self._nowhere else self._nothing_left(onward.skipped)
+            return Stop(failure=failure, reason=reason, skipped=onward.skipped)
         return self._send(onward.position, now, "first", onward.skipped, onward.entered_by)
 
     def failed(
