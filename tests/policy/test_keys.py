@@ -19,6 +19,7 @@ from understudy.policy.keys import (
     client_request_id,
     idempotency_key,
     new_request_id,
+    replay_key,
     subject_hash,
 )
 
@@ -176,3 +177,38 @@ def test_a_subject_is_hashed_only_with_a_secret() -> None:
 def test_a_client_request_id_names_call_and_attempt() -> None:
     """So a provider's support can find the one exchange."""
     assert client_request_id("01998c7e-aaaa", 2) == "01998c7e-aaaa-2"
+
+
+REPLAYED: dict[str, Any] = {
+    "request_id": "req-2026-000042",
+    "task": "chat",
+    "endpoint": "chat/completions?",
+    "body_digest": b"d" * 32,
+    "subject": "user-7",
+    "start": None,
+    "secret": b"pepper",
+    "ordinal": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("request_id", "req-2026-000043"),
+        ("task", "chat2"),
+        ("endpoint", "responses?"),
+        ("body_digest", b"e" * 32),
+        ("subject", None),
+        ("subject", ""),
+        ("start", "degraded"),
+        ("secret", None),
+        ("secret", b"salt"),
+        ("ordinal", 2),
+    ],
+)
+def test_another_call_has_another_replay_key(name: str, value: object) -> None:
+    """Each of these tells two calls apart; none of them can be read in the key."""
+    key = replay_key(**REPLAYED)
+    assert re.fullmatch("[0-9a-f]{64}", key)
+    assert key == replay_key(**REPLAYED)
+    assert key != replay_key(**{**REPLAYED, name: value})

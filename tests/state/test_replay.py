@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from real_valkey import Valkey
-from routing.driving import FIRST_MODEL, FORMS, MESSAGES, REQUEST_ID, Form, Stage, ask, using
+from routing.driving import FIRST_MODEL, FORMS, MESSAGES, REQUEST_ID, Form, Stage, ask, ask_in, using
 from state.replaying import asked_at_once, header, worker, workers
 from understudy import Outcome
 from understudy.testing import Answer, SlowHeaders, Status, StreamOf
@@ -95,7 +95,7 @@ async def test_a_stream_is_given_again_as_a_stream(form: Form, stage: Stage, sta
 @each_form
 async def test_calls_that_are_made_at_once_are_paid_once(form: Form, stage: Stage, state: str) -> None:
     """Ten times the same request: one attempt, and nine that wait for its answer."""
-    behaviour = StreamOf(first_token_delay=0.3, interval=0.05) if form.stream else Answer(delay=0.4)
+    behaviour = StreamOf(first_token_delay=0.2, interval=0.02) if form.stream else Answer(delay=0.3)
     stage.first.script(FIRST_MODEL, behaviour)
     async with workers(stage, state) as (one, other):
         got = await asked_at_once([one, other] * 5, form)
@@ -135,6 +135,14 @@ async def test_another_request_id_is_another_call(stage: Stage, state: str) -> N
             with router.scope(request_id=request_id) as scope:
                 await scope.async_openai.chat.completions.create(model="both", messages=MESSAGES)
     assert len(stage.received()) == 2
+
+
+async def test_a_drill_is_not_answered_by_what_was_none(stage: Stage, state: str) -> None:
+    """It is there to try the lane."""
+    async with workers(stage, state) as (router, _):
+        await ask(router, FORMS[0])
+        got = await ask_in(router.scope(request_id=REQUEST_ID, start="equivalent"), FORMS[0])
+    assert got.routes == ["second"]
 
 
 async def test_the_second_of_two_equal_calls_in_a_request_is_given_the_second_answer(stage: Stage, state: str) -> None:

@@ -127,6 +127,7 @@ class _Rerun:
             endpoint=f"{ask.path}?{ask.query}",
             body_digest=prepared.body.digest,
             subject=caller.subject,
+            start=caller.start,
             secret=kit.secret,
             ordinal=prepared.ordinal,
         )

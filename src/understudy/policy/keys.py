@@ -106,19 +106,21 @@ def replay_key(
     endpoint: str,
     body_digest: bytes,
     subject: str | None,
+    start: str | None,
     secret: bytes | None,
     ordinal: int,
 ) -> str:
     """Under which a call's answer is kept to be given again: 64 hex digits, the same for the same call of the app.
 
-    ``endpoint`` is the path with its query. No subject and an empty one are two different users.
+    ``endpoint`` is the path with its query. No subject and an empty one are two different users; a drill (``start``) is
+    not answered by what was no drill.
 
     Example::
 
         replay_key("req-2026-000042", task="ticket-summary", endpoint="chat/completions", body_digest=body.digest,
-                   subject="user-7", secret=None, ordinal=1)
+                   subject="user-7", start=None, secret=None, ordinal=1)
     """
-    parts = (_encoded(request_id), _encoded(task), _encoded(endpoint), body_digest, _optional(subject))
+    parts = (*map(_encoded, (request_id, task, endpoint)), body_digest, _optional(subject), _optional(start))
     message = _framed(_REPLAY_DOMAIN, *parts, str(ordinal).encode())
     return (hmac.digest(secret, message, "sha256") if secret else hashlib.sha256(message).digest()).hex()
 
