@@ -51,6 +51,15 @@ class Lent:
         """Why the call is refused, by either scope."""
         return next((refusal for scope in self._scopes if (refusal := scope.refusal) is not None), None)
 
+    @property
+    def closed_questions(self) -> Mapping[bytes, frozenset[str]]:
+        """As the scope's own."""
+        return self._scope.closed_questions
+
+    def close_question(self, question: bytes, categories: tuple[str, ...]) -> None:
+        """As the scope's own."""
+        self._scope.close_question(question, categories)
+
     def admits(self, call: Call) -> bool:
         """Whether both scopes still let the call go on."""
         return all(scope.admits(call) for scope in self._scopes)

@@ -86,6 +86,7 @@ class Scope:
         self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self._by_reply: OrderedDict[str, Call] = OrderedDict()
         self._ordinals: dict[bytes, int] = {}
+        self._closed: dict[bytes, frozenset[str]] = {}
         self._running: set[Callable[[], None]] = set()
         self.on_busy: Callable[[], None] | None = None
         self.ends_at_hang_up = True
@@ -243,6 +244,19 @@ class Scope:
             self._call_went_out = True
         if self._outer is not None:
             self._outer.note_call()
+
+    @property
+    def closed_questions(self) -> Mapping[bytes, frozenset[str]]:
+        """The questions that failed closed in this scope, each with the categories that it fell under."""
+        return self._closed
+
+    def close_question(self, question: bytes, categories: tuple[str, ...]) -> None:
+        """Hold a question that failed closed to its categories, also under another task (the router calls this).
+
+        A fallback layer above may catch any error and ask another model: through this scope it gets no further.
+        """
+        with self._lock:
+            self._closed[question] = self._closed.get(question, frozenset()).union(categories)
 
     def admits(self, call: Call) -> bool:
         """Whether a call of this scope may go on: it doesn't, once the scope is more sensitive than when it began.

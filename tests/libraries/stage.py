@@ -46,11 +46,12 @@ class Stage:
         }
 
     def answered_by_understudy(self, scope: Scope) -> bool:
-        """Whether each call of the scope tried the primary, and was answered by its understudy."""
-        return bool(scope.calls) and all(
-            [attempt.route for attempt in call.attempts] == ["flagship", "sonnet"] and call.outcome == "answered"
-            for call in scope.calls
-        )
+        """Whether the primary was tried, and each call of the scope answered by its understudy.
+
+        The later calls pass over a route that refuses its key: it is open.
+        """
+        answered = [(call.route, call.outcome) for call in scope.calls]
+        return self.primary.request_count > 0 and set(answered) == {("sonnet", "answered")}
 
 
 def uses_a_tool(name: str, arguments: str) -> Callable[[Received], Answer]:

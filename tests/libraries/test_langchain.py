@@ -78,7 +78,7 @@ async def test_a_stream(responses: bool, router: Router, stage: Stage) -> None:
 
 async def test_a_stream_that_breaks_is_an_error(router: Router, stage: Stage) -> None:
     """In the library's words, which are the SDK's."""
-    stage.primary.script_all(StreamOf(interval=0.05, cut_after=2))
+    stage.primary.script_all(StreamOf(interval=0.15, cut_after=2))
     said: list[str] = []
 
     async def read() -> None:
@@ -98,4 +98,13 @@ async def test_what_fails_closed_escapes_its_fallbacks(stream: bool, router: Rou
     with router.scope() as scope, pytest.raises(FailClosed):
         await (anext(guarded.astream(question)) if stream else guarded.ainvoke(question))
     assert [call.task for call in scope.calls] == ["refund"]
+    assert stage.understudy.request_count == 0
+
+
+async def test_fallbacks_that_catch_everything_get_no_further(router: Router, stage: Stage) -> None:
+    """By default the library catches every exception; in the scope, the same question stays closed."""
+    guarded = model(router, "refund").with_fallbacks([model(router, "desk")])
+    with router.scope() as scope, pytest.raises(FailClosed):
+        await guarded.ainvoke("May I have my money back?")
+    assert [call.task for call in scope.calls] == ["refund", "desk"]
     assert stage.understudy.request_count == 0

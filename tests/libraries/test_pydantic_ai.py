@@ -68,7 +68,7 @@ async def test_a_stream(kind: Model, router: Router, stage: Stage) -> None:
 
 async def test_a_stream_that_breaks_is_an_error(router: Router, stage: Stage) -> None:
     """In the library's words, with ours as the cause."""
-    stage.primary.script_all(StreamOf(interval=0.05, cut_after=2))
+    stage.primary.script_all(StreamOf(interval=0.15, cut_after=2))
     with router.scope() as scope, pytest.raises(ModelAPIError) as caught:
         await pieces_of(Agent(model(scope, "desk")))
     assert isinstance(caught.value.__cause__, StreamBroken)

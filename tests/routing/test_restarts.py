@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 each_stream = pytest.mark.parametrize("form", STREAMS, ids=str)
 RESTART = {"x-understudy-on-break": "restart"}
 ALLOWED = {"stream": {"on_break": "restart"}}
-CUT = StreamOf(chunks=("Hello", " from"), interval=0.02, cut_after=2)
+CUT = StreamOf(chunks=("Hello", " from"), interval=0.15, cut_after=2)
 
 
 def router_of(stage: Stage, *, task: Mapping[str, object] | None = None, **more: Any) -> Router:
@@ -459,3 +459,19 @@ def test_a_stream_starts_over_under_trio(stage: Stage) -> None:
 
     with router_of(stage) as router:
         assert trio.run(main) == understudy.Collected("Hello from model-two", "stop", None, restarts=1)
+
+
+@each_stream
+async def test_an_answer_that_breaks_its_contract_at_its_end_starts_over_too(form: Form, stage: Stage) -> None:
+    """Shown already, and yet no answer: the next route's takes its place."""
+    stage.first.script_all(StreamOf(chunks=('{"mood": ', "glad"), interval=0.4))
+    stage.second.script_all(StreamOf(chunks=('{"mood": ', '"glad"}')))
+    async with router_of(stage) as router:
+        got = await ask_restart(router, form, response_format={"type": "json_object"})
+
+    assert got.error is None
+    assert [each["reason"] for each in told(got)] == ["contract"]
+    assert got.text.endswith('{"mood": "glad"}')
+    assert [choice.finish_reason for chunk in got.chunks for choice in chunk.choices if choice.finish_reason] == [
+        "stop"
+    ]

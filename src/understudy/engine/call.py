@@ -334,6 +334,7 @@ class Drive:
             return self._kept
         outcome = Outcome.REFUSED if self._call.sensitive else Outcome.FAILED
         self._account.end(outcome, stop.failure.kind)
+        self._close_question()
         raise (broken_stream if self._begun else error_for)(self._call, stop, path=self._ask.path) from None
 
     def caller_gone(self) -> RoutingError:
@@ -368,7 +369,13 @@ class Drive:
         if self._call.outcome is None:
             self._account.move(stop)
         self._account.end(outcome, failure.kind)
+        self._close_question()
         return broken_stream(self._call, stop, path=self._ask.path)
+
+    def _close_question(self) -> None:
+        """Let no layer above have the question of a sensitive call answered by another task."""
+        if self._call.sensitive:
+            self._caller.close_question(self._prepared.body.question, self._call.sensitive)
 
     def forget(self, hang_up: Callable[[], None] | None) -> None:
         """No hang-up ends this call any more: it has ended."""

@@ -90,6 +90,8 @@ def _prepared(
     kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Task, contract: Contract | None
 ) -> Prepared:
     categories = caller.sensitive if task.sensitive is None else caller.sensitive | {task.sensitive}
+    if caller.closed_questions:
+        categories |= caller.closed_questions.get(body.question, frozenset())
     call = Call(
         id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
         request_id=caller.request_id,
@@ -113,6 +115,7 @@ def _prepared(
                 call,
             )
     except FailClosed:
+        caller.close_question(body.question, call.sensitive)
         _refuse(kit, call)
         raise
     finally:
