@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import NoReturn
 
 from pydantic import SecretStr
@@ -112,7 +113,24 @@ def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credential
     seal = _seal(config, environ, findings)
     store = find_store(config.router.state, environ, findings)
     ledger = look_up_ledger(config, environ, findings)
+    _check_packages(config, findings)
     return Credentials(keys, off, tuple(warnings), _secret(config, environ), seal, store, ledger), findings
+
+
+def _check_packages(config: Config, findings: Findings) -> None:
+    """What the config asks for and an extra brings is there."""
+    wanted = {"opentelemetry": ("opentelemetry.trace", "otel"), "prometheus": ("prometheus_client", "prometheus")}
+    for key, (package, extra) in wanted.items():
+        if getattr(config.router, key) and not _is_there(package):
+            fix = f"pip install 'understudy[{extra}]'"
+            findings.add(("router", key), f"the package for {key} is not installed", fix)
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # not even its parent is
+        return False
 
 
 def _key_of(

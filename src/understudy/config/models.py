@@ -292,6 +292,8 @@ class RouterSettings(_Declared):
     health: HealthSettings = Field(
         default=HealthSettings(), description="The numbers of circuit breakers and of the retry allowance."
     )
+    opentelemetry: Bool = Field(default=False, description="Make spans and metrics of calls, by OpenTelemetry's API.")
+    prometheus: Bool = Field(default=False, description="Count calls in the default registry of prometheus_client.")
     max_answer_bytes: Count = Field(default=10 * MB, description="The largest answer, in bytes.")
     max_embeddings_bytes: Count = Field(
         default=64 * MB, description="The largest answer to an embeddings call, in bytes."

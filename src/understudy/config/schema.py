@@ -123,6 +123,8 @@ _ROUTER: Mapping[str, _Schema] = {
     "storage_key_env": _VARIABLE,
     "proxy": {"type": "string", "pattern": "^(env|none|https?://.+)$"},
     "drill_header": _HEADER,
+    "opentelemetry": _BOOL,
+    "prometheus": _BOOL,
     "max_answer_bytes": _COUNT,
     "max_embeddings_bytes": _COUNT,
     "max_replay_bytes": _COUNT,

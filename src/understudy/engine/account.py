@@ -34,6 +34,7 @@ class Account:
         "_loop",
         "_recording",
         "_sent",
+        "_trace",
         "attempt",
         "call",
         "started",
@@ -47,6 +48,7 @@ class Account:
         self._answer: Answer | StreamJudge | None = None
         self._first_lane = first_lane
         self._recording = recording
+        self._trace = recording.trace()
         self._billing = billing
         self._loop = asyncio.get_running_loop()
         self.started = self._attempt_started = self._loop.time()
@@ -119,7 +121,7 @@ class Account:
         note(call, "total_ms", (self._loop.time() - self.started) * 1000)
         note(call, "failure", failure)
         note(call, "outcome", outcome)
-        self._recording.call(call)
+        self._recording.call(call, self._trace)
 
 
 def _detail(failure: Failure) -> str:

@@ -176,7 +176,7 @@ def _refuse(kit: Kit, call: Call) -> None:
     """End the record of a call that is refused before its first move."""
     note(call, "total_ms", 0.0)
     note(call, "outcome", Outcome.REFUSED)
-    kit.recording.call(call)
+    kit.recording.call(call, kit.recording.trace())
 
 
 def _refusal(caller: Caller, kind: type[RoutingError], message: str, facts: Facts) -> RoutingError:

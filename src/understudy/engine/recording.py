@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from understudy.config import Config, Credentials
 from understudy.engine.services import Services
 from understudy.engine.spending import Spending
 from understudy.records.hooks import HookSink
 from understudy.records.log import Log
+from understudy.records.prometheus import PrometheusSink
 from understudy.records.sinks import Record, Sink
+from understudy.records.tracing import Traced, TracingSink, current_trace
 from understudy.records.writer import Writer
 from understudy.words import Call, Score
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
 
 __all__ = ["Recording"]
 
@@ -28,6 +34,7 @@ class Recording:
         self.log = Log(services.add)
         self._spending: Spending | None = None
         self._writers: tuple[Writer[Record], ...] = ()
+        self._tracer: Writer[Traced | Score] | None = None
 
     def add(self, name: str, make_sink: MakeSink) -> None:
         """Have what happens from now on written to one more sink. ``name`` stands in the log's lines about it."""
@@ -45,14 +52,23 @@ class Recording:
         declared = tuple(_declared(config, credentials))
         for name, make_sink in declared:
             self.add(name, make_sink)
+        if config.router.opentelemetry:
+            self._tracer = Writer("OpenTelemetry", TracingSink)
+            self._services.add(self._tracer)
         spending = Spending(config.tasks)
         if spending.limits:
             self._spending = spending
             self._services.add(spending)
 
-    def call(self, call: Call) -> None:
+    def trace(self) -> Context | None:
+        """Where a call that is made here belongs, if anybody wants to know."""
+        return None if self._tracer is None else current_trace()
+
+    def call(self, call: Call, trace: Context | None) -> None:
         """Record a call that has ended. Never waits, never raises."""
         self.log.call(call)
+        if self._tracer is not None and trace is not None:
+            self._tracer.put(Traced(call, trace))
         for writer in self._writers:
             writer.put(call)
         if self._spending is not None and (cost := call.cost_usd):
@@ -63,6 +79,8 @@ class Recording:
     def score(self, score: Score) -> None:
         """Record a score. Never waits, never raises."""
         self.log.score(score)
+        if self._tracer is not None:
+            self._tracer.put(score)
         for writer in self._writers:
             writer.put(score)
 
@@ -71,6 +89,10 @@ def _declared(config: Config, credentials: Credentials) -> Iterator[tuple[str, M
     """The sinks that the config asks for, each made in its writer's thread."""
     if credentials.ledger is not None:
         yield "the ledger", partial(_ledger_sink, credentials.ledger, timedelta(seconds=config.router.keep))
+
+
+    if config.router.prometheus:
+        yield "Prometheus", PrometheusSink
 
 
 def _ledger_sink(url: str, keep: timedelta) -> Sink[Record]:
