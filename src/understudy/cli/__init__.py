@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "routes": ("understudy.cli.routes", "routes", "Show the tasks, their lanes, and what moves where."),
     "endpoints": ("understudy.cli.endpoints", "endpoints", "Show an app's endpoints, and which are sensitive."),
     "estimate": ("understudy.cli.estimate", "estimate", "Tell what a task's calls cost on each route, unsent."),
+    "report": ("understudy.cli.report", "report", "Report on the calls of some days: answers, failures, times, costs."),
+    "explain": ("understudy.cli.explain", "explain", "Explain why a request was answered as it was."),
     "ledger": ("understudy.cli.ledger", "ledger", "Look after the ledger: the database with the record of calls."),
     "config-schema": ("understudy.cli.config_schema", "config_schema", "Print the config's JSON Schema, for editors."),
 }

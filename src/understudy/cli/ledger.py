@@ -41,8 +41,8 @@ def status(file: Path) -> None:
         held = contents(connection)
     click.echo(f"tables: version {found.found}, up to date")
     click.echo(f"calls:  {held.calls:,}, their attempts {held.attempts:,}, scores {held.scores:,}")
-    if held.oldest is not None and held.newest is not None:
-        click.echo(f"from:   {held.oldest:%Y-%m-%d %H:%M} to {held.newest:%Y-%m-%d %H:%M} UTC")
+    if held.span is not None:
+        click.echo(f"from:   {held.span.oldest:%Y-%m-%d %H:%M} to {held.span.newest:%Y-%m-%d %H:%M} UTC")
 
 
 @ledger.command()

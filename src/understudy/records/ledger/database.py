@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import log
 from typing import Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -50,6 +51,14 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> No
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        connection.execute("SELECT ln(1)")
+    except sqlite3.OperationalError:  # a build without SQLITE_ENABLE_MATH_FUNCTIONS
+        connection.create_function("ln", 1, _ln, deterministic=True)
+
+
+def _ln(value: float | None) -> float | None:
+    return None if value is None or value <= 0 else log(value)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import Connection, or_, select
 
 from understudy.records.ledger.rows import call_of
-from understudy.records.ledger.tables import attempts, calls
-from understudy.words import Call
+from understudy.records.ledger.tables import attempts, calls, scores
+from understudy.words import Call, Score
 
-__all__ = ["calls_of"]
+__all__ = ["calls_of", "scores_of"]
 
 
 def calls_of(connection: Connection, wanted: str) -> list[Call]:
@@ -27,3 +27,9 @@ def calls_of(connection: Connection, wanted: str) -> list[Call]:
         call_of(row, connection.execute(numbered.where(attempts.c.call_id == row._mapping["id"])).all())
         for row in found
     ]
+
+
+def scores_of(connection: Connection, call_id: str) -> list[Score]:
+    """The scores that the app gave to a call, oldest first."""
+    given = select(scores).where(scores.c.call_id == call_id).order_by(scores.c.at, scores.c.name)
+    return [Score(call_id=row.call_id, name=row.name, value=row.value, at=row.at) for row in connection.execute(given)]

@@ -1,0 +1,193 @@
+"""What the report is made of: the rows of a span of time, counted and added up by the database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+)
+
+from understudy.records.ledger.histogram import bucket
+from understudy.records.ledger.tables import attempts, calls, scores
+
+__all__ = ["AttemptFact", "By", "CallFact", "Facts", "ScoreFact", "TimeFact", "read_facts"]
+
+
+class By(StrEnum):
+    """What the report's lines are told apart by."""
+
+    DAY = "day"
+    TASK = "task"
+    LANE = "lane"
+    ROUTE = "route"
+
+
+@dataclass(frozen=True, slots=True)
+class CallFact:
+    """Calls that began on one day, of one task, with the same end and about as long: ``bucket`` is of the histogram."""
+
+    day: str
+    task: str
+    lane: str | None
+    outcome: str
+    bucket: int | None
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFact:
+    """Attempts of one day, task and route that went the same way.
+
+    ``came_to_route`` and ``came_to_lane`` count calls. Costs are in US dollars, ``cost`` is ``None`` if it is not known
+    of any; ``unpriced`` counts those of which it isn't.
+    """
+
+    day: str
+    task: str
+    lane: str
+    route: str
+    failure: str | None
+    dropped: str
+    attempts: int
+    answered: int
+    absorbed: int
+    came_to_route: int
+    came_to_lane: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFact:
+    """Answers of one route that took about as long; of one day and task, where they are told apart, else of all."""
+
+    day: str
+    task: str
+    lane: str
+    route: str
+    bucket: int
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreFact:
+    """Scores of one name that were given to the calls of one day and task that one route answered."""
+
+    day: str
+    task: str
+    lane: str | None
+    route: str | None
+    name: str
+    scores: int
+    sum: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All of a span of time. Every number is a sum, so that facts can be put together in any way."""
+
+    calls: tuple[CallFact, ...]
+    attempts: tuple[AttemptFact, ...]
+    times: tuple[TimeFact, ...]
+    scores: tuple[ScoreFact, ...]
+
+
+def read_facts(connection: Connection, since: datetime, until: datetime, views: Iterable[Collection[By]]) -> Facts:
+    """The facts of the calls that began in a span of time, for tables by these keys: ``until`` is after the last.
+
+    Example::
+
+        facts = read_facts(connection, until - timedelta(days=30), until, [[By.DAY], [By.LANE, By.ROUTE]])
+    """
+    ways = [view for view in views if By.LANE in view or By.ROUTE in view]
+    told_apart = {key for view in ways for key in view}
+    times = connection.execute(_times(connection, since, until, told_apart)) if ways else ()
+    return Facts(
+        tuple(CallFact(*row) for row in connection.execute(_calls(connection, since, until))),
+        tuple(AttemptFact(*row) for row in connection.execute(_attempts(connection, since, until))),
+        tuple(TimeFact(*row) for row in times),
+        tuple(ScoreFact(*row) for row in connection.execute(_scores(connection, since, until))),
+    )
+
+
+def _calls(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
+    its = calls.c
+    by = (_day(connection, its.started_at), its.task, its.lane, its.outcome, bucket(connection, its.total_ms))
+    return _grouped(by, (func.count(),)).where(its.started_at >= since, its.started_at < until)
+
+
+def _attempts(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
+    its = attempts.c
+    by = (_day(connection, its.started_at), its.task, its.lane, its.route, its.failure, its.dropped)
+    sums = (
+        func.count(),
+        _how_many(its.answered),
+        _how_many(its.absorbed),
+        _how_many(its.first_on_route),
+        _how_many(its.first_in_lane),
+        _sum(its.input_tokens),
+        _sum(its.output_tokens),
+        func.sum(its.cost_usd),
+        _how_many(and_(its.cost_usd.is_(None), its.cost_status == "unknown")),
+    )
+    return _grouped(by, sums).where(its.started_at >= since, its.started_at < until)
+
+
+def _times(connection: Connection, since: datetime, until: datetime, told_apart: Collection[By]) -> Select[Any]:
+    # Apart from what is added up: the fewer columns a database groups by, the faster it is.
+    its = attempts.c
+    day = _day(connection, its.started_at) if By.DAY in told_apart else literal_column("''")
+    task = its.task if By.TASK in told_apart else literal_column("''")
+    grouped = _grouped((day, task, its.lane, its.route, bucket(connection, its.total_ms)), (func.count(),))
+    answered = its.answered.is_(true()) & its.total_ms.is_not(None)
+    return grouped.where(its.started_at >= since, its.started_at < until, answered)
+
+
+def _scores(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
+    its = calls.c
+    by = (_day(connection, its.started_at), its.task, its.lane, its.route, scores.c.name)
+    joined = _grouped(by, (func.count(), func.sum(scores.c.value))).select_from(
+        scores.join(calls, scores.c.call_id == its.id)
+    )
+    # No score is older than its call: an index leaves the older ones out.
+    return joined.where(scores.c.at >= since, its.started_at >= since, its.started_at < until)
+
+
+def _grouped(by: tuple[ColumnElement[Any], ...], sums: tuple[ColumnElement[Any], ...]) -> Select[Any]:
+    # By position: an expression with parameters would be another one to PostgreSQL when it is repeated.
+    return select(*by, *sums).group_by(*(literal_column(str(number)) for number in range(1, len(by) + 1)))
+
+
+def _sum(numbers: Column[int]) -> ColumnElement[int]:
+    return cast(func.coalesce(func.sum(numbers), 0), BigInteger)  # or PostgreSQL makes a decimal number of it
+
+
+def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(cast(case((condition, 1), else_=0), Integer))
+
+
+def _day(connection: Connection, moment: Column[datetime]) -> ColumnElement[str]:
+    """The day of a moment, in UTC."""
+    if connection.dialect.name == "sqlite":
+        return func.substr(moment, 1, 10)
+    return cast(func.to_char(func.timezone("UTC", moment), "YYYY-MM-DD"), Text)
