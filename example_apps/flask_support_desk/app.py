@@ -15,6 +15,7 @@ from understudy.testing import Answer, FakeProvider
 TICKETS = {
     1: "Hello, my parcel was promised for Monday. It is Thursday, and the tracking page shows nothing. Ana Ruiz",
     2: "The kettle that I bought from you stopped working after two days. I would like my 49 euros back. Tom Berg",
+    4: "The lamp works again, thank you! Lea Roth",
 }
 
 
@@ -86,6 +87,7 @@ def main() -> None:
     with FakeProvider(port=18101) as openai, FakeProvider(port=18102) as kissapi:
         openai.script("gpt-5.5", Answer("Written by the flagship."))
         kissapi.script("claude-sonnet-4-6", Answer("Written by its understudy."))
+        kissapi.script("gpt-5.5-mini", Answer("Written by the small one."))
         create_app().run(port=port)
 
 

@@ -162,6 +162,24 @@ def test_routes_does_not_cut_long_names(tmp_path: Path) -> None:
     assert model in output
 
 
+def test_routes_tells_where_calls_start_and_which_route_goes_first(tmp_path: Path) -> None:
+    """What the table alone would not tell."""
+    file = tmp_path / "understudy.toml"
+    file.write_text(
+        '[providers.openai]\n[routes.main]\nprovider = "openai"\nmodel = "m"\n'
+        '[routes.spare]\nprovider = "openai"\nmodel = "n"\n'
+        '[tasks.chat]\nprimary = ["main"]\ndegraded = "spare"\nsticky = "subject"\n'
+        'start = [{ when = "tokens < 2000 and not tools", lane = "degraded" }]\n'
+        '[tasks.drill]\nprimary = "main"\ndegraded = "spare"\nstart = "degraded"\nselect = "cheapest"\n',
+        encoding="utf-8",
+    )
+    output = run("routes", file).output
+    assert "chat: starts in degraded if tokens < 2000 and not tools" in output
+    assert "chat: of a lane a route drawn by weight goes first, the same for all calls of a subject" in output
+    assert "drill: starts in degraded\n" in output
+    assert "drill: of a lane the cheapest route goes first" in output
+
+
 def test_config_schema_prints_json() -> None:
     """What an editor reads."""
     assert json.loads(run("config-schema").output)["title"] == "Understudy config"

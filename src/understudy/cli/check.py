@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,12 +20,17 @@ __all__ = ["check", "concerns"]
 
 @click.command()
 @config_argument
-def check(file: Path) -> None:
+@click.option("--live", is_flag=True, help="Also ask each route one tiny question.")
+@click.option("--yes", is_flag=True, help="With --live: don't ask before sending.")
+def check(file: Path, live: bool, yes: bool) -> None:
     """Tell all that is wrong with the config in FILE (understudy.toml).
 
     Exit code 1 if it can't be used. What contracts name is looked up as a router that opens would do, with modules also
     found in the working directory. Keys that are unset here are told, and are no mistake: they may be set where the
     app runs.
+
+    With --live each route is asked one tiny question, by the keys that are set here: what it answers as, how fast, and
+    which parameters it refused. How many requests that takes is told before. Exit code 1 if a route can't answer.
     """
     config = read_config(file)
     look_here_for_modules()
@@ -36,6 +42,22 @@ def check(file: Path) -> None:
     _section("Keys", unset_keys(config, os.environ))
     _section("Time", times(config))
     _section("Warnings", concerns(config))
+    if live:
+        _ask_live(config, yes=yes)
+
+
+def _ask_live(config: Config, *, yes: bool) -> None:
+    from understudy.cli.live import announcement, ask_routes  # brings the router and the SDK along
+
+    click.echo(f"\nLive\n  {announcement(config)}")
+    if not yes:
+        click.confirm("  Send them?", abort=True)
+    found = asyncio.run(ask_routes(config))
+    widest = max(len(one.route) for one in found)
+    for one in found:
+        click.echo(f"  {one.route:<{widest}}  {one.text}")
+    if not all(one.answers for one in found):
+        raise click.exceptions.Exit(1)
 
 
 def _count(config: Config) -> str:
@@ -74,6 +96,7 @@ def concerns(config: Config) -> Iterator[str]:
     """What is allowed and probably not meant."""
     for name, task in config.tasks.items():
         yield from _short_deadline(name, task, config)
+        yield from _unknown_prices(name, task, config)
     yield from (f"{place}: declared, but this version does not carry it out yet" for place in config.not_yet())
     yield from _unused(config)
 
@@ -87,6 +110,16 @@ def _short_deadline(name: str, task: Task, config: Config) -> Iterator[str]:
             f"({duration_text(first.timeout)}) and what is kept for later lanes ({duration_text(kept)}), "
             f"so {first.name} gets {duration_text(task.deadline - kept)}"
         )
+
+
+def _unknown_prices(name: str, task: Task, config: Config) -> Iterator[str]:
+    if task.select != "cheapest":
+        return
+    from understudy.records.prices import price_of
+
+    for route in (config.routes[route] for route in task.routes):
+        if price_of(route, config.providers[route.provider]) is None:
+            yield f"tasks.{name}.select: the price of {route.name} is not known, so it goes last: give it a `price`"
 
 
 def _unused(config: Config) -> Iterator[str]:

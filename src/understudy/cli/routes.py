@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,11 +14,12 @@ from rich.text import Text
 
 from understudy.cli.reading import config_argument, read_config
 from understudy.config import DEFAULT_ON, Config, Lane, LaneEntry, Task, duration_text
-from understudy.words import FailureKind
+from understudy.words import FailureKind, LaneName
 
 __all__ = ["routes", "routes_table"]
 
 LEAST_WIDTH = 120
+_FIRST = {"weight": "a route drawn by weight", "cheapest": "the cheapest route", "fastest": "the fastest route"}
 _NEVER = {FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE}
 
 
@@ -34,7 +36,21 @@ def routes(file: Path) -> None:
         console = Console(width=max(LEAST_WIDTH, needed))
     console.print(table)
     excepted = ", ".join(kind.value for kind in FailureKind if kind not in DEFAULT_ON and kind not in _NEVER)
+    for line in _orders(config):
+        console.print(Text(line), soft_wrap=True)
     console.print(Text(f"default: every failure but {excepted}"), soft_wrap=True)
+
+
+def _orders(config: Config) -> Iterator[str]:
+    """Where calls start that don't start with the first route, and which route of a lane they take first."""
+    for name, task in config.tasks.items():
+        if isinstance(task.start, LaneName):
+            yield f"{name}: starts in {task.start}"
+        elif task.start is not None:
+            yield from (f"{name}: starts in {rule.lane} if {rule.when}" for rule in task.start)
+        if task.select != "order":
+            kept = ", the same for all calls of a subject" if task.sticky is not None else ""
+            yield f"{name}: of a lane {_FIRST[task.select]} goes first{kept}"
 
 
 def routes_table(config: Config) -> Table:

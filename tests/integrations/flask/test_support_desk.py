@@ -98,11 +98,15 @@ def _answers() -> bool:
 
 @pytest.mark.usefixtures("running")
 def test_the_readme_is_true() -> None:
-    """Its commands in order: a summary, a broken primary, a refund that fails closed, and the mended primary."""
+    """Its commands in order: summaries, a broken primary, a refund that fails closed, and the mended primary."""
     plain, with_id = [curl(command) for command in commands("A summary")]
     assert plain.json["route"] == "flagship"
     assert "answered by flagship" in plain.json["why"]
     assert with_id.headers["X-Request-ID"] == "req-2026-000042"
+
+    (routine,) = [curl(command) for command in commands("Routine work")]
+    assert (routine.json["route"], routine.json["summary"]) == ("mini", "Written by the small one.")
+    assert "starts in degraded: tokens < 45 and not stream" in routine.json["why"]
 
     broken, summary, reply, refund = [curl(command) for command in commands("Break the primary")]
     assert broken.status == 200
