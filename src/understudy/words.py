@@ -333,5 +333,8 @@ def _explain_move(move: Move, attempts: dict[int, Attempt]) -> list[str]:
     took = "" if attempt is None or attempt.total_ms is None else f" in {attempt.total_ms:.0f} ms"
     adapted = f", standing in: {'; '.join(attempt.adapted)}" if attempt is not None and attempt.adapted else ""
     taken = f", without {', '.join(attempt.dropped)}" if attempt is not None and attempt.dropped else ""
+    if move.cause == "drop" and attempt is not None and attempt.dropped:
+        dropped = ", ".join(f'"{name}"' for name in attempt.dropped)
+        lines.append(f"hint: drop = [{dropped}] under [routes.{move.route}] saves such an attempt")
     what = f"{_VERBS[move.cause]} {move.route} ({move.lane}), {move.timeout:.1f} s at most{taken}{adapted}"
     return [*lines, f"{what}: {result}{took}"]

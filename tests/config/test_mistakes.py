@@ -145,6 +145,14 @@ ONE_MISTAKE = {
         "tasks.chat.contract.max_char",
         "max_chars",
     ),
+    "stand-in of another kind": (("routes", "main", "stand_in"), {"n": "prompt"}, "routes.main.stand_in.n", "'calls'"),
+    "stand-in for what is unknown": (
+        ("routes", "main", "stand_in"),
+        {"seed": "x"},
+        "routes.main.stand_in.seed",
+        "response_format",
+    ),
+    "unknown ability": (("routes", "main", "cannot"), ["visoin"], "routes.main.cannot[0]", "vision"),
     "empty contract": (("tasks", "chat", "contract"), {}, "tasks.chat.contract", "Give it a schema"),
     "contract with a bad pattern": (
         ("tasks", "chat", "contract"),

@@ -18,6 +18,7 @@ from understudy.config.models import (
     StreamSettings,
     Task,
 )
+from understudy.config.stand_ins import StandIns
 
 __all__ = [
     "DEFAULT_ON",
@@ -34,6 +35,7 @@ __all__ = [
     "Route",
     "RouterSettings",
     "SensitiveCategory",
+    "StandIns",
     "StreamSettings",
     "Task",
     "duration_text",

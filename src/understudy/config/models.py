@@ -15,6 +15,7 @@ from understudy.config.contracts import ContractField
 from understudy.config.keys import ApiKeyField, KeyDropped
 from understudy.config.lanes import Lane, LaneField
 from understudy.config.ledger_url import LedgerUrl
+from understudy.config.stand_ins import Abilities, StandIns
 from understudy.config.starts import StartField
 from understudy.config.values import (
     Bool,
@@ -147,6 +148,10 @@ class Route(_Declared):
     stall: PositiveSeconds = Field(default=20.0, description="The longest silence within a stream.")
     drop: Parameters = Field(default=(), description="Parameters that this route can't take.")
     rename: Renames = Field(default={}, description="Parameters that have another name here.")
+    stand_in: StandIns = Field(default=StandIns(), description="How this route stands in for what it can't take.")
+    cannot: Abilities = Field(
+        default=(), description="What the model can't do: calls that need it pass this route over."
+    )
     set: ParameterTable = Field(default={}, description="Parameters that this route always sends.")
     system_suffix: NonEmpty | None = Field(default=None, description="Text added to the system message on this route.")
     weight: Weight = Field(

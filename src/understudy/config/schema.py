@@ -19,6 +19,7 @@ from understudy.config.models import (
     StreamSettings,
     Task,
 )
+from understudy.config.stand_ins import ABILITIES, StandIns
 from understudy.config.starts import StartRule
 from understudy.words import Api, FailureKind, LaneName
 
@@ -60,6 +61,12 @@ _PROVIDER: Mapping[str, _Schema] = {
     "tpm": _COUNT,
     "max_concurrency": _COUNT,
 }
+_STAND_IN: Mapping[str, _Schema] = {
+    "response_format": {"const": "prompt"},
+    "strict_tools": {"const": "check"},
+    "n": {"const": "calls"},
+    "developer": {"const": "system"},
+}
 _ROUTE: Mapping[str, _Schema] = {
     "provider": _NON_EMPTY,
     "model": _NON_EMPTY,
@@ -69,6 +76,7 @@ _ROUTE: Mapping[str, _Schema] = {
     "stall": _DURATION,
     "drop": _TEXTS,
     "rename": _TEXT_TABLE,
+    "cannot": {"type": "array", "items": {"enum": list(ABILITIES)}},
     "set": _TABLE,
     "system_suffix": _NON_EMPTY,
     "weight": {"type": "number", "exclusiveMinimum": 0},
@@ -151,7 +159,7 @@ def toml_schema() -> dict[str, JsonValue]:
             "providers": _named(
                 _table(Provider, _PROVIDER, "An account at an OpenAI-compatible endpoint."), "providers"
             ),
-            "routes": _named(_table(Route, _ROUTE, "One provider and one model.", "provider", "model"), "routes"),
+            "routes": _named(_table(Route, _route(), "One provider and one model.", "provider", "model"), "routes"),
             "tasks": _named(_table(Task, _task(), "A class of work: its lanes and rules.", "primary"), "tasks"),
             "sensitive": _named(
                 _table(SensitiveCategory, _CATEGORY, "A kind of call that only approved routes may answer.", "routes"),
@@ -171,6 +179,10 @@ def toml_schema() -> dict[str, JsonValue]:
 
 def _router() -> Mapping[str, _Schema]:
     return {**_ROUTER, "health": _table(HealthSettings, _HEALTH, "Circuit breakers and the retry allowance.")}
+
+
+def _route() -> Mapping[str, _Schema]:
+    return {**_ROUTE, "stand_in": _table(StandIns, _STAND_IN, "How this route stands in for what it can't take.")}
 
 
 def _task() -> Mapping[str, _Schema]:

@@ -11,6 +11,7 @@ import msgspec
 from understudy.engine.billing import Billing
 from understudy.engine.recording import Recording
 from understudy.policy.answers import Answer
+from understudy.policy.payload import Rendered
 from understudy.policy.streams import StreamJudge
 from understudy.words import Attempt, Call, Failure, FailureKind, LaneName, Move, Outcome, Send
 
@@ -135,7 +136,7 @@ def _detail(failure: Failure) -> str:
     return "; ".join(told)
 
 
-def attempt_record(call: Call, send: Send, *, model: str, host: str, key: str, dropped: tuple[str, ...]) -> Attempt:
+def attempt_record(call: Call, send: Send, *, model: str, host: str, key: str, rendered: Rendered) -> Attempt:
     """The record of an attempt that is about to go out."""
     return Attempt(
         call_id=call.id,
@@ -146,5 +147,6 @@ def attempt_record(call: Call, send: Send, *, model: str, host: str, key: str, d
         provider_host=host,
         idempotency_key=key,
         started_at=datetime.now(UTC),
-        dropped=dropped,
+        dropped=rendered.dropped,
+        adapted=rendered.adapted,
     )

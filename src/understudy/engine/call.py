@@ -20,6 +20,7 @@ from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import Prepared
 from understudy.engine.relay import Relay, Restarted
 from understudy.engine.sending import Sender
+from understudy.engine.several import run_all
 from understudy.engine.speeds import Speeds
 from understudy.engine.ways import Way
 from understudy.errors import FailClosed, RoutingError, broken_stream, error_for
@@ -146,7 +147,8 @@ class Drive:
         self.check_sensitivity()
         sent = self._sender.make(send, self._home)
         way = sent.job.way
-        result = await attempt.run(sent.job, self._account.begin_attempt(sent))
+        record = self._account.begin_attempt(sent)
+        result = await (run_all((sent.job, *sent.more), record) if sent.more else attempt.run(sent.job, record))
         if not isinstance(result, Failure):
             self.check_sensitivity(result)
         if isinstance(result, Failure):

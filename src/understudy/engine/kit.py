@@ -45,9 +45,11 @@ class Learned:
             return _NOTHING
         return frozenset(parameter for parameter, end in until.items() if end > now)
 
-    def add(self, route: str, parameter: str, now: float) -> None:
-        """Leave a parameter out on a route from now on."""
+    def add(self, route: str, parameter: str, now: float) -> bool:
+        """Leave a parameter out on a route from now on. Whether this is the first time in this process."""
+        is_new = parameter not in self._until.get(route, {})
         self._until[route] = {**self._until.get(route, {}), parameter: now + LEARNED_FOR}
+        return is_new
 
 
 class Kit:

@@ -17,10 +17,11 @@ from understudy.engine.kit import Kit
 from understudy.engine.messages import API_OF_PATH, Ask, Caller
 from understudy.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
 from understudy.policy import keys, restarts
-from understudy.policy.contracts import BadFormat, Contract, contract_of, with_declared_format
+from understudy.policy.contracts import SHAPING, BadFormat, Contract, contract_of, with_declared_format
 from understudy.policy.payload import BadBody, Body
 from understudy.policy.restarts import OnBreak
 from understudy.policy.selection import Candidate
+from understudy.policy.standing_in import asked_choices
 from understudy.words import Api, Call, Failure, FailureKind, Outcome
 
 __all__ = ["Prepared", "prepare"]
@@ -77,7 +78,7 @@ def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
         raise _refusal(caller, InvalidCall, message, Facts(path=ask.path, status=400, code="invalid_header"))
     declared = kit.contracts.get(task.name)
     try:
-        contract = contract_of(body, api, declared)
+        contract = contract_of(body, api, declared) if declared or not SHAPING.isdisjoint(body.fields) else None
     except BadFormat as error:
         facts = Facts(path=ask.path, status=400, code="invalid_schema", param=error.param)
         raise _refusal(caller, InvalidCall, f"nothing was sent: {error.param}: {error.problem}", facts) from None
@@ -128,7 +129,7 @@ def _prepared(
         budget=task.deadline if ask.timeout is None else min(task.deadline, ask.timeout),
         ordinal=caller.ordinal(body.digest),
         hold_all=task.stream.hold == "all",
-        choices=_choices(body),
+        choices=asked_choices(body.fields),
         bound=listed.bound is not None,
         nowhere=listed.nowhere,
         refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed.candidates[1:]),
@@ -143,15 +144,6 @@ def _on_break(ask: Ask, call: Call, body: Body, task: Task) -> OnBreak:
         return restarts.ERROR
     allowed = task.stream.on_break == "restart"
     return restarts.on_break(call.api, body, allowed=allowed, sensitive=bool(call.sensitive), helper=ask.helper)
-
-
-def _choices(body: Body) -> int:
-    """How many answers the app asked for; 1 where what it says is no number (the provider will refuse it)."""
-    value = body.fields.get("n")
-    try:
-        return 1 if value is None else max(1, msgspec.json.decode(value, type=int))
-    except msgspec.MsgspecError:
-        return 1
 
 
 def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str] | None:

@@ -33,6 +33,8 @@ class Sent(msgspec.Struct, frozen=True):
 
     job: Job
     record: Attempt
+    more: tuple[Job, ...] = ()
+    """What goes out beside it, where several requests make one answer."""
 
     def __repr__(self) -> str:
         return f"Sent({self.record.route})"
@@ -95,10 +97,16 @@ class Sender:
             accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,
             gather=prepared.contract is not None,
         )
-        record = attempt_record(
-            self._call, send, model=way.route.model, host=way.host, key=key, dropped=rendered.dropped
-        )
-        return Sent(job, record)
+        record = attempt_record(self._call, send, model=way.route.model, host=way.host, key=key, rendered=rendered)
+        return Sent(job, record, self._more(send, way, rendered, job) if rendered.calls > 1 else ())
+
+    def _more(self, send: Send, way: Way, rendered: Rendered, job: Job) -> tuple[Job, ...]:
+        """The requests beside the first, each with a key of its own: a provider must not take them for one."""
+        more: tuple[Job, ...] = ()
+        for number in range(2, rendered.calls + 1):
+            key = self._key(way, rendered, b"%d" % number)
+            more += (msgspec.structs.replace(job, headers=self._headers(send, way, key)),)
+        return more
 
     def learn(self, failure: Failure) -> Lesson:
         """Take a failure of the latest attempt into account, for the attempts to come."""
@@ -121,12 +129,12 @@ class Sender:
         learned = _NO_PARAMETERS if self._call.sensitive else self._kit.learned.of(way.route.name, self._loop.time())
         return way.recipe.render(body, api, inject_usage=api is Api.CHAT and body.stream, without=learned)
 
-    def _key(self, way: Way, rendered: Rendered) -> str:
+    def _key(self, way: Way, rendered: Rendered, number: bytes = b"") -> str:
         prepared = self._prepared
         return keys.idempotency_key(
             self._call.request_id,
             body_digest=self._body.digest,
-            recipe_fingerprint=rendered.fingerprint,
+            recipe_fingerprint=rendered.fingerprint + number,
             route=way.route.name,
             subject=self._caller.subject,
             secret=self._kit.secret,
@@ -152,7 +160,8 @@ class Sender:
         if parameter is None or (route, parameter) in self._dropped_here:
             return False
         self._dropped_here.add((route, parameter))
-        self._kit.learned.add(route, parameter, self._loop.time())
+        if self._kit.learned.add(route, parameter, self._loop.time()):
+            self._kit.recording.log.learned(self._call, route, parameter, self._kit.ways[route].route.drop)
         return True
 
 

@@ -24,12 +24,25 @@ from understudy.policy.tools import ToolRules, tool_rules
 from understudy.policy.wire import MALFORMED
 from understudy.words import Api, Failure
 
-__all__ = ["BadFormat", "Breach", "Contract", "Declared", "JsonRule", "Repair", "contract_of", "with_declared_format"]
+__all__ = [
+    "SHAPING",
+    "BadFormat",
+    "Breach",
+    "Contract",
+    "Declared",
+    "JsonRule",
+    "Repair",
+    "contract_of",
+    "with_declared_format",
+]
 
 _KEPT: Final = 256
 """How many different formats of requests are kept compiled."""
 _ENCODE: Final = msgspec.json.Encoder().encode
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+SHAPING: Final = frozenset({"response_format", "text", "tools", "functions"})
+"""The parameters by which a request asks for a shape: a call without any of them, and of a task without a contract,
+need not be looked at further."""
 _SHAPES: Final = frozenset({"json_object", "json_schema"})
 
 
@@ -185,8 +198,6 @@ def contract_of(body: Body, api: Api, declared: Declared | None) -> Contract | N
     given = fields.get("text" if api is Api.RESPONSES else "response_format")
     tools = fields.get("tools")
     functions = fields.get("functions")
-    if given is None and tools is None and functions is None and declared is None:
-        return None
     if api is Api.EMBEDDINGS:
         return None
     asked = None if given is None else _asked(bytes(given), api)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
+from understudy.policy.abilities import unmet
 from understudy.policy.body import BadBody, Body, binding
 from understudy.policy.meaning import FIXED, may_rest_on, rests_on
+from understudy.policy.standing_in import NOT_ADAPTED, Adapter
 from understudy.policy.suffix import add_suffix
 from understudy.words import Api
 
@@ -38,7 +40,8 @@ class Rendered(msgspec.Struct, frozen=True):
 
     ``dropped`` names what the app sent and the route does not get. ``transformed`` says that more than the model
     differs from the app's body. ``injected_usage``: the usage chunk was asked for by us, and must be hidden again.
-    ``fingerprint`` stands, with the digest of the app's body, for the final body.
+    ``fingerprint`` stands, with the digest of the app's body, for the final body. ``adapted`` tells how the route
+    stands in for what it can't take; ``calls`` is how many requests with this body make one answer.
     """
 
     raw: bytes
@@ -46,6 +49,8 @@ class Rendered(msgspec.Struct, frozen=True):
     transformed: bool
     injected_usage: bool
     fingerprint: bytes
+    adapted: tuple[str, ...] = ()
+    calls: int = 1
 
     def __repr__(self) -> str:
         return f"<Rendered of {len(self.raw)} bytes, without {list(self.dropped)}>"
@@ -57,9 +62,9 @@ class Rendered(msgspec.Struct, frozen=True):
 class Recipe:
     """What a route makes of a body, compiled once a route.
 
-    The rules apply in this order: ``drop``, ``rename``, ``set`` (which wins over the app's value), what was learned,
-    ``system_suffix``. A parameter that is listed in both ``drop`` and ``rename`` is renamed, and one that is listed
-    in both ``drop`` and ``set`` is set: so a route says how it stands in for a parameter that it can't take.
+    The rules apply in this order: ``stand_in``, ``drop``, ``rename``, ``set`` (which wins over the app's value), what
+    was learned, ``system_suffix``. A parameter that is listed in both ``drop`` and ``rename`` is renamed, and one that
+    is listed in both ``drop`` and ``set`` is set: so a route says how it stands in for a parameter that it can't take.
     Raises ValueError if a rule is for the model, the messages, the input or ``stream``.
 
     Example::
@@ -69,7 +74,10 @@ class Recipe:
             rendered = recipe.render(body, Api.CHAT, inject_usage=body.stream)
     """
 
-    __slots__ = ("_api", "_drop", "_fingerprints", "_model", "_plain", "_refuse", "_rename", "_seed", "_set", "_suffix")
+    __slots__ = (
+        *("_adapter", "_api", "_cannot", "_drop", "_fingerprints", "_model", "_plain", "_refuse"),
+        *("_rename", "_seed", "_set", "_suffix"),
+    )
 
     def __init__(self, route: Route) -> None:
         fixed = FIXED.intersection((*route.drop, *route.rename, *route.rename.values(), *route.set))
@@ -77,13 +85,16 @@ class Recipe:
             raise ValueError(f"route {route.name!r} can't drop, rename or set {', '.join(sorted(fixed))}")
         self._api = frozenset(route.api)
         self._model = msgspec.Raw(_ENCODE(route.model))
-        self._drop = frozenset(route.drop) - route.rename.keys() - route.set.keys()
+        adapter = Adapter(route)
+        self._adapter = adapter if any(adapter.rules) else None
+        self._cannot = tuple(name for name in route.cannot if name not in adapter.abilities)
+        self._drop = frozenset(route.drop) - route.rename.keys() - route.set.keys() - adapter.parameters
         self._rename = dict(route.rename)
         self._set = {name: msgspec.Raw(_ENCODE(value)) for name, value in route.set.items()}
         self._suffix = route.system_suffix
         self._refuse = tuple(sorted(name for name in self._drop if may_rest_on(name)))
-        self._plain = not (self._drop or self._rename or self._set or self._suffix)
-        rules = (route.model, sorted(self._drop), self._rename, self._set, self._suffix)
+        self._plain = not (self._drop or self._rename or self._set or self._suffix or self._adapter)
+        rules = (route.model, sorted(self._drop), self._rename, self._set, self._suffix, adapter.rules)
         self._seed = hashlib.sha256(_SORTED(rules)).digest()
         self._fingerprints = {
             (api, injected): self._fingerprint(api, injected, ()) for api in Api for injected in (False, True)
@@ -94,11 +105,13 @@ class Recipe:
 
     @property
     def takes_all(self) -> bool:
-        """Whether no parameter makes the route incapable, so that :meth:`incapable` need not be asked for each body."""
-        return not self._refuse
+        """Whether no body makes the route incapable, so that :meth:`incapable` need not be asked for each."""
+        limited = self._adapter is not None and self._adapter.limits
+        return not (self._refuse or self._cannot or limited)
 
     def incapable(self, body: Body, api: Api) -> str | None:
-        """Why the route can't take this body, or ``None``: a parameter that matters would have to be dropped.
+        """Why the route can't take this body, or ``None``: it needs what the model can't do, or a parameter that
+        matters would have to be dropped.
 
         Example::
 
@@ -110,7 +123,15 @@ class Recipe:
             value = body.fields.get(name)
             if value is not None and rests_on(name, bytes(value)):
                 return f"can't take {name}"
-        return None
+        if api is Api.EMBEDDINGS:
+            return None
+        return self._unable(body, api)
+
+    def _unable(self, body: Body, api: Api) -> str | None:
+        needed = unmet(self._cannot, body, api) if self._cannot else None
+        if needed is not None:
+            return f"can't do {needed}"
+        return None if self._adapter is None else self._adapter.incapable(body, api)
 
     def render(
         self, body: Body, api: Api, *, inject_usage: bool = False, without: frozenset[str] = _NOTHING
@@ -125,7 +146,12 @@ class Recipe:
             rendered = recipe.render(body, Api.CHAT, without=frozenset({"temperature"}))
             assert rendered.dropped == ("temperature",)
         """
-        fields, dropped = self._declared(body.fields)
+        adapted = NOT_ADAPTED
+        given = body.fields
+        if self._adapter is not None:
+            given = dict(given)
+            adapted = self._adapter.adapt(given, api)
+        fields, dropped = self._declared(given)
         learned = _take(fields, without) if without else ()
         if self._suffix is not None:
             add_suffix(fields, self._suffix, api)
@@ -135,7 +161,9 @@ class Recipe:
         transformed = touched and fields != body.fields
         fields["model"] = self._model
         fingerprint = self._fingerprint(api, injected, learned) if learned else self._fingerprints[api, injected]
-        return Rendered(_ENCODE(fields), dropped + learned, transformed, injected, fingerprint)
+        return Rendered(
+            _ENCODE(fields), dropped + learned, transformed, injected, fingerprint, adapted.told, adapted.calls
+        )
 
     def droppable(self, param: str | None, body: Body, rendered: Rendered) -> str | None:
         """What may be taken out after the provider refused this parameter of ``rendered``, or ``None``.

@@ -129,6 +129,16 @@ class Log:
             },
         )
 
+    def learned(self, call: Call, route: str, parameter: str, drop: tuple[str, ...]) -> None:
+        """The line of a parameter that a route was found not to take; ``drop`` is what it is declared not to take."""
+        self._put(
+            logging.WARNING,
+            "route %s can't take %s: it is left out there for an hour. To save the attempt that finds out, write "
+            "drop = [%s] under [routes.%s]",
+            (route, parameter, ", ".join(f'"{name}"' for name in (*drop, parameter)), route),
+            {**_whose(call), "route": route, "parameter": parameter},
+        )
+
     def _put(self, level: int, message: str, arguments: tuple[object, ...], facts: Mapping[str, object]) -> None:
         if _log.isEnabledFor(level):
             line = _log.makeRecord(_log.name, level, __file__, 0, message, arguments, None, None, facts)
