@@ -39,6 +39,16 @@ if TYPE_CHECKING:
         UpstreamTimeout,
     )
     from understudy.records.json_lines import JsonFormatter
+    from understudy.reviews import (
+        Case,
+        Draft,
+        Review,
+        ReviewDecided,
+        ReviewError,
+        ReviewNotFound,
+        ReviewStatus,
+        ReviewsUnavailable,
+    )
     from understudy.router import Router
     from understudy.scope import Scope, current_scope
     from understudy.streams import Collected, collect
@@ -63,12 +73,14 @@ __all__ = [
     "BreakerEffect",
     "Call",
     "CallerGone",
+    "Case",
     "Collected",
     "Config",
     "ConfigError",
     "ContractViolated",
     "CostStatus",
     "DeadlineExceeded",
+    "Draft",
     "FailClosed",
     "Failure",
     "FailureKind",
@@ -80,7 +92,13 @@ __all__ = [
     "NotRouted",
     "Outcome",
     "Retry",
+    "Review",
+    "ReviewDecided",
+    "ReviewError",
+    "ReviewNotFound",
     "ReviewPending",
+    "ReviewStatus",
+    "ReviewsUnavailable",
     "Router",
     "RouterClosed",
     "RoutingError",
@@ -98,6 +116,16 @@ __all__ = [
 _HOMES = {
     "understudy.config": ("Config", "ConfigError"),
     "understudy.records.json_lines": ("JsonFormatter",),
+    "understudy.reviews": (
+        "Case",
+        "Draft",
+        "Review",
+        "ReviewDecided",
+        "ReviewError",
+        "ReviewNotFound",
+        "ReviewStatus",
+        "ReviewsUnavailable",
+    ),
     "understudy.router": ("Router",),
     "understudy.scope": ("Scope", "current_scope"),
     "understudy.streams": ("Collected", "collect"),

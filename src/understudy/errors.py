@@ -50,6 +50,8 @@ class Facts(msgspec.Struct, frozen=True):
     type: str | None = None
     retry_after: float | None = None
     request_id: str | None = None
+    review_id: str | None = None
+    location: str | None = None
 
 
 class RoutingError(openai.OpenAIError):
@@ -119,7 +121,21 @@ class FailClosed(RoutingError):
 
 
 class ReviewPending(RoutingError):
-    """A sensitive call that waits for a person."""
+    """A sensitive call that waits for a person: nothing answered it, and a case was opened.
+
+    ``review_id`` is what ``router.reviews.get`` takes; ``location`` is where the app's caller may ask for it, by the
+    config's ``review_location``.
+    """
+
+    @property
+    def review_id(self) -> str | None:
+        """The case's id."""
+        return self._facts.review_id
+
+    @property
+    def location(self) -> str | None:
+        """The path or URL at which the app shows what became of the case."""
+        return self._facts.location
 
 
 class NotInScope(RoutingError):

@@ -34,6 +34,7 @@ class Lent:
         self.request_id = scope.request_id
         self.subject: str | None = scope.subject
         self.labels: Mapping[str, str] = scope.labels
+        self.review = scope.review if here is None or scope.review is not None else here.review
         self.start: LaneName | None = scope.start
         self.forwarded = scope.forwarded
         self._scope = scope

@@ -26,6 +26,7 @@ from understudy.http_client import RoutedAsyncHttpClient, RoutedHttpClient
 from understudy.lent import caller_here
 from understudy.policy import keys
 from understudy.records.sinks import Record, Sink
+from understudy.reviews import Review, Reviews, SyncReviews
 from understudy.scope import Scope, current_scope
 from understudy.transport import Transport
 from understudy.transport.aio import AiohttpTransport
@@ -121,13 +122,15 @@ class Router:
         labels: Mapping[str, str] | None = None,
         sensitive: str | Iterable[str] = (),
         start: LaneName | str | None = None,
+        review: Mapping[str, object] | None = None,
     ) -> Scope:
         """A scope for one inbound request or job; ``with`` makes it the current one.
 
         ``request_id`` is used if it has 8 to 128 of the characters ``A-Z a-z 0-9 . _ -``, else a fresh one takes its
-        place. ``start`` is the lane to begin in: a drill, before the outage.
+        place. ``start`` is the lane to begin in: a drill, before the outage. ``review`` is what a person is to know if
+        a call is left to one: see :meth:`Scope.for_review`.
 
-        Raises ValueError: a category or lane that does not exist.
+        Raises ValueError: a category or lane that does not exist. TypeError: ``review`` is nothing that JSON can say.
 
         Example::
 
@@ -146,6 +149,7 @@ class Router:
             labels=labels,
             sensitive=categories,
             start=None if start is None else _lane(start),
+            review=review,
         )
 
     def inbound_scope(
@@ -239,6 +243,41 @@ class Router:
         score = _score(call_id, value, name)
         self._engine.ready()
         self._engine.recording.score(score)
+
+    # -- reviews ---------------------------------------------------------------------------------------------------
+
+    @property
+    def reviews(self) -> Reviews:
+        """The cases of sensitive calls that wait for a person, or did.
+
+        Example::
+
+            review = await router.reviews.get(error.review_id)
+            if review.status == "approved":
+                print(review.answer)
+        """
+        return Reviews(self._engine.review_queue)
+
+    @property
+    def sync_reviews(self) -> SyncReviews:
+        """As :attr:`reviews`, for synchronous code."""
+        return SyncReviews(self._engine.review_queue)
+
+    def on_review(self, hook: Callable[[Review], None]) -> Callable[[Review], None]:
+        """Have a function called with each case that was opened, to tell a person of it. Also a decorator.
+
+        It runs in a thread of its own, some tenths of a second later, in the process that opened the case.
+
+        Raises TypeError: an async function, which nothing would wait for.
+
+        Example::
+
+            @router.on_review
+            def tell_the_desk(review: Review) -> None:
+                desk.notify(f"{review.task} waits: {review.data}", until=review.expires_at)
+        """
+        self._engine.review_hooks.add(hook)
+        return hook
 
     def require_scopes(self) -> None:
         """Refuse calls outside any scope from now on. Adapters ask for it: a lost context is no unmarked call."""

@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 
+import msgspec
+
 from understudy.words import Call, LaneName, Outcome
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Scope:
         labels: Mapping[str, str] | None = None,
         sensitive: frozenset[str] = frozenset(),
         start: LaneName | None = None,
+        review: Mapping[str, object] | None = None,
         forwarded: tuple[tuple[str, str], ...] = (),
         undeclared: str | None = None,
         late_marks: Callable[[], frozenset[str] | None] | None = None,
@@ -93,8 +96,11 @@ class Scope:
         self._lock = threading.Lock()
         self._async_openai: openai.AsyncOpenAI | None = None
         self._openai: openai.OpenAI | None = None
+        self._review: bytes | None = None
         self._compromised = False
         self._call_went_out = False
+        if review is not None:
+            self.for_review(review)
 
     def __repr__(self) -> str:
         return f"<Scope {self.request_id} calls={len(self._calls)} sensitive={sorted(self._sensitive)}>"
@@ -135,6 +141,29 @@ class Scope:
     def forwarded(self) -> tuple[tuple[str, str], ...]:
         """Headers that go upstream with each attempt."""
         return self._forwarded
+
+    @property
+    def review(self) -> bytes | None:
+        """What a person is to know if a call of this scope is left to one, as JSON (the router asks for it)."""
+        return self._review if self._review is not None or self._outer is None else self._outer.review
+
+    def for_review(self, data: Mapping[str, object]) -> None:
+        """Say what a person is to know of this request, if a sensitive call of it is left to one.
+
+        It is stored encrypted, only in such a case, and comes back as ``review.data``. Raises TypeError: JSON can't
+        say it.
+
+        Example::
+
+            current_scope().for_review({"ticket": 7, "customer": "c-120"})
+        """
+        try:
+            self._review = msgspec.json.encode(dict(data))
+        except (TypeError, ValueError, RecursionError) as error:
+            problem = type(error).__name__
+        else:
+            return
+        raise TypeError(f"what is given for a review must be what JSON can say, with texts as keys ({problem})")
 
     # -- clients -------------------------------------------------------------------------------------------------
 

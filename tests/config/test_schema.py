@@ -49,6 +49,8 @@ def test_the_starter_keeps_it_and_reads(schema: Any) -> None:
         ("[sensitive.payment]", "[sensitives.payment]"),
         ('"/payments/*"', '"payments/*"'),
         ('on_failure = "fail"', 'on_failure = "pass"'),
+        ('on_failure = "fail"', 'on_failure = "review"\nexpires = 7'),
+        ('state  = "memory"', 'state = "memory"\nreview_location = "/reviews"'),
         ('primary    = "flagship"', ""),
         ('"https://api.openai.com/v1"', '"https://u:p@api.openai.com/v1"'),
         ("KISSAPI_KEY", "sk-1234"),

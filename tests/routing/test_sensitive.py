@@ -224,16 +224,6 @@ async def test_a_scope_that_became_sensitive_too_late_is_closed(
 
 
 @each_form
-async def test_a_category_that_asks_for_review_sends_nothing(form: Form, stage: Stage) -> None:
-    """Until reviews are carried out it fails closed, unsent."""
-    more = {"sensitive": {"medical": {"routes": ["first"], "on_failure": "review"}}}
-    async with Router.from_mapping(config(stage, more=more)) as router:
-        got = await ask_in(router.scope(sensitive="medical"), form)
-    assert isinstance(got.error, FailClosed)
-    assert stage.received() == []
-
-
-@each_form
 async def test_a_sensitive_drill_stays_among_the_approved(form: Form, stage: Stage) -> None:
     """start = "equivalent" finds only unapproved routes there, and goes on to the approved one."""
     async with Router.from_mapping(_config(stage)) as router:

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "report": ("understudy.cli.report", "report", "Report on the calls of some days: answers, failures, times, costs."),
     "explain": ("understudy.cli.explain", "explain", "Explain why a request was answered as it was."),
     "ledger": ("understudy.cli.ledger", "ledger", "Look after the ledger: the database with the record of calls."),
+    "reviews": ("understudy.cli.reviews", "reviews", "Show and decide the cases that wait for a person."),
     "config-schema": ("understudy.cli.config_schema", "config_schema", "Print the config's JSON Schema, for editors."),
 }
 """Each subcommand: its module, its name there, and its line in the help."""

@@ -17,6 +17,8 @@ __all__ = ["app_commands", "show_endpoints"]
 
 _READING: Final = ("check", "routes")
 """The commands that read a config file: here, the app's own unless another one is named."""
+_WITH_OPTION: Final = ("estimate", "reviews")
+"""Those that take it by --config."""
 
 
 def app_commands(config: Config, endpoints: click.Command) -> click.Group:
@@ -26,7 +28,7 @@ def app_commands(config: Config, endpoints: click.Command) -> click.Group:
 
         app.cli.add_command(app_commands(router.config, endpoints))
     """
-    defaults = {} if config.source is None else {name: {"file": str(config.source)} for name in _READING}
+    defaults = {} if config.source is None else _defaults(str(config.source))
     group = _AppGroup(
         "understudy",
         help="Keep this app's AI calls answering through rate limits, timeouts and outages.",
@@ -34,6 +36,11 @@ def app_commands(config: Config, endpoints: click.Command) -> click.Group:
     )
     group.add_command(endpoints)
     return group
+
+
+def _defaults(source: str) -> dict[str, dict[str, str]]:
+    as_argument = {name: {"file": source} for name in _READING}
+    return as_argument | {name: {"config_file": source} for name in _WITH_OPTION}
 
 
 class _AppGroup(LazyGroup):

@@ -112,7 +112,7 @@ class Config(BaseModel):
 
             print(*Config.from_file("understudy.toml").not_yet())
         """
-        return not_yet(self.sensitive, self.router)
+        return not_yet(self.router)
 
 
 def _checked(mapping: object, findings: Findings, source: Path | None, *, in_file: bool) -> Sections:

@@ -31,6 +31,7 @@ from understudy.config.values import (
     Prices,
     Renames,
     RetryCount,
+    ReviewLocation,
     Seconds,
     Share,
     Text,
@@ -233,11 +234,13 @@ class Task(_Declared):
 
 
 class SensitiveCategory(_Declared):
-    """A kind of call that only approved routes may answer."""
+    """A kind of call that only approved routes may answer. ``expires`` and ``keep`` are in seconds."""
 
     routes: Names = Field(description="The only routes that may answer.")
     on_failure: Literal["fail", "review"] = Field(default="fail", description="Fail, or leave the case to a person.")
     review_routes: Names = Field(default=(), description="Routes that may write a draft into a person's case.")
+    expires: PositiveSeconds = Field(default=7 * DAY, description="How long a case waits for a person.")
+    keep: PositiveSeconds = Field(default=30 * DAY, description="How long a decided case's texts are kept.")
 
 
 class HealthSettings(_Declared):
@@ -299,6 +302,9 @@ class RouterSettings(_Declared):
     )
     opentelemetry: Bool = Field(default=False, description="Make spans and metrics of calls, by OpenTelemetry's API.")
     prometheus: Bool = Field(default=False, description="Count calls in the default registry of prometheus_client.")
+    review_location: ReviewLocation = Field(
+        default="/reviews/{id}", description="Where the app shows what became of a case: the Location of a 202."
+    )
     max_answer_bytes: Count = Field(default=10 * MB, description="The largest answer, in bytes.")
     max_embeddings_bytes: Count = Field(
         default=64 * MB, description="The largest answer to an embeddings call, in bytes."

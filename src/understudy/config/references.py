@@ -85,8 +85,20 @@ def _check_category(place: Place, category: SensitiveCategory, sections: Section
             _known((*place, key), "route", route, sections.declared["routes"], findings)
     if not category.routes and category.on_failure == "fail" and not findings.has((*place, "routes")):
         findings.add((*place, "routes"), "no route may answer", "Name the approved routes.")
-    if category.review_routes and category.on_failure != "review":
+    if category.on_failure == "review":
+        _check_review((*place, "on_failure"), sections, findings)
+    elif category.review_routes:
         findings.add((*place, "review_routes"), "nothing is reviewed", 'Set on_failure = "review", or leave it out.')
+
+
+def _check_review(place: Place, sections: Sections, findings: Findings) -> None:
+    """A case is kept in the ledger's database, and its texts only encrypted: both must be there."""
+    if sections.router.ledger is None and not findings.has(("router", "ledger")):
+        fix = 'Under [router] write ledger = "sqlite:///understudy.db", or a PostgreSQL for more than one machine.'
+        findings.add(place, "a case for a person needs a database, and there is no ledger", fix)
+    if sections.router.storage_key_env is None and not findings.has(("router", "storage_key_env")):
+        fix = 'Under [router] write storage_key_env = "STORAGE_KEY", and set that variable where the app runs.'
+        findings.add(place, "a case for a person is stored encrypted, and there is no key for that", fix)
 
 
 def _check_task(place: Place, task: Task, sections: Sections, findings: Findings) -> None:

@@ -21,6 +21,7 @@ from understudy.config.models import (
 )
 from understudy.config.stand_ins import ABILITIES, StandIns
 from understudy.config.starts import StartRule
+from understudy.config.values import REVIEW_LOCATION
 from understudy.words import Api, FailureKind, LaneName
 
 __all__ = ["toml_schema"]
@@ -103,6 +104,8 @@ _CATEGORY: Mapping[str, _Schema] = {
     "routes": _TEXTS,
     "on_failure": {"enum": ["fail", "review"]},
     "review_routes": _TEXTS,
+    "expires": _DURATION,
+    "keep": _DURATION,
 }
 _NUMBER: _Schema = {"type": "number", "minimum": 0}
 _HEALTH: Mapping[str, _Schema] = {
@@ -133,6 +136,7 @@ _ROUTER: Mapping[str, _Schema] = {
     "drill_header": _HEADER,
     "opentelemetry": _BOOL,
     "prometheus": _BOOL,
+    "review_location": {"type": "string", "pattern": REVIEW_LOCATION.pattern},
     "max_answer_bytes": _COUNT,
     "max_embeddings_bytes": _COUNT,
     "max_replay_bytes": _COUNT,

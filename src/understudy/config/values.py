@@ -59,6 +59,7 @@ _OWN_PARAMETERS = frozenset({"model", "messages", "input", "stream"})
 _DOLLARS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?USD")
 _DURATION = 'Write a number and a unit: "800ms", "12s", "5m" or "90d".'
 _PRICES = ("input", "output", "cached_input")
+REVIEW_LOCATION = re.compile(r"^(https://[A-Za-z0-9.:-]+)?/[!$&'()*+,/:;=?@A-Za-z0-9._~-]*\{id\}[!$&'()*+,/:;=?@A-Za-z0-9._~-]*$")
 _NEVER_MOVES = frozenset({FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE})
 
 
@@ -156,6 +157,14 @@ def _undeclared(value: str) -> str:
     raise wrong(f"{quoted(value)} is not known here", 'Write "standard", "refuse" or "sensitive:<category>".')
 
 
+def _review_location(value: str) -> str:
+    if REVIEW_LOCATION.fullmatch(value):
+        return value
+    raise wrong(
+        f"{quoted(value)} is no place for a case", 'Write a path or a https:// URL with {id} in it: "/reviews/{id}".'
+    )
+
+
 def _json(value: JsonValue) -> JsonValue:
     """Refuse what JSON can't say: NaN and infinity, which TOML has."""
     waiting = [value]
@@ -204,6 +213,7 @@ Weight = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
 Prices = Annotated[dict[Text, Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]], AfterValidator(_prices)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 PositiveSeconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
+ReviewLocation = Annotated[str, Strict(), AfterValidator(_review_location)]
 Undeclared = Annotated[str, Strict(), AfterValidator(_undeclared)]
 FailureSet = Annotated[frozenset[FailureKind], BeforeValidator(_failures)]
 FailureKey = Annotated[FailureKind, BeforeValidator(_failure)]

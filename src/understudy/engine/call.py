@@ -19,6 +19,7 @@ from understudy.engine.kit import Kit
 from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import Prepared
 from understudy.engine.relay import Relay, Restarted
+from understudy.engine.reviewing import leave_to_a_person, outcome_of
 from understudy.engine.sending import Sender
 from understudy.engine.several import run_all
 from understudy.engine.speeds import Speeds
@@ -29,6 +30,7 @@ from understudy.policy.answers import Answer
 from understudy.policy.contracts import Breach
 from understudy.policy.plan import Plan
 from understudy.policy.restarts import announcement
+from understudy.policy.reviewing import opens_case
 from understudy.policy.said import said_by
 from understudy.policy.streams import StreamJudge
 from understudy.policy.substitution import is_substitute
@@ -128,7 +130,7 @@ class Drive:
                     await asyncio.sleep(move.seconds)
                     move = self._plan.waited(self._loop.time())
                 else:
-                    return self._stopped(move)
+                    return await self._stopped(move)
         except RoutingError:
             self._end_attempt(failures.CANCELLED.failure())
             self._account.end(Outcome.FAILED, FailureKind.LOCAL)  # does nothing if the plan has ended the call
@@ -330,13 +332,17 @@ class Drive:
             self._kit.health.spend(move.route)
         return move
 
-    def _stopped(self, stop: Stop) -> Whole | Opened:
+    async def _stopped(self, stop: Stop) -> Whole | Opened:
         if stop.failure.kind in _READ_BY_THE_APP and self._kept is not None:
             self._account.settle()
             return self._kept
+        self._close_question()
+        if self._prepared.review is not None and opens_case(stop.failure.kind) and not self._begun:
+            error = await leave_to_a_person(self._kit, self._prepared, self._ask, self._caller, stop)
+            self._account.end(outcome_of(error), stop.failure.kind)
+            raise error
         outcome = Outcome.REFUSED if self._call.sensitive else Outcome.FAILED
         self._account.end(outcome, stop.failure.kind)
-        self._close_question()
         raise (broken_stream if self._begun else error_for)(self._call, stop, path=self._ask.path) from None
 
     def caller_gone(self) -> RoutingError:

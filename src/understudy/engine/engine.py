@@ -17,6 +17,7 @@ from understudy.config.credentials import resolve_credentials
 from understudy.engine.bridge import BridgedStream, ThreadStream, across
 from understudy.engine.call import Drive
 from understudy.engine.contracts import load_contracts
+from understudy.engine.drafting import start_draft
 from understudy.engine.hangup import HangUp
 from understudy.engine.homes import Home, TransportFactory
 from understudy.engine.kit import Kit
@@ -25,11 +26,14 @@ from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import prepare
 from understudy.engine.recording import Recording
 from understudy.engine.relay import Relay
+from understudy.engine.review_hooks import ReviewHooks
+from understudy.engine.reviewing import leave_unsent
 from understudy.engine.services import Services
 from understudy.engine.spending import uncounted
 from understudy.engine.ways import make_ways
-from understudy.errors import RouterClosed
+from understudy.errors import ReviewPending, RouterClosed
 from understudy.portal import Portal, PortalThread
+from understudy.reviews import ReviewQueue, ReviewsUnavailable
 
 __all__ = ["Engine"]
 
@@ -48,6 +52,7 @@ class Engine:
         self._environ = environ
         self._services = Services()
         self.recording = Recording(self._services)
+        self.review_hooks = ReviewHooks(self._services)
         self._lock = threading.RLock()  # re-entrant: opening needs what calls need
         self._portal = Portal()
         self._home: Home | None = None
@@ -78,7 +83,13 @@ class Engine:
         contracts = load_contracts(self.config)
         self.recording.add_declared(self.config, credentials)
         kit = Kit(
-            self.config, ways, credentials, contracts=contracts, services=self._services, recording=self.recording
+            self.config,
+            ways,
+            credentials,
+            contracts=contracts,
+            services=self._services,
+            recording=self.recording,
+            review_hooks=self.review_hooks,
         )
         for line in uncounted(self.config, kit.prices):
             _log.warning("%s", line)
@@ -151,6 +162,15 @@ class Engine:
         self._home = self._portal_home = None
         self._services.after_fork()
 
+    def review_queue(self) -> ReviewQueue:
+        """The queue of cases. Raises ReviewsUnavailable: the config says of none. As :meth:`ready` raises."""
+        queue = self.ready().reviews
+        if queue is None:
+            raise ReviewsUnavailable(
+                "there are no reviews: they need `ledger` and `storage_key_env` under [router] of the config"
+            )
+        return queue
+
     # -- calls -----------------------------------------------------------------------------------------------------
 
     async def ask(self, ask: Ask, caller: Caller) -> Reply:
@@ -209,10 +229,15 @@ async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
     caller.begun(hang_up)
     try:
         prepared = prepare(kit, ask, caller)
+        if not prepared.candidates:
+            raise await leave_unsent(kit, prepared, ask, caller)
         drive = Drive(kit, prepared, ask, caller)
         if kit.replay is not None and not prepared.call.sensitive:
             return await kit.replay.run(kit, drive, prepared, ask, caller, home)
         reply = await drive.run(home)
+    except ReviewPending as pending:
+        start_draft(kit, home, prepared, ask, pending.review_id or "")
+        raise
     except asyncio.CancelledError:
         error = hang_up.taken_back(prepared.call)
         if error is not None:

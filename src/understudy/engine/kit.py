@@ -13,6 +13,7 @@ from understudy.engine.listing import Lister, Shared
 from understudy.engine.memory import Memory
 from understudy.engine.recording import Recording
 from understudy.engine.replay import HEADERS_BYTES, Replay
+from understudy.engine.review_hooks import ReviewHooks
 from understudy.engine.services import Services
 from understudy.engine.sharing import share
 from understudy.engine.speeds import Speeds
@@ -21,6 +22,7 @@ from understudy.policy.caps import Caps
 from understudy.policy.contracts import Declared
 from understudy.policy.room import Room
 from understudy.records.prices import PriceBook, context_window
+from understudy.reviews import ReviewQueue
 from understudy.state.replays_in_memory import ReplaysInMemory
 from understudy.state.replays_shared import SharedReplays
 
@@ -64,6 +66,7 @@ class Kit:
         contracts: Mapping[str, Declared],
         services: Services,
         recording: Recording,
+        review_hooks: ReviewHooks,
     ) -> None:
         off = credentials.off_routes
         self.config = config
@@ -81,6 +84,11 @@ class Kit:
         self.recording = recording
         self.prices = PriceBook(config)
         self.prices.load()
+        self.review_hooks = review_hooks
+        self.reviews: ReviewQueue | None = None
+        if credentials.ledger is not None and credentials.seal is not None:
+            self.reviews = ReviewQueue(credentials.ledger, credentials.seal)
+            services.add(self.reviews)
         self.learned = Learned()
         self.memory = Memory()
         wants_speeds = any(task.select == "fastest" for task in config.tasks.values())

@@ -80,6 +80,9 @@ class Caller(Protocol):
     def labels(self) -> Mapping[str, str]: ...
 
     @property
+    def review(self) -> bytes | None: ...
+
+    @property
     def start(self) -> LaneName | None: ...
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import unquote
 
@@ -20,11 +20,12 @@ from understudy.policy import keys, restarts
 from understudy.policy.contracts import SHAPING, BadFormat, Contract, contract_of, with_declared_format
 from understudy.policy.payload import BadBody, Body
 from understudy.policy.restarts import OnBreak
+from understudy.policy.reviewing import ReviewRule, review_rule
 from understudy.policy.selection import Candidate
 from understudy.policy.standing_in import asked_choices
 from understudy.words import Api, Call, Failure, FailureKind, Outcome
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "end_unsent", "prepare"]
 
 _MODEL: Final = "models/"
 _ON_BREAK: Final = ("error", "restart")
@@ -49,6 +50,8 @@ class Prepared(msgspec.Struct, frozen=True):
     on_break: OnBreak = restarts.ERROR
     contract: Contract | None = None
     """What an answer must keep to count."""
+    review: ReviewRule | None = None
+    """How the call is left to a person if nobody answers it. Then ``candidates`` may be empty."""
 
     def __repr__(self) -> str:
         return f"Prepared({self.call.id})"
@@ -109,7 +112,8 @@ def _prepared(
         listed = kit.listers[task.name].list(body, api, caller, approved)
         if listed.start is not None:
             note(call, "notes", ((0.0, f"starts in {listed.start}"),))
-        if categories and not listed.candidates:
+        review = _review_rule(kit, call) if categories else None
+        if categories and not listed.candidates and review is None:
             raise FailClosed(
                 f"task {task.name!r} is sensitive ({', '.join(call.sensitive)}) and none of its routes is approved for "
                 "that. Nothing was sent.",
@@ -117,7 +121,7 @@ def _prepared(
             )
     except FailClosed:
         caller.close_question(body.question, call.sensitive)
-        _refuse(kit, call)
+        end_unsent(kit, call, Outcome.REFUSED)
         raise
     finally:
         caller.add_call(call)
@@ -135,6 +139,7 @@ def _prepared(
         refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed.candidates[1:]),
         on_break=restarts.ERROR if ask.on_break is None else _on_break(ask, call, body, task),
         contract=contract,
+        review=review,
     )
 
 
@@ -156,18 +161,20 @@ def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str] | None:
         category = kit.config.sensitive.get(name)
         if category is None:
             raise FailClosed(f"the sensitive category {name!r} is not in the config; nothing was sent", call)
-        if category.on_failure == "review":
-            message = f"category {name!r} asks for a review, which this version can't open; nothing was sent"
-            raise FailClosed(message, call)
         routes = frozenset(category.routes)
         approved = routes if approved is None else approved & routes
     return approved
 
 
-def _refuse(kit: Kit, call: Call) -> None:
-    """End the record of a call that is refused before its first move."""
-    note(call, "total_ms", 0.0)
-    note(call, "outcome", Outcome.REFUSED)
+def _review_rule(kit: Kit, call: Call) -> ReviewRule | None:
+    """How a sensitive call is left to a person; ``None``: it fails closed."""
+    return review_rule([kit.config.sensitive[name] for name in call.sensitive])
+
+
+def end_unsent(kit: Kit, call: Call, outcome: Outcome) -> None:
+    """End the record of a call that ends before its first move."""
+    note(call, "total_ms", (datetime.now(UTC) - call.started_at) / timedelta(milliseconds=1))
+    note(call, "outcome", outcome)
     kit.recording.call(call, kit.recording.trace())
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from understudy.errors import CallerGone, FailClosed, RoutingError
+from understudy.errors import CallerGone, FailClosed, ReviewPending, RoutingError
 from understudy.scope import Scope, current_scope
 from understudy.web.inbound import Inbound
 from understudy.web.problems import Problem, problem_for
@@ -213,10 +213,17 @@ def routing_error_in(raised: BaseException) -> RoutingError | None:
     if isinstance(raised, BaseExceptionGroup):  # an asyncio.TaskGroup of calls
         found = [routing_error_in(each) for each in raised.exceptions]
         ours = [each for each in found if each is not None]
-        return min(ours, key=lambda each: not isinstance(each, FailClosed)) if len(ours) == len(found) else None
+        return min(ours, key=_weight) if len(ours) == len(found) else None
     if type(raised) is RuntimeError and isinstance(raised.__cause__, RoutingError):
         return raised.__cause__  # Starlette's own: a handler of the app would have answered, had it not begun already
     return None
+
+
+def _weight(error: RoutingError) -> int:
+    """Of several errors the gravest is told: what failed closed, then what waits for a person."""
+    if isinstance(error, FailClosed):
+        return 0
+    return 1 if isinstance(error, ReviewPending) else 2
 
 
 def _echo(message: Message, id_header: bytes, scope: Scope) -> None:
@@ -230,7 +237,7 @@ def log_problem(problem: Problem, error: RoutingError, scope: Scope) -> None:
     if isinstance(error, CallerGone):
         _log.info("the caller hung up: %s", error, extra={"request_id": scope.request_id})
         return
-    level = logging.ERROR if problem.status == 500 else logging.WARNING
+    level = {500: logging.ERROR, 202: logging.INFO}.get(problem.status, logging.WARNING)
     call_id = error.call.id if error.call is not None else None
     _log.log(
         level,

@@ -77,6 +77,8 @@ def problem_for(error: RoutingError, *, request_id: str | None = None) -> Proble
         headers.append(("retry-after", str(wait)))
     if isinstance(error, FailClosed | ReviewPending):
         headers.append(("cache-control", "no-store"))
+    if isinstance(error, ReviewPending) and error.location is not None:
+        headers.append(("location", error.location))
     content: dict[str, object] = {"type": f"urn:understudy:problem:{name}", "title": title, "status": status}
     parameter = getattr(error, "param", None)
     if status == 422 and isinstance(parameter, str):
@@ -85,6 +87,8 @@ def problem_for(error: RoutingError, *, request_id: str | None = None) -> Proble
         content["request_id"] = request_id
     if error.call is not None:
         content["call_id"] = error.call.id
+    if isinstance(error, ReviewPending) and error.review_id is not None:
+        content["review_id"] = error.review_id
     return Problem(status, tuple(headers), msgspec.json.encode(content))
 
 

@@ -210,8 +210,9 @@ def test_what_waits_for_a_person_is_in_the_document(stage: Stage) -> None:
         @app.get("/fail", dependencies=[*PAYMENT, Depends(sensitive("medical"))])
         async def fail() -> None: ...
 
-    app = app_of(stage, build, {"sensitive": categories})
-    describe(app, stage.router(sensitive=categories).config)
+    queue = {"ledger": "sqlite:///never-opened.db", "storage_key_env": "STORAGE_KEY"}
+    app = app_of(stage, build, {"sensitive": categories, "router": queue})
+    describe(app, stage.router(sensitive=categories, router=queue).config)
     paths = app.openapi()["paths"]
     assert {"202", "503"} <= paths["/review"]["get"]["responses"].keys()
     assert "202" not in paths["/fail"]["get"]["responses"]

@@ -65,6 +65,7 @@ def test_a_review_is_told_where_nothing_forbids_it(stage: Stage) -> None:
         post("/both", guards=[sensitive("review"), sensitive("payment")])(function()),
         post("/accepted", guards=[sensitive("review")], status_code=202)(function()),
         sensitive=categories,
+        router={"ledger": "sqlite:///never-opened.db", "storage_key_env": "STORAGE_KEY"},
     )
     assert list(found["/review"]["responses"]["202"]["content"]) == ["application/problem+json"]
     assert "202" not in found["/both"]["responses"]

@@ -1,4 +1,4 @@
-"""Forgetting: rows that are older than ``keep`` are deleted, a few at a time, by whoever writes."""
+"""Forgetting, by whoever writes: rows older than ``keep``, a few at a time; the texts of cases whose time is over."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Column, Delete, Engine, Table, delete, select, tuple_
+from sqlalchemy import Column, Connection, Delete, Engine, Table, case, delete, literal, select, tuple_, update
 
 from understudy.records.ledger.database import writing
-from understudy.records.ledger.tables import attempts, calls, scores
+from understudy.records.ledger.tables import attempts, calls, reviews, scores
 
-__all__ = ["Retention", "forget"]
+__all__ = ["Retention", "forget", "forget_texts"]
 
 FOR_EVER: Final = timedelta(days=36_500)
 """Beyond a hundred years there may be no such date."""
@@ -36,6 +36,8 @@ class Retention:
         if now < self._due_at:
             return
         more = forget(engine, datetime.now(UTC) - self._keep)
+        with writing(engine) as connection:
+            forget_texts(connection, datetime.now(UTC))
         self._due_at = now + (PAUSE if more else EVERY)
 
 
@@ -47,6 +49,17 @@ def forget(engine: Engine, before: datetime, most: int = SLICE) -> bool:
             for table, column in ((attempts, attempts.c.started_at), (calls, calls.c.started_at), (scores, scores.c.at))
         ]
     return max(deleted) >= most
+
+
+def forget_texts(connection: Connection, now: datetime) -> int:
+    """Let cases expire whose time is over, and delete texts that were kept long enough. How many cases that were.
+
+    Their rows stay: who decided, and when.
+    """
+    over = update(reviews).where(reviews.c.texts_until <= now, reviews.c.sealed_question.is_not(None))
+    status = case((reviews.c.status == "pending", literal("expired")), else_=reviews.c.status)
+    texts = [column.name for column in reviews.c if column.name.startswith("sealed_")]
+    return connection.execute(over.values({"status": status, **dict.fromkeys(texts)})).rowcount
 
 
 def _oldest(table: Table, moment: Column[datetime], before: datetime, most: int) -> Delete:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Dialect,
     Double,
     Index,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["Instant", "attempts", "calls", "metadata", "scores"]
+__all__ = ["Instant", "attempts", "calls", "metadata", "reviews", "scores"]
 
 metadata = MetaData()
 
@@ -133,4 +134,31 @@ scores = Table(
     Column("at", Instant, primary_key=True),
     Column("value", Double, nullable=False),
     Index("scores_at", "at"),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("api", Text, nullable=False),
+    Column("sensitive", Text, nullable=False, comment="the categories, with commas between"),
+    Column("why", Text, nullable=False, comment="nobody answered"),
+    Column("status", Text, nullable=False, comment="pending, approved, rejected or expired"),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("texts_until", Instant, nullable=False, comment="then what is sealed is deleted; the row stays"),
+    Column("keep_seconds", Double, nullable=False, comment="from the decision to that"),
+    Column("decided_by", Text),
+    Column("decided_at", Instant),
+    Column("draft_route", Text, comment="that wrote the draft, if there is one"),
+    Column("sealed_data", LargeBinary, comment="what the app passed; encrypted, as all that follow"),
+    Column("sealed_question", LargeBinary),
+    Column("sealed_draft", LargeBinary),
+    Column("sealed_answer", LargeBinary),
+    Index("reviews_created_at", "created_at"),
+    Index("reviews_texts_until", "texts_until"),
+    Index("reviews_request_id", "request_id"),
 )
