@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
+import anyio.to_thread
 import pytest
 
-from understudy import Config
-from understudy.testing import FakeProvider
+from understudy import Config, Router, Scope
+from understudy.testing import Answer, Behaviour, FakeProvider, Status
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -70,3 +72,82 @@ async def test_the_first_example_runs(
     exec(compile(f"async def run():\n{indented}", "README.md", "exec"), namespace)
     await namespace["run"]()  # type: ignore[operator]
     assert "flagship primary" in capsys.readouterr().out
+
+
+TOOLS = [{"type": "function", "function": {"name": "run_tests", "parameters": {"type": "object"}}}]
+LANES = "[tasks.code]"
+
+
+def lanes_router(provider: FakeProvider) -> Router:
+    """The router of the example of three lanes, with all its providers on loopback."""
+    config = tomllib.loads(block_with("toml", LANES))
+    for settings in config["providers"].values():
+        settings.pop("api_key_env", None)
+        settings |= {"base_url": provider.base_url, "api_key": "none"}
+    return Router.from_mapping(config)
+
+
+async def routes_for(router: Router, client: str, task: str, text: str, **options: Any) -> list[str]:
+    """The routes that a call of this text tries."""
+    messages: Any = [{"role": "user", "content": text}]
+    with router.scope() as scope:
+        if client == "sync":
+            create = scope.openai.chat.completions.create
+            await anyio.to_thread.run_sync(lambda: create(model=task, messages=messages, **options))
+        else:
+            await scope.async_openai.chat.completions.create(model=task, messages=messages, **options)
+    return routes_tried(scope)
+
+
+def routes_tried(scope: Scope) -> list[str]:
+    """The routes of the scope's last call."""
+    return [attempt.route for attempt in scope.calls[-1].attempts]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("client", ["async", "sync"])
+@pytest.mark.parametrize(
+    ("failing", "tried"),
+    [
+        ({}, ["flagship"]),
+        ({"gpt-5.5": Status(401)}, ["flagship", "sonnet"]),
+        ({"gpt-5.5": Answer("x" * 2001)}, ["flagship", "sonnet"]),
+        ({"gpt-5.5": Status(429, retry_after=30), "claude-sonnet-4-6": Status(529)}, ["flagship", "sonnet", "mini"]),
+    ],
+    ids=["well", "refused", "too-long", "both-down"],
+)
+async def test_the_support_summarizer_falls_back_as_told(
+    client: str, failing: dict[str, Behaviour], tried: list[str], fake_provider: FakeProvider
+) -> None:
+    """The lanes in their order, and an answer that is too long is none."""
+    for model, behaviour in failing.items():
+        fake_provider.script(model, behaviour)
+    async with lanes_router(fake_provider) as router:
+        assert await routes_for(router, client, "ticket-summary", "My kettle broke.") == tried
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("client", ["async", "sync"])
+async def test_the_coding_agent_falls_back_as_told(client: str, fake_provider: FakeProvider) -> None:
+    """By context length, tool support and cost."""
+    async with lanes_router(fake_provider) as router:
+        long = "def f(x):\n    return x + 1\n" * 120_000
+        assert await routes_for(router, client, "code", long) == ["sonnet"]
+        assert await routes_for(router, client, "code", "Fix the test.", tools=TOOLS) == ["flagship"]
+        assert await routes_for(router, client, "code", "What does zip() do?") == ["coder"]
+        fake_provider.script("qwen3-coder", Status(401))
+        assert await routes_for(router, client, "code", "What does map() do?") == ["coder", "mini"]
+        for model in ("gpt-5.5", "claude-sonnet-4-6"):
+            fake_provider.script(model, Status(429, retry_after=30))
+        assert await routes_for(router, client, "code", "Fix the test.", tools=TOOLS) == ["flagship", "sonnet", "mini"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("client", ["async", "sync"])
+async def test_the_providers_word_on_context_length_moves_the_coding_agent_too(
+    client: str, fake_provider: FakeProvider
+) -> None:
+    """The lane of the larger window lists it."""
+    fake_provider.script("gpt-5.5", Status(400, error={"code": "context_length_exceeded"}))
+    async with lanes_router(fake_provider) as router:
+        assert await routes_for(router, client, "code", "Fix it.", tools=TOOLS) == ["flagship", "sonnet"]

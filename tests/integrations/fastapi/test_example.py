@@ -11,11 +11,15 @@ EXAMPLE = Example("fastapi_extract", "http://127.0.0.1:8012/openapi.json")
 
 
 def test_the_readme_is_true() -> None:
-    """Its commands in order: an invoice, a broken primary, a mandate that fails closed, and the mended primary."""
+    """Its commands in order: an invoice, a broken contract, a broken primary, a closed mandate, the mended primary."""
     with EXAMPLE.running():
         plain, with_id = EXAMPLE.curled("An invoice")
         assert plain.body in EXAMPLE.readme
         assert with_id.headers["X-Request-ID"] == "req-2026-000042"
+
+        _, kept = EXAMPLE.curled("Break the contract")
+        assert kept.body in EXAMPLE.readme
+        assert (kept.json["route"], kept.json["attempts"]) == ("sonnet", 2)
 
         _, invoice, mandate = EXAMPLE.curled("Break the primary")
         assert invoice.json["route"] == "sonnet"
