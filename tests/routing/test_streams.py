@@ -143,6 +143,16 @@ async def test_a_stream_is_read_however_its_bytes_come(form: Form, stage: Stage)
 
 
 @each_stream
+async def test_an_event_without_data_says_nothing(form: Form, stage: Stage) -> None:
+    """By the standard it is not dispatched; the SDK would take it for JSON, and stumble."""
+    noise = (b"event: ping\n\n", b"retry: 10\n\n", b"id: 7\n\n")
+    stage.first.script(FIRST_MODEL, StreamOf(chunks=(*noise, "Hello", *noise, " there", *noise)))
+    async with Router.from_mapping(config(stage)) as router:
+        got = await ask(router, form)
+    assert (got.error, got.text) == (None, "Hello there")
+
+
+@each_stream
 async def test_the_pauses_of_the_app_are_no_stall(form: Form, stage: Stage) -> None:
     """An app that reads slowly does not make its provider a silent one."""
     stage.first.script(FIRST_MODEL, StreamOf(chunks=[f"{number} " for number in range(5)], interval=0.02))

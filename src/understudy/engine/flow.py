@@ -73,8 +73,9 @@ class Flow:
         kept: list[bytes] = []
         for event in events:
             if event.data is None:
-                kept.append(event.raw)
-                continue
+                if _is_comment(event.raw):
+                    kept.append(event.raw)
+                continue  # nothing to dispatch, by the standard; the SDK would read it as JSON
             if not event.data or event.data.isspace():
                 continue  # a blank `data:` line says nothing, and the SDK would stumble over it
             verdict = self.judge.feed(event.name, event.data)
@@ -107,3 +108,7 @@ class Flow:
         if self.judge.complete:
             return Piece(ended=True)
         return Piece(failure=self.judge.broken(failure.signal))
+
+
+def _is_comment(raw: bytes) -> bool:
+    return all(line.startswith(b":") for line in raw.splitlines() if line)
