@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
 
 from routing.driving import Form, Got, Stage, ask, config
-from understudy import Router
+from understudy import Router, Scope
 
-__all__ = ["asked_at_once", "header", "settled", "worker", "workers"]
+__all__ = ["asked_at_once", "header", "until_noted", "worker", "workers"]
 
 
-def worker(stage: Stage, state: str, **router: object) -> Router:
+def worker(stage: Stage, state: str, *, task: Mapping[str, object] | None = None, **router: object) -> Router:
     """A router whose answers are kept for an hour."""
     settings = {"state": state, "replay": "1h", "storage_key_env": "STORAGE_KEY", **router}
-    return Router.from_mapping(config(stage, more={"router": settings}))
+    return Router.from_mapping(config(stage, task=task, more={"router": settings}))
 
 
 @asynccontextmanager
-async def workers(stage: Stage, state: str, **router: object) -> AsyncIterator[tuple[Router, Router]]:
+async def workers(
+    stage: Stage, state: str, *, task: Mapping[str, object] | None = None, **router: object
+) -> AsyncIterator[tuple[Router, Router]]:
     """Two workers over one store; over memory, one that is asked twice."""
     async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(worker(stage, state, **router))
-        second = first if state == "memory" else await stack.enter_async_context(worker(stage, state, **router))
+        first = await stack.enter_async_context(worker(stage, state, task=task, **router))
+        second = (
+            first if state == "memory" else await stack.enter_async_context(worker(stage, state, task=task, **router))
+        )
         yield first, second
 
 
@@ -48,9 +52,8 @@ def header(got: Got, name: str) -> str | None:
     return value
 
 
-async def settled(got: Got) -> None:
-    """Let a stream come to its very end."""
-    if hasattr(got.reply, "close"):
-        closing = got.reply.close()
-        if closing is not None:
-            await closing
+async def until_noted(scope: Scope) -> None:
+    """Wait until the first call of a scope has something to tell: that it waits for another one."""
+    with anyio.fail_after(20):
+        while not scope.calls or not scope.calls[0].notes:
+            await anyio.sleep(0.01)

@@ -9,9 +9,10 @@ import anyio
 import pytest
 
 from real_valkey import Valkey
-from routing.driving import FIRST_MODEL, FORMS, MESSAGES, REQUEST_ID, Form, Stage, ask, ask_in, using
-from state.replaying import asked_at_once, header, worker, workers
-from understudy import Outcome
+from routing.driving import FIRST_MODEL, FORMS, MESSAGES, REQUEST_ID, Form, Got, Stage, ask, ask_in, using
+from state.replaying import asked_at_once, header, until_noted, worker, workers
+from understudy import CallerGone, Outcome, Router
+from understudy.engine import replay, tape
 from understudy.testing import Answer, SlowHeaders, Status, StreamOf
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("keys", "patient")]
@@ -324,3 +325,71 @@ async def test_nothing_is_kept_where_nobody_asked_for_it(stage: Stage, valkey: V
         await ask(router, FORMS[0])
     assert len(stage.received()) == 2
     assert valkey.everything() == b""
+
+
+@pytest.mark.parametrize("gone", ["the first", "the one who waits"])
+async def test_a_caller_who_hangs_up_holds_up_nobody(gone: str, stage: Stage, state: str) -> None:
+    """Neither as the one who makes the answer, nor as one who waits for it."""
+    stage.first.script(FIRST_MODEL, Answer("the first", delay=1.0), Answer("the second"))
+    got: dict[str, Got] = {}
+    async with workers(stage, state) as (one, other):
+        scopes = {
+            "the first": one.scope(request_id=REQUEST_ID),
+            "the one who waits": other.scope(request_id=REQUEST_ID),
+        }
+
+        async def asks(who: str) -> None:
+            got[who] = await ask_in(scopes[who], FORMS[0])
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(asks, "the first")
+            await anyio.to_thread.run_sync(stage.first.wait_for, 1)
+            group.start_soon(asks, "the one who waits")
+            await until_noted(scopes["the one who waits"])
+            scopes[gone].hang_up()
+        last = await ask(one, FORMS[0])
+    assert type(got[gone].error) is CallerGone
+    assert got[gone].call.outcome is Outcome.CANCELLED
+    text = "the second" if gone == "the first" else "the first"
+    assert {each.text for who, each in got.items() if who != gone} == {text}
+    assert last.text == text
+    assert len(stage.received()) == (2 if gone == "the first" else 1)
+
+
+async def test_a_stream_that_is_long_keeps_its_claim(
+    stage: Stage, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline ends at its first content: from there on the claim is renewed while it goes on."""
+    monkeypatch.setattr(replay, "LEASE_BEYOND", -9.0)  # of a deadline of 10 s, and later of a silence of 20 s
+    monkeypatch.setattr(tape, "RENEW_EVERY", 0.1)
+    stage.first.script(FIRST_MODEL, StreamOf(chunks=[f"{number} " for number in range(10)], interval=0.2))
+    form = FORMS[1]
+    got: list[Got] = []
+
+    async def asks(router: Router) -> None:
+        got.append(await ask(router, form))
+
+    async with workers(stage, valkey.url) as (one, other), anyio.create_task_group() as group:
+        group.start_soon(asks, one)
+        await anyio.to_thread.run_sync(stage.first.wait_for, 1)
+        await anyio.sleep(1.2)  # the claim of the beginning is over
+        again = await ask(other, form)
+    assert again.call.replayed_from == got[0].call.id
+    assert again.text == got[0].text == "0 1 2 3 4 5 6 7 8 9 "
+    assert len(stage.received()) == 1
+
+
+@pytest.mark.parametrize("form", [FORMS[1], FORMS[3]], ids=str)
+async def test_a_stream_that_started_over_is_given_again_as_it_was(form: Form, stage: Stage, state: str) -> None:
+    """With the part that broke, and the chunk that tells of it: whoever reads it reads the same."""
+    stage.first.script(FIRST_MODEL, StreamOf(chunks=("Broken", " off"), cut_after=1))
+    options = {"extra_headers": {"x-understudy-on-break": "restart"}}
+    async with workers(stage, state, task={"stream": {"on_break": "restart"}}) as (one, other):
+        first = await ask(one, form, **options)
+        again = await ask(other, form, **options)
+    assert first.error is None
+    assert first.text.startswith("Broken")
+    assert again.call.replayed_from == first.call.id
+    assert again.chunks == first.chunks
+    assert (again.call.route, first.call.route) == ("second", "second")
+    assert len(stage.received()) == 2

@@ -11,7 +11,7 @@ import pytest
 
 from real_valkey import Valkey, running_valkey
 from routing.driving import FIRST_MODEL, FORMS, REQUEST_ID, Form, Got, Stage, ask, ask_in
-from state.replaying import asked_at_once, worker, workers
+from state.replaying import asked_at_once, until_noted, worker, workers
 from state.stalling import Stalling, stalling
 from understudy import Scope
 from understudy.state import connection, replays_shared
@@ -121,9 +121,7 @@ async def test_one_who_waits_goes_on_when_the_store_is_lost(
         await anyio.to_thread.run_sync(stage.first.wait_for, 1)
         scope = other.scope(request_id=REQUEST_ID)
         group.start_soon(wait, scope)
-        with anyio.fail_after(20):
-            while not scope.calls or not scope.calls[0].notes:
-                await anyio.sleep(0.01)
+        await until_noted(scope)
         proxy.stall()
         with anyio.fail_after(20):
             while not got:

@@ -22,7 +22,7 @@ from routing.driving import (
     ask_in,
     config,
 )
-from state.replaying import worker
+from state.replaying import until_noted, worker
 from understudy import FailClosed, Router
 from understudy.engine.replay import _Kept
 from understudy.state.replays_shared import PREFIX
@@ -148,9 +148,7 @@ async def test_one_whose_request_becomes_sensitive_while_it_waits_is_given_nothi
         await anyio.to_thread.run_sync(stage.first.wait_for, 1)
         scope = router.scope(request_id=REQUEST_ID)
         group.start_soon(_refused, scope)
-        with anyio.fail_after(20):
-            while not scope.calls or not scope.calls[0].notes:
-                await anyio.sleep(0.01)
+        await until_noted(scope)
         scope.raise_sensitivity("payment")
     assert len(stage.received()) == 1
 

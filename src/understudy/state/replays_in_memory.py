@@ -17,6 +17,9 @@ __all__ = ["ReplaysInMemory"]
 BYTES: Final = 64_000_000
 """How much is kept at most, in sealed bytes: the oldest answers go first."""
 
+CLAIMS: Final = 10_000
+"""How many claims there are before those whose time is over are looked for."""
+
 
 class _Kept(msgspec.Struct, frozen=True):
     """An answer; ``until`` is by the monotonic clock."""
@@ -85,7 +88,9 @@ class ReplaysInMemory:
         return claimed is not None and claimed[0] == owner
 
     def _drop_expired(self, now: float) -> None:
-        """Answers are kept equally long, so the oldest are the first to go."""
+        """Answers are kept equally long, so the oldest are the first to go; a claim mostly goes with its call."""
+        if len(self._claims) > CLAIMS:
+            self._claims = {key: claimed for key, claimed in self._claims.items() if claimed[1] > now}
         while self._answers and next(iter(self._answers.values())).until <= now:
             self._drop_oldest()
 
