@@ -52,7 +52,7 @@ def test_an_estimate_alone_makes_no_call_fail() -> None:
 
 def test_what_cannot_fit_by_any_count_goes_nowhere_by_the_configs_word() -> None:
     """But a window that only a list of models knows forbids nothing."""
-    need = Need.estimated(1_200_000, None)
+    need = Need.estimated(2_000_000, None)
     assert taking(fitting(AB, need, {"a": declared(8000), "b": declared(8000)})) == ""
     assert taking(fitting(AB, need, {"a": declared(8000), "b": Room(8000)})) == "b"
 
@@ -76,7 +76,7 @@ def test_a_route_that_answers_with_less_than_is_asked_for_is_left_out() -> None:
 
 def test_an_earlier_reason_stays() -> None:
     """A route that is off is not called too small."""
-    found = fitting(lanes(a="KEY is unset", b=None), Need.estimated(1_200_000, None), dict.fromkeys("ab", declared(1)))
+    found = fitting(lanes(a="KEY is unset", b=None), Need.estimated(2_000_000, None), dict.fromkeys("ab", declared(1)))
     assert found[0].incapable == "KEY is unset"
     assert not found[0].too_small
     assert found[1].too_small

@@ -17,6 +17,7 @@ from understudy.config.credentials import resolve_credentials
 from understudy.engine.bridge import BridgedStream, ThreadStream, across
 from understudy.engine.call import Drive
 from understudy.engine.contracts import load_contracts
+from understudy.engine.counting import with_count
 from understudy.engine.drafting import start_draft
 from understudy.engine.hangup import HangUp
 from understudy.engine.homes import Home, TransportFactory
@@ -231,6 +232,8 @@ async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
         prepared = prepare(kit, ask, caller)
         if not prepared.candidates:
             raise await leave_unsent(kit, prepared, ask, caller)
+        if prepared.unsure is not None:
+            prepared = await with_count(prepared, prepared.unsure)
         drive = Drive(kit, prepared, ask, caller)
         if kit.replay is not None and not prepared.call.sensitive:
             return await kit.replay.run(kit, drive, prepared, ask, caller, home)

@@ -6,11 +6,12 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Final
 
 import msgspec
 
-from understudy.config import Config, Task
+from understudy.config import Config, Route, Task
 from understudy.engine.memory import Memory
 from understudy.engine.messages import Caller
 from understudy.engine.speeds import Speeds
@@ -21,20 +22,34 @@ from understudy.policy.body import binding, bound_by
 from understudy.policy.facts import CallFacts, asked_output, likely_tokens
 from understudy.policy.payload import Body
 from understudy.policy.plan import NO_ROUTE
-from understudy.policy.room import Need, Room, fitting
+from understudy.policy.room import Need, Room, fitting, unsure
 from understudy.policy.rough_tokens import text_bytes
 from understudy.policy.rules import compile_rule
 from understudy.policy.selection import Candidate, candidates, home_provider, marked, static_candidates
+from understudy.records.encodings import encoding_of
 from understudy.records.prices import PriceBook, Tokens
 from understudy.words import Api, Failure, LaneName
 
-__all__ = ["Listed", "Lister", "Shared"]
+__all__ = ["Listed", "Lister", "Shared", "Unsure"]
 
 ASSUMED_OUTPUT: Final = 500
 """Tokens that an answer is taken to have where the app sets no limit: for the order of routes by cost alone."""
 
 _HOUR: Final = 3600
 _HOURS: Final = 24
+
+
+class Unsure(msgspec.Struct, frozen=True):
+    """A call of which an estimate does not tell whether it fits the routes of ``models``, a count would."""
+
+    found: tuple[Candidate, ...]
+    need: Need
+    rooms: Mapping[str, Room]
+    models: Mapping[str, str]
+
+    def fitting(self, counts: Mapping[str, int]) -> tuple[Candidate, ...]:
+        """The candidates by the question's tokens for each route."""
+        return fitting(self.found, self.need, self.rooms, counts)
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -45,6 +60,7 @@ class Listed(msgspec.Struct, frozen=True):
     start: str | None
     bound: str | None
     nowhere: Failure
+    unsure: Unsure | None = None
 
 
 class Shared(msgspec.Struct, frozen=True):
@@ -79,6 +95,7 @@ class Lister:
         self._measured_from = 0 if has_caps else min(self._windows.values(), default=math.inf)
         """Bytes of a body: a shorter one has room anywhere, and need not be measured."""
         self._home = home_provider(task, routes)
+        self._countable = _countable(task, routes)
 
     def list(self, body: Body, api: Api, caller: Caller, approved: frozenset[str] | None) -> Listed:
         """The candidates of a call. ``approved`` are the only routes that may answer it, if it is sensitive."""
@@ -88,11 +105,21 @@ class Lister:
             found = self._anywhere(body, api, caller, lane)
         else:
             found = self._narrowly(body, api, caller, lane, approved, bound=bound is not None)
-        measured = len(body.raw) > self._measured_from
-        if measured:
-            found = fitting(found, Need.estimated(text_bytes(body.raw), asked_output(body)), self._shared.rooms)
-        nowhere = _nowhere(found, bound, body, api) if measured or bound is not None else NO_ROUTE
-        return Listed(found, None if lane is None else f"{lane}: {why}", bound, nowhere)
+        start = None if lane is None else f"{lane}: {why}"
+        if len(body.raw) > self._measured_from:
+            return self._measured(found, body, api, start, bound)
+        return Listed(found, start, bound, NO_ROUTE if bound is None else _nowhere(found, bound, body, api))
+
+    def _measured(
+        self, found: tuple[Candidate, ...], body: Body, api: Api, start: str | None, bound: str | None
+    ) -> Listed:
+        """The candidates, with those marked that the question, or the answer that is asked for, does not fit."""
+        rooms = self._shared.rooms
+        need = Need.estimated(text_bytes(body.raw), asked_output(body))
+        fits = fitting(found, need, rooms)
+        models = {route: self._countable[route] for route in unsure(found, need, rooms) if route in self._countable}
+        doubt = Unsure(found, need, rooms, models) if models else None
+        return Listed(fits, start, bound, _nowhere(fits, bound, body, api), doubt)
 
     def _start(self, body: Body, api: Api, caller: Caller) -> tuple[LaneName | None, str]:
         """The lane to start in, and why. A drill comes first, then the rules in their order."""
@@ -191,6 +218,13 @@ def _nowhere(found: tuple[Candidate, ...], bound: str | None, body: Body, api: A
     if any(candidate.too_small for candidate in found):
         return failures.TOO_LONG.failure(code="context_length_exceeded")
     return NO_ROUTE
+
+
+def _countable(task: Task, routes: Mapping[str, Route]) -> dict[str, str]:
+    """The routes whose models' tokens can be counted here, with the models: OpenAI's, if the extra is installed."""
+    if find_spec("tiktoken") is None:
+        return {}
+    return {route: routes[route].model for route in task.routes if encoding_of(routes[route].model) is not None}
 
 
 def _starts(task: Task) -> tuple[LaneName | None, tuple[tuple[Callable[[CallFacts], bool], LaneName, str], ...]]:

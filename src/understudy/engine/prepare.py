@@ -14,6 +14,7 @@ import msgspec
 from understudy.config import Task
 from understudy.engine.account import note
 from understudy.engine.kit import Kit
+from understudy.engine.listing import Unsure
 from understudy.engine.messages import API_OF_PATH, Ask, Caller
 from understudy.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
 from understudy.policy import keys, restarts
@@ -46,6 +47,7 @@ class Prepared(msgspec.Struct, frozen=True):
     choices: int
     bound: bool
     nowhere: Failure
+    unsure: Unsure | None
     refusals_move: bool
     on_break: OnBreak = restarts.ERROR
     contract: Contract | None = None
@@ -136,6 +138,7 @@ def _prepared(
         choices=asked_choices(body.fields),
         bound=listed.bound is not None,
         nowhere=listed.nowhere,
+        unsure=listed.unsure,
         refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed.candidates[1:]),
         on_break=restarts.ERROR if ask.on_break is None else _on_break(ask, call, body, task),
         contract=contract,

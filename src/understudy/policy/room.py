@@ -8,13 +8,19 @@ count, a route is passed over only if another one is left that may take it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
-from understudy.policy.rough_tokens import at_least, likely
+from understudy.policy.rough_tokens import at_least, at_most, likely
 from understudy.policy.selection import Candidate
 
-__all__ = ["Need", "Room", "fitting"]
+__all__ = ["Need", "Room", "fitting", "unsure"]
+
+CLEARLY: Final = 2.5
+"""So many times a window, by the likeliest count, is too long without being counted."""
+
+_NO_COUNTS: Final[Mapping[str, int]] = {}
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -26,15 +32,15 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class Need(msgspec.Struct, frozen=True):
-    """What a call needs, in tokens. ``output`` is the most that the app lets the answer have, 0 if it does not say.
+    """What a call needs, in tokens, by the size of its question: the least that is plausible, the likeliest, the most.
 
-    ``counted``: the question was counted, so that ``likely`` and ``least`` are the same.
+    ``output`` is the most that the app lets the answer have, 0 if it does not say.
     """
 
     least: int
     likely: int
+    most: int
     output: int = 0
-    counted: bool = False
 
     @classmethod
     def estimated(cls, text_bytes: int, output: int | None) -> Need:
@@ -44,18 +50,22 @@ class Need(msgspec.Struct, frozen=True):
 
             assert Need.estimated(47_000, None).likely == 10_000
         """
-        return cls(least=at_least(text_bytes), likely=likely(text_bytes), output=output or 0)
+        return cls(least=at_least(text_bytes), likely=likely(text_bytes), most=at_most(text_bytes), output=output or 0)
 
 
-def fitting(found: tuple[Candidate, ...], need: Need, rooms: Mapping[str, Room]) -> tuple[Candidate, ...]:
+def fitting(
+    found: tuple[Candidate, ...], need: Need, rooms: Mapping[str, Room], counts: Mapping[str, int] = _NO_COUNTS
+) -> tuple[Candidate, ...]:
     """The candidates, with those marked that the call does not fit; the same tuple if all have room.
+
+    ``counts`` are the question's tokens by route, where they were counted.
 
     Example::
 
         found = fitting(found, Need.estimated(text_bytes(body.raw), asked_output(body)), rooms)
     """
     reasons = [candidate.incapable or _no_room(need, rooms[candidate.route]) for candidate in found]
-    tight = [_tight(need, rooms[candidate.route]) for candidate in found]
+    tight = [_tight(need, rooms[candidate.route], counts.get(candidate.route)) for candidate in found]
     if any(reason is None and narrow is None for reason, narrow in zip(reasons, tight, strict=True)):
         reasons = [reason or narrow for reason, narrow in zip(reasons, tight, strict=True)]
     if all(reason is candidate.incapable for reason, candidate in zip(reasons, found, strict=True)):
@@ -68,20 +78,37 @@ def fitting(found: tuple[Candidate, ...], need: Need, rooms: Mapping[str, Room])
     )
 
 
+def unsure(found: tuple[Candidate, ...], need: Need, rooms: Mapping[str, Room]) -> tuple[str, ...]:
+    """The routes of which the estimate does not tell whether the call fits, if there is another one to go to.
+
+    Example::
+
+        unsure(found, Need.estimated(47_000, None), rooms)  # ("small",): a window of 12,000 tokens may be enough
+    """
+    able = [candidate.route for candidate in found if candidate.incapable is None]
+    if len(able) < 2:
+        return ()
+    return tuple(route for route in able if _may_be_tight(need, rooms[route]))
+
+
+def _may_be_tight(need: Need, room: Room) -> bool:
+    if room.window is None or need.likely > CLEARLY * room.window:
+        return False
+    return room.window < need.most + need.output
+
+
 def _no_room(need: Need, room: Room) -> str | None:
     if room.max_output is not None and need.output > room.max_output:
         return f"answers with {room.max_output} tokens at the most, and {need.output} are asked for"
     if room.declared and room.window is not None and need.least > room.window:
-        return f"has a window of {room.window} tokens, and the question {_told(need, need.least, 'at least')}"
+        return f"has a window of {room.window} tokens, and the question has at least {need.least} by its size"
     return None
 
 
-def _tight(need: Need, room: Room) -> str | None:
-    if room.window is None or need.likely + need.output <= room.window:
+def _tight(need: Need, room: Room, count: int | None) -> str | None:
+    tokens = need.likely if count is None else count
+    if room.window is None or tokens + need.output <= room.window:
         return None
+    told = f"about {tokens} by its size" if count is None else f"{tokens}"
     answer = f", and {need.output} more are asked for" if need.output else ""
-    return f"has a window of {room.window} tokens, and the question {_told(need, need.likely, 'about')}{answer}"
-
-
-def _told(need: Need, tokens: int, roughly: str) -> str:
-    return f"has {tokens}" if need.counted else f"has {roughly} {tokens} by its size"
+    return f"has a window of {room.window} tokens, and the question has {told}{answer}"
