@@ -12,6 +12,7 @@ from understudy.engine.billing import Billing
 from understudy.engine.recording import Recording
 from understudy.policy.answers import Answer
 from understudy.policy.payload import Rendered
+from understudy.policy.shapes import model_name
 from understudy.policy.streams import StreamJudge
 from understudy.words import Attempt, Call, Failure, FailureKind, LaneName, Move, Outcome, Send
 
@@ -83,7 +84,7 @@ class Account:
         sent = self._sent
         if sent is None:
             return
-        note(sent.record, "model_answered", answer.model)
+        note(sent.record, "model_answered", model_name(answer.model))
         if sent.record.total_ms is not None:
             self._billing.settle(sent, None, answer)  # a refusal that was held back, and goes to the app after all
 

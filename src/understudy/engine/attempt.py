@@ -16,6 +16,7 @@ from understudy.policy import failures
 from understudy.policy.answers import Answer, from_answer
 from understudy.policy.classify import from_status, from_transport
 from understudy.policy.said import Gathered
+from understudy.policy.shapes import model_name
 from understudy.policy.signals import TransportSignal
 from understudy.policy.streams import StreamJudge
 from understudy.transport import Exchange, Headers, Target, Transport, TransportFailure
@@ -175,7 +176,7 @@ async def _open(
         exchange.bound_reads(silent_until)
         piece = await _next(job, flow, deadline)
         if piece.failure is not None:
-            note(record, "model_answered", judge.model)
+            note(record, "model_answered", model_name(judge.model))
             return piece.failure
         held.append(piece.data)
         size += len(piece.data)

@@ -17,12 +17,13 @@ import msgspec
 
 from understudy.policy.retry_after import parse_seconds
 
-__all__ = ["NO_ERROR", "ErrorBody", "identifier", "read_error"]
+__all__ = ["NO_ERROR", "ErrorBody", "identifier", "model_name", "read_error"]
 
 JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 
 _LONGEST_BODY: Final = 64 * 1024
 _LONGEST_MESSAGE: Final = 2048
+_MODEL = re.compile(r"[A-Za-z0-9_.\-:/@+~=]{1,200}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.\-\[\]:/]{1,100}")
 # No space in it: a sentence of a prompt must not pass for a parameter's name.
 
@@ -59,6 +60,11 @@ def read_error(body: bytes | msgspec.Raw) -> ErrorBody:
         read_error(b'{"error": {"code": "rate_limit_exceeded"}}').code  # "rate_limit_exceeded"
     """
     return _normalised(_decoded(body if isinstance(body, msgspec.Raw) else body[:_LONGEST_BODY]), depth=0)
+
+
+def model_name(answered: str | None) -> str | None:
+    """As which model a provider answered, if that can be a model's name: never a sentence."""
+    return answered if answered is not None and _MODEL.fullmatch(answered) else None
 
 
 def identifier(value: object) -> str | None:

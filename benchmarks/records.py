@@ -1,0 +1,112 @@
+"""``python -m benchmarks.records``: the CPU that a call's record costs the thread that makes the call."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from understudy.engine.recording import Recording
+from understudy.engine.services import Services
+from understudy.records.sinks import Record
+from understudy.words import Api, Attempt, Call, CostStatus, LaneName, Outcome
+
+HOLD_US = 8.0
+"""Microseconds of CPU for a record and a sink; the thread that writes it is not counted."""
+_CALLS = 5_000
+"""As many as there is room for in a queue twice over: nothing is dropped, so that nothing is cheaper than it is."""
+
+
+class Nowhere:
+    """A sink that takes everything at once."""
+
+    def write(self, batch: Sequence[Record]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def main() -> int:
+    """Print the figures; 1 if one does not hold."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.records", description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    runs = parser.parse_args().runs
+    costs = {
+        "no sink": _median(runs, 0),
+        "one sink (the ledger)": _median(runs, 1),
+        "four sinks": _median(runs, 4),
+    }
+    with _log_at_info():
+        costs["one sink, and the log at INFO"] = _median(runs, 1)
+    for what, cost in costs.items():
+        print(f"{what:32} {cost:6.2f} us")
+    return 0 if costs["one sink (the ledger)"] <= HOLD_US else 1
+
+
+def _median(runs: int, sinks: int) -> float:
+    return statistics.median(_measure(sinks) for _ in range(runs))
+
+
+def _measure(sinks: int) -> float:
+    services = Services()
+    recording = Recording(services)
+    for number in range(sinks):
+        recording.add(f"sink {number}", Nowhere)
+    call = _call()
+    recording.call(call, None)  # the threads start
+    time.sleep(0.3)
+    begun = time.thread_time()
+    for _ in range(_CALLS):
+        recording.call(call, None)
+    spent = time.thread_time() - begun
+    services.close()
+    return spent / _CALLS * 1e6
+
+
+@contextmanager
+def _log_at_info() -> Iterator[None]:
+    """The log at INFO, with a handler that writes nowhere."""
+    logger = logging.getLogger("understudy")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    yield
+    logger.setLevel(logging.NOTSET)
+
+
+def _call() -> Call:
+    now = datetime.now(UTC)
+    attempt = Attempt(
+        call_id="01a203e9-aa42-7b3a-bc28-604eaaed894f",
+        attempt_number=1,
+        route="flagship",
+        lane=LaneName.PRIMARY,
+        model_asked="gpt-5.5",
+        provider_host="api.openai.com",
+        idempotency_key="req-2026-000042-5f0c1d5c3e8a9b27",
+        started_at=now,
+        input_tokens=1200,
+        output_tokens=300,
+        cost_usd=0.015,
+        cost_status=CostStatus.KNOWN,
+        total_ms=812.5,
+    )
+    return Call(
+        id=attempt.call_id,
+        request_id="req-2026-000042",
+        task="ticket-summary",
+        api=Api.CHAT,
+        started_at=now,
+        route="flagship",
+        lane=LaneName.PRIMARY,
+        outcome=Outcome.ANSWERED,
+        attempts=(attempt,),
+        total_ms=812.9,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
