@@ -10,6 +10,8 @@ import openai
 import pydantic
 import pytest
 
+from policy.test_contracts import SCHEMA as TICKET
+from policy.test_contracts import malformed
 from routing.driving import (
     FIRST_MODEL,
     FORMS,
@@ -609,3 +611,38 @@ async def test_a_held_stream_may_be_mended(stage: Stage, form: Form) -> None:
         got = await ask(router, form, response_format=JSON_SCHEMA)
     assert got.text == GOOD
     assert got.routes == ["first", "first"]
+
+
+# -- malformed answers, over HTTP ------------------------------------------------------------------------------------
+
+
+async def _never_passes(stage: Stage, form: Form, seed: int, count: int) -> None:
+    """Ask once for each malformed answer, on both lanes alike: the app must get an error and no text."""
+    given = iter(malformed(seed, count))
+    both = ""
+
+    def next_answer(_: object) -> Answer:
+        return Answer(both)
+
+    stage.first.script(FIRST_MODEL, next_answer)
+    stage.second.script(SECOND_MODEL, next_answer)
+    asked = {"type": "json_schema", "json_schema": {"name": "ticket", "schema": TICKET}}
+    async with Router.from_mapping(config(stage, task=HOLD)) as router:
+        for both in given:
+            got = await ask(router, form, response_format=asked)
+            assert isinstance(got.error, ContractViolated), both
+            assert got.text == ""
+            assert got.routes == ["first", "second"]
+
+
+@each_form
+async def test_malformed_answers_never_get_through(stage: Stage, form: Form) -> None:
+    """A few of each kind: whole or held as a stream, no client is ever given one."""
+    await _never_passes(stage, form, seed=7, count=13)
+
+
+@pytest.mark.slow
+@each_form
+async def test_a_thousand_malformed_answers_never_get_through(stage: Stage, form: Form) -> None:
+    """The same, at length."""
+    await _never_passes(stage, form, seed=20261127, count=1001)
