@@ -8,6 +8,7 @@ from typing import Final
 
 from understudy.engine.relay import Relay
 from understudy.errors import RoutingError
+from understudy.policy.restarts import without_announcement
 from understudy.words import Call, Outcome
 
 __all__ = ["KeptStream", "Tape"]
@@ -20,7 +21,8 @@ class Tape:
     """Passes a committed stream on as it is. What was read of it is kept once it is complete, and never in part.
 
     ``largest`` is in bytes: a longer stream is not kept. ``keep`` gets the whole body; ``release`` is called instead of
-    it, once, when there will be nothing to keep.
+    it, once, when there will be nothing to keep. Of a stream that started over only the whole answer is kept: who asks
+    again is given no half of another one, and need not have asked for restarts.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Tape:
         self._pieces: list[bytes] = []
         self._size = 0
         self._over = False
+        self._attempts = len(call.attempts)
         self._renew_at = 0.0
 
     async def read(self) -> bytes:
@@ -71,6 +74,11 @@ class Tape:
         self._stream.end(error)
 
     def _tape(self, piece: bytes) -> None:
+        if len(self._call.attempts) > self._attempts:  # it has started over within this read
+            self._attempts = len(self._call.attempts)
+            self._pieces.clear()
+            self._size = 0
+            piece = without_announcement(piece)
         self._pieces.append(piece)
         self._size += len(piece)
         outcome = self._call.outcome

@@ -10,8 +10,10 @@ from understudy.policy.body import Body
 from understudy.policy.streams import StreamJudge
 from understudy.words import Api, Attempt, FailureKind
 
-__all__ = ["ERROR", "OnBreak", "announcement", "on_break"]
+__all__ = ["ERROR", "OnBreak", "announcement", "on_break", "without_announcement"]
 
+_OPENING: Final = b"\n\n"
+"""The empty line that ends an event which the broken stream may have left open."""
 _TOOLS: Final = ("tools", "functions")
 
 
@@ -73,5 +75,9 @@ def announcement(attempt: Attempt, judge: StreamJudge, reason: FailureKind, crea
         "choices": [],
         "understudy": {"restart": True, "route": attempt.route, "lane": attempt.lane, "reason": reason},
     }
-    # The empty line before it ends an event that the broken stream may have left open.
-    return b"\n\ndata: " + msgspec.json.encode(chunk) + b"\n\n"
+    return _OPENING + b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+
+
+def without_announcement(piece: bytes) -> bytes:
+    """What follows the :func:`announcement` that a piece of a stream begins with."""
+    return piece[piece.index(b"\n\n", len(_OPENING)) + 2 :]
