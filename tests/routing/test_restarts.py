@@ -15,6 +15,7 @@ import pytest
 import trio
 
 import understudy
+from engine.stepping import CancelAt
 from routing.driving import MESSAGES, STREAMS, Form, Got, Stage, ask, config, routes_of, sends_of, using
 from routing.test_streams import AFTER_CONTENT
 from understudy import CallerGone, FailClosed, FailureKind, InvalidCall, Outcome, Router, RouterClosed, StreamBroken
@@ -414,6 +415,36 @@ async def test_cancelling_the_reader_while_its_stream_starts_over(stage: Stage) 
             await reader
         await anyio.to_thread.run_sync(stage.second.wait_until, lambda: stage.second.open_connections == 0)
         assert scope.calls[0].outcome is Outcome.CANCELLED
+
+
+@pytest.mark.parametrize("k", range(1, 14))
+async def test_cancelling_at_any_wait_leaves_nothing_open(k: int, stage: Stage) -> None:
+    """Whatever the stream was waiting for: the exchange is closed, and the call has ended in one way."""
+    stage.first.script_all(CUT)
+    stage.second.script_all(StreamOf(interval=0.02))
+    async with router_of(stage) as router:
+        scope = router.scope()
+
+        async def read() -> None:
+            assert (await understudy.collect(await create(scope.async_openai))).restarts == 1
+
+        reading = CancelAt(read(), k)
+        task = asyncio.ensure_future(_awaited(reading))
+        await asyncio.wait((task,), timeout=10)
+        assert task.done()
+        assert task.cancelled() is (reading.cancelled_at is not None)
+        if task.cancelled():
+            for provider in (stage.first, stage.second):
+                await anyio.to_thread.run_sync(provider.wait_until, lambda p=provider: p.in_flight == 0)
+        with anyio.fail_after(10):
+            while scope.calls[0].outcome is None:
+                await anyio.sleep(0.01)
+        expected = Outcome.CANCELLED if task.cancelled() else Outcome.ANSWERED
+        assert scope.calls[0].outcome is expected
+
+
+async def _awaited(steps: CancelAt) -> None:
+    await steps
 
 
 async def test_a_broken_stream_that_nobody_reads_on_is_let_go(stage: Stage) -> None:
