@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import gc
 from collections.abc import Mapping
 from typing import Any
@@ -507,21 +506,3 @@ async def test_an_answer_that_breaks_its_contract_at_its_end_starts_over_too(for
     assert [choice.finish_reason for chunk in got.chunks for choice in chunk.choices if choice.finish_reason] == [
         "stop"
     ]
-
-
-@each_stream
-async def test_what_is_given_again_is_the_whole_answer_alone(
-    form: Form, stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who makes the call again need not have asked for restarts, and sees none."""
-    monkeypatch.setenv("STORAGE_KEY", base64.b64encode(b"k" * 32).decode())
-    stage.first.script_all(CUT)
-    kept = {"router": {"replay": "1h", "storage_key_env": "STORAGE_KEY"}}
-    async with router_of(stage, more=kept) as router:
-        first = await ask_restart(router, form)
-        again = await ask(router, form)
-
-    assert len(told(first)) == 1
-    assert again.call.replayed_from == first.call.id
-    assert (again.error, again.text, told(again), again.roles) == (None, "Hello from model-two", [], ["assistant"])
-    assert len(stage.received()) == 2
