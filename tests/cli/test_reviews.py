@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from understudy import Api, Call, ReviewStatus
+from understudy import Api, Call, Config, ReviewStatus
 from understudy.cli import main
+from understudy.cli.app import app_commands
 from understudy.reviews import NewCase, Review, ReviewQueue
 from understudy.sealing import Seal
 
@@ -168,6 +170,14 @@ def test_what_is_wrong_is_told_with_exit_code_1(config: Path, queue: ReviewQueue
     broken = run(config, "list")
     assert broken.exit_code == 1
     assert "the database of the reviews can't be used" in broken.output
+
+
+def test_an_app_s_own_command_line_knows_its_config(config: Path, queue: ReviewQueue) -> None:
+    """``flask understudy reviews list`` needs no path."""
+    group = app_commands(Config.from_file(config), click.Command("endpoints"))
+    review = opened(queue)
+    result = CliRunner().invoke(group, ["reviews", "list"], env={"STORAGE_KEY": KEY})
+    assert (result.exit_code, review.id in result.output) == (0, True)
 
 
 def test_expired_cases_have_no_texts_left(config: Path, queue: ReviewQueue) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import threading
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -176,6 +177,23 @@ def test_without_its_tables_the_queue_says_what_to_do(url: str) -> None:
                 queue.open(NEW)
     finally:
         queue.close()
+
+
+def test_whatever_a_database_raises_is_told_in_our_words(
+    queue: ReviewQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver's own errors may quote addresses and values: nothing of them gets out."""
+
+    def breaks(*_: object) -> None:
+        raise RuntimeError("canary: postgresql://user:password@host")
+
+    review = opened(queue)
+    monkeypatch.setattr("understudy.records.ledger.reviews.ReviewTable.get", breaks)
+    monkeypatch.setattr("understudy.records.ledger.reviews.ReviewTable.add", breaks)
+    for use in (lambda: queue.get(review.id), lambda: queue.open(NEW)):
+        with pytest.raises(ReviewsUnavailable) as caught:
+            use()
+        assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_queue_can_be_used_after_its_close_and_after_a_fork(queue: ReviewQueue) -> None:

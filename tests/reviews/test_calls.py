@@ -195,6 +195,18 @@ async def test_the_same_for_synchronous_code(desk: Desk) -> None:
     assert found.answer is None
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_cases_are_looked_up_on_any_loop(desk: Desk) -> None:
+    """Also on one that is no home of the router's."""
+    desk.stage.first.script_all(Status(500))
+    with desk.router() as router:
+        got = await ask_in(router.scope(sensitive="payment"), Form("async"))
+        assert isinstance(got.error, ReviewPending)
+        review = await router.reviews.approve(got.error.review_id or "", by="Ada", answer="Yes.")
+        assert await router.reviews.list() == []
+    assert review.answer == "Yes."
+
+
 async def test_of_two_who_decide_at_a_time_one_does(desk: Desk) -> None:
     """The other is told, and nothing of the decision changes."""
     desk.stage.first.script_all(Status(500))

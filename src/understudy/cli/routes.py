@@ -76,8 +76,10 @@ def routes_table(config: Config) -> Table:
 
 
 def _moves(config: Config, task: Task, lane: Lane, entry: LaneEntry, *, is_first: bool) -> str:
-    if task.sensitive is not None and entry.route not in config.sensitive[task.sensitive].routes:
-        return f"never: not approved for {task.sensitive}"
+    category = None if task.sensitive is None else config.sensitive[task.sensitive]
+    if category is not None and entry.route not in category.routes:
+        drafts = ", drafts for a person" if entry.route in category.review_routes else ""
+        return f"never: not approved for {task.sensitive}{drafts}"
     if is_first:
         return "first choice"
     on = lane.moves_on(entry)

@@ -192,24 +192,23 @@ class ReviewQueue:
     def _reached(self) -> Iterator[ReviewTable]:
         """The table; what goes wrong with the database comes out in our words."""
         try:
-            from sqlalchemy.exc import SQLAlchemyError
-
-            from understudy.records.ledger.reviews import ReviewTable
+            from understudy.records.ledger.reviews import ReviewTable, Unwanted
             from understudy.records.ledger.sink import why_unavailable
-            from understudy.records.ledger.standing import LedgerOutdated
         except ImportError:
             raise ReviewsUnavailable("the reviews need SQLAlchemy: pip install 'understudy[ledger]'") from None
-        with self._lock:
-            if self._table is None:
-                self._table = ReviewTable(self._url)
-            table = self._table
         try:
+            with self._lock:
+                if self._table is None:
+                    self._table = ReviewTable(self._url)
+                table = self._table
             yield table
-        except (SQLAlchemyError, LedgerOutdated) as error:
+        except Unwanted:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border of foreign databases: whatever they raise, it fails closed
             reason = why_unavailable(error) or type(error).__name__
         else:
             return
-        raise ReviewsUnavailable(f"the database of the reviews can't be used: {reason}")
+        raise ReviewsUnavailable(f"the database of the reviews can't be used: {reason}") from None
 
     def _row(self, review_id: str) -> ReviewRow:
         with self._reached() as table:
