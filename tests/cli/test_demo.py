@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -143,7 +144,7 @@ def test_the_config_that_is_shown_is_right() -> None:
     Config.from_mapping(tomllib.loads(text.replace(":0/", ":65535/")))
 
 
-@pytest.mark.parametrize("module", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("module", ["starlette", "uvicorn", "sqlalchemy"])
 def test_without_the_extra_it_says_what_to_install(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing starts, and the message is a command to copy."""
     monkeypatch.setitem(sys.modules, module, None)
@@ -177,24 +178,34 @@ def test_an_app_that_does_not_start_is_quoted(stage_with_a_mistake: Stage) -> No
     assert "flagshipp" in str(raised.value)
 
 
-def test_the_show_answers_every_routed_request() -> None:
-    """The whole of it in short: in plain lines, with nothing on stderr, and exit code 0."""
+def test_the_show_answers_every_routed_request(tmp_path: Path) -> None:
+    """The whole of it in short: in plain lines, with nothing on stderr, and exit code 0. What it points at is there."""
     started = time.monotonic()
-    done = subprocess.run([*COMMAND, "--seconds", "6"], capture_output=True, text=True, timeout=40)
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([*COMMAND, "--seconds", "6"], capture_output=True, text=True, timeout=55, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert time.monotonic() - started < 25
+    assert time.monotonic() - started < 50
     for phase in PHASES:
         assert f"s  {phase.name}: {phase.caption}" in done.stdout
     assert "requests to the routed app were answered" in done.stdout
     assert "failures absorbed" in done.stdout
-    assert "switches to sonnet (equivalent)" in done.stdout
     assert "\x1b" not in done.stdout
+    commands = [line.removeprefix("$ understudy ") for line in done.stdout.splitlines() if line.startswith("$ ")]
+    assert [line.split()[0] for line in commands] == ["report", "explain"]
+    for line in commands:
+        again = CliRunner().invoke(main, shlex.split(line))
+        assert again.exit_code == 0, again.output
+    assert "=> answered by" in done.stdout
+    assert "switches to" in done.stdout
+    assert "By lane and route" in done.stdout
 
 
-def test_a_closed_pipe_ends_it_quietly() -> None:
+def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
     """As `understudy demo | head` does."""
-    with subprocess.Popen([*COMMAND, "--seconds", "5"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [*COMMAND, "--seconds", "5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()

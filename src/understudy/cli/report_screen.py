@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,7 +54,7 @@ class _Column:
 def print_report(page: Page, views: Sequence[Sequence[By]]) -> None:
     """Print the summary, and a table by each of these keys."""
     console = Console(highlight=False)
-    if not console.is_terminal:
+    if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(highlight=False, width=PIPE_WIDTH)
     whole = total(page.facts)
     for text in _summary(page, whole):
@@ -103,7 +104,10 @@ def _notes(whole: Line, *, left_out: bool) -> list[Text]:
         notes.append(
             Text.assemble(("Taken out  ", "bold"), f"parameters that a route can't take, by attempts: {names}")
         )
-    if whole.unpriced:
+    if whole.unpriced and whole.cost_usd is None:
+        mend = "no price is known for these models. A route can say it: price = { input = 1.25, output = 10.0 }"
+        notes.append(Text.assemble(("Cost  ", "bold"), mend, " (US dollars a million tokens)"))
+    elif whole.unpriced:
         known = "no price is known for their model, or they broke off and may yet be billed"
         notes.append(
             Text.assemble(("Not in the cost  ", "bold"), f"{whole.unpriced:,} of {whole.attempts:,} attempts: {known}")

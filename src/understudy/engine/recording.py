@@ -88,14 +88,8 @@ class Recording:
 def _declared(config: Config, credentials: Credentials) -> Iterator[tuple[str, MakeSink]]:
     """The sinks that the config asks for, each made in its writer's thread."""
     if credentials.ledger is not None:
-        yield "the ledger", partial(_ledger_sink, credentials.ledger, timedelta(seconds=config.router.keep))
+        from understudy.records.ledger.sink import LedgerSink  # of the extra `ledger`; now, and not at the first call
 
-
+        yield "the ledger", partial(LedgerSink, credentials.ledger, timedelta(seconds=config.router.keep))
     if config.router.prometheus:
         yield "Prometheus", PrometheusSink
-
-
-def _ledger_sink(url: str, keep: timedelta) -> Sink[Record]:
-    from understudy.records.ledger.sink import LedgerSink  # of the extra `ledger`
-
-    return LedgerSink(url, keep)

@@ -6,7 +6,6 @@ It knows nothing of the demo: this is all that a Starlette app needs.
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,21 +13,18 @@ import openai
 from openai.types.chat import ChatCompletionMessageParam
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from understudy import Router, Scope
+from understudy import Router
 
 router = Router.from_file(os.environ["UNDERSTUDY_CONFIG"])
 plain_openai = openai.AsyncOpenAI()  # key and base URL from the environment; two retries, by default
-
-recent: deque[Scope] = deque(maxlen=10_000)
 
 
 async def routed(request: Request) -> JSONResponse:
     """A summary through Understudy: the model that is asked for is a task of the config."""
     with router.scope(request_id=request.headers.get("x-request-id")) as scope:
-        recent.append(scope)
         reply = await scope.async_openai.chat.completions.create(model="ticket-summary", messages=messages(request))
     call = scope.call_for(reply)
     failures = [attempt.failure for attempt in call.attempts if attempt.failure is not None]
@@ -39,13 +35,6 @@ async def plain(request: Request) -> JSONResponse:
     """The same without Understudy."""
     reply = await plain_openai.chat.completions.create(model="gpt-5.5", messages=messages(request))
     return JSONResponse({"summary": reply.choices[0].message.content})
-
-
-async def explain(request: Request) -> PlainTextResponse:
-    """For whoever wants to know what happened to a request: why each route was or was not tried."""
-    wanted = request.path_params["request_id"]
-    calls = [call.explain() for scope in recent if scope.request_id == wanted for call in scope.calls]
-    return PlainTextResponse("\n".join(calls), status_code=200 if calls else 404)
 
 
 async def ai_failed(request: Request, error: Exception) -> JSONResponse:
@@ -66,7 +55,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 app = Starlette(
-    routes=[Route("/routed", routed), Route("/plain", plain), Route("/explain/{request_id}", explain)],
+    routes=[Route("/routed", routed), Route("/plain", plain)],
     exception_handlers={openai.OpenAIError: ai_failed},
     lifespan=lifespan,
 )

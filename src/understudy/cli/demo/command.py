@@ -62,7 +62,7 @@ def _run(live: bool | None, seconds: float) -> int:
 
 
 def _require_extra() -> None:
-    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    missing = [name for name in ("starlette", "uvicorn", "sqlalchemy", "alembic") if find_spec(name) is None]
     if missing:
         click.echo(
             f"understudy demo: {' and '.join(missing)} not installed. The demo runs a real web app:\n\n"

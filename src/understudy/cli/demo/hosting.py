@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,8 @@ class CouldNotStart(Exception):
 class AppProcess:
     """Runs the web app on a free port. Its ``base_url`` is known once it is entered.
 
+    Its ``home`` has its config and its ledger. It stays if the show came to its end, and else goes with the app.
+
     Raises:
         CouldNotStart: with the last lines that the app said.
     """
@@ -34,10 +37,10 @@ class AppProcess:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self.base_url = ""
+        self.home = Path()
 
     def __enter__(self) -> Self:
-        self._directory = TemporaryDirectory(prefix="understudy-demo-", ignore_cleanup_errors=True)
-        home = Path(self._directory.name)
+        home = self.home = Path(tempfile.mkdtemp(prefix="understudy-demo-"))
         home.joinpath("understudy.toml").write_text(self._stage.config_text(), encoding="utf-8")
         self._log = home / "app.log"
         with self._log.open("wb") as log:
@@ -56,6 +59,7 @@ class AppProcess:
                 raise CouldNotStart(self._last_words())
         except BaseException:
             self._stop()
+            shutil.rmtree(self.home, ignore_errors=True)
             raise
         return self
 
@@ -63,6 +67,8 @@ class AppProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stop()
+        if kind is not None:
+            shutil.rmtree(self.home, ignore_errors=True)
 
     def _environment(self, home: Path) -> dict[str, str]:
         # A proxy, or OPENAI_* of the user's own, would make it another demo.
@@ -108,4 +114,3 @@ class AppProcess:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
-        self._directory.cleanup()

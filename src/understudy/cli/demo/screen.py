@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from textwrap import fill
 
 from rich.console import Group, RenderableType
@@ -18,12 +19,14 @@ from understudy.cli.demo.tally import Line, Side, Tally, Verdict, percentile
 from understudy.words import LaneName
 
 __all__ = [
+    "INDENT",
     "app_said",
     "declared",
-    "explained",
     "final_frame",
     "frame",
     "intro",
+    "ledger_stays",
+    "printed",
     "results",
     "so_far",
     "summary",
@@ -31,6 +34,7 @@ __all__ = [
 ]
 
 LANES = {LaneName.PRIMARY: "green", LaneName.EQUIVALENT: "cyan", LaneName.DEGRADED: "yellow"}
+INDENT = 2
 NOTHING = Text("·", style="dim")
 MOST_COLUMNS = 96
 """What is wider than this is hard to read."""
@@ -168,14 +172,23 @@ def _saw(line: Line) -> Text:
     )
 
 
-def explained(explanation: str, columns: int) -> RenderableType:
-    """One request, as the router explains it."""
-    lines = [
-        fill(line, columns - 1, initial_indent="  ", subsequent_indent=" " * 18) for line in explanation.splitlines()
-    ]
+def ledger_stays(home: Path) -> RenderableType:
+    """Where the record of the show is."""
     return Group(
-        Text("One request to the routed app, as Call.explain() tells it", style="bold"), Text("\n".join(lines))
+        Text("What is on record", style="bold"),
+        Text(f"The routed app's ledger stays in {home}. Two ways to look into it:", overflow="fold"),
     )
+
+
+def printed(text: str, columns: int) -> RenderableType:
+    """What a command printed, a long line going on below its text."""
+    lines = (
+        fill(line, columns - 1, initial_indent=" " * INDENT, subsequent_indent=" " * 18, drop_whitespace=False)
+        if len(line) + INDENT >= columns
+        else " " * INDENT + line
+        for line in text.rstrip().splitlines()
+    )
+    return Text("\n".join(lines))
 
 
 def app_said(lines: str) -> RenderableType:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 from rich.console import Console, RenderableType
 from rich.live import Live
 
 from understudy.cli.demo import screen
+from understudy.cli.demo.commands import run_command
 from understudy.cli.demo.hosting import AppProcess, CouldNotStart
 from understudy.cli.demo.stage import PHASES, Stage
 from understudy.cli.demo.tally import Side, Tally, Verdict, verdict
@@ -43,24 +46,45 @@ def run(console: Console, *, live: bool, seconds: float) -> Verdict:
         with AppProcess(stage) as app:
             traffic = Traffic(app.base_url, stage, PHASES, seconds, tally)
             play = _Play(console, traffic, tally, seconds)
-            explanation = _ended(play.live if live else play.plain)
+            _ended(play.live if live else play.plain)
             said = app.last_lines()
     if not live:
         console.print(screen.final_frame(PHASES, tally))
     end = verdict(tally.total(Side.ROUTED), tally.total(Side.PLAIN))
-    parts = [screen.summary(PHASES, tally), screen.explained(explanation, console.width)]
+    _print(console, screen.summary(PHASES, tally))
+    _print_records(console, app.home, tally)
     if not end.ok:
-        parts.append(screen.app_said(said))
-    for part in (*parts, screen.verdict_text(end)):
-        console.print()
-        console.print(part)
+        _print(console, screen.app_said(said))
+    _print(console, screen.verdict_text(end))
     return end
 
 
-def _ended(play: Callable[[], Awaitable[str]]) -> str:
+def _print(console: Console, part: RenderableType) -> None:
+    console.print()
+    console.print(part)
+
+
+def _print_records(console: Console, home: Path, tally: Tally) -> None:
+    """What the ledger has of it: by the commands that the viewer has too."""
+    config = str(home / "understudy.toml")
+    _print(console, screen.ledger_stays(home))
+    _print_command(console, "report", "--by", "lane,route", config)
+    sample = tally.most_eventful()
+    if sample is not None:
+        _print_command(console, "explain", sample.request_id, config)
+
+
+def _print_command(console: Console, *arguments: str) -> None:
+    line = shlex.join(("understudy", *arguments))
+    console.print()
+    console.print(f"$ {line}", style="bold", markup=False, soft_wrap=True)  # to be copied, however long
+    console.print(screen.printed(run_command(arguments, console.width - screen.INDENT), console.width))
+
+
+def _ended(play: Callable[[], Awaitable[None]]) -> None:
     """Runs it; what ends the process is raised as it is, and not in a task group's wrapping."""
     try:
-        return anyio.run(play)
+        anyio.run(play)
     except BaseExceptionGroup as group:
         ending: BaseException | None = group.subgroup((SystemExit, KeyboardInterrupt))
         if ending is None:
@@ -77,21 +101,19 @@ class _Play:
     tally: Tally
     seconds: float
 
-    async def live(self) -> str:
+    async def live(self) -> None:
         """With a table that fills."""
         with Live(self._picture(), console=self.console, auto_refresh=False) as table:
             async with anyio.create_task_group() as beside:
                 beside.start_soon(_refresh, table, self._picture)
-                explanation = await self.traffic.run(lambda phase: None)
+                await self.traffic.run(lambda phase: None)
                 beside.cancel_scope.cancel()
             table.update(screen.final_frame(PHASES, self.tally), refresh=True)
-        return explanation
 
-    async def plain(self) -> str:
+    async def plain(self) -> None:
         """With a line where a phase begins, and one where it ends."""
-        explanation = await self.traffic.run(self._phase_began)
+        await self.traffic.run(self._phase_began)
         self._phase_ended(len(PHASES) - 1)
-        return explanation
 
     def _picture(self) -> RenderableType:
         return screen.frame(PHASES, self.tally, self.traffic.phase, self.traffic.elapsed, self.seconds)

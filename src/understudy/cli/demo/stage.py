@@ -61,6 +61,8 @@ class Stage:
     def config_text(self) -> str:
         """The routed app's config."""
         return f"""\
+[router]
+ledger = "sqlite:///ledger.db"    # what happened, for good
 [providers]
 main  = {{ base_url = "{self.main.base_url}", api_key_env = "MAIN_KEY" }}
 spare = {{ base_url = "{self.spare.base_url}", api_key_env = "SPARE_KEY" }}

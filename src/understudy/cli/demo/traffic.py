@@ -70,16 +70,12 @@ class Traffic:
         """Seconds since the first request, at most all of them."""
         return 0.0 if self._started is None else min(time.perf_counter() - self._started, self._seconds)
 
-    async def run(self, phase_began: Callable[[int], None]) -> str:
-        """Sends everything, and returns when every request has ended, or its time is up.
-
-        The result explains the most eventful request, in the words of the app.
-        """
+    async def run(self, phase_began: Callable[[int], None]) -> None:
+        """Sends everything, and returns when every request has ended, or its time is up."""
         # No limit: users don't queue for each other.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
         async with httpx2.AsyncClient(base_url=self._base_url, timeout=None, limits=limits, trust_env=False) as client:
             await self._send_all(client, phase_began)
-            return await self._explanation(client)
 
     async def _send_all(self, client: httpx2.AsyncClient, phase_began: Callable[[int], None]) -> None:
         self._started = time.perf_counter()
@@ -113,17 +109,6 @@ class Traffic:
         finally:
             seconds = time.perf_counter() - began
             self._tally.ended(Sample(side, phase, request_id, seconds, said.error, said.lane, len(said.failures)))
-
-    async def _explanation(self, client: httpx2.AsyncClient) -> str:
-        sample = self._tally.most_eventful()
-        if sample is None:
-            return ""
-        try:
-            with anyio.fail_after(2):
-                response = await client.get(f"/explain/{sample.request_id}")
-        except (httpx2.HTTPError, TimeoutError) as error:
-            return f"the app could not explain {sample.request_id} ({type(error).__name__})"
-        return response.text
 
 
 async def _exchange(client: httpx2.AsyncClient, side: Side, request_id: str) -> _Said:

@@ -16,7 +16,6 @@ from understudy.records.ledger.retention import Retention
 from understudy.records.ledger.rows import Columns, attempt_rows, call_row, score_row
 from understudy.records.ledger.standing import LedgerOutdated, has_tables, require_current, standing
 from understudy.records.ledger.tables import attempts, calls, scores
-from understudy.records.ledger.upgrading import upgrade
 from understudy.records.sinks import Record, SinkUnavailable
 from understudy.words import Call, Score
 
@@ -92,6 +91,8 @@ def ready(engine: Engine, url: str) -> None:
     if not new_file:
         require_current(found)
         return
+    from understudy.records.ledger.upgrading import upgrade  # Alembic takes a while, and is needed once
+
     upgrade(engine)
     _log.info("made a new ledger: %s", place_of(url))
 
