@@ -37,6 +37,7 @@ tasks.chat.primary = "main"
 def file(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A config whose ledger is at ``url``."""
     monkeypatch.setenv("LEDGER_URL", url)
+    monkeypatch.delenv("COLUMNS", raising=False)
     file = tmp_path / "understudy.toml"
     file.write_text(CONFIG)
     return file
@@ -160,7 +161,7 @@ def test_the_report_is_read_from_top_to_bottom(file: Path) -> None:
         "3 calls, 66.7 % answered; 2 failures were absorbed on the way; 50.0 % of the answers came from a fallback."
     )
     assert told[2] == "They cost $0.0600, of which fallbacks $0.0500."
-    for said in ("By day", "By task", "By lane and route", "helpful 0.75", "temperature seed", "broke contract"):
+    for said in ("By day", "By task", "By lane and route", "helpful 0.75", "temperature seed", "off contract"):
         assert said in done.output
     assert "What failed  contract 2, outage 1, timeout 1" in done.output
     assert "3 of 6 attempts" in done.output

@@ -90,14 +90,16 @@ async def test_a_routed_call_is_in_the_ledger_once_the_router_is_closed(
         assert (row.request_id, row.task, row.route, row.lane) == (
             "req-2026-000042", "ticket-summary", "mini", "degraded",
         )  # fmt: skip
-        assert (row.outcome, row.api, row.attempts) == ("answered", "chat", 2)
+        assert (row.outcome, row.api) == ("answered", "chat")
         assert row.total_ms > 0
     assert (whole.stream, streamed.stream) == (False, True)
     made = found(url, attempts)
     assert [(row.route, row.failure, row.answered) for row in made] == [
         ("flagship", "quota", False),
         ("mini", None, True),
-    ] * 2
+        ("mini", None, True),  # the flagship's account is known to have no quota left
+    ]
+    assert (whole.attempts, streamed.attempts) == (2, 1)
     assert "canary" not in str([*found(url), *made])
 
 

@@ -21,11 +21,12 @@ __all__ = ["VIEWS", "Page", "fitting", "print_report"]
 VIEWS: Sequence[Sequence[By]] = ([By.DAY], [By.TASK], [By.LANE, By.ROUTE])
 """The tables that are printed if none was asked for."""
 
-BAR = 8
+BAR = 6
 """Characters of a full bar."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 NOTHING = "·"
-PIPE_WIDTH = 160
+PIPE_WIDTH = 1000
+"""In a pipe there is no width to keep to."""
 
 
 @dataclass(frozen=True)
@@ -231,16 +232,15 @@ COLUMNS: Sequence[_Column] = (
             spare=8, left=True, of_fallbacks=True),
     _Column("p50", lambda line, most: _time(line, 0.5)),
     _Column("p95", lambda line, most: _time(line, 0.95)),
-    _Column("tokens in", lambda line, most: _tokens(line.input_tokens), lambda line: line.input_tokens > 0, spare=7),
-    _Column("out", lambda line, most: _tokens(line.output_tokens), lambda line: line.output_tokens > 0, spare=7),
+    _Column("tokens in", lambda line, most: _tokens(line.input_tokens), lambda line: line.input_tokens > 0, spare=6),
+    _Column("out", lambda line, most: _tokens(line.output_tokens), lambda line: line.output_tokens > 0, spare=6),
     _Column("cost", lambda line, most: _dollars(line.cost_usd), lambda line: line.cost_usd is not None),
     _Column("of fallbacks", lambda line, most: _dollars(line.fallback_cost_usd),
             lambda line: line.fallback_cost_usd is not None, spare=5, of_fallbacks=True),
-    _Column("per 1,000 answers", lambda line, most: _per_thousand(line), lambda line: line.cost_usd is not None,
-            spare=6),
-    _Column("broke contract", lambda line, most: _number(line.contract_failures),
+    _Column("per 1,000", lambda line, most: _per_thousand(line), lambda line: line.cost_usd is not None, spare=4),
+    _Column("off contract", lambda line, most: _number(line.contract_failures),
             lambda line: line.contract_failures > 0, spare=2),
     _Column("scores", lambda line, most: _scores(line), lambda line: bool(line.scored), spare=3, left=True),
-    _Column("taken out", lambda line, most: _taken_out(line), lambda line: bool(line.taken_out), spare=4, left=True),
+    _Column("taken out", lambda line, most: _taken_out(line), lambda line: bool(line.taken_out), spare=7, left=True),
 )  # fmt: skip
 """All that a table may show, from left to right. What no line has anything to tell of is left out."""

@@ -184,7 +184,7 @@ def printed(text: str, columns: int) -> RenderableType:
     """What a command printed, a long line going on below its text."""
     lines = (
         fill(line, columns - 1, initial_indent=" " * INDENT, subsequent_indent=" " * 18, drop_whitespace=False)
-        if len(line) + INDENT >= columns
+        if len(line) + INDENT > columns
         else " " * INDENT + line
         for line in text.rstrip().splitlines()
     )
