@@ -100,6 +100,21 @@ def test_check_warns_of_what_is_probably_not_meant(tmp_path: Path) -> None:
         assert f"{place}: no " in output
 
 
+def test_check_warns_of_a_text_that_a_contract_contradicts(tmp_path: Path) -> None:
+    """A lane that is told to write bullet points will hardly write JSON."""
+    file = tmp_path / "understudy.toml"
+    (tmp_path / "summary.json").write_text('{"type": "object"}', encoding="utf-8")
+    file.write_text(
+        '[providers.openai]\n[routes.main]\nprovider = "openai"\nmodel = "m"\nsystem_suffix = "Use bullet points."\n'
+        '[routes.fine]\nprovider = "openai"\nmodel = "n"\nsystem_suffix = "Answer with JSON."\n'
+        '[tasks.chat]\nprimary = ["main", "fine"]\ncontract = "summary.json"\n[tasks.free]\nprimary = "main"\n',
+        encoding="utf-8",
+    )
+    output = run("check", file, env={"OPENAI_API_KEY": "k"}).output
+    assert output.count("system_suffix: it says nothing of the JSON") == 1
+    assert "routes.main.system_suffix" in output
+
+
 def test_check_fails_on_mistakes(tmp_path: Path) -> None:
     """All of them, and exit code 1."""
     file = tmp_path / "understudy.toml"

@@ -613,6 +613,36 @@ async def test_a_held_stream_may_be_mended(stage: Stage, form: Form) -> None:
     assert got.routes == ["first", "first"]
 
 
+# -- quality is not transport ---------------------------------------------------------------------------------------
+
+
+@each_client
+async def test_broken_contracts_open_no_breaker(stage: Stage, form: Form) -> None:
+    """However many answers of a route break theirs, the next call asks it again."""
+    answers(stage, Answer(BROKEN))
+    async with Router.from_mapping(config(stage)) as router:
+        for _ in range(12):
+            got = await ask(router, form, response_format=JSON_SCHEMA)
+            assert got.routes == ["first", "second"]
+    assert got.call.attempts[0].failure is FailureKind.CONTRACT
+
+
+@each_stream
+async def test_a_stream_that_breaks_its_contract_starts_over_where_that_is_asked_for(stage: Stage, form: Form) -> None:
+    """At its end, as one that is cut would: the app is told, and gets the whole answer of the next route."""
+    stage.first.script(FIRST_MODEL, StreamOf(chunks=[BROKEN[:9], BROKEN[9:]], interval=0.05))
+    stage.second.script(SECOND_MODEL, Answer(GOOD))
+    async with Router.from_mapping(config(stage, task={"stream": {"on_break": "restart"}})) as router:
+        headers = {"x-understudy-on-break": "restart"}
+        got = await ask(router, form, response_format=JSON_SCHEMA, extra_headers=headers)
+    assert got.error is None
+    assert got.routes == ["first", "second"]
+    assert got.text.endswith(GOOD)
+    (told,) = [chunk.understudy for chunk in got.chunks if getattr(chunk, "understudy", None)]
+    assert told["restart"] is True
+    assert told["reason"] == "contract"
+
+
 # -- malformed answers, over HTTP ------------------------------------------------------------------------------------
 
 

@@ -96,9 +96,22 @@ def concerns(config: Config) -> Iterator[str]:
     """What is allowed and probably not meant."""
     for name, task in config.tasks.items():
         yield from _short_deadline(name, task, config)
+        yield from _contradicted(name, task, config)
         yield from _unknown_prices(name, task, config)
     yield from (f"{place}: declared, but this version does not carry it out yet" for place in config.not_yet())
     yield from _unused(config)
+
+
+def _contradicted(name: str, task: Task, config: Config) -> Iterator[str]:
+    """A lane's own text that may ask for anything but the JSON that the task's contract wants."""
+    if task.contract is None or task.contract.source is None:
+        return
+    for route in (config.routes[route] for route in task.routes):
+        if route.system_suffix is not None and "json" not in route.system_suffix.lower():
+            yield (
+                f"routes.{route.name}.system_suffix: it says nothing of the JSON that the contract of tasks.{name} "
+                "wants: an answer that follows the text may break the contract"
+            )
 
 
 def _short_deadline(name: str, task: Task, config: Config) -> Iterator[str]:
