@@ -68,12 +68,12 @@ def ask_stream_sync(router: Router) -> str:
 
 
 class Held:
-    """What this process holds: sockets, threads of the router, tasks of the running loop."""
+    """What this process holds: sockets, threads of the router (not those that write records), tasks of the loop."""
 
     def __init__(self) -> None:
         gc.collect()
         self.sockets = sum(1 for name in os.listdir("/proc/self/fd") if _is_socket(name))
-        self.threads = sum(1 for thread in threading.enumerate() if thread.name.startswith("understudy"))
+        self.threads = sum(1 for thread in threading.enumerate() if thread.name.startswith("understudy-"))
         try:
             self.tasks = len(asyncio.all_tasks())
         except RuntimeError:
