@@ -384,10 +384,10 @@ async def test_a_queue_that_hangs_is_not_waited_for_and_holds_no_case_afterwards
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A case that nobody was told of is none: what was being written is taken back."""
-    monkeypatch.setattr(reviewing, "OPEN_WAIT", 0.3)
     desk.stage.first.script_all(Status(500))
     async with desk.router() as router:
         await _opened(router)
+        monkeypatch.setattr(reviewing, "OPEN_WAIT", 0.3)
         with _locked(desk):
             got = await ask_in(router.scope(sensitive="payment"), Form("async"))
         await anyio.sleep(0.3)

@@ -89,6 +89,8 @@ class Kit:
         if credentials.ledger is not None and credentials.seal is not None:
             self.reviews = ReviewQueue(credentials.ledger, credentials.seal)
             services.add(self.reviews)
+            if any(category.on_failure == "review" for category in config.sensitive.values()):
+                self.reviews.load()
         self.learned = Learned()
         self.memory = Memory()
         wants_speeds = any(task.select == "fastest" for task in config.tasks.values())

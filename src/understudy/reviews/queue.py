@@ -75,6 +75,11 @@ class ReviewQueue:
         self._left_behind: list[object] = []
         self._threads: ThreadPoolExecutor | None = None
 
+    def load(self) -> None:
+        """Import what the database needs now (0.3 s), so that no call has to wait for that. Connects to nothing."""
+        with contextlib.suppress(ImportError):  # told at the first case, which fails closed
+            import understudy.records.ledger.reviews  # noqa: F401 - of the extra `ledger`
+
     # -- for the router ----------------------------------------------------------------------------------------------
 
     def open(self, new: NewCase, wanted: Callable[[], bool] = lambda: True) -> Review | None:
