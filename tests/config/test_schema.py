@@ -54,6 +54,10 @@ def test_the_starter_keeps_it_and_reads(schema: Any) -> None:
         ('primary    = "flagship"', ""),
         ('"https://api.openai.com/v1"', '"https://u:p@api.openai.com/v1"'),
         ("KISSAPI_KEY", "sk-1234"),
+        ('sticky     = "subject"', 'sticky = "user"'),
+        ('sticky     = "subject"', 'select = "cost"'),
+        ('lane = "degraded" }]', 'lane = "degarded" }]'),
+        ("{ when =", "{ if ="),
     ],
 )
 def test_typos_break_it(schema: Any, complete: Path, old: str, new: str) -> None:

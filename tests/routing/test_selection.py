@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from routing.driving import FORMS, STREAMS, WHOLE, Form, Stage, ask, ask_in, config, using
-from understudy import Router
+from understudy import NoRouteAvailable, Router
 from understudy.engine import listing
 from understudy.testing import Answer, Status, StreamOf
 
@@ -219,6 +219,24 @@ async def test_a_chat_with_a_stored_file_stays_with_the_primary_provider(stage: 
     assert got.routes == ["first"]
     assert "the call is bound to what first-provider keeps" in str(got.error)
     assert stage.second.request_count == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("client", ["async", "sync"])
+async def test_while_its_route_is_left_alone_a_bound_call_is_told_when_to_come_back(stage: Stage, client: str) -> None:
+    """The breaker is open: nobody else is asked, and the error says for how long and why."""
+    stage.first.script("model-one", Answer("made"), Status(401))
+    async with Router.from_mapping(config(stage)) as routed:
+        with routed.scope() as scope:
+            made = await using(scope, client, lambda it: respond(it, client, stream=False, input="Where is it?"))
+            await ask_in(scope, Form("async"))
+            turn = {"input": "And now?", "previous_response_id": made}
+            with pytest.raises(NoRouteAvailable) as caught:
+                await using(scope, client, lambda it: respond(it, client, stream=False, **turn))
+    assert [call.route for call in scope.calls] == ["first", "second", None]
+    assert "first (primary) not tried: is open after auth" in str(caught.value)
+    assert "second (equivalent) not tried: the call is bound to first" in str(caught.value)
+    assert int(caught.value.response.headers["retry-after"]) >= 1
 
 
 async def _respond(client: Any, options: dict[str, Any]) -> str:
