@@ -138,6 +138,9 @@ async def test_more_output_than_a_route_gives_skips_it(stage: Stage, form: Form)
         assert (await ask(routed, form, max_tokens=4096)).routes == ["first"]
         got = await ask(routed, form, max_tokens=5000)
     assert got.routes == ["second"]
+    own = {"max_output": 4096, "set": {"max_tokens": 4096}}
+    async with Router.from_mapping(config(stage, first=own)) as routed:
+        assert (await ask(routed, form, max_tokens=5000)).routes == ["first"]  # its own limit is what it gets
     assert "answers with 4096 tokens at the most, and 5000 are asked for" in got.call.explain()
 
 

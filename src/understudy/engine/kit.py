@@ -20,6 +20,7 @@ from understudy.engine.speeds import Speeds
 from understudy.engine.ways import Way
 from understudy.policy.caps import Caps
 from understudy.policy.contracts import Declared
+from understudy.policy.facts import MOST_OUTPUT
 from understudy.policy.room import Room
 from understudy.records.prices import PriceBook, context_window
 from understudy.reviews import ReviewQueue
@@ -133,10 +134,12 @@ def _replay(config: Config, credentials: Credentials, services: Services) -> Rep
 
 
 def _rooms(config: Config) -> dict[str, Room]:
-    """What each route can take."""
+    """What each route can take. One that sets the limit of its answers itself gets no other, whatever the app asks."""
     return {
         route.name: Room(
-            context_window(route, config.providers[route.provider]), route.context_window is not None, route.max_output
+            context_window(route, config.providers[route.provider]),
+            route.context_window is not None,
+            None if route.set.keys() & MOST_OUTPUT else route.max_output,
         )
         for route in config.routes.values()
     }

@@ -12,13 +12,14 @@ from understudy.policy.body import Body, objects_in
 from understudy.policy.rough_tokens import likely, text_bytes
 from understudy.words import Api
 
-__all__ = ["CallFacts", "asked_output", "likely_tokens"]
+__all__ = ["MOST_OUTPUT", "CallFacts", "asked_output", "likely_tokens"]
 
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT: Final = msgspec.json.Decoder(str)
 _NUMBER: Final = msgspec.json.Decoder(int)
-_MOST_OUTPUT: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+MOST_OUTPUT: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+"""The names under which an app limits the answer."""
 _IMAGES: Final = ("image_url", "input_image")
 _AUDIO: Final = ("input_audio",)
 _JSON: Final = ("json_object", "json_schema")
@@ -132,7 +133,7 @@ def asked_output(body: Body) -> int | None:
 
         assert asked_output(Body.parse(b'{"max_tokens": 100}')) == 100
     """
-    for name in _MOST_OUTPUT:
+    for name in MOST_OUTPUT:
         value = body.fields.get(name)
         if value is not None and bytes(value) != b"null":
             try:
