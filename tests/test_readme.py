@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import tomllib
 from pathlib import Path
@@ -151,3 +152,37 @@ async def test_the_providers_word_on_context_length_moves_the_coding_agent_too(
     fake_provider.script("gpt-5.5", Status(400, error={"code": "context_length_exceeded"}))
     async with lanes_router(fake_provider) as router:
         assert await routes_for(router, client, "code", "Fix it.", tools=TOOLS) == ["flagship", "sonnet"]
+
+
+@pytest.mark.anyio
+async def test_the_examples_of_records_run(fake_provider: FakeProvider, capsys: pytest.CaptureFixture[str]) -> None:
+    """The log as JSON, a hook, a sink and a score: as they stand, around one call."""
+    mapping = tomllib.loads(block_with("toml", "opentelemetry"))
+    config = {
+        **mapping,
+        "providers": {"p": {"base_url": fake_provider.base_url}},
+        "routes": {"main": {"provider": "p", "model": "gpt-5.5"}, "spare": {"provider": "p", "model": "gpt-5.5-mini"}},
+        "tasks": {"chat": {"primary": "main", "degraded": "spare"}},
+    }
+    router = Router.from_mapping(config)
+    logger = logging.getLogger("understudy")
+    try:
+        run("python", "dictConfig", {})
+        run("python", "@router.on_call", {"router": router})
+        async with router:
+            with router.scope(request_id="req-2026-000042", start="degraded") as scope:
+                await scope.async_openai.chat.completions.create(model="chat", messages=[])
+            run("python", "router.score(", {"router": router, "call": scope.calls[-1]})
+            run("python", "attempt.cost_status", {"scope": scope})
+    finally:
+        logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
+    printed = capsys.readouterr().out
+    assert "req-2026-000042 had a degraded answer from spare" in printed
+    assert "Score(" in printed
+    assert '"outcome": "answered"' in printed
+
+
+def run(language: str, text: str, namespace: dict[str, object]) -> None:
+    """Run the one block that has a text in it."""
+    exec(compile(block_with(language, text), "README.md", "exec"), namespace)

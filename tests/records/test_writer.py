@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from understudy.engine.services import Services
 from understudy.records import drops, run, writer
 from understudy.records.sinks import SinkUnavailable
 from understudy.records.writer import Writer
@@ -243,3 +244,22 @@ def test_many_threads_lose_nothing(kept: Kept) -> None:
         thread.join()
     queue.close()
     assert sorted(kept.items) == sorted(list(range(500)) * 4)
+
+
+def test_sinks_that_hang_are_closed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a router takes the time of one of them, not of all."""
+    monkeypatch.setattr(writer, "CLOSE", 0.5)
+    services = Services()
+    hung = [Kept() for _ in range(6)]
+    for sink in hung:
+        sink.gate.clear()
+        queue: Writer[int] = Writer("hung", lambda sink=sink: sink, linger=0.0)  # type: ignore[misc]
+        services.add(queue)
+        queue.put(1)
+    for sink in hung:
+        sink.busy.wait(SOON)
+    begun = time.monotonic()
+    services.close()
+    assert time.monotonic() - begun < 2.0
+    for sink in hung:
+        sink.gate.set()

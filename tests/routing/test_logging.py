@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from routing.driving import FIRST_MODEL, FORMS, REQUEST_ID, SECOND_MODEL, Form, Stage, ask, config
-from understudy import Attempt, FailureKind, JsonFormatter, LaneName, Outcome, Router
+from routing.driving import FIRST_MODEL, FORMS, REQUEST_ID, SECOND_MODEL, WHOLE, Form, Stage, ask, config
+from understudy import Attempt, FailureKind, JsonFormatter, LaneName, Outcome, Router, UnknownTask
 from understudy.testing import Answer, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
@@ -126,6 +126,19 @@ async def test_an_attempt_is_a_line_for_who_looks_closer(stage: Stage, caplog: p
         name: getattr(got.call.attempts[1], name) for name in Attempt.__struct_fields__
     }
     assert caplog.records[-1].levelno == logging.INFO
+
+
+@pytest.mark.parametrize("form", WHOLE, ids=str)
+async def test_what_never_became_a_call_is_a_line(form: Form, stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """Of what was asked for it says nothing: that may be anything."""
+    caplog.set_level(logging.DEBUG, logger="understudy")
+    async with Router.from_mapping(config(stage)) as router:
+        got = await ask(router, form, "canary-task")
+
+    assert isinstance(got.error, UnknownTask)
+    (line,) = _lines(caplog, logging.INFO)
+    assert line.message == f"nothing was sent for request {REQUEST_ID}: UnknownTask"
+    assert "canary" not in repr(vars(line))
 
 
 class Troubled(logging.Handler):

@@ -24,7 +24,7 @@ from understudy.engine.homes import Home, TransportFactory
 from understudy.engine.kit import Kit
 from understudy.engine.local import answer_locally
 from understudy.engine.messages import Ask, Caller, Reply
-from understudy.engine.prepare import prepare
+from understudy.engine.prepare import Prepared, prepare
 from understudy.engine.recording import Recording
 from understudy.engine.relay import Relay
 from understudy.engine.review_hooks import ReviewHooks
@@ -32,7 +32,7 @@ from understudy.engine.reviewing import leave_unsent
 from understudy.engine.services import Services
 from understudy.engine.spending import uncounted
 from understudy.engine.ways import make_ways
-from understudy.errors import ReviewPending, RouterClosed
+from understudy.errors import ReviewPending, RouterClosed, RoutingError
 from understudy.portal import Portal, PortalThread
 from understudy.reviews import ReviewQueue, ReviewsUnavailable
 
@@ -229,7 +229,7 @@ async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
     home.enter(hang_up)
     caller.begun(hang_up)
     try:
-        prepared = prepare(kit, ask, caller)
+        prepared = _prepared(kit, ask, caller)
         if not prepared.candidates:
             raise await leave_unsent(kit, prepared, ask, caller)
         if prepared.unsure is not None:
@@ -253,6 +253,16 @@ async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
     if isinstance(reply.stream, Relay):
         home.keep(reply.stream, prepared.call)
     return reply
+
+
+def _prepared(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
+    """The call, or its refusal: one that never became a call has no record, and a line in the log."""
+    try:
+        return prepare(kit, ask, caller)
+    except RoutingError as error:
+        if error.call is None:
+            kit.recording.log.not_a_call(caller.request_id, type(error).__name__)
+        raise
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -81,6 +81,11 @@ class Log:
             {**facts, **_whose(call)},
         )
 
+    def not_a_call(self, request_id: str, code: str) -> None:
+        """The line of a request that was refused before it was a call of any task. What it asked for stays out."""
+        facts = {"request_id": request_id, "code": code}
+        self._put(logging.INFO, "nothing was sent for request %s: %s", (request_id, code), facts)
+
     def score(self, score: Score) -> None:
         """The line of a score that the app gave."""
         if _log.isEnabledFor(logging.INFO):

@@ -81,18 +81,21 @@ class Run(Generic[_Item]):
             self._drops.add(1, "its queue is full")
         return True
 
-    def finish(self, seconds: float) -> None:
-        """Write what waits, for so long at most, and end; what is left then is lost."""
-        self._end_at = time.monotonic() + seconds
+    def stop(self, end_at: float) -> None:
+        """Take nothing more, and write what waits until then at the most (by the monotonic clock). Doesn't wait."""
+        self._end_at = end_at
         with self._lock:
             self.closing = True
-            thread = self._thread
         self._some.set()
         self._enough.set()
+
+    def finish(self) -> None:
+        """Wait for the end of a run that was stopped; what is left then is lost."""
+        thread = self._thread
         if thread is None:
             self._work()  # at the interpreter's end no thread starts any more
         elif thread is not threading.current_thread():
-            thread.join(seconds + 0.1)
+            thread.join(max(0.0, self._end_at - time.monotonic()) + 0.1)
         with self._lock:
             left = len(self._queue) + self._in_hand
             self._queue.clear()

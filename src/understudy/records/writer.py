@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
@@ -16,7 +16,6 @@ __all__ = ["Writer"]
 CLOSE: Final = 5.0
 """Seconds in which what waits is still written when the router closes."""
 
-_log: Final = logging.getLogger("understudy")
 _Item = TypeVar("_Item")
 
 
@@ -41,6 +40,7 @@ class Writer(Generic[_Item]):
         self._lock = threading.RLock()
         self._drops = Drops(name)
         self._run: Run[_Item] | None = None
+        self._stopped: list[Run[_Item]] = []
         self._left_behind: list[Run[_Item]] = []
 
     @property
@@ -54,20 +54,31 @@ class Writer(Generic[_Item]):
         if run is None or not run.put(item):
             self._begin().put(item)
 
-    def close(self) -> None:
-        """Write what waits, for some seconds at most, and end the thread. The next item starts another."""
+    def stop(self) -> None:
+        """Begin to close: the thread writes what waits, for some seconds at most. The next item starts another."""
         with self._lock:
             run, self._run = self._run, None
-        if run is not None:
-            run.finish(CLOSE)
+            if run is not None:
+                run.stop(time.monotonic() + CLOSE)
+                self._stopped.append(run)
+
+    def close(self) -> None:
+        """Write what waits, for some seconds at most, and end the thread. The next item starts another."""
+        self.stop()
+        with self._lock:
+            stopped, self._stopped = self._stopped, []
+        for run in stopped:
+            run.finish()
         self._drops.tell_now()
 
     def after_fork(self) -> None:
         """In the child of a fork: what waits is the parent's to write, and so is what its sink is connected to."""
         self._lock = threading.RLock()
         self._drops = Drops(self.name)
+        self._left_behind += self._stopped  # not collected: that would close the parent's connections
+        self._stopped = []
         if self._run is not None:
-            self._left_behind.append(self._run)  # not collected: that would close the parent's connections
+            self._left_behind.append(self._run)
             self._run = None
 
     def _begin(self) -> Run[_Item]:
