@@ -265,3 +265,54 @@ except KeyboardInterrupt:
     assert time.monotonic() - began < 1.0
     output(running)
     assert time.monotonic() - began < 2.0
+
+
+RECORDS = """
+import logging
+logging.basicConfig(level=logging.INFO, format="line %(process)d %(message)s", stream=sys.stdout)
+def routed():
+    router = Router.from_mapping(CONFIG)
+    router.on_call(lambda call: os.write(1, f"hook {os.getpid()}\\n".encode()))  # in one piece: threads write
+    return router
+"""
+
+
+def test_what_waits_is_written_at_the_interpreters_end(provider: FakeProvider) -> None:
+    """Nobody closed the router, and one was let go of before: their calls are told all the same."""
+    lines = run(
+        RECORDS
+        + """
+def forgotten():
+    ask(routed())
+
+forgotten()
+kept = routed()
+ask(kept)
+""",
+        provider,
+    )
+    assert len([line for line in lines if line.startswith("hook")]) == 2
+    assert len([line for line in lines if line.startswith("line") and "answered" in line]) == 2
+
+
+def test_parent_and_child_each_tell_of_their_own_calls(provider: FakeProvider) -> None:
+    """What waited when the process forked is the parent's alone."""
+    lines = run(
+        RECORDS
+        + """
+router = routed()
+ask(router)
+pid = os.fork()
+if pid == 0:
+    ask(router)
+    ask(router)
+    router._engine.close()
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+print("pids", os.getpid(), pid, flush=True)
+""",
+        provider,
+    )
+    (pids,) = [line.split()[1:] for line in lines if line.startswith("pids")]
+    told = [line.split()[1] for line in lines if line.startswith("hook")]
+    assert sorted(told, key=pids.index) == [pids[0], pids[1], pids[1]]

@@ -147,8 +147,9 @@ class Log:
     def _put(self, level: int, message: str, arguments: tuple[object, ...], facts: Mapping[str, object]) -> None:
         if _log.isEnabledFor(level):
             line = _log.makeRecord(_log.name, level, __file__, 0, message, arguments, None, None, facts)
-            if self._has_begun is not None:
-                has_begun, self._has_begun = self._has_begun, None
+            has_begun = self._has_begun
+            if has_begun is not None:
+                self._has_begun = None
                 has_begun(self._writer)
             self._writer.put((copy_context(), line))
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from understudy.records.drops import Drops
 from understudy.records.sinks import Sink, SinkUnavailable
 
-__all__ = ["LINGER", "Run"]
+__all__ = ["LINGER", "Run", "living"]
 
 CAPACITY: Final = 10_000
 """Records that wait for a sink at the most. What comes then is dropped, and counted."""
@@ -62,6 +64,16 @@ class Run(Generic[_Item]):
         self._enough = _Signal()
         self._thread: threading.Thread | None = None
         self._end_at = 0.0
+
+        self._pid = os.getpid()
+        living.add(self)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something may wait here to be written by this process."""
+        if self._pid != os.getpid():
+            return False
+        return bool(self._queue) if self._thread is None else self._thread.is_alive()
 
     def put(self, item: _Item) -> bool:
         """Queue an item, or drop it if there is no room. ``False``: this run is over."""
@@ -183,3 +195,7 @@ class Run(Generic[_Item]):
             self._sink.close()
         except Exception as error:  # noqa: BLE001 - the border of foreign sinks
             _log.error("%s could not be closed (%s)", self._name, type(error).__name__)
+
+
+living: weakref.WeakSet[Run[Any]] = weakref.WeakSet()
+"""Runs whose thread may have something to write: the thread keeps its run, whoever else lets go of it."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from understudy.records.drops import Drops
-from understudy.records.run import LINGER, Run
+from understudy.records.run import LINGER, Run, living
 from understudy.records.sinks import Sink
 
 __all__ = ["Writer"]
@@ -40,6 +42,7 @@ class Writer(Generic[_Item]):
         self._lock = threading.RLock()
         self._drops = Drops(name)
         self._run: Run[_Item] | None = None
+        self._forgotten: weakref.finalize[[Run[_Item]], Writer[_Item]] | None = None
         self._stopped: list[Run[_Item]] = []
         self._left_behind: list[Run[_Item]] = []
 
@@ -75,6 +78,8 @@ class Writer(Generic[_Item]):
         """In the child of a fork: what waits is the parent's to write, and so is what its sink is connected to."""
         self._lock = threading.RLock()
         self._drops = Drops(self.name)
+        if self._forgotten is not None:
+            self._forgotten.detach()
         self._left_behind += self._stopped  # not collected: that would close the parent's connections
         self._stopped = []
         if self._run is not None:
@@ -84,5 +89,24 @@ class Writer(Generic[_Item]):
     def _begin(self) -> Run[_Item]:
         with self._lock:
             if self._run is None or self._run.closing:
-                self._run = Run(self.name, self._make_sink, self._linger, self._drops)
+                self._run = run = Run(self.name, self._make_sink, self._linger, self._drops)
+                self._forgotten = weakref.finalize(self, _end_soon, run)
+                self._forgotten.atexit = False
             return self._run
+
+
+def _end_soon(run: Run[_Item]) -> None:
+    """Of a writer that is let go of without a close: its thread writes what waits, and ends."""
+    run.stop(time.monotonic() + CLOSE)
+
+
+def _at_exit() -> None:
+    """What still waits at the interpreter's end is written, whoever forgot to close."""
+    running = [run for run in tuple(living) if run.has_work]
+    for run in running:
+        _end_soon(run)
+    for run in running:
+        run.finish()
+
+
+atexit.register(_at_exit)
