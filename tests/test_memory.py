@@ -54,7 +54,7 @@ async def _growth(*, untraced: int, traced: int) -> tuple[int, int]:
     Only what was allocated after the first ones is counted, so what takes their place counts in full.
     """
     with FakeProviderProcess() as provider:
-        provider.script("flagship-1", Cycle((Answer(), Status(429, retry_after=30))))
+        provider.script("flagship-1", Cycle((Answer(), Status(405))))  # says nothing of the route's health
         async with _router(provider) as router:
             await _make_calls(router, 0, untraced)
             gc.collect()

@@ -22,6 +22,7 @@ def config(provider: FakeProvider, **task: object) -> dict[str, object]:
     """One task ``t`` with a primary and an equivalent route, each on a provider entry of its own."""
     route = {"timeout": "5s", "stall": "2s"}
     return {
+        "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
         "providers": {"a": {"base_url": provider.base_url}, "b": {"base_url": provider.base_url}},
         "routes": {
             "first": {"provider": "a", "model": "gpt-a", **route},

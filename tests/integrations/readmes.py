@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["Curled", "Example"]
+__all__ = ["ROOT", "Curled", "Example", "curl"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,8 +71,14 @@ class Example:
         return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
 
     def curled(self, section: str) -> list[Curled]:
-        """What the curl commands of a section get, in order."""
-        return [curl(command) for command in self.commands(section)]
+        """What the curl commands of a section get, in order; ``sleep`` sleeps."""
+        got = []
+        for command in self.commands(section):
+            if command.startswith("sleep "):
+                time.sleep(float(command.removeprefix("sleep ")))
+            else:
+                got.append(curl(command))
+        return got
 
     def printed(self, command: str) -> str:
         """What one of the project's own commands prints."""

@@ -36,6 +36,7 @@ class Stage:
         """The config over both."""
         lanes = {"primary": "flagship", "equivalent": "sonnet", "deadline": "10s"}
         return {
+            "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
             "providers": {"a": {"base_url": self.primary.base_url}, "b": {"base_url": self.understudy.base_url}},
             "routes": {
                 "flagship": {"provider": "a", "model": "flagship-1"},

@@ -17,7 +17,10 @@ from integrations.contract.starlette import StarletteDriver
 from understudy import Router
 from understudy.testing import FakeProvider
 
-__all__ = ["DRIVERS", "HOUSE", "House", "Stage", "config", "kept_house", "started"]
+__all__ = ["DRIVERS", "HOUSE", "NO_MEMORY", "House", "Stage", "config", "kept_house", "started"]
+
+NO_MEMORY: Mapping[str, object] = {"breakers": False, "retry_tokens": 1e6}
+"""What one test does to a provider's health is nothing to the next one in the same app."""
 
 DRIVERS: Mapping[str, Driver] = {
     driver.name: driver for driver in (FlaskDriver(), StarletteDriver(), FastApiDriver(), LitestarDriver())
@@ -56,6 +59,7 @@ class House:
 def config(stage: Stage, **more: Any) -> dict[str, Any]:
     """Tasks: ``both`` (the approved route, then the other), ``saved`` (an approved one as the last), ``alone``..."""
     settings: dict[str, Any] = {
+        "router": {"health": NO_MEMORY},
         "providers": {
             "approved-provider": {"base_url": stage.approved.base_url, "api_key_env": "APPROVED_KEY"},
             "other-provider": {"base_url": stage.other.base_url, "api_key_env": "OTHER_KEY"},

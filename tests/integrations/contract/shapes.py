@@ -10,9 +10,22 @@ from typing import Any
 from integrations.contract import deeds
 from integrations.contract.harness import Deed, Driver, Form, Placing, Spot
 from integrations.contract.house import Stage
+from understudy import Api, Router
+from understudy.engine.health import route_circuit
+from understudy.policy.breaker import ByHand
 from understudy.testing import Answer, Html, Reset, Scripted, Silence, Status, StreamOf, TruncatedBody
 
-__all__ = ["APP_PREFIX", "FAILURES", "SHAPES_OF_THE_APP", "Shape", "Trouble", "config", "script", "shapes"]
+__all__ = [
+    "APP_PREFIX",
+    "FAILURES",
+    "SHAPES_OF_THE_APP",
+    "Shape",
+    "Trouble",
+    "config",
+    "open_breakers",
+    "script",
+    "shapes",
+]
 
 APP_PREFIX = "/whole-app"
 GUARDED = "/by-rule"
@@ -26,6 +39,7 @@ class Trouble:
     answers_unmarked: bool = False
 
 
+OPEN = "open"
 FAILURES: Mapping[str, Trouble] = {
     "429": Trouble(Status(429)),
     "500": Trouble(Status(500)),
@@ -34,8 +48,23 @@ FAILURES: Mapping[str, Trouble] = {
     "cut": Trouble(lambda received: StreamOf(cut_after=0) if received.stream else TruncatedBody()),
     "html": Trouble(Html()),
     "swapped": Trouble(Answer(model="cheaper-model"), answers_unmarked=True),
+    OPEN: Trouble(Answer()),
 }
-"""Each has routes of its own, so a route that is open before the call is one more: a row, and failures to open it."""
+"""Each has routes of its own. That of the last is well, and its breaker is open before the first request."""
+UNMOVED: Mapping[str, object] = {
+    "consecutive_failures": 10**6,
+    "minimum_throughput": 10**6,
+    "throttle_duration": "1ms",
+    "max_throttle_duration": "1ms",
+}
+"""No request opens a breaker for the next one: each shape meets its failure."""
+
+
+def open_breakers(router: Router) -> None:
+    """Open the breaker of the route that is to be open."""
+    health = router._engine.ready().health
+    for api in Api:
+        health.note(route_circuit(f"first-{OPEN}", api), ByHand(open=True))
 
 
 class Delivery:
@@ -139,6 +168,7 @@ def config(stage: Stage) -> dict[str, Any]:
         tasks[f"closed-{name}"] = {**lanes, **once}
         tasks[f"saved-{name}"] = {**lanes, "degraded": f"backup-{name}", **once}
     return {
+        "router": {"health": UNMOVED},
         "providers": {
             "approved": {"base_url": stage.approved.base_url, "api_key_env": "APPROVED_KEY"},
             "other": {"base_url": stage.other.base_url, "api_key_env": "OTHER_KEY"},

@@ -16,7 +16,16 @@ from integrations.contract.asking import Reply, get
 from integrations.contract.deeds import BOARD
 from integrations.contract.harness import AppPlan, Driver, Spot
 from integrations.contract.house import Stage, started
-from integrations.contract.shapes import FAILURES, SHAPES_OF_THE_APP, Delivery, Shape, config, script, shapes
+from integrations.contract.shapes import (
+    FAILURES,
+    SHAPES_OF_THE_APP,
+    Delivery,
+    Shape,
+    config,
+    open_breakers,
+    script,
+    shapes,
+)
 from understudy import Router
 
 CALLERS = {"timeout": 48}
@@ -54,6 +63,8 @@ def _matrix(driver: Driver, _stage: Stage) -> Iterator[Matrix]:
     with ExitStack() as stack:
         main = stack.enter_context(started(driver, plan, _stage)).address
         whole_app = stack.enter_context(started(driver, app_plan, _stage)).address
+        for router in (plan.router, app_plan.router):
+            open_breakers(router)
         yield Matrix(
             _stage,
             (

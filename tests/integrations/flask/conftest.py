@@ -26,6 +26,7 @@ class Stage:
     def config(self, **more: Any) -> dict[str, Any]:
         """The tasks ``summary`` (first, then second) and ``alone``; the categories ``payment`` and ``medical``."""
         return {
+            "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
             "providers": {"one": {"base_url": self.first.base_url}, "two": {"base_url": self.second.base_url}},
             "routes": {
                 "first": {"provider": "one", "model": "model-one"},

@@ -18,6 +18,7 @@ ai = Understudy(
     app,
     Router.from_mapping(
         {
+            "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
             "providers": {"one": {"base_url": os.environ["FAKE_PROVIDER"]}},
             "routes": {
                 "first": {"provider": "one", "model": "model-one"},

@@ -20,6 +20,8 @@ from understudy.testing import Silence, Status, StreamOf
 
 HERE = Path(__file__).parent
 CONFIG = """
+[router.health]
+breakers = false
 [providers.one]
 base_url = "{one}"
 [providers.two]

@@ -17,6 +17,7 @@ from understudy import Router
 
 router = Router.from_mapping(
     {
+        "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
         "providers": {"one": {"base_url": os.environ["FIRST_URL"]}, "two": {"base_url": os.environ["SECOND_URL"]}},
         "routes": {
             "first": {"provider": "one", "model": "model-one"},

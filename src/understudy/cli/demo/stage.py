@@ -63,6 +63,9 @@ class Stage:
         return f"""\
 [router]
 ledger = "sqlite:///ledger.db"    # what happened, for good
+[router.health]
+break_duration = "1s"      # how long a route that fails is left alone: short, for half a minute's show (10s)
+max_break_duration = "2s"  # ... and at the most, if it goes on failing (30s)
 [providers]
 main  = {{ base_url = "{self.main.base_url}", api_key_env = "MAIN_KEY" }}
 spare = {{ base_url = "{self.spare.base_url}", api_key_env = "SPARE_KEY" }}
@@ -129,8 +132,8 @@ PHASES = (
     Phase(
         "slow",
         0.25,
-        "The main provider takes 5 s for an answer, and every third never comes. A routed request waits out the "
-        "route's 1.5 s, then switches. Each one does: no circuit breaker remembers it for the next one yet.",
+        "The main provider takes 5 s for an answer, and every third never comes. The first routed requests wait out the "
+        "route's 1.5 s, then switch; by then the circuit breaker is open, and the others switch at once.",
         Stage.slow_down,
     ),
     Phase(
