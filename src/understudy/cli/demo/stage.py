@@ -132,8 +132,8 @@ PHASES = (
     Phase(
         "slow",
         0.25,
-        "The main provider takes 5 s for an answer, and every third never comes. The first routed requests wait out the "
-        "route's 1.5 s, then switch; by then the circuit breaker is open, and the others switch at once.",
+        "The main provider takes 5 s for an answer, and every third never comes. The first routed requests wait out "
+        "1.5 s, then switch; by then the circuit breaker is open, and the others switch at once.",
         Stage.slow_down,
     ),
     Phase(
