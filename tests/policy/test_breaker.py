@@ -196,6 +196,12 @@ def test_of_two_states_the_later_turn_counts_and_else_the_more_cautious() -> Non
     assert (both.row, both.limits, both.limited_until) == (3, 2, 9.0)
 
 
+def test_a_clock_may_show_anything() -> None:
+    """A machine's monotonic clock begins where it likes: to be open until -5 is to be open, and not to be closed."""
+    assert merged(Circuit(turn=1), opened(now=-15.0)).open_until == -5.0
+    assert merged(opened(now=-15.0), Circuit(turn=1)).open_until == -5.0
+
+
 def test_a_clock_that_shows_more_shows_all_times_later() -> None:
     """And nothing else."""
     circuit = played((10.0, LeaseAsked("a")), (10.0, Limited(1, limited(5), 5.0)), circuit=opened())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from policy.planning import AUTH, CONTRACT, OUTAGE, RATE_LIMIT, TOO_LONG, UNREACHABLE, limited
 from understudy.policy import failures
-from understudy.policy.breaker import BreakerSettings, Circuit, Failed, LeaseAsked, Succeeded
+from understudy.policy.breaker import BreakerSettings, Circuit, Failed, LeaseAsked, LeaseRenewed, Succeeded
 from understudy.policy.health import Guard, Replica
 from understudy.words import Failure
 
@@ -177,6 +177,20 @@ def test_with_a_store_only_the_holder_of_the_lease_probes() -> None:
     assert watch.asks() is not None, "the lease may be over by the store's clock"
 
 
+def test_a_holder_that_offers_the_probe_does_not_begin_one_before_it_has_the_answer() -> None:
+    """Its word that it has no call may have handed the lease on by then."""
+    watch = Watch(shared=True)
+    watch.opens()
+    watch.now = 10.0
+    route = watch.guard.route
+    held = Circuit(turn=1, open_until=10.0, why=OUTAGE, holder="me", lease_until=15.0)
+    route.adopt(held, version=1, said=len(route.unsaid))
+    route.note(LeaseRenewed("me", in_use=False), 10.0)
+    assert watch.guard.enter(10.0, shared=True) is None
+    route.adopt(held, version=2, said=1)
+    assert watch.guard.enter(10.0, shared=True) is not None
+
+
 def test_what_a_worker_knows_itself_is_not_overwritten_by_what_the_others_know() -> None:
     """As long as they have not heard of it."""
     replica = Replica("me", NUMBERS)
@@ -188,6 +202,16 @@ def test_what_a_worker_knows_itself_is_not_overwritten_by_what_the_others_know()
     assert replica.unsaid == []
     replica.adopt(Circuit(turn=2), version=3, said=0)
     assert replica.calm
+
+
+def test_what_could_not_be_taken_over_at_once_is_taken_over_when_it_comes_again() -> None:
+    """The word of the others came while this worker had something to say, which then changed nothing."""
+    replica = Replica("me", NUMBERS)
+    replica.note(Failed(0, OUTAGE, 0.5), 0.0)
+    opened = Circuit(turn=1, open_until=10.0, why=OUTAGE)
+    replica.adopt(opened, version=8, said=0)
+    replica.adopt(opened, version=8, said=1)
+    assert replica.circuit.is_open(5.0)
 
 
 def test_old_news_changes_nothing() -> None:

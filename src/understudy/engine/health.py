@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from understudy.config import Config, HealthSettings
 from understudy.policy.allowance import Allowance, AllowanceSettings
-from understudy.policy.breaker import BreakerSettings, Circuit, Event, LeaseRenewed
+from understudy.policy.breaker import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
 from understudy.policy.health import Entry, Guard, Replica
 from understudy.words import Api, Failure
 
@@ -144,27 +144,27 @@ class Health:
         with self._lock:
             return {name: tuple(replica.unsaid) for name, replica in self.replicas.items() if replica.unsaid}
 
-    def wanted(self) -> list[str]:
-        """The circuits that a call would have probed since this was asked last."""
+    def ask_leases(self) -> None:
+        """Note, for those circuits that a call would have probed, that this worker wants the probe."""
         with self._lock:
-            wanted = [name for name, replica in self.replicas.items() if replica.wanted]
-            for name in wanted:
-                self.replicas[name].wanted = False
-            return wanted
+            for replica in self.replicas.values():
+                if replica.wanted:
+                    replica.wanted = False
+                    replica.note(LeaseAsked(self.worker), self._clock())
 
-    def held(self) -> dict[str, LeaseRenewed]:
-        """The leases that this worker holds, each as the word that it is alive."""
+    def renew_leases(self) -> None:
+        """Note of each lease that this worker holds that it is alive, and whether its probe runs."""
         with self._lock:
-            return {
-                name: LeaseRenewed(self.worker, replica.probing)
-                for name, replica in self.replicas.items()
-                if replica.circuit.holder == self.worker
-            }
+            for replica in self.replicas.values():
+                if replica.circuit.holder == self.worker:
+                    replica.note(LeaseRenewed(self.worker, replica.probing), self._clock())
 
     def note(self, name: str, event: Event) -> None:
-        """An event that no attempt made: a lease that is asked for, a person's word."""
+        """An event that no attempt made: a person's word."""
         with self._lock:
-            self.replicas[name].note(event, self._clock())
+            told = self.replicas[name].note(event, self._clock())
+        if told:
+            self.shared.tell()
 
     def adopt(self, name: str, shared: Circuit, version: int, said: int) -> None:
         """Take over what all workers made of a circuit, by this worker's clock."""

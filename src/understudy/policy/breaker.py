@@ -226,8 +226,8 @@ def merged(one: Circuit, other: Circuit) -> Circuit:
     """
     if one.turn != other.turn:
         return one if one.turn > other.turn else other
-    later, earlier = (one, other) if (one.open_until or 0.0) >= (other.open_until or 0.0) else (other, one)
-    limits = later if (later.limited_until or 0.0) >= (earlier.limited_until or 0.0) else earlier
+    later = one if _never_sooner(one.open_until, other.open_until) else other
+    limits = one if _never_sooner(one.limited_until, other.limited_until) else other
     return msgspec.structs.replace(
         later,
         row=max(one.row, other.row),
@@ -236,6 +236,11 @@ def merged(one: Circuit, other: Circuit) -> Circuit:
         limited_until=limits.limited_until,
         limited_by=limits.limited_by,
     )
+
+
+def _never_sooner(one: float | None, other: float | None) -> bool:
+    """Whether a time is not before another one; to have none is before all, since a clock may show anything."""
+    return other is None or (one is not None and one >= other)
 
 
 def _succeeded(circuit: Circuit, event: Succeeded, now: float) -> Circuit:

@@ -46,7 +46,7 @@ class Replica:
     would have been one.
     """
 
-    __slots__ = ("calm", "circuit", "probing", "settings", "unsaid", "version", "wanted", "worker")
+    __slots__ = ("_offered", "calm", "circuit", "probing", "settings", "unsaid", "version", "wanted", "worker")
 
     def __init__(self, worker: str, settings: BreakerSettings) -> None:
         self.worker = worker
@@ -57,6 +57,7 @@ class Replica:
         self.version = -1
         self.probing = False
         self.wanted = False
+        self._offered = False
 
     def closed_by(self, now: float, *, shared: bool) -> Failure | None:
         """What keeps new calls away, with the seconds until that ends; ``None`` if nothing does.
@@ -83,7 +84,7 @@ class Replica:
     def may_probe(self, now: float, *, shared: bool) -> bool:
         """Whether an attempt may go out now to try an open circuit."""
         circuit = self.circuit
-        if self.probing or circuit.by_hand or not circuit.is_half_open(now):
+        if self.probing or self._offered or circuit.by_hand or not circuit.is_half_open(now):
             return False
         margin = _LEASE_MARGIN * self.settings.lease
         return not shared or (circuit.holder == self.worker and now < circuit.lease_until - margin)
@@ -92,6 +93,8 @@ class Replica:
         """Take an event of this worker in. Whether the others have to hear of it."""
         if isinstance(event, LeaseAsked | LeaseRenewed):
             self.unsaid.append(event)  # who holds the probe is for the store to say
+            # A holder without a call may lose it by this very word: until it has the answer it does not begin one.
+            self._offered = self._offered or (isinstance(event, LeaseRenewed) and not event.in_use)
             return True
         changed = after(self.circuit, event, now, self.settings)
         if changed is self.circuit:
@@ -101,12 +104,15 @@ class Replica:
         return True
 
     def adopt(self, shared: Circuit, version: int, said: int) -> None:
-        """Take over what all workers made of it, in which the first ``said`` events of this one are."""
+        """Take over what all workers made of it, in which the first ``said`` events of this one are.
+
+        Not while it lacks others of them: what comes of those comes later.
+        """
         del self.unsaid[:said]
-        if version > self.version:
+        self._offered = any(isinstance(event, LeaseRenewed) and not event.in_use for event in self.unsaid)
+        if not self.unsaid and version >= self.version:
             self.version = version
-            if not self.unsaid:
-                self._set(shared)
+            self._set(shared)
 
     def converge(self, shared: Circuit, version: int) -> Circuit:
         """As :meth:`adopt`, after a time in which nobody could be heard: gives what both sides come to.
@@ -114,6 +120,7 @@ class Replica:
         Events of that time are in this worker's circuit; telling them again would count them twice.
         """
         self.unsaid.clear()
+        self._offered = False
         self.version = version
         self._set(merged(shared, self.circuit))
         return self.circuit

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from understudy.config.store import StoreAddress
-from understudy.policy.breaker import BreakerSettings, Circuit, Event, LeaseAsked
+from understudy.policy.breaker import BreakerSettings, Circuit, Event
 from understudy.state import connection
 from understudy.state.circuits import CHANNEL, Circuits, Contended, Kept, read_news
 
@@ -58,11 +58,9 @@ class Book(Protocol):
 
     def unsaid(self) -> dict[str, tuple[Event, ...]]: ...
 
-    def wanted(self) -> list[str]: ...
+    def ask_leases(self) -> None: ...
 
-    def held(self) -> Mapping[str, Event]: ...
-
-    def note(self, name: str, event: Event) -> None: ...
+    def renew_leases(self) -> None: ...
 
     def adopt(self, name: str, shared: Circuit, version: int, said: int) -> None: ...
 
@@ -218,12 +216,10 @@ class _Life:
                 raise TimeoutError("the channel of the store is not heard")
             self._converge(circuits)
             self._found()
-        for name in self._book.wanted():
-            self._book.note(name, LeaseAsked(self._book.worker))
+        self._book.ask_leases()
         if time.monotonic() - self._renewed_at >= RENEWAL:
             self._renewed_at = time.monotonic()
-            for name, event in self._book.held().items():
-                self._book.note(name, event)
+            self._book.renew_leases()
         self._tell_all(circuits)
         if self._book.busy or time.monotonic() - self._beat_at >= HEARTBEAT:
             self._beat(client)

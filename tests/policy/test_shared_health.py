@@ -1,0 +1,112 @@
+"""What holds for two hundred workers over virtual time, whatever the provider, the store and the clocks do.
+
+A seed that fails is named by its test, and ``pytest -k 'seed-17-' `` plays it alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from policy.shared_health import Fleet
+
+SLACK = 0.1
+"""Seconds for messages under way."""
+
+
+def seeds(slow: int, quick: int) -> list[object]:
+    """The quick ones by default, all with ``--slow``: in tens, so that a failing one is soon found."""
+    return [
+        pytest.param(range(start, start + 10), id=f"seeds-{start}-", marks=() if start < quick else pytest.mark.slow)
+        for start in range(0, slow, 10)
+    ]
+
+
+@pytest.mark.parametrize("numbers", seeds(10_000, 100))
+def test_the_rules_of_health_hold_for_a_fleet(numbers: range) -> None:
+    """One probe at a time while the store is heard, no avalanche, back within half a minute, one opening for all."""
+    for seed in numbers:
+        fleet = Fleet(seed, workers=200, rate=40.0, seconds=75.0)
+        fleet.run()
+        for rule in (one_probe_at_a_time, opened_together, attempts_are_few, back_in_time, retries_are_few):
+            try:
+                rule(fleet)
+            except AssertionError as error:
+                raise AssertionError(f"seed {seed}: {rule.__name__}: {error}") from error
+
+
+def one_probe_at_a_time(fleet: Fleet) -> None:
+    """Over all workers, while the store answers, except that a dead worker's lease runs out."""
+    heard = sorted((p for p in fleet.probes if p.heard), key=lambda probe: probe.start)
+    for before, probe in pairwise(heard):
+        silent = any(start < probe.start + SLACK and end > before.start - 1.2 for start, end in fleet.store.down)
+        assert silent or probe.start >= before.end - 1e-9, (before, probe)
+
+
+def opened_together(fleet: Fleet) -> None:
+    """Within a second of the first, for those that hear the store."""
+    for worker in fleet.workers:
+        for opened in fleet.openings[worker.number]:
+            if any(start - 2.0 <= opened <= end + 2.0 for start, end in fleet.store.down):
+                continue
+            others = [other for other in fleet.workers if other.connected and not other.dead and other is not worker]
+            late = [other for other in others if not _opened_near(fleet.openings[other.number], opened)]
+            late = [other for other in late if fleet.seconds - opened > 1.0]
+            assert not late, (worker.number, opened, [other.number for other in late][:5])
+            return
+
+
+def _opened_near(openings: list[float], when: float) -> bool:
+    index = bisect_left(openings, when - 1.0)
+    return index < len(openings) and openings[index] <= when + 1.0
+
+
+def attempts_are_few(fleet: Fleet) -> None:
+    """In an outage: those that were under way when it began, five or so, and the probes."""
+    for start, end in fleet.outages:
+        if any(down_start < end and down_end > start - 2 for down_start, down_end in fleet.store.down):
+            continue
+        # 2 s is the longest that an attempt takes here: a call that began before the opening says so only then.
+        late = [at for at, probe in fleet.attempts if start + 3.0 <= at < end and not probe]
+        assert len(late) <= 5, (start, end, late[:9])
+
+
+def back_in_time(fleet: Fleet) -> None:
+    """Used again within 35 s of its recovery, also when the store is down."""
+    for (_, end), (next_start, _) in pairwise([*fleet.outages, (fleet.seconds, fleet.seconds)]):
+        if next_start - end > 37.0 and end + 37.0 < fleet.seconds:
+            index = bisect_left(fleet.successes, end)
+            assert index < len(fleet.successes)
+            assert fleet.successes[index] <= end + 37.0, (end, fleet.successes[index])
+
+
+def retries_are_few(fleet: Fleet) -> None:
+    """Each worker has its allowance."""
+    for worker in fleet.workers:
+        assert worker.retries <= 6 + 0.1 * worker.successes + 0.1 * fleet.seconds
+
+
+def test_the_simulation_shows_what_it_is_there_for() -> None:
+    """Outages, probes that are refused and probes that succeed, silent stores, dead workers: all of them happen."""
+    seen: Counter[str] = Counter()
+    for seed in range(20):
+        fleet = Fleet(seed, workers=50, rate=50.0, seconds=90.0)
+        fleet.run()
+        seen["outages"] += len(fleet.outages)
+        seen["silences"] += len(fleet.store.down)
+        seen["dead"] += sum(worker.dead for worker in fleet.workers)
+        seen["probes"] += len(fleet.probes)
+        seen["alone"] += sum(not probe.heard for probe in fleet.probes)
+        seen["openings"] += sum(map(len, fleet.openings))
+    assert all(seen[name] for name in ("outages", "silences", "dead", "probes", "alone", "openings")), seen
+
+
+def test_one_seed_gives_one_history() -> None:
+    """So that a seed that fails is a test."""
+    fleets = [Fleet(7, workers=30, seconds=60.0) for _ in range(2)]
+    for fleet in fleets:
+        fleet.run()
+    assert fleets[0].attempts == fleets[1].attempts
