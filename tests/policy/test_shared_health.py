@@ -1,6 +1,6 @@
 """What holds for two hundred workers over virtual time, whatever the provider, the store and the clocks do.
 
-A seed that fails is named by its test, and ``pytest -k 'seed-17-' `` plays it alone.
+A seed that fails is named, and ``play(range(17, 18))`` plays it alone.
 """
 
 from __future__ import annotations
@@ -17,17 +17,22 @@ SLACK = 0.1
 """Seconds for messages under way."""
 
 
-def seeds(slow: int, quick: int) -> list[object]:
-    """The quick ones by default, all with ``--slow``: in tens, so that a failing one is soon found."""
-    return [
-        pytest.param(range(start, start + 10), id=f"seeds-{start}-", marks=() if start < quick else pytest.mark.slow)
-        for start in range(0, slow, 10)
-    ]
-
-
-@pytest.mark.parametrize("numbers", seeds(10_000, 100))
-def test_the_rules_of_health_hold_for_a_fleet(numbers: range) -> None:
+@pytest.mark.parametrize("first", range(0, 100, 10))
+def test_the_rules_of_health_hold_for_a_fleet(first: int) -> None:
     """One probe at a time while the store is heard, no avalanche, back within half a minute, one opening for all."""
+    play(range(first, first + 10))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("first", range(100, 10_000, 1100))
+def test_the_rules_of_health_hold_for_ten_thousand_seeds(first: int) -> None:
+    """The same, for a night."""
+    play(range(first, first + 1100))
+
+
+def play(numbers: range) -> None:
+    """Play the seeds, and name the one that breaks a rule."""
     for seed in numbers:
         fleet = Fleet(seed, workers=200, rate=40.0, seconds=75.0)
         fleet.run()
@@ -35,7 +40,7 @@ def test_the_rules_of_health_hold_for_a_fleet(numbers: range) -> None:
             try:
                 rule(fleet)
             except AssertionError as error:
-                raise AssertionError(f"seed {seed}: {rule.__name__}: {error}") from error
+                raise AssertionError(f"play(range({seed}, {seed + 1})): {rule.__name__}: {error}") from error
 
 
 def one_probe_at_a_time(fleet: Fleet) -> None:
