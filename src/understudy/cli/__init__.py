@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "check": ("understudy.cli.check", "check", "Tell all that is wrong with a config."),
     "routes": ("understudy.cli.routes", "routes", "Show the tasks, their lanes, and what moves where."),
     "endpoints": ("understudy.cli.endpoints", "endpoints", "Show an app's endpoints, and which are sensitive."),
+    "health": ("understudy.cli.health", "health", "Show which routes are open, for all workers; open one by hand."),
     "estimate": ("understudy.cli.estimate", "estimate", "Tell what a task's calls cost on each route, unsent."),
     "report": ("understudy.cli.report", "report", "Report on the calls of some days: answers, failures, times, costs."),
     "explain": ("understudy.cli.explain", "explain", "Explain why a request was answered as it was."),

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["app_commands", "show_endpoints"]
 
-_READING: Final = ("check", "routes")
+_READING: Final = ("check", "routes", "report", "explain")
 """The commands that read a config file: here, the app's own unless another one is named."""
-_WITH_OPTION: Final = ("estimate", "reviews")
+_WITH_OPTION: Final = ("estimate", "reviews", "health")
 """Those that take it by --config."""
+_NESTED: Final = {"health": ("open", "close"), "ledger": ("status", "upgrade")}
+"""Commands of commands that read it."""
 
 
 def app_commands(config: Config, endpoints: click.Command) -> click.Group:
@@ -38,9 +40,13 @@ def app_commands(config: Config, endpoints: click.Command) -> click.Group:
     return group
 
 
-def _defaults(source: str) -> dict[str, dict[str, str]]:
-    as_argument = {name: {"file": source} for name in _READING}
-    return as_argument | {name: {"config_file": source} for name in _WITH_OPTION}
+def _defaults(source: str) -> dict[str, dict[str, object]]:
+    defaults: dict[str, dict[str, object]] = {name: {"file": source} for name in _READING}
+    defaults |= {name: {"config_file": source} for name in _WITH_OPTION}
+    for group, names in _NESTED.items():
+        nested = {name: {"file": source, "config_file": source} for name in names}
+        defaults[group] = {**defaults.get(group, {}), **nested}
+    return defaults
 
 
 class _AppGroup(LazyGroup):

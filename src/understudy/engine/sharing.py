@@ -14,7 +14,7 @@ from understudy.state.circuits import circuit_key
 from understudy.state.health import SharedHealth
 from understudy.words import Api
 
-__all__ = ["circuit_keys", "share"]
+__all__ = ["circuit_keys", "circuits_of", "share"]
 
 _WORKERS: Final = "understudy:workers:"
 
@@ -43,12 +43,23 @@ def circuit_keys(config: Config) -> dict[str, str]:
     keys = {}
     for name, route in config.routes.items():
         provider = config.providers[route.provider]
-        for api in route.api:
-            circuit = route_circuit(name, Api(api))
+        for circuit in circuits_of(config, name):
             keys[circuit] = circuit_key(circuit, provider.base_url, route.model)
         account = account_circuit(provider.account)
         keys[account] = circuit_key(account, *_urls_of(config, provider.account))
     return keys
+
+
+def circuits_of(config: Config, route: str, *, account: bool = False) -> list[str]:
+    """The names of a route's circuits, one for each kind of API that it offers, and if asked that of its account.
+
+    Example::
+
+        assert circuits_of(config, "flagship")[0] == "route flagship chat"
+    """
+    declared = config.routes[route]
+    names = [route_circuit(route, Api(api)) for api in declared.api]
+    return [*names, account_circuit(config.providers[declared.provider].account)] if account else names
 
 
 def _urls_of(config: Config, account: str) -> list[str]:

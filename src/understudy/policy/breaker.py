@@ -46,7 +46,7 @@ __all__ = [
     "merged",
 ]
 
-BY_HAND: Final = failures.UNAVAILABLE.failure(detail="opened by hand")
+BY_HAND: Final = failures.UNAVAILABLE.failure(cause="by hand")
 """What has a circuit open that a person opened: for the lanes an outage."""
 _MOST_DOUBLINGS: Final = 16
 _FOREVER: Final = 1e15

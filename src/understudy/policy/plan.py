@@ -439,5 +439,6 @@ def _unlisted(failure: Failure | None) -> str:
 
 
 def _open_skip(candidate: Candidate, opened: Failure) -> Skip:
+    cause = f" ({opened.cause})" if opened.cause else ""
     more = "" if opened.retry_after is None else f", for {opened.retry_after:.3g} s more"
-    return Skip(candidate.route, candidate.lane, f"is open after {opened.kind}{more}", opened)
+    return Skip(candidate.route, candidate.lane, f"is open after {opened.kind}{cause}{more}", opened)
