@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from importlib import import_module
 
 import pytest
@@ -42,11 +41,7 @@ def test_the_readme_is_true() -> None:
         assert refused.headers["cache-control"] == "no-store"
         assert seen.json["by_model"] == {"claude-sonnet-4-6": 1}
 
-        until = time.monotonic() + 20
         _, mended = EXAMPLE.curled("Mend it")
-        while mended.status == 503 and time.monotonic() < until:  # the route is left alone for a second
-            time.sleep(0.2)
-            _, mended = EXAMPLE.curled("Mend it")
         assert mended.body in EXAMPLE.readme
 
 

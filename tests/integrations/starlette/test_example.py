@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import time
 
 from integrations.readmes import ROOT, Example
 from starlette_understudy import assert_endpoints_declared
@@ -25,22 +24,13 @@ def test_the_readme_is_true() -> None:
         assert (account.status, account.headers["content-type"]) == (503, "application/problem+json")
         assert account.headers["cache-control"] == "no-store"
 
-        until = time.monotonic() + 20
         _, again, cut = EXAMPLE.curled("Break a stream")
-        while (
-            '{"restart": true}' not in again.body and time.monotonic() < until
-        ):  # the route is left alone for a second
-            time.sleep(0.2)
-            _, again, cut = EXAMPLE.curled("Break a stream")
         assert again.body in EXAMPLE.readme
         assert '{"restart": true}' in again.body
         assert cut.broken
         assert cut.body == '{"text": "Hello"}\n{"text": " from"}\n'
 
         _, mended = EXAMPLE.curled("Mend it")
-        while '"route": "flagship"' not in mended.body and time.monotonic() < until:
-            time.sleep(0.2)
-            _, mended = EXAMPLE.curled("Mend it")
         assert json.loads(mended.body.splitlines()[-1])["route"] == "flagship"
 
 
