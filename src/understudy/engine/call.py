@@ -5,40 +5,36 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from typing import Final
 
 from understudy.engine import attempt
 from understudy.engine.account import Account
 from understudy.engine.admission import Admission
 from understudy.engine.attempt import Opened, Whole
 from understudy.engine.billing import Billing
-from understudy.engine.hangup import caller_gone
 from understudy.engine.homes import Home
 from understudy.engine.kit import Kit
 from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.prepare import Prepared
-from understudy.engine.relay import Relay, Restarted
+from understudy.engine.relay import Relay
+from understudy.engine.reply_headers import reply_headers
 from understudy.engine.reviewing import leave_to_a_person, outcome_of
 from understudy.engine.sending import Sender
 from understudy.engine.several import run_all
 from understudy.engine.speeds import Speeds
+from understudy.engine.stream_end import StreamEnd
 from understudy.engine.ways import Way
 from understudy.errors import FailClosed, RoutingError, broken_stream, error_for
 from understudy.policy import failures
-from understudy.policy.answers import Answer
+from understudy.policy.acceptance import READ_BY_THE_APP, may_be_read, unacceptable
 from understudy.policy.contracts import Breach
 from understudy.policy.plan import Plan
 from understudy.policy.restarts import announcement
 from understudy.policy.reviewing import opens_case
 from understudy.policy.said import said_by
 from understudy.policy.streams import StreamJudge
-from understudy.policy.substitution import is_substitute
 from understudy.words import Api, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
 
 __all__ = ["Drive"]
-
-_READ_BY_THE_APP: Final = frozenset({FailureKind.CONTENT_POLICY, FailureKind.CONTRACT})
 
 
 class Drive:
@@ -85,7 +81,7 @@ class Drive:
             nowhere=prepared.nowhere,
         )
         result = await self._answer(self._plan.begin(self._loop.time()))
-        return self._relayed(result) if isinstance(result, Opened) else self._answered(result)
+        return self._reply(result)
 
     async def start_over(self, failure: Failure, max_at: float) -> tuple[Opened, bytes]:
         """The answer anew, of another route, after the app had got a part of one, and the chunk that tells of it.
@@ -132,11 +128,11 @@ class Drive:
                 else:
                     return await self._stopped(move)
         except RoutingError:
-            self._end_attempt(failures.CANCELLED.failure())
+            self.end_attempt(failures.CANCELLED.failure())
             self._account.end(Outcome.FAILED, FailureKind.LOCAL)  # does nothing if the plan has ended the call
             raise
         except BaseException:
-            self._end_attempt(failures.CANCELLED.failure())
+            self.end_attempt(failures.CANCELLED.failure())
             self._account.end(Outcome.CANCELLED, FailureKind.CANCELLED)
             raise
 
@@ -154,13 +150,13 @@ class Drive:
         if not isinstance(result, Failure):
             self.check_sensitivity(result)
         if isinstance(result, Failure):
-            self._end_attempt(result)
+            self.end_attempt(result)
             return result
         if isinstance(result, Whole):
             return self._whole(result, way)
         return self._opened(result, way)
 
-    def _end_attempt(self, failure: Failure | None) -> None:
+    def end_attempt(self, failure: Failure | None) -> None:
         """The latest attempt is over: health, caps and the record hear of it. Does nothing if it was before."""
         record = self._account.attempt
         tokens = None if record is None else (record.input_tokens or 0) + (record.output_tokens or 0) or None
@@ -181,7 +177,7 @@ class Drive:
             return
         if isinstance(result, Opened):
             result.flow.exchange.abort()
-        self._end_attempt(failures.CANCELLED.failure())
+        self.end_attempt(failures.CANCELLED.failure())
         self._account.end(Outcome.REFUSED, FailureKind.LOCAL)
         raise FailClosed(
             f"task {self._call.task!r} was not answered: its request became sensitive while the call ran. Mark the "
@@ -194,10 +190,12 @@ class Drive:
     def _whole(self, result: Whole, way: Way) -> Whole | Failure:
         answer = result.answer
         self._account.answer(answer)
-        failure = self._unacceptable(answer, way)
+        failure = unacceptable(
+            answer, way.route, sensitive=bool(self._call.sensitive), refusals_move=self._prepared.refusals_move
+        )
         if failure is None and self._contract is not None:
             failure = self._broken(self._contract.breach(said_by(self._call.api, result.body)))
-        self._end_attempt(failure)
+        self.end_attempt(failure)
         if failure is not None:
             if self._may_be_read(failure):
                 self._kept = result
@@ -206,28 +204,16 @@ class Drive:
         self._account.settle()
         return result
 
-    def _answered(self, result: Whole) -> Reply:
-        if self._call.api is Api.RESPONSES:
-            self._remember(result.answer.response_id)
-        reply = Reply(200, self._reply_headers(result.headers), result.body)
-        self._account.end(Outcome.ANSWERED, None)
-        return reply
-
-    def _unacceptable(self, answer: Answer | StreamJudge, way: Way) -> Failure | None:
-        if self._call.sensitive and is_substitute(way.route.model, answer.model, way.route.answers_as):
-            return failures.SUBSTITUTED.failure(http_status=200)
-        if answer.content_policy and self._prepared.refusals_move:
-            return failures.CONTENT_FILTERED.failure(http_status=200)
-        return None
-
     def _opened(self, result: Opened, way: Way) -> Opened | Failure:
         judge = result.flow.judge
-        failure = self._unacceptable(judge, way)
+        failure = unacceptable(
+            judge, way.route, sensitive=bool(self._call.sensitive), refusals_move=self._prepared.refusals_move
+        )
         if failure is None and result.ended:
             failure = self.breach(judge)
         if failure is not None:
             self._account.answer(judge)
-            self._end_attempt(failure)
+            self.end_attempt(failure)
             if self._may_be_read(failure):
                 self._kept = result  # stays open: it goes to the app if nobody else is asked
             else:
@@ -250,22 +236,28 @@ class Drive:
         return breach.failure
 
     def _may_be_read(self, failure: Failure) -> bool:
-        """Whether an answer that failed so goes to the app if all end so: it is read by a class of the SDK's own.
+        json_asked = self._contract is not None and self._contract.asked
+        return may_be_read(failure, self._call.attempts[:-1], json_asked=json_asked)
 
-        A refusal is one, and JSON that the app itself asked for and that ended by its length, on all routes alike.
-        """
-        if failure.kind is FailureKind.CONTENT_POLICY:
-            return True
-        if self._contract is None or not self._contract.asked or failure.detail != failures.LENGTH.detail:
-            return False
-        *before, _ = self._call.attempts
-        return all(attempt.detail == failures.LENGTH.detail for attempt in before)
+    # -- the reply -------------------------------------------------------------------------------------------------
 
-    def _relayed(self, result: Opened) -> Reply:
-        self._begun = True
+    def _reply(self, result: Whole | Opened) -> Reply:
+        """What the app gets. A whole answer ends the call, a stream does so itself."""
         if self._call.api is Api.RESPONSES:
-            self._remember(result.flow.judge.response_id)
-        end = _StreamEnd(self, result.flow.judge, checked=result.ended)
+            self._remember((result.flow.judge if isinstance(result, Opened) else result.answer).response_id)
+        relay = self._relay(result) if isinstance(result, Opened) else None
+        headers = reply_headers(self._call, result.headers)
+        if headers.limits:
+            self._admission.limits(headers.limits)
+        self._caller.answered(headers.reply_id, self._call)
+        if isinstance(result, Opened):
+            return Reply(200, headers.all, b"", relay)
+        self._account.end(Outcome.ANSWERED, None)
+        return Reply(200, headers.all, result.body)
+
+    def _relay(self, result: Opened) -> Relay:
+        self._begun = True
+        end = StreamEnd(self, self._prepared, self._ask, self._caller, result)
         relay = Relay(
             result.flow,
             result.held,
@@ -277,7 +269,7 @@ class Drive:
         if not result.ended:
             end.hang_up = relay.hang_up
             self._caller.begun(relay.hang_up)
-        return Reply(200, self._reply_headers(result.headers), b"", relay)
+        return relay
 
     @property
     def stall(self) -> float:
@@ -288,32 +280,6 @@ class Drive:
         """Note whose memory the next call rests on; of a stream from its commit on, when the app knows the id."""
         if self._call.route is not None:
             self._kit.memory.remember(self._prepared.body, response_id, self._call.route)
-
-    def _reply_headers(self, provider: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        headers = []
-        limits: dict[str, str] = {}
-        reply_id = None
-        for name, value in provider:
-            lower = name.lower()
-            if lower == "x-request-id":
-                reply_id = value
-            elif "ratelimit" in lower:
-                limits[lower] = value
-            if not lower.startswith("x-understudy-"):
-                headers.append((name, value))
-        if limits:
-            self._admission.limits(limits)
-        if reply_id is None:
-            reply_id = self._call.id
-            headers.append(("x-request-id", reply_id))
-        headers += [
-            ("x-understudy-route", self._call.route or ""),
-            ("x-understudy-lane", self._call.lane or ""),
-            ("x-understudy-attempts", str(len(self._call.attempts))),
-            ("x-understudy-call-id", self._call.id),
-        ]
-        self._caller.answered(reply_id, self._call)
-        return headers
 
     # -- moving on -------------------------------------------------------------------------------------------------
 
@@ -333,10 +299,10 @@ class Drive:
         return move
 
     async def _stopped(self, stop: Stop) -> Whole | Opened:
-        if stop.failure.kind in _READ_BY_THE_APP and self._kept is not None:
+        if stop.failure.kind in READ_BY_THE_APP and self._kept is not None:
             self._account.settle()
             return self._kept
-        self._close_question()
+        self.close_question()
         if self._prepared.review is not None and opens_case(stop.failure.kind) and not self._begun:
             error = await leave_to_a_person(self._kit, self._prepared, self._ask, self._caller, stop)
             self._account.end(outcome_of(error), stop.failure.kind)
@@ -345,103 +311,7 @@ class Drive:
         self._account.end(outcome, stop.failure.kind)
         raise (broken_stream if self._begun else error_for)(self._call, stop, path=self._ask.path) from None
 
-    def caller_gone(self) -> RoutingError:
-        """The error of a stream whose caller hung up."""
-        return caller_gone(self._call)
-
-    def stream_broke(self, judge: StreamJudge, failure: Failure) -> bool:
-        """Whether a stream that broke starts over. If so, its attempt ends here, and the call goes on."""
-        if not self._prepared.on_break.restarts:
-            return False
-        self._account.answer(judge)
-        self._end_attempt(failure)
-        return True
-
-    def stream_over(
-        self, judge: StreamJudge | None, outcome: Outcome, failure: Failure | None, hang_up: Callable[[], None] | None
-    ) -> RoutingError | None:
-        """Write the end of a committed stream into the record, and give the error of a broken one.
-
-        ``judge`` is ``None`` while the stream is about to start over.
-        """
-        self.forget(hang_up)
-        if judge is not None:
-            self._account.answer(judge)
-        self._end_attempt(failure)
-        if failure is None and judge is not None:
-            self._account.refusal(judge)
-        if failure is None or outcome is Outcome.CANCELLED:
-            self._account.end(outcome, failure.kind if failure is not None else None)
-            return None
-        stop = Stop(failure=failure, reason=self._why_broken())
-        if self._call.outcome is None:
-            self._account.move(stop)
-        self._account.end(outcome, failure.kind)
-        self._close_question()
-        return broken_stream(self._call, stop, path=self._ask.path)
-
-    def _close_question(self) -> None:
+    def close_question(self) -> None:
         """Let no layer above have the question of a sensitive call answered by another task."""
         if self._call.sensitive:
             self._caller.close_question(self._prepared.body.question, self._call.sensitive)
-
-    def forget(self, hang_up: Callable[[], None] | None) -> None:
-        """No hang-up ends this call any more: it has ended."""
-        if hang_up is not None:
-            self._caller.ended(hang_up)
-
-    def _why_broken(self) -> str:
-        on_break = self._prepared.on_break
-        if on_break.restarts:
-            return "the longest time of a stream has passed"
-        asked = f"; it was to start over, but {on_break.why_not}" if on_break.why_not else ""
-        return f"a stream that has begun to answer belongs to its route{asked}"
-
-
-class _StreamEnd:
-    """Tells the drive how its stream ended."""
-
-    def __init__(self, drive: Drive, judge: StreamJudge, *, checked: bool) -> None:
-        self._drive = drive
-        self._judge: StreamJudge | None = judge
-        self._checked = checked
-        self.hang_up: Callable[[], None] | None = None
-
-    def completed(self) -> Failure | None:
-        failure = None if self._checked or self._judge is None else self._drive.breach(self._judge)
-        if failure is not None:
-            return failure
-        self._drive.stream_over(self._judge, Outcome.ANSWERED, None, self.hang_up)
-        return None
-
-    def broken(self, failure: Failure) -> RoutingError:
-        error = self._drive.stream_over(self._judge, Outcome.FAILED, failure, self.hang_up)
-        assert error is not None
-        return error
-
-    def abandoned(self) -> None:
-        self._drive.stream_over(self._judge, Outcome.CANCELLED, failures.CANCELLED.failure(), self.hang_up)
-
-    def caller_gone(self) -> RoutingError:
-        self.abandoned()
-        return self._drive.caller_gone()
-
-    @property
-    def call(self) -> Call:
-        return self._drive.call
-
-    def broke(self, failure: Failure) -> bool:
-        if self._judge is None or not self._drive.stream_broke(self._judge, failure):
-            return False
-        self._judge = None
-        return True
-
-    async def start_over(self, failure: Failure, max_at: float) -> Restarted:
-        try:
-            opened, told = await self._drive.start_over(failure, max_at)
-        except BaseException:
-            self._drive.forget(self.hang_up)
-            raise
-        self._judge = opened.flow.judge
-        self._checked = opened.ended
-        return Restarted(opened.flow, told + opened.held, opened.ended, self._drive.stall)
