@@ -59,7 +59,9 @@ _OWN_PARAMETERS = frozenset({"model", "messages", "input", "stream"})
 _DOLLARS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?USD")
 _DURATION = 'Write a number and a unit: "800ms", "12s", "5m" or "90d".'
 _PRICES = ("input", "output", "cached_input")
-REVIEW_LOCATION = re.compile(r"^(https://[A-Za-z0-9.:-]+)?/[!$&'()*+,/:;=?@A-Za-z0-9._~-]*\{id\}[!$&'()*+,/:;=?@A-Za-z0-9._~-]*$")
+REVIEW_LOCATION = re.compile(
+    r"^(https://[A-Za-z0-9.:-]+)?/[!$&'()*+,/:;=?@A-Za-z0-9._~-]*\{id\}[!$&'()*+,/:;=?@A-Za-z0-9._~-]*$"
+)
 _NEVER_MOVES = frozenset({FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE})
 
 

@@ -1,8 +1,8 @@
 """A call as a state machine: what happened and when goes in, the next move comes out.
 
-Everything that decides whether, where and when a call is sent again lives in this file (the arithmetic of one route's
-repeats is in ``repeats``). It is pure: the clock, the jitter and the health of routes are arguments, so the same events
-give the same moves.
+Everything that decides whether, where and when a call is sent again lives in this file (the way along its candidates
+is in ``onward``, the arithmetic of one route's repeats in ``repeats``). It is pure: the clock, the jitter and the
+health of routes are arguments, so the same events give the same moves.
 
 Theory of operation
 -------------------
@@ -27,13 +27,13 @@ from typing import Final, Literal
 import msgspec
 
 from understudy.config.timing import reserve
+from understudy.policy.onward import MAX_ATTEMPTS, Course, OpenRoutes, open_skip
 from understudy.policy.repeats import may_repeat, wait_before
 from understudy.policy.selection import Candidate
 from understudy.words import BreakerEffect, Failure, FailureKind, LaneName, Move, Retry, Send, Skip, Stop, Switch, Wait
 
-__all__ = ["MAX_ATTEMPTS", "MAX_ATTEMPTS_PER_ROUTE", "NO_ROUTE", "Plan"]
+__all__ = ["MAX_ATTEMPTS_PER_ROUTE", "NO_ROUTE", "Plan"]
 
-MAX_ATTEMPTS: Final = 4
 MAX_ATTEMPTS_PER_ROUTE: Final = 2
 LEAST_TIME: Final = 1.0
 """Seconds that must be left for a further attempt; of a short deadline a tenth."""
@@ -50,8 +50,6 @@ _X, _NEUTRAL = Retry.STOP, BreakerEffect.NEUTRAL
 DEADLINE: Final = Failure(kind=_K.DEADLINE, retry=_X, breaker=_NEUTRAL, detail="the call's deadline has passed")
 NO_ROUTE: Final = Failure(kind=_K.LOCAL, retry=_X, breaker=_NEUTRAL, detail="no route of the task can take this call")
 
-OpenRoutes = Callable[[str], Failure | None]
-"""Asks a route's health: what opened it, or ``None`` while it may be used. Asking has no effect on it."""
 Permits = Callable[[str], bool]
 """Asks whether the retry allowance of a route's provider permits a retry. Asking has no effect on it."""
 
@@ -59,15 +57,6 @@ _NO_TIME: Final = "no time is left for it"
 
 _Changed = Literal["drop", "repair"]
 _Cause = Literal["first", "retry", "switch"] | _Changed
-
-
-class _Onward(msgspec.Struct, frozen=True):
-    """Where a call could go next. ``alone``: to no other route, or only to one that a 429 closed."""
-
-    position: int | None
-    entered_by: Failure | None
-    skipped: tuple[Skip, ...]
-    alone: bool = False
 
 
 def _all_closed(_: str) -> Failure | None:
@@ -101,6 +90,7 @@ class Plan:
         "_budget",
         "_candidates",
         "_cause",
+        "_course",
         "_deadline",
         "_denied",
         "_entered_by",
@@ -114,7 +104,6 @@ class Plan:
         "_permits",
         "_position",
         "_retries",
-        "_sensitive",
     )
 
     def __init__(
@@ -132,12 +121,12 @@ class Plan:
     ) -> None:
         self._nowhere = nowhere
         self._candidates = candidates
+        self._course = Course(candidates, open_routes, sensitive)
         self._deadline = deadline
         self._budget = budget
         self._floor = min(LEAST_TIME, budget / 10)
         self._patience = patience
         self._retries = retries
-        self._sensitive = sensitive
         self._open = open_routes
         self._permits = permits
         self._denied = False
@@ -154,8 +143,8 @@ class Plan:
         """The first move. The first attempt is always made while the deadline has not passed."""
         if now >= self._deadline:
             reason = f"the deadline of {self._budget:.3g} s passed before the first attempt"
-            return Stop(failure=DEADLINE, reason=reason, skipped=self._untried(None, _NO_TIME))
-        onward = self._onward(None)
+            return Stop(failure=DEADLINE, reason=reason, skipped=self._course.untried(self._position, None, _NO_TIME))
+        onward = self._course.onward(self._position, self._attempts, None)
         if onward.position is None:
             failure = onward.entered_by or self._nowhere
             reason = failure.detail if failure is self._nowhere else self._nothing_left(onward.skipped)
@@ -187,15 +176,19 @@ class Plan:
         if failure.kind in _ACCEPTED_THE_BODY and not transformed:
             self._accepted_by += (lane,)
         if failure.kind in _NEVER_MOVE:
-            return Stop(failure=failure, reason=f"{failure.kind} ends a call", skipped=self._untried(failure, _NO_TIME))
+            return Stop(
+                failure=failure,
+                reason=f"{failure.kind} ends a call",
+                skipped=self._course.untried(self._position, failure, _NO_TIME),
+            )
         too_late = self._too_late(failure, now)
         if too_late is not None:
             return too_late
         if self._attempts >= MAX_ATTEMPTS:
-            skipped = self._untried(failure, "no attempt is left for it")
+            skipped = self._course.untried(self._position, failure, "no attempt is left for it")
             return Stop(failure=failure, reason=f"all {MAX_ATTEMPTS} attempts are used", skipped=skipped)
 
-        onward = self._onward(self._deciding(failure, lane, transformed))
+        onward = self._course.onward(self._position, self._attempts, self._deciding(failure, lane, transformed))
         changed: _Changed | None = "drop" if droppable else "repair" if repairable else None
         again = self._same_route(failure, now, jitter, alone=onward.alone, changed=changed)
         if again is not None:
@@ -263,11 +256,11 @@ class Plan:
         ``cause`` is that of sending to it all the same, where a 429 closed it and no other is better.
         """
         here = self._candidates[self._position]
-        onward = self._onward(opened)
+        onward = self._course.onward(self._position, self._attempts, opened)
         if cause is not None and onward.alone and opened.kind is _K.RATE_LIMIT:
             return self._send(self._position, now, cause, (), self._entered_by)
         reached = opened.cause if cause is None else ""  # a cap of our own has opened nothing
-        skip = Skip(here.route, here.lane, reached, opened) if reached else _open_skip(here, opened)
+        skip = Skip(here.route, here.lane, reached, opened) if reached else open_skip(here, opened)
         skipped = (skip, *onward.skipped)
         if onward.position is None:
             return Stop(failure=self._last or opened, reason=self._nothing_left(skipped), skipped=skipped)
@@ -277,19 +270,11 @@ class Plan:
         left = self._deadline - now
         if left >= self._floor:
             return None
-        skipped = self._untried(failure, _NO_TIME)
+        skipped = self._course.untried(self._position, failure, _NO_TIME)
         if left > 0:
             return Stop(failure=failure, reason="too little time is left for another attempt", skipped=skipped)
         reason = f"the deadline of {self._budget:.3g} s has passed (last: {failure.kind})"
         return Stop(failure=DEADLINE, reason=reason, skipped=skipped)
-
-    def _untried(self, failure: Failure | None, reason: str) -> tuple[Skip, ...]:
-        """The routes that the call never came to, for the trace. Not asked: their health, which had no part in it."""
-        skipped: tuple[Skip, ...] = ()
-        for rest in self._candidates[self._position + 1 :]:
-            why = reason if self._admits(rest, failure) else _unlisted(failure)
-            skipped += (Skip(rest.route, rest.lane, rest.incapable or why),)
-        return skipped
 
     # -- the same route ------------------------------------------------------------------------------------------
 
@@ -298,7 +283,10 @@ class Plan:
     ) -> Move | None:
         """The same route again, if it may be; ``changed`` says that it would get another body than before."""
         here = self._candidates[self._position]
-        if not alone and (len(self._failed_here) >= MAX_ATTEMPTS_PER_ROUTE or self._needs_the_rest(self._position)):
+        if not alone and (
+            len(self._failed_here) >= MAX_ATTEMPTS_PER_ROUTE
+            or self._course.needs_the_rest(self._position, self._attempts)
+        ):
             return None
         if changed is None and not may_repeat(failure, self._failed_here, self._retries, alone=alone):
             return None
@@ -320,8 +308,6 @@ class Plan:
             return self._send(self._position, now, changed or "retry", (), self._entered_by)
         return Wait(seconds=wait, route=here.route, lane=here.lane, reason=f"again after {failure.kind}")
 
-    # -- the next route ------------------------------------------------------------------------------------------
-
     def _deciding(self, failure: Failure, lane: LaneName, transformed: bool) -> Failure:
         """The failure whose edges are followed.
 
@@ -331,76 +317,6 @@ class Plan:
         if failure.kind is not _K.BAD_REQUEST or not transformed or self._entered_by is None:
             return failure
         return self._entered_by if any(other is not lane for other in self._accepted_by) else failure
-
-    def _onward(self, failure: Failure | None) -> _Onward:
-        """The next candidate that may be used, the failure that leads into it, and what was skipped on the way."""
-        skipped: tuple[Skip, ...] = ()
-        limited: _Onward | None = None
-        for position in range(self._position + 1, len(self._candidates)):
-            candidate = self._candidates[position]
-            if candidate.incapable is not None:
-                skipped += (Skip(candidate.route, candidate.lane, candidate.incapable),)
-            elif not self._admits(candidate, failure):
-                skipped += (Skip(candidate.route, candidate.lane, _unlisted(failure)),)
-            elif (opened := self._open(candidate.route)) is not None:
-                if limited is None and opened.kind is _K.RATE_LIMIT:
-                    limited = _Onward(position, failure, skipped, alone=True)
-                skipped += (_open_skip(candidate, opened),)
-                failure = opened
-            elif self._is_kept_from(position, failure):
-                skipped += (Skip(candidate.route, candidate.lane, "the attempts left are kept for later lanes"),)
-            else:
-                return _Onward(position, failure, skipped)
-        return limited or _Onward(None, failure, skipped, alone=True)
-
-    def _admits(self, candidate: Candidate, failure: Failure | None) -> bool:
-        if failure is None:
-            return True
-        if failure.kind is _K.SUBSTITUTED:
-            return self._sensitive  # every candidate of a sensitive call is an approved route
-        if failure.kind not in candidate.on:
-            return False
-        if failure.kind is _K.CONTEXT_LENGTH and self._position >= 0:
-            window = self._candidates[self._position].context_window
-            return window is not None and candidate.context_window is not None and candidate.context_window > window
-        return True
-
-    def _is_kept_from(self, position: int, failure: Failure | None) -> bool:
-        """Whether another route of the same lane would use up an attempt that a later lane could have."""
-        if self._position < 0 or self._candidates[position].lane is not self._candidates[self._position].lane:
-            return False
-        return self._needs_the_rest(position) and self._leads_on(position, failure)
-
-    def _needs_the_rest(self, position: int) -> bool:
-        """Whether after one more attempt here, fewer would be left than there are later lanes to use."""
-        return MAX_ATTEMPTS - self._attempts - 1 < self._ahead(position)[0]
-
-    def _leads_on(self, position: int, failure: Failure | None) -> bool:
-        """Whether this failure, or what opened the routes that it passes over, moves the call into a later lane."""
-        own = self._candidates[position].lane
-        for candidate in self._candidates[position + 1 :]:
-            if candidate.incapable is not None or not self._admits(candidate, failure):
-                continue
-            opened = self._open(candidate.route)
-            if opened is None and candidate.lane is not own:
-                return True
-            failure = opened or failure
-        return False
-
-    def _ahead(self, position: int) -> tuple[int, bool, bool]:
-        """How many later lanes could be used now, and whether any route could be moved to: after a timeout, at all."""
-        lanes = 0
-        after_timeout = others = False
-        lane = self._candidates[position].lane
-        for candidate in self._candidates[position + 1 :]:
-            if candidate.incapable is not None or self._open(candidate.route) is not None:
-                continue
-            others = True
-            after_timeout = after_timeout or _K.TIMEOUT in candidate.on
-            if candidate.lane is not lane:
-                lane = candidate.lane
-                lanes += 1
-        return lanes, after_timeout, others
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -415,16 +331,16 @@ class Plan:
         self._attempts += 1
         self._cause = cause
         left = self._deadline - now
-        lanes, after_timeout, others = self._ahead(position)
+        ahead = self._course.ahead(position)
         further = MAX_ATTEMPTS - self._attempts
-        kept = reserve(self._budget, min(lanes, further))
+        kept = reserve(self._budget, min(ahead.lanes, further))
         return (Switch if cause == "switch" else Send)(
             route=candidate.route,
             lane=candidate.lane,
             attempt_number=self._attempts,
             timeout=min(candidate.timeout, max(left - kept, min(left, self._floor))),
-            first_token=candidate.first_token if after_timeout and further else None,
-            patience=self._patience if others and further else max(0.0, left - self._floor),
+            first_token=candidate.first_token if ahead.after_timeout and further else None,
+            patience=self._patience if ahead.others and further else max(0.0, left - self._floor),
             cause=cause,
             skipped=skipped,
         )
@@ -432,13 +348,3 @@ class Plan:
     def _nothing_left(self, skipped: Sequence[Skip]) -> str:
         reason = "no other route may be used" if skipped else "no other route is left"
         return f"{reason}, and the provider's retry allowance is used up" if self._denied else reason
-
-
-def _unlisted(failure: Failure | None) -> str:
-    return f"is not used after {failure and failure.kind}"
-
-
-def _open_skip(candidate: Candidate, opened: Failure) -> Skip:
-    cause = f" ({opened.cause})" if opened.cause else ""
-    more = "" if opened.retry_after is None else f", for {opened.retry_after:.3g} s more"
-    return Skip(candidate.route, candidate.lane, f"is open after {opened.kind}{cause}{more}", opened)
