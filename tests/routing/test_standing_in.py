@@ -11,8 +11,8 @@ import pytest
 
 from routing.driving import FIRST_MODEL, SECOND_MODEL, WHOLE, Form, Stage, ask, ask_in, config, using
 from routing.test_contracts import BROKEN, GOOD, JSON_OBJECT, JSON_SCHEMA, SCHEMA, Summary, tool
-from understudy import FailClosed, FailureKind, Router
-from understudy.testing import Answer, RejectParameters, Status, ToolCall
+from understudy import CostStatus, FailClosed, FailureKind, Router
+from understudy.testing import Answer, RejectParameters, Silence, SlowHeaders, Status, ToolCall
 
 pytestmark = pytest.mark.anyio
 
@@ -185,6 +185,51 @@ async def test_one_of_several_requests_that_fails_fails_the_attempt(stage: Stage
     assert got.routes == ["first", "second"]
     assert len(got.reply.choices) == 3
     assert stage.second.journal[0].json["n"] == 3
+
+
+PRICED = {**BY_CALLS, "price": {"input": 2.0, "output": 10.0}}
+
+
+@each_client
+async def test_what_several_requests_cost_is_told_also_when_one_of_them_fails(stage: Stage, form: Form) -> None:
+    """Those that were answered are added up, and the status is that of the one that failed."""
+    stage.first.script(
+        FIRST_MODEL,
+        Answer("one", usage=(1000, 100)),
+        SlowHeaders(0.5, then=Status(529)),
+        Answer("three", usage=(1000, 300)),
+    )
+    async with Router.from_mapping(config(stage, first=PRICED)) as router:
+        got = await ask(router, form, n=3)
+    attempt = got.call.attempts[0]
+    assert (attempt.http_status, attempt.failure) == (529, FailureKind.OUTAGE)
+    assert (attempt.input_tokens, attempt.output_tokens) == (2000, 400)
+    assert attempt.cost_usd == pytest.approx((2000 * 2 + 400 * 10) / 1e6)
+    assert (attempt.cost_status, attempt.cost_upper_usd) == (CostStatus.KNOWN, None)
+
+
+@each_client
+async def test_what_requests_cost_that_were_cut_off_is_unknown(stage: Stage, form: Form) -> None:
+    """The failure of one ends the others: those may be billed, so nothing is said to be free."""
+    stage.first.script(FIRST_MODEL, Answer("one", usage=(1000, 100)), SlowHeaders(0.5, then=Status(529)), Silence())
+    async with Router.from_mapping(config(stage, first=PRICED)) as router:
+        got = await ask(router, form, n=3, max_tokens=500)
+    attempt = got.call.attempts[0]
+    assert (attempt.input_tokens, attempt.output_tokens) == (1000, 100)
+    assert (attempt.cost_usd, attempt.cost_status) == (None, CostStatus.UNKNOWN)
+    assert attempt.cost_upper_usd == pytest.approx(3 * 500 * 10 / 1e6, rel=0.2)
+
+
+@each_client
+async def test_tokens_of_several_requests_that_nobody_counted_are_estimated_for_all(stage: Stage, form: Form) -> None:
+    """The question is read as often as it is asked."""
+    stage.first.script(FIRST_MODEL, *[Answer("one", usage=None)] * 4)
+    async with Router.from_mapping(config(stage, first=PRICED)) as router:
+        several, single = await ask(router, form, n=3), await ask(router, form, n=1)
+    three, one = several.call.attempts[0].input_tokens, single.call.attempts[0].input_tokens
+    assert three is not None
+    assert one is not None
+    assert three == pytest.approx(3 * one, rel=0.1)
 
 
 @each_client

@@ -18,6 +18,7 @@ from understudy.words import Attempt, Call, Failure, FailureKind, LaneName, Move
 
 if TYPE_CHECKING:
     from understudy.engine.sending import Sent
+    from understudy.engine.several import Fell
 
 __all__ = ["Account", "attempt_record", "note"]
 
@@ -37,6 +38,7 @@ class Account:
         "_recording",
         "_sent",
         "_trace",
+        "_unclear",
         "attempt",
         "call",
         "started",
@@ -48,6 +50,7 @@ class Account:
         """The latest attempt."""
         self._sent: Sent | None = None
         self._answer: Answer | StreamJudge | None = None
+        self._unclear = False
         self._first_lane = first_lane
         self._recording = recording
         self._trace = recording.trace()
@@ -73,7 +76,7 @@ class Account:
     def begin_attempt(self, sent: Sent) -> Attempt:
         """Note an attempt that goes out now."""
         attempt = sent.record
-        self.attempt, self._sent, self._answer = attempt, sent, None
+        self.attempt, self._sent, self._answer, self._unclear = attempt, sent, None, False
         self._attempt_started = self._loop.time()
         note(self.call, "attempts", (*self.call.attempts, attempt))
         return attempt
@@ -87,6 +90,12 @@ class Account:
         note(sent.record, "model_answered", model_name(answer.model))
         if sent.record.total_ms is not None:
             self._billing.settle(sent, None, answer)  # a refusal that was held back, and goes to the app after all
+
+    def fell(self, fell: Fell) -> None:
+        """Note what is known of several requests that did not come to one answer."""
+        self._unclear = fell.unclear
+        if fell.answer is not None:
+            self.answer(fell.answer)
 
     def refusal(self, answer: Answer | StreamJudge) -> None:
         """A refusal that goes to the app is recorded as what it is."""
@@ -106,7 +115,7 @@ class Account:
             return
         attempt = sent.record
         note(attempt, "total_ms", (self._loop.time() - self._attempt_started) * 1000)
-        self._billing.settle(sent, failure, self._answer)
+        self._billing.settle(sent, failure, self._answer, unclear=self._unclear)
         if failure is None:
             return
         note(attempt, "failure", failure.kind)

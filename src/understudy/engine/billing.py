@@ -35,22 +35,27 @@ class Billing:
         self._body = body
         self._choices = choices
 
-    def settle(self, sent: Sent, failure: Failure | None, answer: Answer | StreamJudge | None) -> None:
-        """Note what an attempt used and cost, once it has ended."""
-        attempt, size = sent.record, len(sent.job.body)
+    def settle(
+        self, sent: Sent, failure: Failure | None, answer: Answer | StreamJudge | None, *, unclear: bool = False
+    ) -> None:
+        """Note what an attempt used and cost, once it has ended. ``unclear``: more may be billed than ``answer``."""
+        unclear = unclear or (failure is not None and failure.outcome_unknown)
         if answer is None:
-            self._unanswered(sent, failure)
-            return
-        if failure is not None and failure.outcome_unknown:  # a stream that was cut
-            _note(attempt, "input_tokens", answer.input_tokens)
-            _note(attempt, "output_tokens", answer.output_tokens)
-            self._unanswered(sent, failure)
-            return
+            self._unanswered(sent, failure, unclear=unclear)
+        elif unclear:  # a stream that was cut, or some of several requests
+            _note(sent.record, "input_tokens", answer.input_tokens)
+            _note(sent.record, "output_tokens", answer.output_tokens)
+            self._unanswered(sent, failure, unclear=True)
+        else:
+            self._answered(sent, answer)
+
+    def _answered(self, sent: Sent, answer: Answer | StreamJudge) -> None:
+        attempt = sent.record
         read, written = answer.input_tokens, answer.output_tokens
         cached = answer.cached_tokens
         estimated = read is None or (written is None and self._api is not Api.EMBEDDINGS)
         if read is None:
-            read = rough_tokens.likely(size)
+            read = rough_tokens.likely(_bytes_sent(sent))
         if written is None:
             written = 0 if self._api is Api.EMBEDDINGS else rough_tokens.likely(answer.said)
         _note(attempt, "input_tokens", read)
@@ -66,18 +71,18 @@ class Billing:
             _note(attempt, "cost_usd", price.cost(Tokens(read, written, min(cached or 0, read))))
             _note(attempt, "cost_status", CostStatus.ESTIMATED if estimated else CostStatus.KNOWN)
 
-    def _unanswered(self, sent: Sent, failure: Failure | None) -> None:
+    def _unanswered(self, sent: Sent, failure: Failure | None, *, unclear: bool) -> None:
         """An attempt without an answer: certainly free, or nobody knows, and then what it can cost at the most."""
-        attempt, size = sent.record, len(sent.job.body)
+        attempt = sent.record
         if failure is None:
             return
-        if attempt.http_status != 200 and not failure.outcome_unknown:  # not sent, or refused
+        if attempt.http_status != 200 and not unclear:  # not sent, or refused
             _note(attempt, "cost_status", CostStatus.NOT_BILLED)
             return
         price = self._prices.of(attempt.route, attempt.model_answered)
         output = self._most_output(sent.job.way.route)
         if price is not None and output is not None:
-            _note(attempt, "cost_upper_usd", price.cost(Tokens(rough_tokens.at_most(size), output)))
+            _note(attempt, "cost_upper_usd", price.cost(Tokens(rough_tokens.at_most(_bytes_sent(sent)), output)))
 
     def _most_output(self, route: Route) -> int | None:
         """The tokens that an answer can have: by the app's cap, the route's, or the model's whole window."""
@@ -99,3 +104,8 @@ class Billing:
             return None if value is None else max(0, msgspec.json.decode(value, type=int))
         except msgspec.MsgspecError:
             return None
+
+
+def _bytes_sent(sent: Sent) -> int:
+    """The bytes of all requests of an attempt."""
+    return len(sent.job.body) * (1 + len(sent.more))

@@ -18,7 +18,7 @@ from understudy.engine.prepare import Prepared
 from understudy.engine.relay import Relay
 from understudy.engine.reply_headers import reply_headers
 from understudy.engine.reviewing import leave_to_a_person, outcome_of
-from understudy.engine.sending import Sender
+from understudy.engine.sending import Sender, Sent
 from understudy.engine.several import run_all
 from understudy.engine.speeds import Speeds
 from understudy.engine.stream_end import StreamEnd
@@ -32,7 +32,7 @@ from understudy.policy.restarts import announcement
 from understudy.policy.reviewing import opens_case
 from understudy.policy.said import said_by
 from understudy.policy.streams import StreamJudge
-from understudy.words import Api, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
+from understudy.words import Api, Attempt, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
 
 __all__ = ["Drive"]
 
@@ -146,7 +146,7 @@ class Drive:
         sent = self._sender.make(send, self._home)
         way = sent.job.way
         record = self._account.begin_attempt(sent)
-        result = await (run_all((sent.job, *sent.more), record) if sent.more else attempt.run(sent.job, record))
+        result = await (self._several(sent, record) if sent.more else attempt.run(sent.job, record))
         if not isinstance(result, Failure):
             self.check_sensitivity(result)
         if isinstance(result, Failure):
@@ -155,6 +155,13 @@ class Drive:
         if isinstance(result, Whole):
             return self._whole(result, way)
         return self._opened(result, way)
+
+    async def _several(self, sent: Sent, record: Attempt) -> Whole | Failure:
+        result = await run_all((sent.job, *sent.more), record)
+        if isinstance(result, Whole):
+            return result
+        self._account.fell(result)
+        return result.failure
 
     def end_attempt(self, failure: Failure | None) -> None:
         """The latest attempt is over: health, caps and the record hear of it. Does nothing if it was before."""
