@@ -1,11 +1,9 @@
-"""The inbound request: its id, its subject, the calls made in it, and a sensitivity that only rises."""
+"""The scope of an inbound request: its id, its subject, its clients, and the calls made in it."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import logging
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +13,14 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 
 import msgspec
 
+from understudy.scope.ratchet import Ratchet
+from understudy.scope.replies import reply_ids
 from understudy.words import Call, LaneName, Outcome
 
 if TYPE_CHECKING:
     import openai
 
-__all__ = ["Clients", "Scope", "current_scope", "raise_sensitivity", "required_sensitivity", "sensitivity"]
+__all__ = ["Clients", "Scope", "current_scope"]
 
 CALLS_KEPT = 256
 """How many of a scope's latest calls stay readable."""
@@ -31,9 +31,6 @@ _R = TypeVar("_R")
 _entered: ContextVar[tuple[Scope, ...]] = ContextVar("understudy_scopes", default=())
 """The scopes that this context is in, the current one last. No tokens: a scope may be entered by several tasks at once,
 and left in another context than it was entered in (a generator's)."""
-_required: ContextVar[frozenset[str]] = ContextVar("understudy_sensitivity", default=frozenset())
-"""Categories that any scope opened in this context falls under: a marked function that runs outside of any request."""
-_log = logging.getLogger("understudy")
 
 
 class Clients(Protocol):
@@ -44,7 +41,7 @@ class Clients(Protocol):
     def openai(self, scope: Scope) -> openai.OpenAI: ...
 
 
-class Scope:
+class Scope(Ratchet):
     """One inbound request or job. Made by ``router.scope()``; usable from any thread or task, also after it was closed.
 
     ``request_id`` becomes part of the idempotency keys, ``subject`` (a user or session) only feeds their digest,
@@ -59,6 +56,8 @@ class Scope:
             reply = scope.openai.chat.completions.create(model="ticket-summary", messages=messages)
             print(scope.call_for(reply).route)
     """
+
+    _outer: Scope | None
 
     def __init__(
         self,
@@ -75,16 +74,13 @@ class Scope:
         late_marks: Callable[[], frozenset[str] | None] | None = None,
         late_subject: Callable[[], str | None] | None = None,
     ) -> None:
-        self._request_id = request_id
+        scopes = _entered.get()
+        super().__init__(request_id, scopes[-1] if scopes else None, sensitive, undeclared, late_marks)
         self._subject = subject
         self._labels: Mapping[str, str] = labels or {}
         self._start = start
         self._forwarded = forwarded
         self._clients = clients
-        self._outer = current_scope()
-        self._sensitive = sensitive | _required.get()
-        self._undeclared = undeclared
-        self._late_marks = late_marks
         self._late_subject = late_subject
         self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self._by_reply: OrderedDict[str, Call] = OrderedDict()
@@ -93,12 +89,9 @@ class Scope:
         self._running: set[Callable[[], None]] = set()
         self.on_busy: Callable[[], None] | None = None
         self.ends_at_hang_up = True
-        self._lock = threading.Lock()
         self._async_openai: openai.AsyncOpenAI | None = None
         self._openai: openai.OpenAI | None = None
         self._review: bytes | None = None
-        self._compromised = False
-        self._call_went_out = False
         if review is not None:
             self.for_review(review)
 
@@ -238,7 +231,7 @@ class Scope:
 
             scope.call_for(reply).attempts
         """
-        for candidate in _reply_ids(reply):
+        for candidate in reply_ids(reply):
             call = self._by_reply.get(candidate)
             if call is not None:
                 return call
@@ -267,13 +260,6 @@ class Scope:
         if call.outcome is not Outcome.REFUSED:
             self.note_call()
 
-    def note_call(self) -> None:
-        """Note that a call goes out in this scope: from now on it is too late to raise its sensitivity."""
-        with self._lock:
-            self._call_went_out = True
-        if self._outer is not None:
-            self._outer.note_call()
-
     @property
     def closed_questions(self) -> Mapping[bytes, frozenset[str]]:
         """The questions that failed closed in this scope, each with the categories that it fell under."""
@@ -286,15 +272,6 @@ class Scope:
         """
         with self._lock:
             self._closed[question] = self._closed.get(question, frozenset()).union(categories)
-
-    def admits(self, call: Call) -> bool:
-        """Whether a call of this scope may go on: it doesn't, once the scope is more sensitive than when it began.
-
-        The router asks before each attempt and before each answer.
-        """
-        if self._sensitive and not self._sensitive.issubset(call.sensitive):
-            return False
-        return self._outer is None or self._outer.admits(call)
 
     def answered(self, reply_id: str, call: Call) -> None:
         """Remember under which id the app will know the reply (the router calls this)."""
@@ -338,120 +315,8 @@ class Scope:
             self._ordinals[digest] = count
         return count
 
-    # -- sensitivity -----------------------------------------------------------------------------------------------
-
-    @property
-    def sensitive(self) -> frozenset[str]:
-        """The categories that this scope's calls fall under, whatever their task adds.
-
-        Where an adapter opened the scope, an endpoint that turns out to carry no mark counts as the router's
-        ``undeclared`` says.
-        """
-        if self._late_marks is not None:
-            marks = self._late_marks()
-            if marks is not None:
-                self._undeclared = None
-                self.raise_sensitivity(*marks)
-        own = self._sensitive
-        if self._undeclared is not None and not own and self._undeclared.startswith("sensitive:"):
-            own = frozenset((self._undeclared.removeprefix("sensitive:"),))
-        return own if self._outer is None else own | self._outer.sensitive
-
-    @property
-    def refusal(self) -> str | None:
-        """Why every call of this scope is refused from now on, or ``None``."""
-        if self._compromised:
-            return (
-                "this request became sensitive after a call had already gone out. Mark the endpoint itself, so that "
-                "the mark is known before the first call"
-            )
-        if self._undeclared == "refuse" and not self._sensitive:
-            return (
-                "this endpoint does not say whether it is sensitive, and the config refuses such (undeclared = "
-                '"refuse"). Mark it with @sensitive(...) or @standard, or by a path under [endpoints]'
-            )
-        return None if self._outer is None else self._outer.refusal
-
-    def look_at(self, late_marks: Callable[[], frozenset[str] | None]) -> None:
-        """Have the marks looked up elsewhere, where more is known of the endpoint (adapters call this)."""
-        self._late_marks = late_marks
-
-    def declare(self) -> None:
-        """Note that the endpoint says what it is: ``undeclared`` is not for it."""
-        self._undeclared = None
-
-    def raise_sensitivity(self, *categories: str) -> None:
-        """Add categories. There is no way back: nothing takes one away.
-
-        Raised after a call has gone out, the scope fails closed from there on, and an error is logged.
-        """
-        with self._lock:
-            added = frozenset(categories) - self._sensitive
-            if not added:
-                return
-            self._sensitive |= added
-            self._undeclared = None
-            late = self._call_went_out
-            self._compromised = self._compromised or late
-        if late:
-            _log.error(
-                "scope %s became sensitive (%s) after a call had gone out; its further calls fail closed. "
-                "Mark the endpoint itself, so that the mark is known before the first call.",
-                self.request_id,
-                ", ".join(sorted(added)),
-                extra={"request_id": self.request_id, "categories": sorted(added)},
-            )
-
-
-@contextmanager
-def sensitivity(category: str) -> Iterator[None]:
-    """Raise the current scope's sensitivity; outside any scope, that of the scopes opened while this lasts.
-
-    Example::
-
-        with sensitivity("payment"):
-            decide(refund)
-    """
-    scope = current_scope()
-    if scope is not None:
-        scope.raise_sensitivity(category)
-        yield
-        return
-    token = _required.set(_required.get() | {category})
-    try:
-        yield
-    finally:
-        _required.reset(token)
-
-
-def raise_sensitivity(category: str) -> None:
-    """As :func:`sensitivity`, for good: there is no end to it within this context."""
-    scope = current_scope()
-    if scope is not None:
-        scope.raise_sensitivity(category)
-    else:
-        _required.set(_required.get() | {category})
-
-
-def required_sensitivity() -> frozenset[str]:
-    """The categories of what is marked and runs here outside of any scope."""
-    return _required.get()
-
 
 def current_scope() -> Scope | None:
     """The scope of the request that is being served, from anywhere in it; ``None`` outside of any."""
     scopes = _entered.get()
     return scopes[-1] if scopes else None
-
-
-def _reply_ids(reply: object) -> Iterator[str]:
-    own = getattr(reply, "_request_id", None)
-    if isinstance(own, str):
-        yield own
-    for holder in (reply, getattr(reply, "response", None), getattr(reply, "_response", None)):
-        headers = getattr(holder, "headers", None)
-        if headers is not None:
-            for name in ("x-understudy-call-id", "x-request-id"):
-                value = headers.get(name)
-                if isinstance(value, str):
-                    yield value
