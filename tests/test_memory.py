@@ -68,6 +68,7 @@ async def _growth(*, untraced: int, traced: int) -> tuple[int, int]:
 
 
 @pytest.mark.anyio
+@pytest.mark.timeout(180)  # what is traced is slow, and the machine may be busy
 async def test_a_few_thousand_calls_leave_no_memory_behind(caplog: pytest.LogCaptureFixture) -> None:
     """After the first 500 calls another 1,500 leave less than 400 bytes each, where the record of one takes thousands.
 

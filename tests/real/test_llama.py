@@ -187,13 +187,12 @@ async def test_a_prompt_over_the_context_moves_to_the_larger_window(
 
 
 @clients
-async def test_a_schema_that_the_server_refuses_goes_nowhere_else(
+async def test_a_grammar_that_the_server_refuses_goes_nowhere_else(
     router: Router, fake_provider: FakeProvider, form: Form
 ) -> None:
     """A 400 of any other kind is the app's own mistake: it gets the class that it would have got anyway."""
-    broken = {"type": "json_schema", "json_schema": {"name": "broken", "schema": {"type": "nonsense"}}}
     async with router:
-        got = await ask(router, form, "llama-first", response_format=broken)
+        got = await ask(router, form, "llama-first", extra_body={"grammar": "root ::= ("})
     assert isinstance(got.error, openai.BadRequestError)
     assert got.call.failure is FailureKind.BAD_REQUEST
     assert fake_provider.request_count == 0
