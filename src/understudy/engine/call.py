@@ -11,6 +11,7 @@ from understudy.engine.account import Account
 from understudy.engine.admission import Admission
 from understudy.engine.attempt import Opened, Whole
 from understudy.engine.billing import Billing
+from understudy.engine.final_errors import broken_stream, error_for
 from understudy.engine.homes import Home
 from understudy.engine.kit import Kit
 from understudy.engine.messages import Ask, Caller, Reply
@@ -23,7 +24,7 @@ from understudy.engine.several import run_all
 from understudy.engine.speeds import Speeds
 from understudy.engine.stream_end import StreamEnd
 from understudy.engine.ways import Way
-from understudy.errors import FailClosed, RoutingError, broken_stream, error_for
+from understudy.errors import FailClosed, RoutingError
 from understudy.policy import failures
 from understudy.policy.acceptance import READ_BY_THE_APP, may_be_read, unacceptable
 from understudy.policy.contracts import Breach

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from understudy.engine.attempt import Opened
+from understudy.engine.final_errors import broken_stream
 from understudy.engine.hangup import caller_gone
 from understudy.engine.messages import Ask, Caller
 from understudy.engine.prepare import Prepared
 from understudy.engine.relay import Restarted
-from understudy.errors import RoutingError, broken_stream
+from understudy.errors import RoutingError
 from understudy.policy import failures
 from understudy.policy.restarts import OnBreak
 from understudy.policy.streams import StreamJudge
