@@ -11,7 +11,7 @@ import pytest
 
 from routing.driving import FIRST_MODEL, FORMS, WHOLE, Form, Stage, ask, ask_in, config
 from understudy import NoRouteAvailable, Outcome, Router, RoutingError
-from understudy.testing import Answer, Close, Flapping, Silence, Status, StreamOf
+from understudy.testing import Answer, Close, Flapping, Silence, SlowHeaders, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 
@@ -257,6 +257,19 @@ async def test_requests_at_a_time_are_held_to_the_config_s_cap_in_turn(stage: St
 
     assert all(answered.routes == ["first"] for answered in got)
     assert max(at_once) == 2
+
+
+async def test_a_place_that_a_call_waited_for_in_vain_is_free_again(stage: Stage) -> None:
+    """The route was opened while it waited, and there is no other: it goes nowhere, and the next one may go."""
+    stage.first.script(FIRST_MODEL, SlowHeaders(0.2, then=Status(500)), Answer())
+    mapping = config(stage, first_provider={"max_concurrency": 1}, more=health(consecutive_failures=1))
+    async with Router.from_mapping(mapping) as router:
+        failed = await asyncio.gather(*(ask(router, Form("async"), "alone") for _ in range(3)))
+        await until_half_open()
+        got = [await ask(router, Form("async"), "alone") for _ in range(2)]
+
+    assert [len(one.call.attempts) for one in failed] == [1, 0, 0]
+    assert [one.routes for one in got] == [["first"], ["first"]]
 
 
 async def test_a_call_that_may_not_wait_for_a_cap_goes_on(stage: Stage) -> None:

@@ -44,6 +44,8 @@ class Admission:
         if gates:
             instead = await self._pass_gate(send, plan, gates, told)
             if instead is not None:
+                if not (isinstance(instead, Send) and instead.route == self._route):
+                    self._leave_gate(0)  # it does not go there any more: another call may have the place
                 return instead
         self._attempt = self._health.enter(send.route, self._api)
         if self._attempt is None:
