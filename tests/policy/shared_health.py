@@ -55,6 +55,7 @@ class SimWorker:
         self.skew = skew
         name = f"w{number}"
         self.replica = Replica(name, NUMBERS)
+        self.replica.go_alone()
         self.guard = Guard(self.replica, Replica(name, NUMBERS))
         self.allowance = Allowance(AllowanceSettings(), skew)
         self.heard = -10.0
@@ -176,7 +177,7 @@ class Fleet:
         worker.ticks_at = self.now + (HEARTBEAT if replica.calm and not replica.unsaid and worker.connected else TICK)
         self.at(worker.ticks_at, lambda: self._ticks(worker))
         if not self.store.reached(self.now):
-            worker.connected = False
+            self._lost(worker)
             return
         if not worker.connected:
             self._converge(worker)
@@ -199,6 +200,10 @@ class Fleet:
             worker.ticks_at = self.now
             self.at(self.now, lambda: self._ticks(worker))
 
+    def _lost(self, worker: SimWorker) -> None:
+        worker.connected = False
+        worker.replica.go_alone()
+
     def _converge(self, worker: SimWorker) -> None:
         worker.connected = True
         shared = self.store.circuit.shifted(worker.skew)
@@ -220,7 +225,7 @@ class Fleet:
         if worker.dead:
             return
         if not self.store.reached(self.now):
-            worker.connected = False
+            self._lost(worker)
             return
         events: tuple[Event, ...] = tuple(worker.replica.unsaid)
         circuit = self.store.circuit

@@ -191,6 +191,36 @@ def test_a_holder_that_offers_the_probe_does_not_begin_one_before_it_has_the_ans
     assert watch.guard.enter(10.0, shared=True) is not None
 
 
+def test_a_holder_that_offered_the_probe_as_the_store_fell_silent_probes_by_itself() -> None:
+    """The answer that it waits for won't come, and while nobody is heard each worker goes on by itself."""
+    watch = Watch(shared=True)
+    watch.opens()
+    watch.now = 10.0
+    route = watch.guard.route
+    held = Circuit(turn=1, open_until=10.0, why=OUTAGE, holder="me", lease_until=15.0)
+    route.adopt(held, version=1, said=len(route.unsaid))
+    route.note(LeaseRenewed("me", in_use=False), 10.0)
+    watch.shared = False
+    assert watch.asks() is None
+    assert watch.guard.enter(10.0, shared=False) is not None
+
+
+def test_nothing_is_kept_for_others_who_hear_nothing() -> None:
+    """An outage of the store may last for days. What happened is in the circuit, and told with it."""
+    replica = Replica("me", NUMBERS)
+    replica.note(Failed(0, OUTAGE, 0.5), 0.0)
+    replica.go_alone()
+    for _ in range(1000):
+        assert replica.note(Failed(0, OUTAGE, 0.5), 0.0)
+        replica.note(Succeeded(0), 0.0)
+        replica.note(LeaseAsked("me"), 0.0)
+    replica.note(Failed(0, OUTAGE, 0.5), 0.0)
+    assert replica.unsaid == []
+    assert replica.converge(Circuit(), version=1).row == 1
+    replica.note(Failed(0, OUTAGE, 0.5), 0.0)
+    assert len(replica.unsaid) == 1
+
+
 def test_what_a_worker_knows_itself_is_not_overwritten_by_what_the_others_know() -> None:
     """As long as they have not heard of it."""
     replica = Replica("me", NUMBERS)

@@ -159,13 +159,6 @@ class Health:
                 if replica.circuit.holder == self.worker:
                     replica.note(LeaseRenewed(self.worker, replica.probing), self._clock())
 
-    def note(self, name: str, event: Event) -> None:
-        """An event that no attempt made: a person's word."""
-        with self._lock:
-            told = self.replicas[name].note(event, self._clock())
-        if told:
-            self.shared.tell()
-
     def adopt(self, name: str, shared: Circuit, version: int, said: int) -> None:
         """Take over what all workers made of a circuit, by this worker's clock."""
         with self._lock:
@@ -177,8 +170,15 @@ class Health:
         with self._lock:
             return self.replicas[name].converge(shared, version)
 
+    def lost(self) -> None:
+        """Nobody hears this worker until circuits converge again: however long that takes, nothing piles up for it."""
+        with self._lock:
+            for replica in self.replicas.values():
+                replica.go_alone()
+
     def at_rest(self) -> None:
         """Nothing is shared any more until the next call."""
+        self.lost()
         self._at_work = False
 
     def circuit(self, name: str) -> Circuit:
@@ -194,7 +194,7 @@ class Health:
         for replica in self.replicas.values():
             replica.worker = self.worker
             replica.probing = replica.wanted = False
-            replica.unsaid.clear()
+            replica.go_alone()
 
     # -- making ------------------------------------------------------------------------------------------------------
 
@@ -203,7 +203,10 @@ class Health:
         return Guard(self._replica(route_circuit(name, api)), self._replica(account_circuit(account)))
 
     def _replica(self, name: str) -> Replica:
-        return self.replicas.setdefault(name, Replica(self.worker, self._settings))
+        if name not in self.replicas:
+            replica = self.replicas[name] = Replica(self.worker, self._settings)
+            replica.go_alone()
+        return self.replicas[name]
 
     def _opener(self, api: Api) -> Callable[[str], Failure | None]:
         if not self._breakers:

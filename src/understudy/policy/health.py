@@ -43,10 +43,10 @@ class Replica:
 
     ``unsaid`` are this worker's events that the others have not heard of, ``version`` is that of the shared circuit
     which the copy comes from, ``probing`` whether a probe of this worker runs, ``wanted`` whether one of its calls
-    would have been one.
+    would have been one, ``alone`` whether nobody hears this worker: then it keeps nothing for the others.
     """
 
-    __slots__ = ("_offered", "calm", "circuit", "probing", "settings", "unsaid", "version", "wanted", "worker")
+    __slots__ = ("_offered", "alone", "calm", "circuit", "probing", "settings", "unsaid", "version", "wanted", "worker")
 
     def __init__(self, worker: str, settings: BreakerSettings) -> None:
         self.worker = worker
@@ -54,6 +54,7 @@ class Replica:
         self.circuit = Circuit()
         self.calm = True
         self.unsaid: list[Event] = []
+        self.alone = False
         self.version = -1
         self.probing = False
         self.wanted = False
@@ -84,14 +85,18 @@ class Replica:
     def may_probe(self, now: float, *, shared: bool) -> bool:
         """Whether an attempt may go out now to try an open circuit."""
         circuit = self.circuit
-        if self.probing or self._offered or circuit.by_hand or not circuit.is_half_open(now):
+        if self.probing or circuit.by_hand or not circuit.is_half_open(now):
             return False
+        if not shared:
+            return True
         margin = _LEASE_MARGIN * self.settings.lease
-        return not shared or (circuit.holder == self.worker and now < circuit.lease_until - margin)
+        return not self._offered and circuit.holder == self.worker and now < circuit.lease_until - margin
 
     def note(self, event: Event, now: float) -> bool:
         """Take an event of this worker in. Whether the others have to hear of it."""
         if isinstance(event, LeaseAsked | LeaseRenewed):
+            if self.alone:
+                return False
             self.unsaid.append(event)  # who holds the probe is for the store to say
             # A holder without a call may lose it by this very word: until it has the answer it does not begin one.
             self._offered = self._offered or (isinstance(event, LeaseRenewed) and not event.in_use)
@@ -100,8 +105,15 @@ class Replica:
         if changed is self.circuit:
             return False
         self._set(changed)
-        self.unsaid.append(event)
+        if not self.alone:
+            self.unsaid.append(event)
         return True
+
+    def go_alone(self) -> None:
+        """From now on nobody hears this worker, until it converges: what happens is in its circuit only."""
+        self.alone = True
+        self._offered = False
+        self.unsaid.clear()
 
     def adopt(self, shared: Circuit, version: int, said: int) -> None:
         """Take over what all workers made of it, in which the first ``said`` events of this one are.
@@ -120,7 +132,7 @@ class Replica:
         Events of that time are in this worker's circuit; telling them again would count them twice.
         """
         self.unsaid.clear()
-        self._offered = False
+        self.alone = self._offered = False
         self.version = version
         self._set(merged(shared, self.circuit))
         return self.circuit

@@ -66,6 +66,8 @@ class Book(Protocol):
 
     def converge(self, name: str, shared: Circuit, version: int) -> Circuit: ...
 
+    def lost(self) -> None: ...
+
     def at_rest(self) -> None: ...
 
 
@@ -126,7 +128,9 @@ class SharedHealth:
             life, self._life = self._life, None
         if life is not None:
             life.end()
-            self._book.at_rest()
+            with self._lock:
+                if self._life is None:  # no call has begun another one meanwhile
+                    self._book.at_rest()
 
     def after_fork(self) -> None:
         """In the child of a fork: threads and connections are the parent's."""
@@ -164,6 +168,7 @@ class _Life:
         self._beat_at = self._renewed_at = 0.0
         self._told_at = -TOLD_EVERY
         self._silent = False
+        self._trouble: Exception | None = None
         self._threads = [
             threading.Thread(target=self._tell_on, name="understudy-health", daemon=True),
             threading.Thread(target=self._hear_on, name="understudy-health-news", daemon=True),
@@ -211,6 +216,8 @@ class _Life:
                 client.close()
 
     def _round(self, client: redis.Redis, circuits: Circuits) -> None:
+        if self.connected and not self._subscribed.is_set():
+            raise self._trouble or TimeoutError
         if not self.connected:
             if not self._subscribed.wait(PAUSE):
                 raise TimeoutError("the channel of the store is not heard")
@@ -280,7 +287,9 @@ class _Life:
                 try:
                     self._listen(client)
                 except Exception as error:  # noqa: BLE001 - the border of a store that may be anything
-                    self._lost(error)
+                    self._trouble = error
+                    self._subscribed.clear()
+                    self.wake.set()  # the thread that tells is the one that says it is lost
                     self._ended.wait(PAUSE)
         finally:
             with contextlib.suppress(Exception):
@@ -330,6 +339,8 @@ class _Life:
     def _lost(self, error: Exception) -> None:
         self.connected = False
         self._subscribed.clear()
+        if not self._ended.is_set():
+            self._book.lost()
         with self._known_lock:
             self._known.clear()
         now = time.monotonic()
