@@ -603,6 +603,16 @@ async def test_a_repair_that_is_refused_takes_the_next_route(stage: Stage, form:
     assert got.routes == ["first", "first", "second"]
 
 
+async def test_repairs_are_charged_to_the_retry_allowance(stage: Stage) -> None:
+    """A model that breaks every contract is not asked twice for each answer: five repairs, and what comes back."""
+    answers(stage, Answer(BROKEN), Answer(BROKEN))
+    async with Router.from_mapping(config(stage, task=REPAIR)) as router:
+        got = [await ask(router, Form("async"), response_format=JSON_SCHEMA) for _ in range(12)]
+    assert got[0].routes == ["first", "first", "second"]
+    assert got[-1].routes == ["first", "second"]
+    assert stage.first.request_count <= 12 + 7
+
+
 @each_stream
 async def test_a_held_stream_may_be_mended(stage: Stage, form: Form) -> None:
     """Nothing of it has been passed on."""

@@ -27,6 +27,7 @@ from understudy.engine.ways import Way
 from understudy.errors import FailClosed, RoutingError
 from understudy.policy import failures
 from understudy.policy.acceptance import READ_BY_THE_APP, may_be_read, unacceptable
+from understudy.policy.allowance import is_charged
 from understudy.policy.contracts import Breach
 from understudy.policy.plan import Plan
 from understudy.policy.restarts import announcement
@@ -301,8 +302,7 @@ class Drive:
             repairable=lesson.repairable,
             transformed=lesson.transformed,
         )
-        free = failure.stale_connection
-        if isinstance(move, Wait) or (isinstance(move, Send) and move.cause == "retry" and not free):
+        if isinstance(move, Send | Wait) and is_charged(move, failure):
             self._kit.health.spend(move.route)
         return move
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Allowance", "AllowanceSettings"]
+from understudy.words import Failure, Move, Send, Wait
+
+__all__ = ["Allowance", "AllowanceSettings", "is_charged"]
 
 
 class AllowanceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,8 +24,7 @@ class AllowanceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Allowance:
-    """The tokens of one provider, in one worker. Switching to another route, a fresh connection in place of a stale
-    one, and a learned parameter drop cost nothing: nobody asks here.
+    """The tokens of one provider, in one worker. :func:`is_charged` says what takes one.
 
     Example::
 
@@ -60,3 +61,20 @@ class Allowance:
         self.tokens = min(max(tokens, 0.0), self._settings.tokens)
         self.full = self.tokens >= self._settings.tokens
         self._at = max(now, self._at)
+
+
+def is_charged(move: Move, failure: Failure) -> bool:
+    """Whether the move after a failure takes a token: the same route again, at once or after a wait, also to mend.
+
+    Switching to another route, a fresh connection in place of a stale one, and a learned parameter drop cost nothing.
+
+    Example::
+
+        if is_charged(move, failure):
+            allowance.spend(now)
+    """
+    if isinstance(move, Wait):
+        return True
+    if not isinstance(move, Send):
+        return False
+    return move.cause == "repair" or (move.cause == "retry" and not failure.stale_connection)
