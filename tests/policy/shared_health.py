@@ -15,7 +15,8 @@ from itertools import count
 
 from policy.planning import OUTAGE
 from understudy.policy.allowance import Allowance, AllowanceSettings
-from understudy.policy.breaker import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed, after
+from understudy.policy.breaker import after
+from understudy.policy.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
 from understudy.policy.health import Entry, Guard, Replica
 
 __all__ = ["Fleet", "Probe"]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from policy.planning import AUTH, OUTAGE, RATE_LIMIT, limited
 from understudy.policy import failures
-from understudy.policy.breaker import (
-    BY_HAND,
+from understudy.policy.breaker import BY_HAND, after, merged
+from understudy.policy.circuit import (
     BreakerSettings,
     ByHand,
     Circuit,
@@ -23,8 +23,6 @@ from understudy.policy.breaker import (
     Opened,
     Released,
     Succeeded,
-    after,
-    merged,
 )
 
 NUMBERS = BreakerSettings()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from policy.planning import AUTH, CONTRACT, OUTAGE, RATE_LIMIT, TOO_LONG, UNREACHABLE, limited
 from understudy.policy import failures
-from understudy.policy.breaker import BreakerSettings, Circuit, Failed, LeaseAsked, LeaseRenewed, Succeeded
+from understudy.policy.circuit import BreakerSettings, Circuit, Failed, LeaseAsked, LeaseRenewed, Succeeded
 from understudy.policy.health import Guard, Replica
 from understudy.words import Failure
 

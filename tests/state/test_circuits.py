@@ -12,7 +12,7 @@ import redis
 from policy.planning import OUTAGE
 from real_valkey import Valkey
 from understudy.config.store import StoreAddress
-from understudy.policy.breaker import BreakerSettings, ByHand, Circuit, Failed, LeaseAsked, Opened
+from understudy.policy.circuit import BreakerSettings, ByHand, Circuit, Failed, LeaseAsked, Opened
 from understudy.state.circuits import CHANNEL, Circuits, circuit_key, read_news
 from understudy.state.connection import client
 

@@ -87,7 +87,7 @@ def _by_hand(route: str, config_file: Path, *, opens: bool) -> None:
     with _circuits(config, config_file) as circuits:
         from understudy.engine.health import breaker_settings
         from understudy.engine.sharing import circuit_keys, circuits_of
-        from understudy.policy.breaker import ByHand
+        from understudy.policy.circuit import ByHand
 
         keys = circuit_keys(config)
         for name in circuits_of(config, route, account=not opens):

@@ -14,7 +14,7 @@ from rich.text import Text
 from understudy.config import Config
 from understudy.engine.health import account_circuit
 from understudy.engine.sharing import circuit_keys, circuits_of
-from understudy.policy.breaker import Circuit
+from understudy.policy.circuit import Circuit
 from understudy.state.circuits import Circuits
 from understudy.words import Failure
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from understudy.config import Config, HealthSettings
 from understudy.policy.allowance import Allowance, AllowanceSettings
-from understudy.policy.breaker import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
+from understudy.policy.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
 from understudy.policy.health import Entry, Guard, Replica
 from understudy.words import Api, Failure
 

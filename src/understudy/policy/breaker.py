@@ -1,8 +1,8 @@
 """The health of one route or account: closed, open, half-open; and closed to new calls for a while by a rate limit.
 
-Everything that changes a circuit's state lives in this file. It is pure: a :class:`Circuit` and an :class:`Event` give
-the next circuit, and time and jitter are arguments. The same function is applied to what a worker remembers and, a
-moment later, to what all workers share, so that both come to the same.
+Everything that changes a circuit's state lives in this file, but for the lease of its probe, which is in ``lease``. It
+is pure: a ``Circuit`` and an ``Event`` give the next circuit, and time and jitter are arguments. The same function is
+applied to what a worker remembers and, a moment later, to what all workers share, so that both come to the same.
 
 Theory of operation
 -------------------
@@ -25,166 +25,29 @@ from typing import Final
 
 import msgspec
 
-from understudy.policy import failures
+from understudy.policy import failures, lease
+from understudy.policy.circuit import (
+    BreakerSettings,
+    ByHand,
+    Circuit,
+    Event,
+    Failed,
+    LeaseAsked,
+    LeaseRenewed,
+    Limited,
+    Opened,
+    Released,
+    Succeeded,
+)
 from understudy.policy.retry_after import LONGEST_RETRY_AFTER
 from understudy.words import Failure
 
-__all__ = [
-    "BY_HAND",
-    "BreakerSettings",
-    "ByHand",
-    "Circuit",
-    "Event",
-    "Failed",
-    "LeaseAsked",
-    "LeaseRenewed",
-    "Limited",
-    "Opened",
-    "Released",
-    "Succeeded",
-    "after",
-    "merged",
-]
+__all__ = ["BY_HAND", "after", "merged"]
 
 BY_HAND: Final = failures.UNAVAILABLE.failure(cause="by hand")
 """What has a circuit open that a person opened: for the lanes an outage."""
 _MOST_DOUBLINGS: Final = 16
 _FOREVER: Final = 1e15
-
-
-class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers. Durations are in seconds."""
-
-    consecutive_failures: int = 5
-    failure_ratio: float = 0.5
-    minimum_throughput: int = 10
-    sampling_duration: float = 60.0
-    break_duration: float = 10.0
-    max_break_duration: float = 30.0
-    throttle_duration: float = 1.0
-    max_throttle_duration: float = 10.0
-    lease: float = 5.0
-    """How long a worker that holds the probe is waited for without a word of it."""
-
-
-class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The state of one circuit. Times are in seconds of one clock: the worker's own, or the shared store's."""
-
-    turn: int = 0
-    row: int = 0
-    """Failures in a row."""
-    openings: int = 0
-    """Openings in a row, without a success between."""
-    opened_at: float | None = None
-    open_until: float | None = None
-    why: Failure | None = None
-    by_hand: bool = False
-    holder: str = ""
-    """The worker that may probe."""
-    lease_until: float = 0.0
-    wanted_by: str = ""
-    """A worker that would probe, if the holder does not."""
-    limits: int = 0
-    """Rate limits in a row."""
-    limited_until: float | None = None
-    limited_by: Failure | None = None
-
-    @property
-    def calm(self) -> bool:
-        """Whether nothing is remembered, so that a success changes nothing."""
-        return self.open_until is None and self.limited_until is None and not self.row and not self.limits
-
-    def is_open(self, now: float) -> bool:
-        """Whether nothing may go through."""
-        return self.open_until is not None and now < self.open_until
-
-    def is_half_open(self, now: float) -> bool:
-        """Whether one probe may go through."""
-        return self.open_until is not None and now >= self.open_until
-
-    def is_limited(self, now: float) -> bool:
-        """Whether a rate limit has closed it to new calls."""
-        return self.limited_until is not None and now < self.limited_until
-
-    def shifted(self, seconds: float) -> Circuit:
-        """The same by a clock that shows this much more.
-
-        Example::
-
-            mine = shared.shifted(time.monotonic() - server_time)
-        """
-        if self.open_until is None and self.limited_until is None and not self.holder:
-            return self
-        return msgspec.structs.replace(
-            self,
-            opened_at=None if self.opened_at is None else self.opened_at + seconds,
-            open_until=None if self.open_until is None else self.open_until + seconds,
-            lease_until=self.lease_until + seconds,
-            limited_until=None if self.limited_until is None else self.limited_until + seconds,
-        )
-
-
-class Succeeded(msgspec.Struct, frozen=True):
-    """An attempt that began in ``turn`` succeeded, when ``limits`` rate limits in a row had been met. ``probe`` is the
-    worker whose probe it was, if it was one."""
-
-    turn: int
-    probe: str = ""
-    limits: int = 0
-
-
-class Failed(msgspec.Struct, frozen=True):
-    """An attempt failed in a way that counts. ``jitter`` is in [0, 1)."""
-
-    turn: int
-    failure: Failure
-    jitter: float
-    probe: str = ""
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """Something settles it: open at once, whatever the row."""
-
-    turn: int
-    failure: Failure
-    jitter: float
-
-
-class Limited(msgspec.Struct, frozen=True):
-    """A rate limit: closed to new calls for ``seconds``, or for a time that doubles if the provider named none."""
-
-    turn: int
-    failure: Failure
-    seconds: float | None
-    probe: str = ""
-
-
-class Released(msgspec.Struct, frozen=True):
-    """A probe ended in a way that says nothing."""
-
-    probe: str
-
-
-class LeaseAsked(msgspec.Struct, frozen=True):
-    """A worker would probe."""
-
-    worker: str
-
-
-class LeaseRenewed(msgspec.Struct, frozen=True):
-    """The holder is alive; ``in_use``: its probe runs."""
-
-    worker: str
-    in_use: bool
-
-
-class ByHand(msgspec.Struct, frozen=True):
-    """A person opens the circuit, until a person closes it; or closes it."""
-
-    open: bool
-
-
-Event = Succeeded | Failed | Opened | Limited | Released | LeaseAsked | LeaseRenewed | ByHand
 
 
 def after(circuit: Circuit, event: Event, now: float, settings: BreakerSettings) -> Circuit:
@@ -199,11 +62,11 @@ def after(circuit: Circuit, event: Event, now: float, settings: BreakerSettings)
         case ByHand():
             return _by_hand(circuit, event, now)
         case LeaseAsked():
-            return _lease_asked(circuit, event.worker, now, settings)
+            return lease.asked(circuit, event.worker, now, settings)
         case LeaseRenewed():
-            return _lease_renewed(circuit, event, now, settings)
+            return lease.renewed(circuit, event, now, settings)
         case Released():
-            return _released(circuit, event.probe, now, settings)
+            return lease.released(circuit, event.probe, now, settings)
     if circuit.by_hand or event.turn < circuit.turn:
         return circuit
     match event:
@@ -214,7 +77,7 @@ def after(circuit: Circuit, event: Event, now: float, settings: BreakerSettings)
         case Opened():
             return circuit if circuit.is_open(now) else _opened(circuit, event.failure, event.jitter, now, settings)
         case Limited():
-            return _released(_limited(circuit, event, now, settings), event.probe, now, settings)
+            return lease.released(_limited(circuit, event, now, settings), event.probe, now, settings)
 
 
 def merged(one: Circuit, other: Circuit) -> Circuit:
@@ -286,40 +149,6 @@ def _limited(circuit: Circuit, event: Limited, now: float, settings: BreakerSett
     if circuit.limited_until is not None and circuit.limited_until >= until:
         return circuit
     return msgspec.structs.replace(circuit, limits=circuit.limits + 1, limited_until=until, limited_by=event.failure)
-
-
-def _lease_asked(circuit: Circuit, worker: str, now: float, settings: BreakerSettings) -> Circuit:
-    if circuit.by_hand or not circuit.is_half_open(now):
-        return circuit
-    if circuit.holder and circuit.lease_until > now:
-        taken = circuit.holder == worker or circuit.wanted_by
-        return circuit if taken else msgspec.structs.replace(circuit, wanted_by=worker)
-    return _held_by(circuit, worker, now, settings)
-
-
-def _lease_renewed(circuit: Circuit, event: LeaseRenewed, now: float, settings: BreakerSettings) -> Circuit:
-    if circuit.holder != event.worker:
-        return circuit
-    if not event.in_use:
-        return _released(circuit, event.worker, now, settings) if circuit.wanted_by else _kept(circuit, now, settings)
-    return _kept(circuit, now, settings)
-
-
-def _kept(circuit: Circuit, now: float, settings: BreakerSettings) -> Circuit:
-    return msgspec.structs.replace(circuit, lease_until=now + settings.lease)
-
-
-def _released(circuit: Circuit, probe: str, now: float, settings: BreakerSettings) -> Circuit:
-    if not probe or circuit.holder != probe:
-        return circuit
-    wanted = circuit.wanted_by
-    if wanted and wanted != probe:
-        return _held_by(circuit, wanted, now, settings)
-    return msgspec.structs.replace(circuit, holder="", wanted_by="", lease_until=0.0)
-
-
-def _held_by(circuit: Circuit, worker: str, now: float, settings: BreakerSettings) -> Circuit:
-    return msgspec.structs.replace(circuit, holder=worker, wanted_by="", lease_until=now + settings.lease)
 
 
 def _by_hand(circuit: Circuit, event: ByHand, now: float) -> Circuit:

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from understudy.policy.breaker import (
+from understudy.policy.breaker import after, merged
+from understudy.policy.circuit import (
     BreakerSettings,
     Circuit,
     Event,
@@ -22,8 +23,6 @@ from understudy.policy.breaker import (
     Opened,
     Released,
     Succeeded,
-    after,
-    merged,
 )
 from understudy.policy.window import Window
 from understudy.words import BreakerEffect, Failure, FailureKind

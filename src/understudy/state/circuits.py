@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from understudy.policy.breaker import BreakerSettings, Circuit, Event, after
+from understudy.policy.breaker import after
+from understudy.policy.circuit import BreakerSettings, Circuit, Event
 from understudy.policy.retry_after import LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from understudy.config.store import StoreAddress
-from understudy.policy.breaker import BreakerSettings, Circuit, Event
+from understudy.policy.circuit import BreakerSettings, Circuit, Event
 from understudy.state import connection
 from understudy.state.circuits import CHANNEL, Circuits, Contended, Kept, read_news
 

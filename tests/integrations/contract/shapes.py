@@ -12,7 +12,7 @@ from integrations.contract.harness import Deed, Driver, Form, Placing, Spot
 from integrations.contract.house import Stage
 from understudy import Api, Router
 from understudy.engine.health import route_circuit
-from understudy.policy.breaker import ByHand
+from understudy.policy.circuit import ByHand
 from understudy.testing import Answer, Html, Reset, Scripted, Silence, Status, StreamOf, TruncatedBody
 
 __all__ = [
