@@ -92,11 +92,12 @@ def test_a_config_without_a_ledger_is_told_how_to_get_one(tmp_path: Path) -> Non
     assert 'ledger = "sqlite:///understudy.db"' in done.output
 
 
+@pytest.mark.parametrize("secret", ["shop:canary-word@/ledger?", "/ledger?user=shop&password=canary-word&"])
 def test_a_database_that_is_not_there_is_told_without_its_password(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But with its place."""
-    monkeypatch.setenv("LEDGER_URL", f"postgresql://shop:canary-word@/ledger?host={tmp_path}")
+    """But with its place; a password may stand before the host, or in the query."""
+    monkeypatch.setenv("LEDGER_URL", f"postgresql://{secret}host={tmp_path}")
     file = tmp_path / "understudy.toml"
     file.write_text(CONFIG)
     done = run("ledger", "status", file)

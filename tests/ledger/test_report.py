@@ -45,7 +45,7 @@ def file(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def three_calls(sink: LedgerSink) -> None:
-    """One by the primary route, one that fell back, one that failed; two tasks, two days, a score for the second."""
+    """One by the primary route, one that fell back, one that failed; two tasks, two days; the second is scored twice."""
     known = CostStatus.KNOWN
     fell_back = call(
         attempt("flagship", FailureKind.OUTAGE, cost_status=CostStatus.NOT_BILLED),
@@ -74,7 +74,7 @@ def facts_of(engine: Engine, *by: By) -> Facts:
 
 @pytest.mark.usefixtures("three_calls")
 def test_the_whole_is_added_up(engine: Engine) -> None:
-    """Calls, failures absorbed and not, tokens, costs and scores."""
+    """Calls, failures absorbed and not, tokens, costs, and the latest score of each call."""
     whole = total(facts_of(engine))
     assert (whole.calls, whole.answered, whole.attempts, whole.absorbed, whole.by_fallback) == (3, 2, 6, 2, 1)
     assert (whole.input_tokens, whole.output_tokens) == (3000, 150)
@@ -82,7 +82,7 @@ def test_the_whole_is_added_up(engine: Engine) -> None:
     assert whole.unpriced == 3
     assert whole.contract_failures == 2
     assert whole.taken_out == {"temperature": 1, "seed": 1}
-    assert whole.scores == {"helpful": 0.75}
+    assert whole.scores == {"helpful": 1.0}
 
 
 @pytest.mark.usefixtures("three_calls")
@@ -106,7 +106,7 @@ def test_routes_and_lanes_count_the_calls_that_came_to_them(engine: Engine) -> N
     ]
     assert found[1].time(0.5) == pytest.approx(300, rel=0.05)
     assert found[2].time(0.5) is None
-    assert [line.scores for line in found] == [{}, {"helpful": 0.75}, {}]
+    assert [line.scores for line in found] == [{}, {"helpful": 1.0}, {}]
     by_lane = lines(facts_of(engine, By.LANE), [By.LANE])
     assert [(line.key, line.calls) for line in by_lane] == [(("primary",), 3), (("equivalent",), 1), (("degraded",), 1)]
 
@@ -161,7 +161,7 @@ def test_the_report_is_read_from_top_to_bottom(file: Path) -> None:
         "3 calls, 66.7 % answered; 2 failures were absorbed on the way; 50.0 % of the answers came from a fallback."
     )
     assert told[2] == "They cost $0.0600, of which fallbacks $0.0500."
-    for said in ("By day", "By task", "By lane and route", "helpful 0.75", "temperature seed", "off contract"):
+    for said in ("By day", "By task", "By lane and route", "helpful 1.00", "temperature seed", "off contract"):
         assert said in done.output
     assert "What failed  contract 2, outage 1, timeout 1" in done.output
     assert "3 of 6 attempts" in done.output
@@ -178,7 +178,7 @@ def test_csv_and_json_say_the_same(file: Path) -> None:
     assert [(row["task"], row["route"]) for row in rows] == [(line["task"], line["route"]) for line in said["lines"]]
     sonnet = next(line for line in said["lines"] if line["route"] == "sonnet")
     assert (sonnet["calls"], sonnet["cost_usd"], sonnet["taken_out"]) == (1, 0.05, {"temperature": 1, "seed": 1})
-    assert sonnet["scores"] == {"helpful": 0.75}
+    assert sonnet["scores"] == {"helpful": 1.0}
     assert next(row for row in rows if row["route"] == "sonnet")["taken_out"] == "temperature=1;seed=1"
 
 
@@ -267,6 +267,16 @@ def test_a_request_is_explained_from_the_ledger(engine: Engine, sink: LedgerSink
         "score helpful: 0.5",
     ):
         assert said in by_request.output
+
+
+def test_what_may_be_billed_is_told_also_where_nothing_bounds_it(sink: LedgerSink, file: Path) -> None:
+    """An attempt without a figure is not one without a cost; one that was not billed has none to tell."""
+    free = attempt("flagship", FailureKind.RATE_LIMIT, cost_status=CostStatus.NOT_BILLED)
+    made = call(attempt("flagship", FailureKind.TIMEOUT), free, attempt("sonnet"))
+    sink.write([made])
+    told = run("explain", made.id, file).output
+    assert "attempt 1 (flagship): may be billed, nobody knows how much" in told
+    assert "attempt 2" not in told
 
 
 @pytest.mark.usefixtures("three_calls")

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ledger.calls import NOON, attempt, call, rows
 from ledger.postgres import Postgres
+from understudy.records.ledger import retention
 from understudy.records.ledger.database import open_ledger, writing
 from understudy.records.ledger.retention import forget
 from understudy.records.ledger.sink import LedgerSink
@@ -219,6 +220,24 @@ def test_forgetting_goes_along_with_writing(url: str, engine: Engine) -> None:
     assert len(rows(engine, calls)) == 1
     sink.write([call(at=now - timedelta(days=91))])
     assert len(rows(engine, calls)) == 2
+    sink.close()
+
+
+def test_forgetting_keeps_up_with_writing(url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the full rate, 250 calls in each twentieth of a second, the old ones become fewer all the time."""
+    clock = 1000.0
+    monkeypatch.setattr(retention.time, "monotonic", lambda: clock)
+    now = datetime.now(UTC)
+    sink = LedgerSink(url, timedelta(days=1_000_000))
+    sink.write([call(at=now - timedelta(days=91)) for _ in range(1200)])
+    sink.close()
+    sink = LedgerSink(url, KEEP)
+    left = []
+    for _ in range(4):
+        sink.write([call(at=now) for _ in range(250)])
+        left.append(len([row for row in rows(engine, calls) if row.started_at < now - KEEP]))
+        clock += 0.051
+    assert left == [700, 200, 0, 0]
     sink.close()
 
 

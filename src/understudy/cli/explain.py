@@ -62,4 +62,6 @@ def _used(attempt: Attempt) -> str:
         told.append(f"{about}${attempt.cost_usd:.6f}")
     elif attempt.cost_status is CostStatus.UNKNOWN and attempt.cost_upper_usd is not None:
         told.append(f"may be billed, ${attempt.cost_upper_usd:.6f} at the most")
+    elif attempt.cost_status is CostStatus.UNKNOWN and attempt.failure is not None:
+        told.append("may be billed, nobody knows how much")
     return f"attempt {attempt.attempt_number} ({attempt.route}): {', '.join(told)}" if told else ""

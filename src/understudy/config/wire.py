@@ -46,7 +46,7 @@ _KEY_NAMES = frozenset(
         "clientsecret",
         "password",
     }
-    | {"passwd", "sig", "signature", "subscriptionkey", "ocpapimsubscriptionkey", "xapikey", "xgoogapikey", "cookie"}
+    | {"passwd", "sslpassword", "sig", "signature", "subscriptionkey", "ocpapimsubscriptionkey", "xapikey", "xgoogapikey", "cookie"}
     | {"proxyauthorization"}
 )
 # Set by the transport for each request: a second one would be a different request to some servers.

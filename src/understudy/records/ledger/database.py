@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from understudy.config.wire import is_key_name
+
 __all__ = ["open_ledger", "place_of", "writing"]
 
 BUSY_MS: Final = 5000
@@ -84,4 +86,5 @@ def place_of(url: str) -> str:
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
         return str(address.database)
-    return address.render_as_string(hide_password=True)
+    hidden = {name: "***" for name in address.query if is_key_name(name)}  # the driver takes a password there too
+    return address.update_query_dict(hidden).render_as_string(hide_password=True)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    exists,
     func,
     literal_column,
     select,
@@ -91,7 +92,8 @@ class TimeFact:
 
 @dataclass(frozen=True, slots=True)
 class ScoreFact:
-    """Scores of one name that were given to the calls of one day and task that one route answered."""
+    """Scores of one name that were given to the calls of one day and task that one route answered. Of one call and name
+    only the latest counts."""
 
     day: str
     task: str
@@ -164,13 +166,13 @@ def _times(connection: Connection, since: datetime, until: datetime, told_apart:
 
 
 def _scores(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
-    its = calls.c
-    by = (_day(connection, its.started_at), its.task, its.lane, its.route, scores.c.name)
-    joined = _grouped(by, (func.count(), func.sum(scores.c.value))).select_from(
-        scores.join(calls, scores.c.call_id == its.id)
-    )
+    its, given = calls.c, scores.c
+    by = (_day(connection, its.started_at), its.task, its.lane, its.route, given.name)
+    joined = _grouped(by, (func.count(), func.sum(given.value))).select_from(scores.join(calls, given.call_id == its.id))
+    later = scores.alias("later")
+    replaced = exists().where(later.c.call_id == given.call_id, later.c.name == given.name, later.c.at > given.at)
     # No score is older than its call: an index leaves the older ones out.
-    return joined.where(scores.c.at >= since, its.started_at >= since, its.started_at < until)
+    return joined.where(given.at >= since, its.started_at >= since, its.started_at < until, ~replaced)
 
 
 def _grouped(by: tuple[ColumnElement[Any], ...], sums: tuple[ColumnElement[Any], ...]) -> Select[Any]:
