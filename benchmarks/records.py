@@ -16,7 +16,7 @@ from understudy.records.sinks import Record
 from understudy.words import Api, Attempt, Call, CostStatus, LaneName, Outcome
 
 HOLD_US = 8.0
-"""Microseconds of CPU for a record and a sink; the thread that writes it is not counted."""
+"""Microseconds of CPU for a record, a sink and a line of the log; the threads that write are not counted."""
 _CALLS = 5_000
 """As many as there is room for in a queue twice over: nothing is dropped, so that nothing is cheaper than it is."""
 
@@ -43,7 +43,7 @@ def main() -> int:
         costs["one sink, and the log at INFO"] = _median(runs, 1)
     for what, cost in costs.items():
         print(f"{what:32} {cost:6.2f} us")
-    return 0 if costs["one sink (the ledger)"] <= HOLD_US else 1
+    return 0 if costs["one sink, and the log at INFO"] <= HOLD_US else 1
 
 
 def _median(runs: int, sinks: int) -> float:

@@ -45,7 +45,7 @@ def file(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def three_calls(sink: LedgerSink) -> None:
-    """One by the primary route, one that fell back, one that failed; two tasks, two days; the second is scored twice."""
+    """One by the primary route, one that fell back, one that failed; two tasks and days; the second has two scores."""
     known = CostStatus.KNOWN
     fell_back = call(
         attempt("flagship", FailureKind.OUTAGE, cost_status=CostStatus.NOT_BILLED),

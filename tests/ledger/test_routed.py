@@ -116,6 +116,19 @@ def test_nothing_is_opened_before_the_first_call(provider: FakeProvider, tmp_pat
         assert list(tmp_path.iterdir()) == []
 
 
+def test_a_directory_that_is_not_there_is_told_when_the_router_opens(
+    provider: FakeProvider, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Calls go on, and once somebody makes it so do records: it is no reason to refuse traffic."""
+    directory = tmp_path / "later"
+    router = Router.from_mapping(config(provider, f"sqlite:///{directory / 'ledger.db'}"))
+    with caplog.at_level(logging.WARNING, logger="understudy"), router:
+        ask(router)
+        assert f"router.ledger: the directory {directory} does not exist" in caplog.text
+        directory.mkdir()
+    assert len(found(f"sqlite:///{directory / 'ledger.db'}")) == 1
+
+
 def test_a_router_that_opens_again_writes_on(provider: FakeProvider, tmp_path: Path) -> None:
     """The path is relative to the config's file."""
     file = tmp_path / "understudy.toml"

@@ -23,7 +23,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.trouble: list[Exception] = []
+        self.trouble: list[BaseException] = []
         self.gate = threading.Event()
         self.gate.set()
         self.busy = threading.Event()
@@ -138,6 +138,17 @@ def test_a_sink_that_raises_loses_its_batch_and_gets_the_next(kept: Kept, caplog
     assert kept.items == [2]
     wait_until(lambda: "(it raised ValueError)" in caplog.text)
     assert "canary" not in caplog.text
+
+
+def test_a_sink_that_would_end_its_thread_does_not(kept: Kept) -> None:
+    """What exits where nobody is to be left: the batch is lost, and the next one is written."""
+    kept.trouble = [SystemExit("canary")]
+    queue: Writer[int] = Writer("kept", lambda: kept, linger=0.01)
+    queue.put(1)
+    wait_until(lambda: queue.dropped == 1)
+    queue.put(2)
+    queue.close()
+    assert kept.items == [2]
 
 
 def test_a_sink_that_is_not_available_gets_the_batch_again(

@@ -6,10 +6,12 @@ import io
 import json
 import logging
 import sys
+import threading
 import time
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,14 +170,38 @@ async def test_a_slow_and_raising_handler_is_not_the_requests_business(
     assert "the disk is full" in capfd.readouterr().err
 
 
-async def test_a_lines_time_and_context_are_the_calls(stage: Stage) -> None:
+async def test_a_raising_record_factory_is_not_the_requests_business(
+    stage: Stage, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is the app's own, and runs where its handlers do; the lines that it lets through are written."""
+    caplog.set_level(logging.INFO, logger="understudy")
+    before = logging.getLogRecordFactory()
+
+    def broken(name: str, *rest: Any, **named: Any) -> logging.LogRecord:
+        if name == "understudy":
+            raise LookupError("no tenant here")
+        return before(name, *rest, **named)
+
+    logging.setLogRecordFactory(broken)
+    try:
+        async with Router.from_mapping(config(stage)) as router:
+            assert (await ask(router, Form("async"))).error is None
+    finally:
+        logging.setLogRecordFactory(before)
+    assert _lines(caplog, logging.INFO) == []
+    assert "no tenant here" in capfd.readouterr().err
+
+
+async def test_a_lines_time_thread_and_context_are_the_calls(stage: Stage) -> None:
     """Filters that look into a context variable see the request's."""
     seen: list[tuple[str, float]] = []
+    threads: set[str | None] = set()
     tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 
     class Watching(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             seen.append((tenant.get(), record.created))
+            threads.add(record.threadName)
 
     logger = logging.getLogger("understudy")
     watching = Watching()
@@ -189,6 +215,7 @@ async def test_a_lines_time_and_context_are_the_calls(stage: Stage) -> None:
         logger.removeHandler(watching)
         logger.setLevel(logging.NOTSET)
     assert [who for who, _ in seen] == ["ours"]
+    assert threads == {threading.current_thread().name}
     assert got.call.total_ms is not None
     assert seen[0][1] == pytest.approx(got.call.started_at.timestamp() + got.call.total_ms / 1000, abs=0.015)
 

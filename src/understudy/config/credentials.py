@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from understudy.config.declared import Config
 from understudy.config.keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
-from understudy.config.ledger_url import look_up_ledger
+from understudy.config.ledger_url import ledger_warnings, look_up_ledger
 from understudy.config.mistakes import Findings
 from understudy.config.models import Provider
 from understudy.config.store import StoreAddress, find_store
@@ -113,6 +113,7 @@ def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credential
     seal = _seal(config, environ, findings)
     store = find_store(config.router.state, environ, findings)
     ledger = look_up_ledger(config, environ, findings)
+    warnings += ledger_warnings(ledger)
     _check_packages(config, findings)
     return Credentials(keys, off, tuple(warnings), _secret(config, environ), seal, store, ledger), findings
 

@@ -17,7 +17,7 @@ from understudy.config.wire import ServiceUrl, is_env_name
 if TYPE_CHECKING:
     from understudy.config.declared import Config
 
-__all__ = ["LedgerUrl", "look_up_ledger"]
+__all__ = ["LedgerUrl", "ledger_warnings", "look_up_ledger"]
 
 _ENV: Final = "env:"
 _FILE: Final = "sqlite:///"
@@ -87,6 +87,19 @@ def look_up_ledger(config: Config, environ: Mapping[str, str], findings: Finding
         findings.add(place, f"the package {' and '.join(missing)} is not installed", fix)
         return None
     return _resolved(url, None if config.source is None else config.source.parent)
+
+
+def ledger_warnings(url: str | None) -> tuple[str, ...]:
+    """What is wrong with the place of a ledger and no reason to refuse traffic: a directory that is not there.
+
+    ``url`` is what :func:`look_up_ledger` gave.
+    """
+    if url is None or not url.startswith(_FILE):
+        return ()
+    directory = Path(url.removeprefix(_FILE).partition("?")[0]).parent
+    if directory.is_dir():
+        return ()
+    return (f"router.ledger: the directory {directory} does not exist, so nothing is recorded until somebody makes it",)
 
 
 def _resolved(url: str, directory: Path | None) -> str:

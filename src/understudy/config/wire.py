@@ -46,8 +46,8 @@ _KEY_NAMES = frozenset(
         "clientsecret",
         "password",
     }
-    | {"passwd", "sslpassword", "sig", "signature", "subscriptionkey", "ocpapimsubscriptionkey", "xapikey", "xgoogapikey", "cookie"}
-    | {"proxyauthorization"}
+    | {"passwd", "sig", "signature", "subscriptionkey", "ocpapimsubscriptionkey", "xapikey", "xgoogapikey", "cookie"}
+    | {"proxyauthorization", "sslpassword"}
 )
 # Set by the transport for each request: a second one would be a different request to some servers.
 _FRAMING = frozenset(

@@ -50,7 +50,7 @@ class _Hook:
         for review in batch:
             try:
                 self._hook(review)
-            except Exception as error:  # noqa: BLE001 - the border of the app's own functions
+            except BaseException as error:  # noqa: BLE001 - the border of the app's own functions
                 _log.error(
                     "an on_review hook raised %s; the case is not affected", type(error).__name__, extra=_extra(review)
                 )

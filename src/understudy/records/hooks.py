@@ -32,7 +32,7 @@ class HookSink:
     def _tell(self, call: Call) -> None:
         try:
             self._hook(call)
-        except Exception as error:  # noqa: BLE001 - the border of foreign sinks
+        except BaseException as error:  # noqa: BLE001 - the border of foreign sinks; sys.exit() there ends nothing either
             _log.exception(
                 "an on_call hook raised %s; the call is not affected",
                 type(error).__name__,

@@ -1,29 +1,26 @@
 """The log's lines: one at INFO a call, one at DEBUG an attempt, one at WARNING when a call leaves its first lane.
 
-Facts are ``extra=`` fields. The lines are written by a thread of their own, in the context that they come from: a slow
-or raising handler of the app is none of the request's business. Their time is that of what they tell.
+Facts are ``extra=`` fields. The lines are made and written by a thread of their own: a slow or raising handler of the
+app is none of the request's business.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import Context, copy_context
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
+from understudy.records.lines import Line, LineSink, Said, line
 from understudy.records.writer import Writer
 from understudy.words import Attempt, BreakerEffect, Call, Failure, FailureKind, LaneName, Outcome, Score
 
-__all__ = ["Line", "Log"]
+__all__ = ["Log"]
 
 LINGER: Final = 0.02
 """Seconds that a line waits for others."""
 
 _log: Final = logging.getLogger("understudy")
-_NOBODYS: Final = logging.Handler()
-"""Tells on stderr of a handler that raised, as the handlers of the standard library do of themselves."""
-
-Line = tuple[Context, logging.LogRecord]
 
 
 class Log:
@@ -33,53 +30,13 @@ class Log:
     """
 
     def __init__(self, has_begun: Callable[[Writer[Line]], None]) -> None:
-        self._writer: Writer[Line] = Writer("the log", _Lines, linger=LINGER)
+        self._writer: Writer[Line] = Writer("the log", LineSink, linger=LINGER)
         self._has_begun: Callable[[Writer[Line]], None] | None = has_begun
 
     def call(self, call: Call) -> None:
         """The lines of a call that has ended."""
-        if not _log.isEnabledFor(logging.INFO):
-            return
-        if _log.isEnabledFor(logging.DEBUG):
-            for attempt in call.attempts:
-                self._attempt(call, attempt)
-        by = f" by {call.route} ({call.lane})" if call.outcome is Outcome.ANSWERED else ""
-        why = f": {call.failure}" if call.failure is not None and call.outcome is not Outcome.ANSWERED else ""
-        by += ", given again," if call.replayed_from is not None else ""
-        count = len(call.attempts)
-        cost = call.cost_usd
-        self._put(
-            logging.INFO,
-            "%s %s%s%s after %d attempt%s in %.0f ms",
-            (call.task, call.outcome, by, why, count, "" if count == 1 else "s", call.total_ms or 0.0),
-            {
-                **_whose(call),
-                "api": call.api,
-                "stream": call.stream,
-                "sensitive": call.sensitive,
-                "subject_hash": call.subject_hash,
-                "labels": dict(call.labels),
-                "route": call.route,
-                "lane": call.lane,
-                "outcome": call.outcome,
-                "failure": call.failure,
-                "attempts": count,
-                "replayed_from": call.replayed_from,
-                "cost_usd": cost,
-                "total_ms": call.total_ms,
-            },
-        )
-
-    def _attempt(self, call: Call, attempt: Attempt) -> None:
-        how = "answered" if attempt.failure is None else attempt.failure
-        status = "" if attempt.http_status is None else f", HTTP {attempt.http_status}"
-        facts = {name: getattr(attempt, name) for name in attempt.__struct_fields__}
-        self._put(
-            logging.DEBUG,
-            "%s attempt %d on %s (%s): %s%s in %.0f ms",
-            (call.task, attempt.attempt_number, attempt.route, attempt.lane, how, status, attempt.total_ms or 0.0),
-            {**facts, **_whose(call)},
-        )
+        if _log.isEnabledFor(logging.INFO):
+            self._tell(partial(_of_call, call, with_attempts=_log.isEnabledFor(logging.DEBUG)))
 
     def not_a_call(self, request_id: str, code: str) -> None:
         """The line of a request that was refused before it was a call of any task. What it asked for stays out."""
@@ -146,27 +103,58 @@ class Log:
 
     def _put(self, level: int, message: str, arguments: tuple[object, ...], facts: Mapping[str, object]) -> None:
         if _log.isEnabledFor(level):
-            line = _log.makeRecord(_log.name, level, __file__, 0, message, arguments, None, None, facts)
-            has_begun = self._has_begun
-            if has_begun is not None:
-                self._has_begun = None
-                has_begun(self._writer)
-            self._writer.put((copy_context(), line))
+            said = (Said(level, message, arguments, facts),)
+            self._tell(lambda: said)
+
+    def _tell(self, say: Callable[[], Iterable[Said]]) -> None:
+        has_begun = self._has_begun
+        if has_begun is not None:
+            self._has_begun = None
+            has_begun(self._writer)
+        self._writer.put(line(say))
 
 
-class _Lines:
-    """The sink of the lines: the app's own handlers."""
+def _of_call(call: Call, *, with_attempts: bool) -> Iterator[Said]:
+    if with_attempts:
+        for attempt in call.attempts:
+            yield _of_attempt(call, attempt)
+    by = f" by {call.route} ({call.lane})" if call.outcome is Outcome.ANSWERED else ""
+    why = f": {call.failure}" if call.failure is not None and call.outcome is not Outcome.ANSWERED else ""
+    by += ", given again," if call.replayed_from is not None else ""
+    count = len(call.attempts)
+    yield Said(
+        logging.INFO,
+        "%s %s%s%s after %d attempt%s in %.0f ms",
+        (call.task, call.outcome, by, why, count, "" if count == 1 else "s", call.total_ms or 0.0),
+        {
+            **_whose(call),
+            "api": call.api,
+            "stream": call.stream,
+            "sensitive": call.sensitive,
+            "subject_hash": call.subject_hash,
+            "labels": dict(call.labels),
+            "route": call.route,
+            "lane": call.lane,
+            "outcome": call.outcome,
+            "failure": call.failure,
+            "attempts": count,
+            "replayed_from": call.replayed_from,
+            "cost_usd": call.cost_usd,
+            "total_ms": call.total_ms,
+        },
+    )
 
-    def write(self, batch: Sequence[Line]) -> None:
-        """Handle each line; what a handler raises doesn't keep the next one from being handled."""
-        for context, line in batch:
-            try:
-                context.run(_log.handle, line)
-            except Exception:  # noqa: BLE001 - the border of the app's handlers and filters
-                _NOBODYS.handleError(line)
 
-    def close(self) -> None:
-        """Nothing is held."""
+def _of_attempt(call: Call, attempt: Attempt) -> Said:
+    how = "answered" if attempt.failure is None else attempt.failure
+    status = "" if attempt.http_status is None else f", HTTP {attempt.http_status}"
+    facts = {name: getattr(attempt, name) for name in attempt.__struct_fields__}
+    return Said(
+        logging.DEBUG,
+        "%s attempt %d on %s (%s): %s%s in %.0f ms",
+        (call.task, attempt.attempt_number, attempt.route, attempt.lane, how, status, attempt.total_ms or 0.0),
+        {**facts, **_whose(call)},
+    )
 
 
 def _whose(call: Call) -> dict[str, object]:

@@ -173,7 +173,7 @@ class Run(Generic[_Item]):
                 if not self._may_try_again(PAUSES[min(tries, len(PAUSES) - 1)]):
                     return "it was not available when the router closed"
                 tries += 1
-            except Exception as error:  # noqa: BLE001 - the border of foreign sinks
+            except BaseException as error:  # noqa: BLE001 - the border of foreign sinks: a SystemExit would end the thread
                 return f"it raised {type(error).__name__}"
             else:
                 return ""
@@ -193,7 +193,7 @@ class Run(Generic[_Item]):
             return
         try:
             self._sink.close()
-        except Exception as error:  # noqa: BLE001 - the border of foreign sinks
+        except BaseException as error:  # noqa: BLE001 - as above
             _log.error("%s could not be closed (%s)", self._name, type(error).__name__)
 
 

@@ -168,7 +168,8 @@ def _times(connection: Connection, since: datetime, until: datetime, told_apart:
 def _scores(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
     its, given = calls.c, scores.c
     by = (_day(connection, its.started_at), its.task, its.lane, its.route, given.name)
-    joined = _grouped(by, (func.count(), func.sum(given.value))).select_from(scores.join(calls, given.call_id == its.id))
+    both = scores.join(calls, given.call_id == its.id)
+    joined = _grouped(by, (func.count(), func.sum(given.value))).select_from(both)
     later = scores.alias("later")
     replaced = exists().where(later.c.call_id == given.call_id, later.c.name == given.name, later.c.at > given.at)
     # No score is older than its call: an index leaves the older ones out.
