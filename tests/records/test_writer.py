@@ -238,6 +238,25 @@ def test_a_forked_child_writes_its_own(kept: Kept) -> None:
     assert (kept.items, made) == ([1], [os.getpid()])
 
 
+def test_an_item_that_comes_while_its_run_is_closed_goes_to_the_next(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often that happens: here each of the first two runs is over before the item is in its queue."""
+    queue: Writer[int] = Writer("kept", lambda: kept, linger=0.001)
+    put, closed = run.Run.put, []
+
+    def put_late(self: run.Run[int], item: int) -> bool:
+        if len(closed) < 2:
+            closed.append(self)
+            queue.stop()
+        return put(self, item)
+
+    monkeypatch.setattr(run.Run, "put", put_late)
+    queue.put(1)
+    queue.close()
+    assert (kept.items, queue.dropped, len(set(closed))) == ([1], 0, 2)
+
+
 def test_many_threads_lose_nothing(kept: Kept) -> None:
     """Puts from everywhere, and closes in between."""
     queue: Writer[int] = Writer("kept", lambda: kept, linger=0.001)

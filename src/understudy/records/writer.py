@@ -54,8 +54,8 @@ class Writer(Generic[_Item]):
     def put(self, item: _Item) -> None:
         """Have an item written soon. From any thread; never waits, never raises."""
         run = self._run
-        if run is None or not run.put(item):
-            self._begin().put(item)
+        while run is None or not run.put(item):  # also a run that was just begun may be over already
+            run = self._begin()
 
     def stop(self) -> None:
         """Begin to close: the thread writes what waits, for some seconds at most. The next item starts another."""
