@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.config.rules import FACTS, FactKind
+from understudy.config.rule_tree import FACTS, FactKind
 from understudy.policy.body import Body
 from understudy.policy.facts import CallFacts
 from understudy.policy.rough_tokens import at_least, at_most, likely, text_bytes

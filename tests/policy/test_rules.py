@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.config.rules import FACTS, FactKind, RuleError, parse_rule
+from understudy.config.rule_tree import FACTS, FactKind
+from understudy.config.rules import RuleError, parse_rule
 from understudy.policy.rules import compile_rule
 
 KIND_OF = {name: kind for name, (kind, _) in FACTS.items()}

@@ -6,7 +6,8 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from understudy.config.rules import Both, Compare, Either, Fact, Label, Literal, Not, OneOf, Rule, parse_rule
+from understudy.config.rule_tree import Both, Compare, Either, Fact, Label, Literal, Not, OneOf, Rule
+from understudy.config.rules import parse_rule
 
 __all__ = ["Condition", "Facts", "compile_rule"]
 
