@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.measure import machine
 from understudy.config import Route
-from understudy.policy.body import Body
+from understudy.policy.body import Body, binding
 from understudy.policy.contracts import SHAPING, Contract, contract_of
 from understudy.policy.payload import Recipe
 from understudy.policy.said import said_by
@@ -97,9 +97,11 @@ def prompt(size: int) -> bytes:
 
 
 def made(recipe: Recipe, raw: bytes) -> bytes:
-    """What an attempt does with a body: read, keyed, asked what it must keep, and written anew for the route."""
+    """What a call does with a body: read, keyed, asked what it must keep and whose memory it rests on, and written anew
+    for the route."""
     body = Body.parse(raw)
     assert body.digest
+    assert binding(body, Api.CHAT) is None
     contract_of(body, Api.CHAT, None)
     return recipe.render(body, Api.CHAT).raw
 

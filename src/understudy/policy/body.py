@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from understudy.policy.meaning import MEMORY
+from understudy.policy.top_level import top_level
 from understudy.words import Api
 
 __all__ = ["BadBody", "Body", "binding", "bound_by", "objects_in"]
@@ -70,7 +71,7 @@ class Body:
         try:
             if not raw.isascii():
                 raw.decode()
-            fields = _FIELDS.decode(raw)
+            fields = top_level(raw)
         except UnicodeDecodeError:
             problem = "the request's body is not UTF-8"
         except msgspec.ValidationError:

@@ -1,0 +1,100 @@
+"""The top level of a JSON body, read without parsing what is long in it: images are passed over, not looked through."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+__all__ = ["LONG", "top_level"]
+
+LONG: Final = 32768
+"""Bytes from which a text in a body is passed over."""
+
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_MARKS_TRIED: Final = 512
+"""Quotation marks that are looked at one by one: a body with an image has few before it."""
+_STAND_IN: Final = b'"~long text %08d~"'
+_STAND_IN_BEGINS: Final = b'"~long text '
+_STAND_IN_SIZE: Final = len(_STAND_IN % 0)
+_BACKSLASH: Final = ord("\\")
+_SLASHES_READ: Final = 64
+"""How far back it is looked whether a quotation mark is escaped: nobody may make us count a million of them."""
+
+_Texts = list[tuple[int, int]]
+
+
+def top_level(raw: bytes, *, long: int = LONG) -> dict[str, msgspec.Raw]:
+    """The values of a JSON object by their names, each as the JSON that it was written in; of a name that comes twice
+    the last.
+
+    A text of ``long`` bytes or more in which nothing is escaped is told by its end alone, at a tenth of the time that
+    parsing it takes: whether it has raw control characters is left for the provider to say. Raises what msgspec
+    raises.
+
+    Example::
+
+        top_level(b'{"model": "chat", "n": 2}')["n"]  # msgspec.Raw(b'2')
+    """
+    texts = _long_texts(raw, long) if len(raw) > long else None
+    if not texts:
+        return _FIELDS.decode(raw)
+    short = _shortened(raw, texts)
+    if short.count(_STAND_IN_BEGINS) != len(texts):
+        return _FIELDS.decode(raw)  # the app's own text looks like what stands for a long one
+    fields = _FIELDS.decode(short)
+    for name, value in fields.items():
+        if name.startswith(_STAND_IN_BEGINS[1:].decode()):
+            return _FIELDS.decode(raw)
+        fields[name] = _as_sent(raw, bytes(value), texts)
+    return fields
+
+
+def _long_texts(raw: bytes, long: int) -> _Texts:
+    """Where the long texts are in a body, with their quotation marks: from the first one to behind the last."""
+    found: _Texts = []
+    begin = raw.find(b'"')
+    mark = begin
+    for _ in range(_MARKS_TRIED):
+        mark = raw.find(b'"', mark + 1)
+        if begin < 0 or mark < 0:
+            break
+        if raw[mark - 1] == _BACKSLASH:
+            slashes = _slashes_before(raw, begin, mark)
+            if slashes == _SLASHES_READ:
+                break
+            if slashes % 2:
+                continue  # it is escaped, and ends nothing
+        if mark - begin >= long and raw.find(b"\\", begin, mark) < 0:
+            found.append((begin, mark + 1))
+        begin = mark = raw.find(b'"', mark + 1)
+    return found
+
+
+def _slashes_before(raw: bytes, begin: int, mark: int) -> int:
+    before = raw[max(begin, mark - _SLASHES_READ) : mark]
+    return len(before) - len(before.rstrip(b"\\"))
+
+
+def _shortened(raw: bytes, texts: _Texts) -> bytes:
+    """The body with something short in place of each long text."""
+    pieces: list[bytes] = []
+    end = 0
+    for number, (begin, after) in enumerate(texts):
+        pieces += (raw[end:begin], _STAND_IN % number)
+        end = after
+    return b"".join([*pieces, raw[end:]])
+
+
+def _as_sent(raw: bytes, value: bytes, texts: _Texts) -> msgspec.Raw:
+    """A value of the shortened body as it is in the body, of whose bytes nothing is copied."""
+    first, last = value.find(_STAND_IN_BEGINS), value.rfind(_STAND_IN_BEGINS)
+    if first < 0:
+        return msgspec.Raw(value)
+    begin = texts[_number(value, first)][0] - first
+    end = texts[_number(value, last)][1] + len(value) - last - _STAND_IN_SIZE
+    return msgspec.Raw(memoryview(raw)[begin:end])
+
+
+def _number(value: bytes, at: int) -> int:
+    return int(value[at + len(_STAND_IN_BEGINS) : at + _STAND_IN_SIZE - 2])
