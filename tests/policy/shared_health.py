@@ -23,7 +23,7 @@ __all__ = ["Fleet", "Probe"]
 
 NUMBERS = BreakerSettings()
 TICK, RENEWAL, HEARD, HEARTBEAT = 0.25, 1.0, 1.2, 5.0
-"""Seconds: as the real service has them (``state/health.py``)."""
+"""Seconds: as the real service has them (``state/health_threads.py``)."""
 
 
 @dataclass
