@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from understudy import Call, JsonFormatter, Router, Scope, Score
+from understudy import Call, JsonFormatter, Review, ReviewPending, Router, Scope, Score
 from understudy.records.prometheus import PrometheusSink
 from understudy.records.tracing import TracingSink
 from understudy.testing import (
@@ -91,6 +91,7 @@ CASES: dict[str, tuple[Use, Sequence[Behaviour], Sequence[Behaviour]]] = {
     "a model that quotes": (chat(), [Answer(ANSWER, model=PROMPT)], []),
     "a stream that quotes": (chat(stream=True), [StreamOf(chunks=[ANSWER] * 2, model=PROMPT, cut_after=1)], []),
     "sensitive": (chat(model="secret"), [Status(500, PROVIDERS_ERROR)], [Answer(ANSWER)]),
+    "left to a person": (chat(model="asked"), [Status(500, PROVIDERS_ERROR)], [Answer(ANSWER)]),
     "unknown task": (chat(model="nobody"), [], []),
     "given again": (chat(model="again"), [Answer(ANSWER)], []),
     "embeddings": (lambda client: client.embeddings.create(model="both", input=PROMPT), [Answer()], []),
@@ -102,7 +103,7 @@ CASES: dict[str, tuple[Use, Sequence[Behaviour], Sequence[Behaviour]]] = {
     ),
 }
 
-BY_THREADS = ("whole", "cut stream", "all down", "broken contract", "another model")
+BY_THREADS = ("whole", "left to a person", "cut stream", "all down", "broken contract", "another model")
 """The cases that are played by a synchronous client too: its errors and streams come through another thread."""
 
 
@@ -119,6 +120,7 @@ class Everything:
     registry: prometheus_client.CollectorRegistry = field(default_factory=prometheus_client.CollectorRegistry)
     errors: list[BaseException] = field(default_factory=list)
     scopes: list[Scope] = field(default_factory=list)
+    seen: list[object] = field(default_factory=list)
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Each text with where it was found."""
@@ -139,6 +141,7 @@ class Everything:
             yield from _of_error(error)
         for scope in self.scopes:
             yield "a scope", repr(scope)
+        yield "what a person sees, unless it is asked for", repr(self.seen)
 
 
 def _of_error(error: BaseException) -> Iterator[tuple[str, str]]:
@@ -227,15 +230,20 @@ def config(first: FakeProvider, second: FakeProvider, ledger: Path) -> dict[str,
             "both": {**task, "alert_cost_per_day": "0.00001 USD"},
             "again": task,
             "secret": {**task, "sensitive": "payment"},
+            "asked": {**task, "sensitive": "medical"},
         },
-        "sensitive": {"payment": {"routes": ["first"]}},
+        "sensitive": {
+            "payment": {"routes": ["first"]},
+            "medical": {"routes": ["first"], "on_failure": "review", "review_routes": ["second"]},
+        },
     }
 
 
 async def play(router: Router, case: str, client: str, everything: Everything) -> None:
     """One case, by the client of a scope of its own; what the app would have to catch is kept."""
     use = CASES[case][0]
-    with router.scope(request_id=f"req-{case.replace(' ', '-')}-42", subject=SUBJECT) as scope:
+    request_id = f"req-{case.replace(' ', '-')}-42"
+    with router.scope(request_id=request_id, subject=SUBJECT, review={"ticket": "canary-ticket"}) as scope:
         everything.scopes.append(scope)
         try:
             if client == "sync":
@@ -247,8 +255,22 @@ async def play(router: Router, case: str, client: str, everything: Everything) -
                         pass
         except openai.OpenAIError as error:
             everything.errors.append(error)
+            if isinstance(error, ReviewPending):
+                await decide(router, str(error.review_id), everything)
         for call in scope.calls:
             router.score(call.id, 0.5, name="helpful")
+
+
+async def decide(router: Router, review_id: str, everything: Everything) -> None:
+    """A person waits for the draft, looks at it, and writes the answer."""
+    with anyio.fail_after(30):
+        while not (review := await router.reviews.get(review_id)).has_draft:
+            await anyio.sleep(0.02)
+    case = await router.reviews.case(review_id)
+    assert case.draft is not None
+    assert CANARY in case.draft.text
+    decided = await router.reviews.approve(review_id, by="Ada", answer=ANSWER)
+    everything.seen += [review, case, case.draft, decided]
 
 
 def _read(reply: Any) -> None:
@@ -271,6 +293,7 @@ async def test_nothing_of_a_call_gets_anywhere(
         router.add_sink("kept", lambda: Kept(everything.records))
         router.add_sink("Prometheus", lambda: PrometheusSink(everything.registry))
         router.on_call(_spoil)
+        router.on_review(_spoil_review)
         async with router:
             await play(router, case, client, everything)
             if case == "given again":
@@ -286,6 +309,10 @@ def _spoil(call: Call) -> None:
     raise LookupError(f"the app's own hook can't do with {call.task}")
 
 
+def _spoil_review(review: Review) -> None:
+    raise LookupError(f"the app's own hook can't do with {review.data}")
+
+
 def _around(text: str) -> str:
     at = text.lower().index(CANARY)
     return text[max(0, at - 200) : at + 100]
@@ -296,7 +323,8 @@ def _check_that_there_was_something_to_find(everything: Everything) -> None:
     calls = [record for record in everything.records if isinstance(record, Call)]
     assert len(calls) >= len(BY_THREADS)
     outcomes = {str(call.outcome) for call in calls}
-    assert {"answered", "failed", "refused"} <= outcomes
+    assert {"answered", "failed", "refused", "pending_review"} <= outcomes
+    assert everything.seen
     assert len({type(error).__name__ for error in everything.errors}) >= 4
     assert len([line for line in everything.lines if line.name == "understudy"]) > 2 * len(calls)
     assert len(everything.spans.get_finished_spans()) > len(calls)

@@ -101,6 +101,19 @@ async def test_tokens_that_nobody_counted_are_estimated_and_marked(form: Form, s
     assert attempt.cost_usd
 
 
+async def test_an_estimate_takes_no_image_for_text(stage: Stage) -> None:
+    """Written into the body it would be a hundred times the question, and raise an alert of its cost."""
+    stage.first.script(FIRST_MODEL, Answer("A parcel.", usage=None))
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 300_000}"}}
+    content = [{"type": "text", "text": "What is this?"}, image]
+    async with Router.from_mapping(priced(stage)) as router:
+        got = await ask(router, Form("async"), messages=[{"role": "user", "content": content}])
+    (attempt,) = got.call.attempts
+    assert attempt.tokens_estimated
+    assert attempt.input_tokens is not None
+    assert 10 < attempt.input_tokens < 100
+
+
 @each_form
 async def test_a_cost_that_is_not_known_is_none(form: Form, stage: Stage) -> None:
     """A loopback provider is in no price list: never 0."""

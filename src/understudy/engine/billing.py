@@ -55,7 +55,7 @@ class Billing:
         cached = answer.cached_tokens
         estimated = read is None or (written is None and self._api is not Api.EMBEDDINGS)
         if read is None:
-            read = rough_tokens.likely(_bytes_sent(sent))
+            read = rough_tokens.likely(rough_tokens.text_bytes(sent.job.body)) * _requests(sent)
         if written is None:
             written = 0 if self._api is Api.EMBEDDINGS else rough_tokens.likely(answer.said)
         _note(attempt, "input_tokens", read)
@@ -82,7 +82,8 @@ class Billing:
         price = self._prices.of(attempt.route, attempt.model_answered)
         output = self._most_output(sent.job.way.route)
         if price is not None and output is not None:
-            _note(attempt, "cost_upper_usd", price.cost(Tokens(rough_tokens.at_most(_bytes_sent(sent)), output)))
+            most = rough_tokens.at_most(len(sent.job.body) * _requests(sent))  # images too: safely many
+            _note(attempt, "cost_upper_usd", price.cost(Tokens(most, output)))
 
     def _most_output(self, route: Route) -> int | None:
         """The tokens that an answer can have: by the app's cap, the route's, or the model's whole window."""
@@ -106,6 +107,6 @@ class Billing:
             return None
 
 
-def _bytes_sent(sent: Sent) -> int:
-    """The bytes of all requests of an attempt."""
-    return len(sent.job.body) * (1 + len(sent.more))
+def _requests(sent: Sent) -> int:
+    """How many requests an attempt is made of, each with the same body."""
+    return 1 + len(sent.more)
