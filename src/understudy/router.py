@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +14,6 @@ import httpx2
 
 from understudy.client import SdkClients
 from understudy.config import Config
-from understudy.config.values import NAME
 from understudy.engine.bridge import ThreadStream
 from understudy.engine.engine import Engine
 from understudy.engine.homes import TransportFactory
@@ -25,19 +22,17 @@ from understudy.errors import NotInScope, RoutingError
 from understudy.http_client import RoutedAsyncHttpClient, RoutedHttpClient
 from understudy.lent import caller_here
 from understudy.policy import keys
+from understudy.records.scoring import score_of
 from understudy.records.sinks import Record, Sink
 from understudy.reviews import Review, Reviews, SyncReviews
 from understudy.scope import Scope, current_scope
 from understudy.transport import Transport
 from understudy.transport.aio import AiohttpTransport
+from understudy.transport.given import HttpClients, check_clients, has_instances
 from understudy.transport.handed import HandedTransport
-from understudy.words import Call, LaneName, Score
+from understudy.words import Call, LaneName
 
-__all__ = ["HttpClients", "Router"]
-
-HandedClient = httpx2.AsyncClient | Callable[[], httpx2.AsyncClient]
-HttpClients = HandedClient | Mapping[str, HandedClient]
-"""An httpx2 client for the way to the providers, or a function that makes one; or one of these by provider."""
+__all__ = ["Router"]
 
 
 class Router:
@@ -62,11 +57,11 @@ class Router:
 
     def __init__(self, config: Config, *, http_client: HttpClients | None = None) -> None:
         self.config = config
-        _check_clients(http_client, config)
+        check_clients(http_client, config)
         self._engine = Engine(
             config,
             _transports(http_client),
-            only_portal=_has_instances(http_client),
+            only_portal=has_instances(http_client),
             environ=os.environ,
         )
         self._clients = SdkClients(self)
@@ -240,7 +235,7 @@ class Router:
 
             router.score(scope.call_for(reply).id, 0.8, name="helpful")
         """
-        score = _score(call_id, value, name)
+        score = score_of(call_id, value, name)
         self._engine.ready()
         self._engine.recording.score(score)
 
@@ -311,42 +306,11 @@ def _fresh_request_id() -> str:
     return keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10))
 
 
-def _score(call_id: str, value: float, name: str) -> Score:
-    if not isinstance(value, int | float):
-        raise TypeError(f"a score is a number, not {type(value).__name__}")
-    if not math.isfinite(value):
-        raise ValueError("a score is a finite number")
-    if keys.accept_request_id([call_id]) is None:
-        raise ValueError("this is no call's id: give scope.call_for(reply).id, or the answer's x-understudy-call-id")
-    if not NAME.fullmatch(name):
-        raise ValueError("a score's name has up to 64 letters, digits and any of . _ : / -")
-    return Score(call_id=call_id, name=name, value=float(value), at=datetime.now(UTC))
-
-
 def _lane(name: str) -> LaneName:
     try:
         return LaneName(name)
     except ValueError:
         raise ValueError(f"unknown lane {name!r}; a lane is one of {', '.join(LaneName)}") from None
-
-
-def _check_clients(given: HttpClients | None, config: Config) -> None:
-    """A client that would not be used, or could not, is told at once: it may be there for the sake of its mTLS."""
-    clients: Mapping[str, object] = given if isinstance(given, Mapping) else {"": given}
-    if isinstance(given, Mapping) and (unknown := given.keys() - config.providers.keys()):
-        known = ", ".join(config.providers)
-        raise ValueError(f"http_client is for an unknown provider, {min(unknown)!r}; the config has: {known}")
-    for client in clients.values():
-        if client is not None and not isinstance(client, httpx2.AsyncClient) and not callable(client):
-            raise TypeError(
-                f"http_client takes an httpx2.AsyncClient or a function that makes one, not {type(client).__name__} "
-                f"of {type(client).__module__}"
-            )
-
-
-def _has_instances(given: HttpClients | None) -> bool:
-    clients = given.values() if isinstance(given, Mapping) else (given,)
-    return any(isinstance(client, httpx2.AsyncClient) for client in clients)
 
 
 def _transports(given: HttpClients | None) -> TransportFactory:
