@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests start many processes: each would compile everything anew where the environment forbids to keep bytecode.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-slow check bench docs lock clean
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -57,6 +58,8 @@ def import_cost(runs: int) -> ImportCost:
 
 
 def _probe() -> dict[str, float]:
-    done = subprocess.run([sys.executable, "-c", _PROBE], check=True, capture_output=True, text=True)
+    # As an app is started: with its bytecode, whatever the machine's environment says of writing it.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, "-c", _PROBE], check=True, capture_output=True, text=True, env=environ)
     found: dict[str, float] = json.loads(done.stdout)
     return found
