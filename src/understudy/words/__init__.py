@@ -1,0 +1,28 @@
+"""The words that all parts share: failures, moves, and the records of calls and attempts.
+
+Everything here is plain data. Nothing here decides, sends or waits.
+"""
+
+from understudy.words.calls import Attempt, Call, CostStatus, Outcome, Score
+from understudy.words.failures import Api, BreakerEffect, Failure, FailureKind, LaneName, Retry
+from understudy.words.moves import Move, Send, Skip, Stop, Switch, Wait
+
+__all__ = [
+    "Api",
+    "Attempt",
+    "BreakerEffect",
+    "Call",
+    "CostStatus",
+    "Failure",
+    "FailureKind",
+    "LaneName",
+    "Move",
+    "Outcome",
+    "Retry",
+    "Score",
+    "Send",
+    "Skip",
+    "Stop",
+    "Switch",
+    "Wait",
+]
