@@ -344,6 +344,50 @@ def test_a_thousand_malformed_arguments_never_pass() -> None:
         assert failure_of(rules, chat(None, tool_calls=calls)) is not None, (number, text)
 
 
+FUNCTION = {"type": "function", "function": {"name": "refund"}}
+CALLED = [{"type": "function", "function": {"name": "refund", "arguments": "{}"}}]
+
+
+@pytest.mark.parametrize(
+    ("choice", "without_calls", "with_calls"),
+    [
+        ("auto", None, None),
+        ("none", None, "it calls a function, and none was to be called"),
+        ("required", "it calls no function, and one was required", None),
+        ({"type": "function", "function": {"name": "refund"}}, "it calls no function, and one was required", None),
+        ({"type": "function", "function": {"name": "other"}}, "it calls no function, and one was required", "not call"),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [FUNCTION]}}, None, None),
+        (
+            {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [FUNCTION]}},
+            "it calls no function, and one was required",
+            None,
+        ),
+    ],
+    ids=str,
+)
+def test_a_choice_of_tools_is_kept(choice: object, without_calls: str | None, with_calls: str | None) -> None:
+    """Whether a function may be called, must be, and which."""
+    rules = contract(tools=[FUNCTION], tool_choice=choice)
+    for answer, told in (chat("Done."), without_calls), (chat(None, tool_calls=CALLED), with_calls):
+        failure = failure_of(rules, answer)
+        assert (failure is None) is (told is None)
+        assert told is None or told in str(failure)
+
+
+def test_a_tool_of_the_providers_own_is_a_call_too() -> None:
+    """In Responses a web search meets ``required``, whether or not it shows, and never a function that is named."""
+    answer = json.dumps({"output": [{"type": "message", "content": [{"type": "output_text", "text": "Found."}]}]})
+    flat = {"type": "function", "name": "refund", "parameters": {}}
+    for tools, choice, kept in (
+        ([{"type": "web_search"}, flat], "required", True),
+        ([{"type": "web_search"}], {"type": "allowed_tools", "mode": "required", "tools": []}, True),
+        ([{"type": "web_search"}, flat], {"type": "function", "name": "refund"}, False),
+        ([flat], "required", False),
+    ):
+        rules = contract(Api.RESPONSES, tools=tools, tool_choice=choice)
+        assert (failure_of(rules, answer.encode(), Api.RESPONSES) is None) is kept
+
+
 # -- repair ----------------------------------------------------------------------------------------------------------
 
 

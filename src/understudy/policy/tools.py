@@ -37,10 +37,18 @@ class _Tool(_Inner):
         return self.function or self.custom or self
 
 
+class _Allowed(msgspec.Struct):
+    mode: str | None = None
+
+
 class _Choice(msgspec.Struct):
+    """A choice of tools that is an object: one function, or some that are allowed (chat has these one level down)."""
+
     type: str | None = None
     name: str | None = None
     function: _Inner | None = None
+    mode: str | None = None
+    allowed_tools: _Allowed | None = None
 
 
 class _Offer(msgspec.Struct, frozen=True):
@@ -52,12 +60,14 @@ class _Offer(msgspec.Struct, frozen=True):
 
 class ToolRules(msgspec.Struct, frozen=True):
     """What the calls of an answer must keep. ``required`` is the function that must be called; ``""`` is any.
+    ``forbidden``: none may be.
 
     The list of tools is only read once an answer calls one of them, or at once where one of them is strict.
     """
 
     tools: bytes
     required: str | None = None
+    forbidden: bool = False
 
     def __repr__(self) -> str:
         return "<ToolRules>"
@@ -70,7 +80,9 @@ class ToolRules(msgspec.Struct, frozen=True):
             rules.breach([Called("refund", '{"amount": ')])  # "the arguments of refund are no JSON object"
         """
         if not calls:
-            return None if self.required is None else "it calls no function, and one was required"
+            return "it calls no function, and one was required" if self._wants_calls() else None
+        if self.forbidden:
+            return "it calls a function, and none was to be called"
         offer = _offer(self.tools)
         if offer is None:
             return None
@@ -81,6 +93,13 @@ class ToolRules(msgspec.Struct, frozen=True):
         if self.required and all(call.name != self.required for call in calls):
             return "it does not call the function that was required"
         return None
+
+    def _wants_calls(self) -> bool:
+        """Whether an answer without calls is none. A tool of the provider's own, a web search, is called unseen."""
+        if self.required:
+            return True
+        offer = None if self.required is None else _offer(self.tools)
+        return offer is not None and offer.closed
 
 
 def _wrong_with(call: Called, offer: _Offer) -> str | None:
@@ -113,16 +132,20 @@ def tool_rules(tools: bytes, choice: bytes | None) -> ToolRules | None:
         return None
     if b'"strict"' in tools:
         _offer(tools)  # now, so that a schema that can't be used is told before anything is sent
-    return ToolRules(tools, None if choice is None or choice in (b'"auto"', b'"none"') else _required(choice))
+    return ToolRules(tools, None if choice is None else _required(choice), forbidden=choice == b'"none"')
 
 
 def _required(choice: bytes) -> str | None:
+    if choice in (b'"auto"', b'"none"'):
+        return None
     if choice == b'"required"':
         return ""
     try:
         given = msgspec.json.decode(choice, type=_Choice)
     except MALFORMED:
         return None
+    if given.type == "allowed_tools":
+        return "" if (given.allowed_tools or given).mode == "required" else None
     if given.type not in (None, "function"):
         return None
     return given.name or (given.function.name if given.function else None)
