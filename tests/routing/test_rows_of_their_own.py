@@ -142,6 +142,36 @@ async def test_a_cap_of_our_own_takes_the_next_route_without_asking_the_first(fo
 
 
 @each_form
+async def test_a_cap_of_tokens_counts_what_answers_took(form: Form, stage: Stage) -> None:
+    """A question of a few bytes may take a minute's tokens: the next one goes elsewhere."""
+    took = (6000, 0)
+    stage.first.script_all(StreamOf(usage=took) if form.stream else Answer(usage=took))
+    mapping = config(stage, first_provider={"tpm": 6000}, task={"patience": "10ms"})
+    async with Router.from_mapping(mapping) as router:
+        first, second = await ask(router, form), await ask(router, form)
+
+    assert first.routes == ["first"]
+    assert second.routes == ["second"]
+    assert "tpm = 6000" in second.call.explain()
+
+
+IMAGE: Any = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBOR" * 40_000}}
+
+
+@each_form
+async def test_an_image_does_not_count_by_its_bytes(form: Form, stage: Stage) -> None:
+    """Of 200 kB of base64 no limit says that it is used up: a provider counts an image by its tiles."""
+    room = {"x-ratelimit-remaining-tokens": "20000", "x-ratelimit-reset-tokens": "1m0s"}
+    stage.first.script_all(StreamOf(headers=room) if form.stream else Answer(headers=room))
+    mapping = config(stage, first_provider={"tpm": 30_000}, task={"patience": "10ms"})
+    asked: Any = [{"role": "user", "content": [IMAGE]}]
+    async with Router.from_mapping(mapping) as router:
+        got = [await ask(router, form, messages=asked) for _ in range(2)]
+
+    assert [one.routes for one in got] == [["first"], ["first"]]
+
+
+@each_form
 async def test_a_route_whose_limits_leave_no_room_is_left_alone_before_it_says_429(form: Form, stage: Stage) -> None:
     """The answer counts; the calls after it go elsewhere until the reset, and to the route again if it is alone."""
     full = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m0s"}

@@ -76,8 +76,7 @@ class Admission:
 
     def limits(self, headers: dict[str, str]) -> None:
         """Take in what an answer's headers say of the provider's limits; the names are lower-case."""
-        needed = rough_tokens.likely(len(self._prepared.body.raw))
-        wait = exhausted_for(headers, needed, datetime.now(UTC))
+        wait = exhausted_for(headers, self._tokens(), datetime.now(UTC))
         if wait is not None:
             self._health.limit(self._route, self._api, failures.NO_ROOM.failure(retry_after=wait))
 
@@ -108,7 +107,7 @@ class Admission:
             gate.leave(0 if tokens is None else tokens - self._tokens())
 
     def _tokens(self) -> int:
-        return rough_tokens.likely(len(self._prepared.body.raw))
+        return rough_tokens.likely(rough_tokens.text_bytes(self._prepared.body.raw))
 
 
 def _caps_of(provider: Provider) -> str:

@@ -167,10 +167,10 @@ class Drive:
 
     def end_attempt(self, failure: Failure | None) -> None:
         """The latest attempt is over: health, caps and the record hear of it. Does nothing if it was before."""
+        self._account.end_attempt(failure)  # before the caps hear of it: it writes what the attempt used
         record = self._account.attempt
         tokens = None if record is None else (record.input_tokens or 0) + (record.output_tokens or 0) or None
         self._admission.leave(failure, tokens=tokens)
-        self._account.end_attempt(failure)
 
     def _note_speed(self, speeds: Speeds, failure: Failure | None) -> None:
         """For tasks that select the fastest route: how long this one took, or that it failed."""
