@@ -42,6 +42,13 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
         ({"retry-after": "Sun, 22 Nov 2026 11:59:59 GMT"}, None),
         ({"retry-after": "Sun, 22 Nov 2027 12:00:00 GMT"}, 300.0),
         ({"retry-after": "Sun, 99 Nov 2026 12:00:30 GMT"}, None),
+        ({"retry-after": "1m30.5s"}, 90.5),
+        ({"retry-after": "800ms"}, 0.8),
+        ({"retry-after": "2026-11-22T12:00:30Z"}, 30.0),
+        ({"retry-after": "2026-11-22T11:00:30Z"}, None),
+        ({"retry-after": f"{NOW.timestamp() + 30:.0f}"}, 30.0),
+        ({"retry-after": f"{NOW.timestamp() - 30:.0f}"}, None),
+        ({"retry-after": f"{(NOW.timestamp() + 30) * 1000:.0f}"}, 30.0),
     ],
 )
 def test_retry_after_is_read_as_documented(headers: dict[str, str], seconds: float | None) -> None:

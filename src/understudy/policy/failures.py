@@ -264,8 +264,9 @@ _EPILOGUE: Final = """
 `x-should-retry: false` from the provider turns S and W into N; `true` turns W and N into S, but for failures that the
 same route would only repeat (those that open it, and what it can't take). Neither lifts X, the deadline or a cap.
 
-Retry-After: `retry-after-ms`, then `retry-after` as (fractional) seconds, then as an HTTP date, then Gemini's
-`RetryInfo` in the body. What is not finite, negative or past is ignored; over 300 s is read as 300 s.
+Retry-After: `retry-after-ms`, then `retry-after` as (fractional) seconds, then as an HTTP date, as what other providers
+write there (`1m30s`, RFC 3339, seconds or milliseconds since 1970), then Gemini's `RetryInfo` in the body. What is not
+finite, negative or past is ignored; over 300 s is read as 300 s.
 """
 
 
