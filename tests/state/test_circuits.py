@@ -13,7 +13,7 @@ from policy.planning import OUTAGE
 from real_valkey import Valkey
 from understudy.config.store import StoreAddress
 from understudy.policy.circuit import BreakerSettings, ByHand, Circuit, Failed, LeaseAsked, Opened
-from understudy.state.circuits import CHANNEL, Circuits, circuit_key, read_news
+from understudy.state.circuits import KEPT, Circuits, channel_of, circuit_key, read_news
 from understudy.state.connection import client
 
 KEY = circuit_key("route first chat", "https://one.example/v1", "model-one")
@@ -69,7 +69,7 @@ def test_a_change_that_changes_nothing_is_not_written(store: redis.Redis) -> Non
 def test_every_change_is_told(store: redis.Redis) -> None:
     """With its key, its version and the state itself."""
     with store.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
-        channel.subscribe(CHANNEL)
+        channel.subscribe(channel_of(store))
         channel.get_message(timeout=5)
         kept = Circuits(store).change(KEY, None, [FAILED], NUMBERS)
         message = channel.get_message(timeout=5)
@@ -77,6 +77,28 @@ def test_every_change_is_told(store: redis.Redis) -> None:
     news = read_news(message["data"])
     assert news is not None
     assert (news[0], news[1].circuit, news[1].version) == (KEY, kept.circuit, kept.version)
+
+
+def test_another_database_of_the_server_hears_nothing(store: redis.Redis, valkey: Valkey) -> None:
+    """Its routes have the same names, perhaps: it is that of the staging."""
+    with client(StoreAddress(f"{valkey.url}?db=3")) as staging:
+        assert channel_of(staging) != channel_of(store)
+        with staging.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
+            channel.subscribe(channel_of(staging))
+            channel.get_message(timeout=5)
+            Circuits(store).change(KEY, None, [FAILED], NUMBERS)
+            assert channel.get_message(timeout=0.3) is None
+
+
+def test_what_a_person_opened_is_kept_until_a_person_closes_it(store: redis.Redis) -> None:
+    """All else is forgotten a day after its last change."""
+    circuits = Circuits(store)
+    failed = circuits.change(KEY, None, [FAILED], NUMBERS)
+    assert 0 < store.ttl(KEY) <= KEPT
+    opened = circuits.change(KEY, failed, [ByHand(open=True)], NUMBERS)
+    assert store.ttl(KEY) == -1
+    circuits.change(KEY, opened, [ByHand(open=False)], NUMBERS)
+    assert 0 < store.ttl(KEY) <= KEPT
 
 
 def test_a_store_that_forgot_everything_begins_with_a_later_version(store: redis.Redis) -> None:

@@ -26,8 +26,8 @@ _EPOCH_MS: Final = 1e12
 def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait from ``now`` (aware), or ``None`` if no header says so in a way that can be believed.
 
-    ``retry-after-ms`` (OpenAI, Azure) is read first, then ``retry-after`` as fractional seconds, then as whatever
-    :func:`parse_reset` knows, an HTTP date (RFC 9110, 10.2.3) among it. What is negative, not finite or past is ignored.
+    ``retry-after-ms`` (OpenAI, Azure) is read first, then ``retry-after`` as fractional seconds, then as what
+    :func:`parse_reset` knows, an HTTP date (RFC 9110, 10.2.3) among it. Negative, not finite and past is ignored.
 
     Example::
 

@@ -21,12 +21,12 @@ from understudy.policy.retry_after import LONGEST_RETRY_AFTER
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["CHANNEL", "Circuits", "Contended", "Kept", "circuit_key", "read_news"]
+__all__ = ["Circuits", "Contended", "Kept", "channel_of", "circuit_key", "read_news"]
 
 PREFIX: Final = "understudy:health:"
-CHANNEL: Final = "understudy:health"
 KEPT: Final = 86_400
-"""Seconds for which the store keeps a circuit that nobody changes."""
+"""Seconds for which the store keeps a circuit that nobody changes; one that a person opened it keeps until a person
+closes it."""
 _TRIES: Final = 40
 """How often a change is applied anew because another worker was faster. Each time one of them gets on."""
 
@@ -44,7 +44,7 @@ local later = time[1] * 1000 + math.floor(time[2] / 1000)
 if later <= version then later = version + 1 end
 local name = string.format('%.0f', later)
 redis.call('HSET', KEYS[1], 'version', name, 'circuit', ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+if ARGV[3] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('EXPIRE', KEYS[1], ARGV[3]) end
 redis.call('PUBLISH', ARGV[4], name .. ' ' .. now .. ' ' .. KEYS[1] .. '\\n' .. ARGV[2])
 return {1, name, now, ARGV[2]}
 """
@@ -79,10 +79,11 @@ class Circuits:
 
     def __init__(self, client: redis.Redis) -> None:
         self._script = client.register_script(_SCRIPT)
+        self._channel = channel_of(client)
 
     def read(self, key: str) -> Kept:
         """A circuit as it is now."""
-        return self._run(key, 0, b"")[1]
+        return self._run(key, 0, None)[1]
 
     def change(self, key: str, known: Kept | None, events: Sequence[Event], settings: BreakerSettings) -> Kept:
         """Apply events to a circuit, one after the other. ``known`` is how this worker knows it, which saves a round.
@@ -98,7 +99,7 @@ class Circuits:
                 circuit = after(circuit, event, now, settings)
             if circuit is kept.circuit and is_fresh:
                 return kept
-            changed, kept = self._run(key, kept.version, b"" if circuit is kept.circuit else _ENCODE(circuit))
+            changed, kept = self._run(key, kept.version, None if circuit is kept.circuit else circuit)
             if changed:
                 return kept
             is_fresh = True
@@ -106,13 +107,22 @@ class Circuits:
 
     def put(self, key: str, known: Kept, circuit: Circuit) -> Kept:
         """Put a circuit in the place of the one that is known; gives what is there then, which may be another's."""
-        return self._run(key, known.version, _ENCODE(circuit))[1]
+        return self._run(key, known.version, circuit)[1]
 
-    def _run(self, key: str, version: int, circuit: bytes) -> tuple[bool, Kept]:
+    def _run(self, key: str, version: int, circuit: Circuit | None) -> tuple[bool, Kept]:
+        kept = 0 if circuit is not None and circuit.by_hand else KEPT
+        written = b"" if circuit is None else _ENCODE(circuit)
         sent = time.monotonic()
-        changed, said, now, held = self._script(keys=[key], args=[version, circuit, KEPT, CHANNEL])
+        changed, said, now, held = self._script(keys=[key], args=[version, written, kept, self._channel])
         clock = float(now) - (sent + time.monotonic()) / 2
         return bool(changed), Kept(_sane(held, float(now)), int(said), clock)
+
+
+def channel_of(client: redis.Redis) -> str:
+    """The channel on which changes are told. All databases of a server hear all channels, so each has one of its own:
+    production and staging may be two of them.
+    """
+    return f"{PREFIX}news:{client.get_connection_kwargs().get('db') or 0}"
 
 
 def circuit_key(name: str, *identity: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from understudy.config.store import StoreAddress
 from understudy.policy.circuit import BreakerSettings, Circuit, Event
 from understudy.state import connection
-from understudy.state.circuits import CHANNEL, Circuits, Contended, Kept, read_news
+from understudy.state.circuits import Circuits, Contended, Kept, channel_of, read_news
 
 if TYPE_CHECKING:
     import redis
@@ -194,7 +194,16 @@ class Life:
             client.ping()
             self.heard = time.monotonic()
             return
-        seconds = time.time()
+        if self._caps:
+            self._count_workers(client)
+        else:
+            client.ping()
+        self.heard = time.monotonic()
+        self._beat_at = now
+
+    def _count_workers(self, client: redis.Redis) -> None:
+        """By the store's clock: those of hosts may differ by more than a worker is waited for."""
+        seconds = int(client.time()[0])
         for key in self._caps:
             pipeline = client.pipeline(transaction=False)
             pipeline.zadd(key, {self._book.worker: seconds})
@@ -202,17 +211,13 @@ class Life:
             pipeline.zcard(key)
             pipeline.expire(key, int(10 * GONE))
             self._workers(key, int(pipeline.execute()[2]))
-        if not self._caps:
-            client.ping()
-        self.heard = time.monotonic()
-        self._beat_at = now
 
     def _say_goodbye(self, client: redis.Redis, circuits: Circuits) -> None:
         if self.connected:
             self._tell_all(circuits)
             for key in self._caps:
                 client.zrem(key, self._book.worker)
-            client.publish(CHANNEL, b"")  # which wakes the thread that hears
+            client.publish(channel_of(client), b"")  # which wakes the thread that hears
 
     # -- hearing -----------------------------------------------------------------------------------------------------
 
@@ -233,7 +238,7 @@ class Life:
 
     def _listen(self, client: redis.Redis) -> None:
         with client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
-            channel.subscribe(CHANNEL)
+            channel.subscribe(channel_of(client))
             channel.get_message(timeout=TIMEOUT)  # that it is subscribed
             self._subscribed.set()
             pinged = answered = time.monotonic()
