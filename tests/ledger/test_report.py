@@ -22,7 +22,7 @@ from understudy.records.ledger.facts import By, Facts, read_facts
 from understudy.records.ledger.histogram import percentile
 from understudy.records.ledger.reporting import Line, lines, total
 from understudy.records.ledger.sink import LedgerSink
-from understudy.words import CostStatus, FailureKind, Score
+from understudy.words import DRAFT_OF, CostStatus, FailureKind, Outcome, Score
 
 DAY = timedelta(days=1)
 CONFIG = """
@@ -83,6 +83,22 @@ def test_the_whole_is_added_up(engine: Engine) -> None:
     assert whole.contract_failures == 2
     assert whole.taken_out == {"temperature": 1, "seed": 1}
     assert whole.scores == {"helpful": 1.0}
+
+
+def test_a_draft_costs_and_answers_nobody(engine: Engine, sink: LedgerSink) -> None:
+    """It is for a person: the request that it was written for is the one call, and waits."""
+    known, labels = CostStatus.KNOWN, ((DRAFT_OF, "01a203e9-aa42-7b3a-bc28-000000000000"),)
+    waits = Outcome.PENDING_REVIEW
+    draft = attempt("sonnet", cost_usd=0.05, cost_status=known)
+    sink.write([
+        call(attempt("flagship", FailureKind.OUTAGE), outcome=waits),
+        call(draft, outcome=waits, labels=labels),
+        call(attempt("sonnet", FailureKind.OUTAGE), labels=labels),
+    ])  # fmt: skip
+    whole = total(facts_of(engine))
+    assert (whole.calls, whole.answered, whole.by_fallback, whole.cost_usd) == (1, 0, 0, pytest.approx(0.05))
+    by_route = {line.key: (line.calls, line.answered) for line in lines(facts_of(engine, By.ROUTE), [By.ROUTE])}
+    assert by_route == {("flagship",): (1, 0), ("sonnet",): (0, 0)}
 
 
 @pytest.mark.usefixtures("three_calls")

@@ -306,9 +306,10 @@ async def test_a_draft_goes_into_the_case_and_nowhere_else(form: Form, desk: Des
     assert [call.outcome for call in got.scope.calls] == [Outcome.PENDING_REVIEW]
     (sent,) = desk.stage.second.journal
     assert not sent.json.get("stream")
-    (record,) = [call for call in calls if dict(call.labels).get("understudy.draft_of") == review_id]
-    assert (record.outcome, record.route, record.sensitive) == (Outcome.ANSWERED, "second", ("payment",))
+    (record,) = [call for call in calls if call.draft_of == review_id]
+    assert (record.outcome, record.route, record.sensitive) == (Outcome.PENDING_REVIEW, "second", ("payment",))
     assert record.request_id == got.call.request_id
+    assert "=> pending_review, with a draft by second that only a person sees after " in record.explain()
 
 
 async def test_the_caller_does_not_wait_for_the_draft(desk: Desk) -> None:

@@ -261,7 +261,7 @@ class Drive:
         self._caller.answered(headers.reply_id, self._call)
         if isinstance(result, Opened):
             return Reply(200, headers.all, b"", relay)
-        self._account.end(Outcome.ANSWERED, None)
+        self._account.end(self._prepared.ends_as, None)
         return Reply(200, headers.all, result.body)
 
     def _relay(self, result: Opened) -> Relay:

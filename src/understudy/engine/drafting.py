@@ -27,12 +27,9 @@ from understudy.policy.body import Body
 from understudy.policy.said import Said, said_by
 from understudy.policy.selection import candidates
 from understudy.reviews import ReviewsUnavailable
-from understudy.words import Api, Call, FailureKind, LaneName
+from understudy.words import DRAFT_OF, Api, Call, FailureKind, LaneName, Outcome
 
-__all__ = ["DRAFT_OF", "start_draft"]
-
-DRAFT_OF: Final = "understudy.draft_of"
-"""The label of a draft's call in the records; its value is the case's id."""
+__all__ = ["start_draft"]
 
 _ANYTHING: Final = frozenset(FailureKind) - {FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE}
 _STREAMING: Final = ("stream", "stream_options")
@@ -95,6 +92,7 @@ def _as_draft(kit: Kit, prepared: Prepared, routes: tuple[str, ...], review_id: 
         refusals_move=False,
         on_break=restarts.ERROR,
         review=None,
+        ends_as=Outcome.PENDING_REVIEW,
     )
 
 

@@ -54,6 +54,8 @@ class Prepared(msgspec.Struct, frozen=True):
     """What an answer must keep to count."""
     review: ReviewRule | None = None
     """How the call is left to a person if nobody answers it. Then ``candidates`` may be empty."""
+    ends_as: Outcome = Outcome.ANSWERED
+    """What becomes of a call with a whole answer: a draft waits for a person."""
 
     def __repr__(self) -> str:
         return f"Prepared({self.call.id})"

@@ -3,11 +3,12 @@
 Everything here is plain data. Nothing here decides, sends or waits.
 """
 
-from understudy.words.calls import Attempt, Call, CostStatus, Outcome, Score
+from understudy.words.calls import DRAFT_OF, Attempt, Call, CostStatus, Outcome, Score
 from understudy.words.failures import Api, BreakerEffect, Failure, FailureKind, LaneName, Retry
 from understudy.words.moves import Move, Send, Skip, Stop, Switch, Wait
 
 __all__ = [
+    "DRAFT_OF",
     "Api",
     "Attempt",
     "BreakerEffect",

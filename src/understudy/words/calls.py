@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -73,6 +74,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     total_ms: float | None = None
 
 
+DRAFT_OF: Final = "understudy.draft_of"
+"""The label of a call that wrote a draft for a person, and answered no app; its value is the id of the case."""
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     """One logical request of the app, to a task. It ends in exactly one outcome.
 
@@ -103,6 +108,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     total_ms: float | None = None
 
     @property
+    def draft_of(self) -> str | None:
+        """The id of the case that this call was to write a draft for, if it was: it answers no request."""
+        return next((value for name, value in self.labels if name == DRAFT_OF), None) if self.labels else None
+
+    @property
     def cost_usd(self) -> float | None:
         """What its attempts cost, as far as that is known or estimated; ``None`` if nothing of it is."""
         costs = [attempt.cost_usd for attempt in self.attempts if attempt.cost_usd is not None]
@@ -123,6 +133,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
         total = "" if self.total_ms is None else f" after {self.total_ms:.0f} ms"
         where = f" by {self.route} ({self.lane})" if self.outcome is Outcome.ANSWERED else ""
         where += ", given again" if self.replayed_from is not None else ""
+        if self.draft_of is not None and self.outcome is Outcome.PENDING_REVIEW:
+            where = f", with a draft by {self.route} that only a person sees"
         why = f": {self.failure}" if self.failure and self.outcome is not Outcome.ANSWERED else ""
         lines.append(f"=> {self.outcome or 'running'}{where}{why}{total}")
         return "\n".join(lines)

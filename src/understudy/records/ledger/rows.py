@@ -68,6 +68,7 @@ def attempt_rows(call: Call) -> Iterator[Columns]:
     answering = call.attempts[-1] if answered and call.attempts else None
     routes: set[str] = set()
     lanes: set[str] = set()
+    asked = call.draft_of is None  # a draft's call is none of the app's: the report counts what it costs
     for attempt in call.attempts:
         yield {
             "call_id": call.id,
@@ -102,8 +103,8 @@ def attempt_rows(call: Call) -> Iterator[Columns]:
             "started_at": attempt.started_at,
             "answered": attempt is answering,
             "absorbed": answered and attempt is not answering and attempt.failure is not None,
-            "first_on_route": attempt.route not in routes,
-            "first_in_lane": attempt.lane not in lanes,
+            "first_on_route": asked and attempt.route not in routes,
+            "first_in_lane": asked and attempt.lane not in lanes,
         }
         routes.add(attempt.route)
         lanes.add(attempt.lane)
