@@ -147,6 +147,19 @@ def test_a_route_without_its_key_is_not_asked(tmp_path: Path, fake_provider: Fak
     assert fake_provider.request_count == 0
 
 
+def test_a_route_that_is_off_is_not_counted_and_is_no_failure(tmp_path: Path, fake_provider: FakeProvider) -> None:
+    """Its provider is optional, and has no key here."""
+    file = written(tmp_path, fake_provider, main={"model": "one"}, spare={"model": "two", "provider": "q"})
+    optional = {"base_url": fake_provider.base_url, "api_key_env": "Q_KEY", "optional": True}
+    keys = "\n".join(f"{key} = {json.dumps(value)}" for key, value in optional.items())
+    file.write_text(f"{file.read_text()}\n[providers.q]\n{keys}\n")
+    result = check(file, "--yes")
+    assert result.exit_code == 0, result.output
+    assert "1 route gets one tiny question: 1 request," in result.output
+    assert line(result, "spare").endswith("off, and not asked: the variable Q_KEY is not set")
+    assert fake_provider.request_count == 1
+
+
 def test_a_provider_that_is_not_there_is_told(tmp_path: Path, fake_provider: FakeProvider) -> None:
     """With where to look."""
     file = written(tmp_path, fake_provider, main={"model": "one"})

@@ -49,14 +49,15 @@ def check(file: Path, live: bool, yes: bool) -> None:
 def _ask_live(config: Config, *, yes: bool) -> None:
     from understudy.cli.live import announcement, ask_routes  # brings the router and the SDK along
 
-    click.echo(f"\nLive\n  {announcement(config)}")
+    off = look_up_keys(config, os.environ)[0].off_routes
+    click.echo(f"\nLive\n  {announcement(config, off)}")
     if not yes:
         click.confirm("  Send them?", abort=True)
-    found = asyncio.run(ask_routes(config))
+    found = asyncio.run(ask_routes(config, off))
     widest = max(len(one.route) for one in found)
     for one in found:
         click.echo(f"  {one.route:<{widest}}  {one.text}")
-    if not all(one.answers for one in found):
+    if not all(one.well for one in found):
         raise click.exceptions.Exit(1)
 
 

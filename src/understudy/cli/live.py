@@ -45,16 +45,19 @@ _TO_DO: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came of asking one route: ``text`` tells it, after the route's name."""
+    """What came of asking one route: ``text`` tells it, after the route's name.
+
+    ``well``: it answers, or it is off, as the config allows.
+    """
 
     route: str
-    answers: bool
+    well: bool
     text: str
 
 
-def announcement(config: Config) -> str:
-    """What will be sent, said before it is."""
-    count = len(config.routes)
+def announcement(config: Config, off: Mapping[str, str]) -> str:
+    """What will be sent, said before it is. ``off`` are the routes that have no key, and why."""
+    count = len(config.routes.keys() - off.keys())
     routes = (
         "1 route gets one tiny question: 1 request"
         if count == 1
@@ -63,14 +66,17 @@ def announcement(config: Config) -> str:
     return f"{routes}, and one more for each parameter that a route refuses."
 
 
-async def ask_routes(config: Config) -> list[Found]:
-    """Ask every route of a config, by the keys that are set here. Nothing is kept of it, and no key is told."""
+async def ask_routes(config: Config, off: Mapping[str, str]) -> list[Found]:
+    """Ask every route of a config that is not ``off``, by the keys that are set here. Nothing is kept of it, and no key
+    is told."""
     log = logging.getLogger("understudy")
     quiet = logging.NullHandler()  # what the router would warn of is told in the findings
     log.addHandler(quiet)
     room = asyncio.Semaphore(AT_ONCE)
 
     async def ask(route: Route) -> Found:
+        if route.name in off:
+            return Found(route.name, True, f"off, and not asked: {off[route.name]}")
         async with room:
             return await _ask(config, route)
 
