@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -342,6 +343,25 @@ def test_a_thousand_malformed_arguments_never_pass() -> None:
     for number, text in enumerate(malformed(20261128, 1300)):
         calls = [{"type": "function", "function": {"name": "f", "arguments": text}}]
         assert failure_of(rules, chat(None, tool_calls=calls)) is not None, (number, text)
+
+
+TREE: dict[str, Any] = {
+    "$ref": "#/$defs/node",
+    "$defs": {"node": {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"$ref": "#/$defs/node"}}]}},
+}
+
+
+def test_a_deep_answer_does_not_hold_up_everybody_else() -> None:
+    """Of a schema that refers to itself it is only looked where an answer breaks it if that takes no time."""
+    rule = JsonRule(Schema(TREE))
+    began = time.process_time()
+    for depth in (9, 100, 500, 900):
+        assert rule.breach("[" * depth + "7" + "]" * depth) is None
+        assert "too deep to say where" in str(rule.breach("[" * depth + "null" + "]" * depth))
+    assert time.process_time() - began < 0.5  # 5 s if it were told
+    assert rule.breach("[[null]]") == "the top level: anyOf"
+    flat = JsonRule(Schema({"properties": {"title": {"type": "string"}}}))
+    assert flat.breach(json.dumps({"title": [[[[[[[[[[9]]]]]]]]]]})) == "title: type"
 
 
 FUNCTION = {"type": "function", "function": {"name": "refund"}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,10 @@ __all__ = ["BadSchema", "Schema", "path_text"]
 
 _TOLD: Final = 3
 """How many breaches of one answer are told."""
+_DEEPEST_TOLD: Final = 8
+"""How deep an answer may be for its breaches to be looked for, where the schema refers to itself: finding them, other
+than seeing that there are some, takes the square of the depth, and more with branches (a second at 500 levels)."""
+_REFERENCES: Final = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 _NAME: Final = re.compile(r"[A-Za-z0-9_.$-]{1,64}")
 
 
@@ -33,13 +37,14 @@ class Schema:
         assert schema.breach({}) == "the top level: required (title)"
     """
 
-    __slots__ = ("_checker", "_names", "_source")
+    __slots__ = ("_checker", "_names", "_refers", "_source")
 
     def __init__(self, source: object) -> None:
         import jsonschema_rs
 
         self._source = source
         self._names: frozenset[str] | None = None
+        self._refers: bool | None = None
         try:
             self._checker = jsonschema_rs.validator_for(source, offline=True, mask="[redacted]")  # type: ignore[arg-type]
             return
@@ -61,11 +66,19 @@ class Schema:
         try:
             if self._checker.is_valid(value):
                 return None
+            if self._takes_long(value):
+                return "it breaks its schema somewhere, and is too deep to say where"
             return "; ".join(
                 dict.fromkeys(self._told(error) for error in islice(self._checker.iter_errors(value), _TOLD))
             )
         except (ValueError, RecursionError):
             return "it can't be checked against its schema"
+
+    def _takes_long(self, value: object) -> bool:
+        """Whether it would take long to find where a value breaks the schema: the event loop would wait for it."""
+        if self._refers is None:
+            self._refers = any(not _REFERENCES.isdisjoint(item) for item in _tables(self._source))
+        return self._refers and _is_deeper(value, _DEEPEST_TOLD)
 
     def _told(self, error: ValidationError) -> str:
         missing = getattr(error.kind, "property", None)
@@ -99,14 +112,33 @@ def path_text(path: list[str | int] | tuple[str | int, ...], names: frozenset[st
     return text or "the top level"
 
 
+def _is_deeper(value: object, levels: int) -> bool:
+    items = [value]
+    for _ in range(levels):
+        items = [inner for item in items for inner in _inner(item)]
+        if not items:
+            return False
+    return True
+
+
+def _inner(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
 def _properties(source: object) -> Iterator[str]:
+    for table in _tables(source):
+        declared = table.get("properties")
+        if isinstance(declared, Mapping):
+            yield from (name for name in declared if isinstance(name, str))
+
+
+def _tables(source: object) -> Iterator[Mapping[object, object]]:
+    """All tables of a schema, at any depth."""
     waiting = [source]
     while waiting:
         item = waiting.pop()
         if isinstance(item, Mapping):
-            declared = item.get("properties")
-            if isinstance(declared, Mapping):
-                yield from (name for name in declared if isinstance(name, str))
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
+            yield item
+        waiting.extend(_inner(item))
