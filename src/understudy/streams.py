@@ -79,8 +79,8 @@ class _Reading:
         choices = getattr(chunk, "choices", None)
         if choices is None:
             raise TypeError(
-                f"collect() reads streams of chat completions, not of {type(chunk).__name__}. A stream of the "
-                "Responses API ends with its whole text (response.completed)"
+                "collect() reads streams of chat completions, as create(..., stream=True) gives them, and got "
+                f"{type(chunk).__name__}. A stream of the Responses API ends with its whole text (response.completed)"
             )
         if getattr(chunk, "understudy", None) is not None:
             self._restarts += 1
