@@ -269,7 +269,7 @@ def test_a_request_is_explained_from_the_ledger(engine: Engine, sink: LedgerSink
     made = call(
         attempt("flagship", FailureKind.TIMEOUT, cost_upper_usd=0.02),
         attempt("sonnet", input_tokens=2000, output_tokens=100, cost_usd=0.05, cost_status=CostStatus.KNOWN),
-        labels=(("size", "short"),),
+        labels=(("size", "short\x1b[2J"),),
     )
     sink.write([made, call(), Score(call_id=made.id, name="helpful", value=0.5, at=NOON)])
     by_request, by_call = run("explain", made.request_id, file), run("explain", made.id, file)
@@ -277,7 +277,7 @@ def test_a_request_is_explained_from_the_ledger(engine: Engine, sink: LedgerSink
     assert by_request.output == by_call.output
     assert by_request.output.startswith(made.explain())
     for said in (
-        "began 2026-11-20 12:00:00 UTC (chat, size=short)",
+        "began 2026-11-20 12:00:00 UTC (chat, size=short\ufffd[2J)",
         "attempt 1 (flagship): may be billed, $0.020000 at the most",
         "attempt 2 (sonnet): 2,000 tokens in, 100 out, $0.050000",
         "score helpful: 0.5",

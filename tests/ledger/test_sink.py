@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ledger.calls import NOON, attempt, call, rows
 from ledger.postgres import Postgres
-from understudy.records.ledger import retention
+from understudy.records.ledger import database, retention
 from understudy.records.ledger.database import open_ledger, writing
 from understudy.records.ledger.retention import forget
 from understudy.records.ledger.sink import LedgerSink
@@ -181,8 +182,6 @@ def test_a_server_that_is_not_there_is_told_without_its_address(tmp_path: Path) 
 
 def test_a_locked_file_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else's long transaction loses nothing."""
-    from understudy.records.ledger import database
-
     monkeypatch.setattr(database, "BUSY_MS", 50)
     url = sqlite_url(tmp_path)
     sink = LedgerSink(url, KEEP)
@@ -194,6 +193,39 @@ def test_a_locked_file_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(rows(other, calls)) == 2
     sink.close()
     other.dispose()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_waits_for_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its middle SQLite would leave the child a lock that nobody gives back."""
+    monkeypatch.setattr(database, "BUSY_MS", 500)
+    url = sqlite_url(tmp_path)
+    engine = open_ledger(url)
+    upgrade(engine)
+    begun = threading.Event()
+
+    def write_slowly() -> None:
+        with writing(engine) as connection:
+            connection.execute(text("DELETE FROM calls"))
+            begun.set()
+            time.sleep(0.2)
+
+    writer = threading.Thread(target=write_slowly)
+    writer.start()
+    begun.wait(SOON)
+    pid = os.fork()
+    if pid == 0:
+        written = 1
+        try:
+            LedgerSink(url, KEEP).write([call()])
+            written = 0
+        finally:
+            os._exit(written)
+    assert os.waitpid(pid, 0)[1] == 0
+    writer.join()
+    assert len(rows(engine, calls)) == 1
+    engine.dispose()
 
 
 def test_what_is_old_is_forgotten_in_small_steps(url: str, engine: Engine) -> None:

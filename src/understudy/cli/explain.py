@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from understudy.cli.ledger_access import ledger_argument, ledger_of
+from understudy.cli.plain_text import plain
 from understudy.words import Attempt, Call, CostStatus
 
 __all__ = ["explain"]
@@ -43,7 +44,7 @@ def explain(wanted: str, file: Path) -> None:
 
 
 def _when(call: Call) -> str:
-    labels = "".join(f", {name}={value}" for name, value in call.labels)
+    labels = "".join(f", {plain(name)}={plain(value)}" for name, value in call.labels)
     kinds = [call.api.value, *(["stream"] if call.stream else []), *(f"sensitive: {name}" for name in call.sensitive)]
     return f"began {call.started_at:%Y-%m-%d %H:%M:%S} UTC ({', '.join(kinds)}{labels})"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from understudy.cli.plain_text import plain
 from understudy.cli.reading import read_config
 from understudy.config.credentials import look_up_keys
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["reviews"]
 
 _STATUSES: Final = ("pending", "approved", "rejected", "expired", "all")
-_WRITTEN: Final = "\n\t\u200c\u200d"
-"""Control characters that belong to texts: the last two join letters, in Persian and in emoji."""
 _OF_THE_QUEUE: Final = ("router.ledger", "router.storage_key_env")
 
 
@@ -158,7 +156,7 @@ def _table(found: list[Review], now: datetime) -> Table:
             "yes" if review.has_draft else "",
             review.why,
         )
-        table.add_row(*(Text(_plain(cell), overflow="fold") for cell in cells))
+        table.add_row(*(Text(plain(cell), overflow="fold") for cell in cells))
     return table
 
 
@@ -180,27 +178,27 @@ def _span(seconds: float) -> str:
 def _shown(case: Case) -> Iterator[str]:
     review = case.review
     yield f"case      {review.id}"
-    yield f"status    {review.status}" + (f" by {_plain(review.decided_by)}" if review.decided_by else "")
+    yield f"status    {review.status}" + (f" by {plain(review.decided_by)}" if review.decided_by else "")
     yield f"task      {review.task} ({', '.join(review.sensitive)})"
     yield f"request   {review.request_id}, call {review.call_id}"
     yield f"since     {review.created_at:%Y-%m-%d %H:%M} UTC, until {review.expires_at:%Y-%m-%d %H:%M} UTC"
-    yield f"why       {_plain(review.why)}"
+    yield f"why       {plain(review.why)}"
     if review.data is not None:
-        yield f"data      {_plain(msgspec.json.encode(review.data).decode())}"
+        yield f"data      {plain(msgspec.json.encode(review.data).decode())}"
     if case.question is None:
         yield "texts     deleted"
         return
     yield ""
     for who, text in _conversation(case.question):
-        yield f"[{_plain(who)}]"
-        yield _plain(text)
+        yield f"[{plain(who)}]"
+        yield plain(text)
         yield ""
     if review.answer is not None:
         yield "[the answer]"
-        yield _plain(review.answer)
+        yield plain(review.answer)
     elif case.draft is not None:
         yield f"[a draft by {case.draft.route}]"
-        yield _plain(case.draft.text)
+        yield plain(case.draft.text)
     else:
         yield "There is no draft: approve it with --answer or --answer-file."
 
@@ -227,13 +225,3 @@ def _said(content: object) -> str:
     if len(told) == len(parts):
         return "\n".join(told)
     return msgspec.json.encode(content).decode()
-
-
-def _plain(text: str) -> str:
-    """A text from outside as a terminal may have it: one that hides or moves things there is no use to who decides."""
-    return "".join("\ufffd" if _hides(character) else character for character in text)
-
-
-def _hides(character: str) -> bool:
-    """Whether it is a control character: an escape sequence's, one that turns the direction of writing, half a pair."""
-    return character not in _WRITTEN and unicodedata.category(character) in ("Cc", "Cf", "Cs")

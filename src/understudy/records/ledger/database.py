@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import log
 from typing import Final
 
@@ -18,6 +20,8 @@ __all__ = ["open_ledger", "place_of", "writing"]
 
 BUSY_MS: Final = 5000
 """How long a writer waits for another one's transaction in SQLite."""
+FORK_WAIT: Final = 1.0
+"""Seconds for which a fork waits for this process's transaction in SQLite, which takes some milliseconds."""
 CONNECT_SECONDS: Final = 5
 SILENT_MS: Final = 10_000
 """After which a PostgreSQL that acknowledges nothing is given up: Linux would wait for a quarter of an hour."""
@@ -77,8 +81,53 @@ def writing(engine: Engine) -> Iterator[Connection]:
         with writing(engine) as connection:
             connection.execute(...)
     """
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with _between_forks(engine), engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
+
+
+class _Forks:
+    """Keeps forks out of SQLite's transactions: the child would have one that nobody ends, and never write itself."""
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._ended = threading.Condition()
+        self._open = 0
+
+    @contextmanager
+    def kept_out(self) -> Iterator[None]:
+        """Of what is done meanwhile."""
+        with self._ended:
+            self._open += 1
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._open -= 1
+                self._ended.notify_all()
+
+    def before(self) -> None:
+        """Wait, not for ever, and let nothing begin until the fork is made."""
+        self._ended.acquire()
+        self._ended.wait_for(lambda: self._open == 0, FORK_WAIT)
+
+    def after_in_parent(self) -> None:
+        self._ended.release()
+
+    def after_in_child(self) -> None:
+        self._forget()
+
+
+_forks: Final = _Forks()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_forks.before, after_in_parent=_forks.after_in_parent, after_in_child=_forks.after_in_child
+    )
+
+
+def _between_forks(engine: Engine) -> AbstractContextManager[object]:
+    return _forks.kept_out() if engine.dialect.name == "sqlite" else nullcontext()
 
 
 def place_of(url: str) -> str:
