@@ -64,8 +64,8 @@ class Stage:
 [router]
 ledger = "sqlite:///ledger.db"    # what happened, for good
 [router.health]
-break_duration = "1s"      # how long a route that fails is left alone: short, for half a minute's show (10s)
-max_break_duration = "2s"  # ... and at the most, if it goes on failing (30s)
+break_duration     = "1s"  # a route that fails is left alone so long (10s)
+max_break_duration = "2s"  # and at the most, where it goes on failing (30s)
 [providers]
 main  = {{ base_url = "{self.main.base_url}", api_key_env = "MAIN_KEY" }}
 spare = {{ base_url = "{self.spare.base_url}", api_key_env = "SPARE_KEY" }}
