@@ -28,7 +28,7 @@ def test_many_threads_call_and_stream_at_once(provider: FakeProvider) -> None:
         with ThreadPoolExecutor(32) as threads:
             answers = [threads.submit(work, router) for work in (ask_sync, ask_stream_sync) * 64]
             assert {answer.result() for answer in answers} == {"Hello from gpt-a"}
-        assert Held().threads == 1
+        assert Held().threads == held.threads + 1
         assert provider.connections <= 33
     held.again()
 

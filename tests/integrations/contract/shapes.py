@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -64,7 +65,7 @@ def open_breakers(router: Router) -> None:
     """Open the breaker of the route that is to be open."""
     health = router._engine.ready().health
     for api in Api:
-        health.note(route_circuit(f"first-{OPEN}", api), ByHand(open=True))
+        health.replicas[route_circuit(f"first-{OPEN}", api)].note(ByHand(open=True), time.monotonic())
 
 
 class Delivery:
