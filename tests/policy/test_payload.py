@@ -419,9 +419,22 @@ def test_a_parameter_is_dropped_once() -> None:
         (Api.RESPONSES, {"input": [{"type": "item_reference", "id": "msg_1"}]}, True),
         (Api.RESPONSES, {"input": "a", "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}, True),
         (Api.RESPONSES, {"input": "a", "tools": [{"container": {"type": "auto", "file_ids": ["file-1"]}}]}, True),
+        (Api.RESPONSES, {"input": "a", "tools": [{"type": "code_interpreter", "container": "cntr_1"}]}, True),
+        (Api.RESPONSES, {"input": "a", "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}, False),
         (Api.RESPONSES, {"input": "a", "tools": [{"type": "function", "name": "list_ids"}]}, False),
+        (
+            Api.RESPONSES,
+            {"input": "a", "tools": [{"parameters": {"properties": {"file_ids": {"type": "array"}, "container": {}}}}]},
+            False,
+        ),
         (Api.RESPONSES, {"input": "a", "store": False}, False),
         (Api.CHAT, {"messages": [{"content": [{"type": "file", "file": {"file_id": "file-1"}}]}]}, True),
+        (Api.CHAT, {"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, True),
+        (
+            Api.CHAT,
+            {"messages": [{"content": [{"audio_url": {"url": "https://x"}}]}], "audio": {"voice": "alloy"}},
+            False,
+        ),
         (Api.CHAT, {"messages": [{"content": 'what is a "file_id"?'}]}, False),
         (Api.CHAT, {"messages": [{"content": "file_id"}]}, False),
         (Api.CHAT, {"messages": [{"content": [{"file": {"file_id": None}}]}]}, False),
@@ -434,7 +447,8 @@ def test_a_parameter_is_dropped_once() -> None:
 def test_calls_bound_to_a_providers_memory_are_found(
     api: Api, fields: dict[str, object], bound: bool, padding: int
 ) -> None:
-    """Stored responses, conversations, prompts, files and items are; texts that mention them are not."""
+    """Stored responses, conversations, prompts, files, containers, spoken answers and items are; texts that mention
+    them are not, nor parameters of functions that are called so."""
     assert (binding(body(padding="x" * padding, **fields), api) is not None) is bound
 
 

@@ -25,7 +25,9 @@ _EMPTY: Final = msgspec.Raw(b"[]")
 _LARGE: Final = 65536
 """Bytes from which a search is led by the underscore: base64 has none, so images cost next to nothing."""
 _UNDERSCORES_TRIED: Final = 256
-_REFERENCE_NAMES: Final = ("file_id", "file_ids", "vector_store_ids")
+_REFERENCE_NAMES: Final = ("file_id", "file_ids", "vector_store_ids", "container_id", "container")
+_AUDIO_ID: Final = b'"audio_'
+"""How the id of a spoken answer begins, which chat takes for the answer itself while the provider keeps it."""
 
 
 class BadBody(ValueError):
@@ -152,7 +154,7 @@ def binding(body: Body, api: Api) -> str | None:
             if body.has(name):
                 return reason
         tools = body.fields.get("tools")
-        if tools is not None and b"_ids" in bytes(tools) and _refers(tools):
+        if tools is not None and _may_store(bytes(tools)) and _refers(tools):
             return "its tools use stored files"
     if _may_refer(body.raw):
         question = body.fields.get("messages" if api is Api.CHAT else "input")
@@ -174,6 +176,10 @@ def bound_by(body: Body, api: Api) -> str:
     return "messages"
 
 
+def _may_store(tools: bytes) -> bool:
+    return b"_ids" in tools or b'"container' in tools
+
+
 def _may_refer(raw: bytes) -> bool:
     """Whether a reference to something stored could be in these bytes; a text that quotes one is no such place."""
     start = 0
@@ -184,7 +190,10 @@ def _may_refer(raw: bytes) -> bool:
                 return False
             if raw[start - 6 : start + 3] == b'"file_id"' or raw[start - 6 : start + 10] == b'"item_reference"':
                 return True
-    return raw.find(b'"file_id"', start) >= 0 or raw.find(b'"item_reference"', start) >= 0
+            if raw[start - 7 : start] == _AUDIO_ID:
+                return True
+    found = raw.find(b'"file_id"', start) >= 0 or raw.find(b'"item_reference"', start) >= 0
+    return found or raw.find(_AUDIO_ID, start) >= 0
 
 
 def objects_in(value: msgspec.Raw) -> list[dict[str, object]] | None:
@@ -199,9 +208,21 @@ def _refers(value: msgspec.Raw) -> bool:
     found = objects_in(value)
     if found is None:
         return True  # what can't be told stays where it is
-    return any(
-        item.get("type") == "item_reference" or any(item.get(name) for name in _REFERENCE_NAMES) for item in found
+    return any(_is_reference(item) for item in found)
+
+
+def _is_reference(item: dict[str, object]) -> bool:
+    if item.get("type") == "item_reference":
+        return True
+    audio = item.get("audio")
+    return any(_names(item.get(name)) for name in _REFERENCE_NAMES) or (
+        isinstance(audio, dict) and _names(audio.get("id"))
     )
+
+
+def _names(value: object) -> bool:
+    """Whether this is an id, or some: a function may have a parameter that is called as one, with its schema here."""
+    return isinstance(value, str | list) and bool(value)
 
 
 def _objects(value: object) -> Iterator[dict[str, object]]:
