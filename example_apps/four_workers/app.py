@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=8014)
     port = parser.parse_args().port
-    valkey = ValkeyServer(port=16379)
+    valkey = ValkeyServer(port=18140)
     valkey.start(timeout=30)
     with ExitStack() as stack:
         stack.callback(valkey.stop)

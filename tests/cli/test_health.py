@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +120,21 @@ async def test_closing_by_hand_closes_the_account_too(
         await _until(lambda: "account one" in run("--config", file).output)
         run("close", "flagship", "--config", file)
         await _until_async(lambda: ask(router), "flagship")
+
+
+def test_watching_ends_by_ctrl_c_without_a_word(tmp_path: Path, valkey: Valkey, fake_provider: FakeProvider) -> None:
+    """Nothing has gone wrong: the exit code is 0."""
+    file = config(tmp_path, fake_provider, valkey.url)
+    command = [sys.executable, "-c", "from understudy.cli import main; main()", "health", "--watch", "--json"]
+    with subprocess.Popen(
+        [*command, "--config", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 0
+        assert watching.stderr.read() == b""
 
 
 def test_what_can_not_be_shown_is_told(tmp_path: Path, fake_provider: FakeProvider) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -94,7 +94,7 @@ def _by_hand(route: str, config_file: Path, *, opens: bool) -> None:
             circuits.change(keys[name], None, [ByHand(open=opens)], breaker_settings(config.router.health))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _circuits(config: Config, config_file: Path) -> Iterator[Circuits]:
     """The store's circuits. A store that can't be used ends the command, and says why."""
     address = _store_of(config, config_file)
@@ -127,22 +127,20 @@ def _store_of(config: Config, config_file: Path) -> StoreAddress:
 
 
 def _repeat(watch: bool, show: Callable[[], object]) -> None:
-    show()
-    while watch:
-        time.sleep(EVERY)
+    with contextlib.suppress(KeyboardInterrupt):
         show()
+        while watch:
+            time.sleep(EVERY)
+            show()
 
 
 def _watch(picture: Callable[[], RenderableType]) -> None:
     from rich.live import Live
 
-    try:
-        with Live(picture(), auto_refresh=False) as live:
-            while True:
-                time.sleep(EVERY)
-                live.update(picture(), refresh=True)
-    except KeyboardInterrupt:
-        return
+    with contextlib.suppress(KeyboardInterrupt), Live(picture(), auto_refresh=False) as live:
+        while True:
+            time.sleep(EVERY)
+            live.update(picture(), refresh=True)
 
 
 def _print(rows: tuple[Row, ...]) -> None:
