@@ -13,16 +13,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from policy.planning import OUTAGE
+from policy.planning import AUTH, OUTAGE, RATE_LIMIT, limited
 from understudy.policy.allowance import Allowance, AllowanceSettings
 from understudy.policy.breaker import after
 from understudy.policy.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
 from understudy.policy.health import Entry, Guard, Replica
+from understudy.words import BreakerEffect, Failure
 
-__all__ = ["Fleet", "Probe"]
+__all__ = ["ASKED", "Fleet", "Probe"]
+
+ASKED = 5.0
+"""Seconds that a 429 with a Retry-After asks for."""
+_TROUBLES = (OUTAGE, OUTAGE, RATE_LIMIT, limited(ASKED))
 
 NUMBERS = BreakerSettings()
-TICK, RENEWAL, HEARD, HEARTBEAT = 0.25, 1.0, 1.2, 5.0
+TICK, PAUSE, RENEWAL, HEARD, HEARTBEAT = 0.25, 1.0, 1.0, 1.2, 5.0
 """Seconds: as the real service has them (``state/health_threads.py``)."""
 
 
@@ -49,15 +54,16 @@ class Store:
 
 
 class SimWorker:
-    """One worker: its replica, and a clock that is off by ``skew`` seconds."""
+    """One worker: its replica of the route's circuit, or of the account's, and a clock that is off by ``skew`` s."""
 
-    def __init__(self, number: int, skew: float) -> None:
+    def __init__(self, number: int, skew: float, *, account: bool) -> None:
         self.number = number
         self.skew = skew
         name = f"w{number}"
         self.replica = Replica(name, NUMBERS)
         self.replica.go_alone()
-        self.guard = Guard(self.replica, Replica(name, NUMBERS))
+        other = Replica(name, NUMBERS)
+        self.guard = Guard(other, self.replica) if account else Guard(self.replica, other)
         self.allowance = Allowance(AllowanceSettings(), skew)
         self.heard = -10.0
         self.connected = False
@@ -81,13 +87,16 @@ class Fleet:
         self.now = 0.0
         self._order = count()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
-        self.workers = [SimWorker(number, self.random.uniform(-1e5, 1e5)) for number in range(workers)]
+        account = self.random.random() < 0.2
+        self.workers = [SimWorker(number, self.random.uniform(-1e5, 1e5), account=account) for number in range(workers)]
         self.outages = tuple(self._intervals(seconds, gap=30.0, length=40.0))
+        self.troubles = tuple(AUTH if account else self.random.choice(_TROUBLES) for _ in self.outages)
         self.store = Store(tuple(self._intervals(seconds, gap=60.0, length=15.0)))
         self.attempts: list[tuple[float, bool]] = []
         self.probes: list[Probe] = []
         self.openings: list[list[float]] = [[] for _ in self.workers]
         self.successes: list[float] = []
+        self.limits: list[float] = []
 
     def _intervals(self, seconds: float, *, gap: float, length: float) -> Iterator[tuple[float, float]]:
         start = self.random.expovariate(1 / gap)
@@ -96,8 +105,16 @@ class Fleet:
             yield start, end
             start = end + self.random.expovariate(1 / gap)
 
-    def is_down(self, now: float) -> bool:
-        return any(start <= now < end for start, end in self.outages)
+    @property
+    def dead_for(self) -> list[tuple[float, float]]:
+        """The outages that open breakers."""
+        during = zip(self.outages, self.troubles, strict=True)
+        return [when for when, trouble in during if trouble.breaker is not BreakerEffect.NEUTRAL]
+
+    def trouble(self, now: float) -> Failure | None:
+        """What the provider answers with now, if not well."""
+        during = zip(self.outages, self.troubles, strict=True)
+        return next((trouble for (start, end), trouble in during if start <= now < end), None)
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -141,21 +158,24 @@ class Fleet:
             return
         took = self.random.choice([0.01, 0.05, 0.3, 2.0])
         probe = None
-        if entry.probes_route:
+        probes = entry.probes_route or entry.probes_account
+        if probes:
             probe = Probe(worker.number, self.now, self.now + took, heard=shared)
             self.probes.append(probe)
-        self.attempts.append((self.now, entry.probes_route))
-        self.at(self.now + took, lambda: self._ended(worker, entry, self.is_down(self.now), retries))
+        self.attempts.append((self.now, probes))
+        self.at(self.now + took, lambda: self._ended(worker, entry, self.trouble(self.now), retries))
 
-    def _ended(self, worker: SimWorker, entry: Entry, failed: bool, retries: bool) -> None:
+    def _ended(self, worker: SimWorker, entry: Entry, failure: Failure | None, retries: bool) -> None:
         if worker.dead:
             return
         clock = worker.clock(self.now)
         was_open = worker.replica.circuit.open_until is not None
-        worker.guard.leave(entry, OUTAGE if failed else None, clock, jitter=self.random.random(), scope="s")
+        worker.guard.leave(entry, failure, clock, jitter=self.random.random(), scope="s")
         if not was_open and worker.replica.circuit.open_until is not None:
             self.openings[worker.number].append(self.now)
-        if not failed:
+        if failure is not None and failure.retry_after is not None:
+            self.limits.append(self.now)
+        if failure is None:
             self.successes.append(self.now)
             worker.successes += 1
             worker.allowance.succeeded(clock)
@@ -175,11 +195,12 @@ class Fleet:
         if worker.dead:
             return
         replica = worker.replica
-        worker.ticks_at = self.now + (HEARTBEAT if replica.calm and not replica.unsaid and worker.connected else TICK)
-        self.at(worker.ticks_at, lambda: self._ticks(worker))
         if not self.store.reached(self.now):
             self._lost(worker)
+            self._tick_after(worker, PAUSE)
             return
+        at_rest = replica.calm and not replica.unsaid and worker.connected
+        self._tick_after(worker, HEARTBEAT if at_rest else TICK)
         if not worker.connected:
             self._converge(worker)
         worker.heard = self.now
@@ -190,6 +211,10 @@ class Fleet:
             worker.renewed = self.now
             replica.note(LeaseRenewed(replica.worker, replica.probing), worker.clock(self.now))
         self._tell(worker)
+
+    def _tick_after(self, worker: SimWorker, seconds: float) -> None:
+        worker.ticks_at = self.now + seconds
+        self.at(worker.ticks_at, lambda: self._ticks(worker))
 
     def _ticks(self, worker: SimWorker) -> None:
         """A look that was brought forward is not made twice."""

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from policy.shared_health import Fleet
+from policy.shared_health import ASKED, Fleet
 
 SLACK = 0.1
 """Seconds for messages under way."""
@@ -36,7 +36,7 @@ def play(numbers: range) -> None:
     for seed in numbers:
         fleet = Fleet(seed, workers=200, rate=40.0, seconds=75.0)
         fleet.run()
-        for rule in (one_probe_at_a_time, opened_together, attempts_are_few, back_in_time, retries_are_few):
+        for rule in RULES:
             try:
                 rule(fleet)
             except AssertionError as error:
@@ -71,11 +71,12 @@ def _opened_near(openings: list[float], when: float) -> bool:
 
 def attempts_are_few(fleet: Fleet) -> None:
     """In an outage: those that were under way when it began, five or so, and the probes."""
-    for start, end in fleet.outages:
+    for start, end in fleet.dead_for:
         if any(down_start < end and down_end > start - 2 for down_start, down_end in fleet.store.down):
             continue
+        during = sorted(at for at, probe in fleet.attempts if start <= at < end and not probe)
         # 2 s is the longest that an attempt takes here: a call that began before the opening says so only then.
-        late = [at for at, probe in fleet.attempts if start + 3.0 <= at < end and not probe]
+        late = [at for at in during if at >= during[0] + 3.0]  # the first may come late: a 429 of before is kept
         assert len(late) <= 5, (start, end, late[:9])
 
 
@@ -92,6 +93,19 @@ def retries_are_few(fleet: Fleet) -> None:
     """Each worker has its allowance."""
     for worker in fleet.workers:
         assert worker.retries <= 6 + 0.1 * worker.successes + 0.1 * fleet.seconds
+
+
+def limits_are_kept(fleet: Fleet) -> None:
+    """Where a 429 has said when to come again, no worker that hears the others sends anything sooner."""
+    started = sorted(at for at, _ in fleet.attempts)
+    for told in fleet.limits:
+        if any(start < told + ASKED and end > told - 2 for start, end in fleet.store.down):
+            continue
+        index = bisect_left(started, told + SLACK)
+        assert index == len(started) or started[index] >= told + ASKED - SLACK, (told, started[index])
+
+
+RULES = (one_probe_at_a_time, opened_together, attempts_are_few, back_in_time, retries_are_few, limits_are_kept)
 
 
 def test_the_simulation_shows_what_it_is_there_for() -> None:
