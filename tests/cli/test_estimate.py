@@ -108,7 +108,7 @@ def test_the_table_says_what_is_exact_and_what_is_not(tmp_path: Path, config: Pa
     assert "128,000: fits" in result.output
     assert "~ is an estimate on the high side" in result.output
     assert "> is without the answers: say how long they are with --output-tokens." in result.output
-    assert ">$0.023" in result.output
+    assert ">$0.022" in result.output
 
 
 def test_a_price_that_is_not_known_is_named_and_never_guessed(tmp_path: Path, config: Path) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from ledger.calls import NOON, attempt, call
 from understudy.cli import main, report_screen
+from understudy.cli.dollars import dollars
 from understudy.records.ledger.facts import By, Facts, read_facts
 from understudy.records.ledger.histogram import percentile
 from understudy.records.ledger.reporting import Line, lines, total
@@ -262,6 +263,15 @@ def test_no_figure_is_cut_on_a_narrow_terminal(columns: int) -> None:
     assert "123,456" in told
     assert max(len(each.rstrip()) for each in told.splitlines()) <= columns
     assert complete is (columns > 150)
+
+
+@pytest.mark.parametrize(
+    ("usd", "told"),
+    [(0.0, "$0.00"), (0.00002, "<$0.0001"), (0.0268, "$0.0268"), (0.6, "$0.6000"), (1234.5, "$1,234.50")],
+)
+def test_a_small_amount_is_not_told_as_nothing(usd: float, told: str) -> None:
+    """Nor in powers of ten."""
+    assert dollars(usd) == told
 
 
 def test_a_request_is_explained_from_the_ledger(engine: Engine, sink: LedgerSink, file: Path) -> None:

@@ -12,6 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from understudy.cli.dollars import dollars
 from understudy.records.ledger.contents import Span
 from understudy.records.ledger.facts import By, Facts
 from understudy.records.ledger.reporting import Line, lines, total
@@ -195,7 +196,7 @@ def _time(line: Line, share: float) -> str:
 def _dollars(usd: float | None) -> str:
     if usd is None:
         return NOTHING
-    return f"${usd:,.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
+    return dollars(usd)
 
 
 def _tokens(number: int) -> str:

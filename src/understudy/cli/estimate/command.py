@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from understudy.cli.dollars import dollars as shown_dollars
 from understudy.cli.estimate.figures import DAYS_A_MONTH, Load, RouteFigures, figures
 from understudy.cli.estimate.samples import BadSample, read_samples
 from understudy.cli.reading import read_config
@@ -136,7 +137,7 @@ def _dollars(dollars: float | None, found: RouteFigures, load: Load) -> str:
     if dollars is None:
         return _UNKNOWN
     mark = ("" if load.answers_known else ">") + ("" if found.mean is not None and found.mean.exact else "~")
-    return f"{mark}${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"{mark}${dollars:.2g}"
+    return f"{mark}{shown_dollars(dollars)}"
 
 
 def _fit(found: RouteFigures, load: Load) -> str:
