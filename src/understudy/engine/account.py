@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from understudy.engine.billing import Billing
 from understudy.engine.recording import Recording
 from understudy.policy.answers import Answer
-from understudy.policy.payload import Rendered
 from understudy.policy.shapes import model_name
 from understudy.policy.streams import StreamJudge
-from understudy.words import Attempt, Call, Failure, FailureKind, LaneName, Move, Outcome, Send
+from understudy.words import Attempt, Call, Failure, FailureKind, LaneName, Move, Outcome, Send, note
 
 if TYPE_CHECKING:
     from understudy.engine.sending import Sent
     from understudy.engine.several import Fell
 
-__all__ = ["Account", "attempt_record", "note"]
-
-note = msgspec.structs.force_setattr
-"""Writes into a record: records are frozen for all but the router."""
-
+__all__ = ["Account"]
 
 class Account:
     """Writes one call's record. Times are by the running loop's clock."""
@@ -144,19 +136,3 @@ def _detail(failure: Failure) -> str:
     if failure.retry_after:
         told.append(f"asks to wait {failure.retry_after:.3g} s")
     return "; ".join(told)
-
-
-def attempt_record(call: Call, send: Send, *, model: str, host: str, key: str, rendered: Rendered) -> Attempt:
-    """The record of an attempt that is about to go out."""
-    return Attempt(
-        call_id=call.id,
-        attempt_number=send.attempt_number,
-        route=send.route,
-        lane=send.lane,
-        model_asked=model,
-        provider_host=host,
-        idempotency_key=key,
-        started_at=datetime.now(UTC),
-        dropped=rendered.dropped,
-        adapted=rendered.adapted,
-    )

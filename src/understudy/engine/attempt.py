@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from understudy.engine.account import note
 from understudy.engine.flow import Flow, Piece
 from understudy.engine.ways import KeyUnavailable, Way
 from understudy.policy import failures
@@ -20,7 +19,7 @@ from understudy.policy.shapes import model_name
 from understudy.policy.signals import TransportSignal
 from understudy.policy.streams import StreamJudge
 from understudy.transport import Exchange, Headers, Target, Transport, TransportFailure
-from understudy.words import Api, Attempt, Failure
+from understudy.words import Api, Attempt, Failure, note
 
 __all__ = ["Job", "Limits", "Opened", "Whole", "run"]
 

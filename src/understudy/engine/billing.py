@@ -12,14 +12,13 @@ from understudy.policy.answers import Answer
 from understudy.policy.body import Body
 from understudy.policy.streams import StreamJudge
 from understudy.records.prices import PriceBook, Tokens
-from understudy.words import Api, CostStatus, Failure
+from understudy.words import Api, CostStatus, Failure, note
 
 if TYPE_CHECKING:
     from understudy.engine.sending import Sent
 
 __all__ = ["Billing"]
 
-_note: Final = msgspec.structs.force_setattr
 _CAPS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 """What APIs and providers call the cap on an answer's tokens."""
 
@@ -43,8 +42,8 @@ class Billing:
         if answer is None:
             self._unanswered(sent, failure, unclear=unclear)
         elif unclear:  # a stream that was cut, or some of several requests
-            _note(sent.record, "input_tokens", answer.input_tokens)
-            _note(sent.record, "output_tokens", answer.output_tokens)
+            note(sent.record, "input_tokens", answer.input_tokens)
+            note(sent.record, "output_tokens", answer.output_tokens)
             self._unanswered(sent, failure, unclear=True)
         else:
             self._answered(sent, answer)
@@ -58,18 +57,18 @@ class Billing:
             read = rough_tokens.likely(rough_tokens.text_bytes(sent.job.body)) * _requests(sent)
         if written is None:
             written = 0 if self._api is Api.EMBEDDINGS else rough_tokens.likely(answer.said)
-        _note(attempt, "input_tokens", read)
-        _note(attempt, "output_tokens", written)
+        note(attempt, "input_tokens", read)
+        note(attempt, "output_tokens", written)
         if estimated:
-            _note(attempt, "tokens_estimated", True)
+            note(attempt, "tokens_estimated", True)
         if cached is not None:
-            _note(attempt, "cached_tokens", cached)
+            note(attempt, "cached_tokens", cached)
         if answer.reasoning_tokens is not None:
-            _note(attempt, "reasoning_tokens", answer.reasoning_tokens)
+            note(attempt, "reasoning_tokens", answer.reasoning_tokens)
         price = self._prices.of(attempt.route, attempt.model_answered)
         if price is not None:
-            _note(attempt, "cost_usd", price.cost(Tokens(read, written, min(cached or 0, read))))
-            _note(attempt, "cost_status", CostStatus.ESTIMATED if estimated else CostStatus.KNOWN)
+            note(attempt, "cost_usd", price.cost(Tokens(read, written, min(cached or 0, read))))
+            note(attempt, "cost_status", CostStatus.ESTIMATED if estimated else CostStatus.KNOWN)
 
     def _unanswered(self, sent: Sent, failure: Failure | None, *, unclear: bool) -> None:
         """An attempt without an answer: certainly free, or nobody knows, and then what it can cost at the most."""
@@ -77,13 +76,13 @@ class Billing:
         if failure is None:
             return
         if attempt.http_status != 200 and not unclear:  # not sent, or refused
-            _note(attempt, "cost_status", CostStatus.NOT_BILLED)
+            note(attempt, "cost_status", CostStatus.NOT_BILLED)
             return
         price = self._prices.of(attempt.route, attempt.model_answered)
         output = self._most_output(sent.job.way.route)
         if price is not None and output is not None:
             most = rough_tokens.at_most(len(sent.job.body) * _requests(sent))  # images too: safely many
-            _note(attempt, "cost_upper_usd", price.cost(Tokens(most, output)))
+            note(attempt, "cost_upper_usd", price.cost(Tokens(most, output)))
 
     def _most_output(self, route: Route) -> int | None:
         """The tokens that an answer can have: by the app's cap, the route's, or the model's whole window."""

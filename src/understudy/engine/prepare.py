@@ -12,7 +12,6 @@ from urllib.parse import unquote
 import msgspec
 
 from understudy.config import Task
-from understudy.engine.account import note
 from understudy.engine.kit import Kit
 from understudy.engine.listing import Unsure
 from understudy.engine.messages import API_OF_PATH, Ask, Caller
@@ -24,7 +23,7 @@ from understudy.policy.restarts import OnBreak
 from understudy.policy.reviewing import ReviewRule, review_rule
 from understudy.policy.selection import Candidate
 from understudy.policy.standing_in import asked_choices
-from understudy.words import Api, Call, Failure, FailureKind, Outcome
+from understudy.words import Api, Call, Failure, FailureKind, Outcome, note
 
 __all__ = ["Prepared", "end_unsent", "prepare"]
 

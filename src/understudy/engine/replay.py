@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from understudy.engine.account import note
 from understudy.engine.homes import Home
 from understudy.engine.messages import Ask, Caller, Reply
 from understudy.engine.relay import Relay
@@ -18,7 +17,7 @@ from understudy.policy import keys
 from understudy.policy.answers import Answer, from_answer
 from understudy.sealing import Seal, SealBroken
 from understudy.state.replays import Replays, ReplaysUnavailable, Turn
-from understudy.words import Api, FailureKind, LaneName, Outcome
+from understudy.words import Api, FailureKind, LaneName, Outcome, note
 
 if TYPE_CHECKING:
     from understudy.engine.call import Drive

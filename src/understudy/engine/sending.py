@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 import msgspec
 
 from understudy.config import Route
-from understudy.engine.account import attempt_record
 from understudy.engine.attempt import Job
 from understudy.engine.homes import Home
 from understudy.engine.kit import Kit
@@ -21,7 +21,7 @@ from understudy.policy.contracts import Repair
 from understudy.policy.payload import Body, Rendered
 from understudy.policy.repair import repaired
 from understudy.policy.substitution import is_substitute
-from understudy.words import Api, Attempt, Failure, FailureKind, Send
+from understudy.words import Api, Attempt, Call, Failure, FailureKind, Send
 
 __all__ = ["Lesson", "Sender", "Sent"]
 
@@ -97,7 +97,7 @@ class Sender:
             accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,
             gather=prepared.contract is not None,
         )
-        record = attempt_record(self._call, send, model=way.route.model, host=way.host, key=key, rendered=rendered)
+        record = _attempt_record(self._call, send, model=way.route.model, host=way.host, key=key, rendered=rendered)
         return Sent(job, record, self._more(send, way, rendered, job) if rendered.calls > 1 else ())
 
     def _more(self, send: Send, way: Way, rendered: Rendered, job: Job) -> tuple[Job, ...]:
@@ -167,3 +167,19 @@ class Sender:
 
 def _is_asked_for(route: Route, model: str) -> bool:
     return not is_substitute(route.model, model, route.answers_as)
+
+
+def _attempt_record(call: Call, send: Send, *, model: str, host: str, key: str, rendered: Rendered) -> Attempt:
+    """The record of an attempt that is about to go out."""
+    return Attempt(
+        call_id=call.id,
+        attempt_number=send.attempt_number,
+        route=send.route,
+        lane=send.lane,
+        model_asked=model,
+        provider_host=host,
+        idempotency_key=key,
+        started_at=datetime.now(UTC),
+        dropped=rendered.dropped,
+        adapted=rendered.adapted,
+    )

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from understudy.engine import attempt
-from understudy.engine.account import note
 from understudy.engine.attempt import Job, Opened, Whole
 from understudy.policy.answers import Answer, from_answer
 from understudy.policy.merging import merged
-from understudy.words import Attempt, Failure
+from understudy.words import Attempt, Failure, note
 
 __all__ = ["Fell", "run_all"]
 

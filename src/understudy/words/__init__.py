@@ -3,7 +3,7 @@
 Everything here is plain data. Nothing here decides, sends or waits.
 """
 
-from understudy.words.calls import DRAFT_OF, Attempt, Call, CostStatus, Outcome, Score
+from understudy.words.calls import DRAFT_OF, Attempt, Call, CostStatus, Outcome, Score, note
 from understudy.words.failures import Api, BreakerEffect, Failure, FailureKind, LaneName, Retry
 from understudy.words.moves import Move, Send, Skip, Stop, Switch, Wait
 
@@ -26,4 +26,5 @@ __all__ = [
     "Stop",
     "Switch",
     "Wait",
+    "note",
 ]

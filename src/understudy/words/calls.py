@@ -12,7 +12,10 @@ from understudy.words.explaining import explain_move
 from understudy.words.failures import Api, FailureKind, LaneName
 from understudy.words.moves import Move
 
-__all__ = ["Attempt", "Call", "CostStatus", "Outcome", "Score"]
+__all__ = ["Attempt", "Call", "CostStatus", "Outcome", "Score", "note"]
+
+note: Final = msgspec.structs.force_setattr
+"""Writes into a record: records are frozen for all but the router."""
 
 
 class Outcome(StrEnum):
