@@ -170,7 +170,8 @@ async def test_several_answers_are_several_requests(stage: Stage, form: Form) ->
     assert (got.reply.usage.prompt_tokens, got.reply.usage.completion_tokens) == (21, 6)
     assert len(stage.first.journal) == 3
     assert all("n" not in received.json for received in stage.first.journal)
-    assert len({received.headers["idempotency-key"] for received in stage.first.journal}) == 3
+    for name in "idempotency-key", "x-client-request-id":
+        assert len({received.headers[name] for received in stage.first.journal}) == 3
     (attempt,) = got.call.attempts
     assert attempt.adapted == ("n by 3 calls",)
     assert (attempt.input_tokens, attempt.output_tokens) == (21, 6)

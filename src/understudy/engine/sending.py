@@ -101,11 +101,11 @@ class Sender:
         return Sent(job, record, self._more(send, way, rendered, job) if rendered.calls > 1 else ())
 
     def _more(self, send: Send, way: Way, rendered: Rendered, job: Job) -> tuple[Job, ...]:
-        """The requests beside the first, each with a key of its own: a provider must not take them for one."""
+        """The requests beside the first, each with a key and an id of its own: nobody must take them for one."""
         more: tuple[Job, ...] = ()
         for number in range(2, rendered.calls + 1):
             key = self._key(way, rendered, b"%d" % number)
-            more += (msgspec.structs.replace(job, headers=self._headers(send, way, key)),)
+            more += (msgspec.structs.replace(job, headers=self._headers(send, way, key, f"-{number}")),)
         return more
 
     def learn(self, failure: Failure) -> Lesson:
@@ -142,8 +142,8 @@ class Sender:
             retry=self._replays.get(way.route.name, 0),
         )
 
-    def _headers(self, send: Send, way: Way, key: str) -> list[tuple[str, str]]:
-        headers = [("X-Client-Request-Id", keys.client_request_id(self._call.id, send.attempt_number))]
+    def _headers(self, send: Send, way: Way, key: str, which: str = "") -> list[tuple[str, str]]:
+        headers = [("X-Client-Request-Id", keys.client_request_id(self._call.id, send.attempt_number) + which)]
         if way.provider.idempotency_header:
             headers.append((way.provider.idempotency_header, key))
         headers += self._caller.forwarded
