@@ -94,6 +94,34 @@ print("after", ask(router), stream(router), flush=True)
     assert lines[-1] == "after Hello from gpt-a Hello from gpt-a"
 
 
+def test_a_forked_child_is_another_worker(provider: FakeProvider) -> None:
+    """It holds none of the parent's probes, places or locks: whoever held one does not exist here."""
+    lines = run(
+        """
+CONFIG["providers"] = {name: {**declared, "max_concurrency": 1} for name, declared in CONFIG["providers"].items()}
+router = Router.from_mapping(CONFIG)
+with router:
+    ask(router)
+    kit = router._engine.ready()
+    worker, name = kit.health.worker, next(iter(kit.health.replicas))
+    gates = list(kit.gates.values())
+    for gate in gates:
+        assert asyncio.run(gate.enter(0, 0.0)) is not None
+    with kit.health._lock:
+        pid = os.fork()
+        if pid == 0:
+            kit.health.circuit(name)
+            others = {replica.worker for replica in kit.health.replicas.values()}
+            print(worker not in {kit.health.worker, *others}, ask(router), flush=True)
+            os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert kit.health.worker == worker
+""",
+        provider,
+    )
+    assert lines == ["True Hello from gpt-a"]
+
+
 def test_a_fork_does_not_disturb_what_runs_in_the_parent(provider: FakeProvider) -> None:
     """A call and a stream that are under way end well, though the child ends, and drops its copies of them."""
     provider.script("gpt-a", StreamOf(interval=0.1), StreamOf(first_token_delay=0.5))

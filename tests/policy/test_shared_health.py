@@ -99,6 +99,8 @@ def limits_are_kept(fleet: Fleet) -> None:
     """Where a 429 has said when to come again, no worker that hears the others sends anything sooner."""
     started = sorted(at for at, _ in fleet.attempts)
     for told in fleet.limits:
+        if told < 1.0:
+            continue  # not all have begun to listen
         if any(start < told + ASKED and end > told - 2 for start, end in fleet.store.down):
             continue
         index = bisect_left(started, told + SLACK)

@@ -28,7 +28,7 @@ class Gate:
 
     def __init__(self, caps: Caps, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # re-entrant: collecting garbage ends calls, wherever that happens
         self._inside = 0
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._declared = caps
@@ -126,7 +126,7 @@ class Gate:
 
     def after_fork(self) -> None:
         """In the child of a fork nobody is inside, and nobody waits."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._inside = 0
         self._waiting.clear()
 

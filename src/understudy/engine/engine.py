@@ -162,6 +162,8 @@ class Engine:
         self._lock = threading.RLock()
         self._home = self._portal_home = None
         self._services.after_fork()
+        if self._kit is not None:
+            self._kit.after_fork()
 
     def review_queue(self) -> ReviewQueue:
         """The queue of cases. Raises ReviewsUnavailable: the config says of none. As :meth:`ready` raises."""

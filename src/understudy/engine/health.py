@@ -59,7 +59,7 @@ class Health:
     def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
         settings = config.router.health
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # re-entrant: collecting garbage ends calls, wherever that happens
         self._breakers = settings.breakers
         self._settings = breaker_settings(settings)
         self.worker = secrets.token_hex(8)
@@ -188,7 +188,7 @@ class Health:
 
     def after_fork(self) -> None:
         """In the child of a fork: another worker, with none of the parent's probes."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.worker = secrets.token_hex(8)
         self._at_work = False
         for replica in self.replicas.values():

@@ -103,8 +103,7 @@ class Kit:
         self.limits = Limits(settings.max_answer_bytes, settings.max_embeddings_bytes, settings.max_event_bytes)
 
     def after_fork(self) -> None:
-        """In the child of a fork."""
-        self.services.after_fork()
+        """In the child of a fork: another worker, whose calls are none of the parent's."""
         self.health.after_fork()
         for gate in self.gates.values():
             gate.after_fork()

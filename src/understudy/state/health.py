@@ -41,7 +41,7 @@ class SharedHealth:
         self._settings = settings
         self._caps = caps
         self._workers = workers
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # re-entrant: collecting garbage ends calls, wherever that happens
         self._life: Life | None = None
 
     @property
@@ -76,5 +76,5 @@ class SharedHealth:
 
     def after_fork(self) -> None:
         """In the child of a fork: threads and connections are the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._life = None
