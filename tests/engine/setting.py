@@ -104,7 +104,7 @@ def _is_socket(name: str) -> bool:
         return False
 
 
-async def eventually(true: Callable[[], bool], within: float = 2.0) -> float:
+async def eventually(true: Callable[[], bool], within: float = 10.0) -> float:
     """Wait for it, and say how many seconds that took."""
     began = time.monotonic()
     while not true():
