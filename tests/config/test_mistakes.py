@@ -56,6 +56,16 @@ ONE_MISTAKE = {
         "tasks.chat.start",
         "Did you mean 'tokens'",
     ),
+    "start rules of which several can't be read": (
+        ("tasks", "chat", "start"),
+        [
+            {"when": "tokens <", "lane": "primary"},
+            {"when": "tools", "lane": "primary"},
+            {"when": "tokns < 1", "lane": "primary"},
+        ],
+        "tasks.chat.start",
+        "rule 3, 'tokns < 1'",
+    ),
     "start rule into a lane that is not there": (
         ("tasks", "chat", "start"),
         [{"when": "json", "lane": "degraded"}],

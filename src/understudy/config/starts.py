@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from understudy.config.mistakes import nearest, quoted
 from understudy.config.rules import RuleError, parse_rule
@@ -39,7 +40,23 @@ def _read(value: object) -> object:
         raise wrong(f"{quoted(value)} is no start", _FORMS)
     if not value:
         raise wrong("the list has no rule", "Leave `start` out: calls start in the primary lane.")
-    return tuple(_rule(rule, number) for number, rule in enumerate(value, 1))
+    return _rules(value)
+
+
+def _rules(given: Sequence[object]) -> tuple[StartRule, ...]:
+    """The rules, or what is wrong with all that can't be read."""
+    rules: list[StartRule] = []
+    mistakes: list[PydanticCustomError] = []
+    for number, rule in enumerate(given, 1):
+        try:
+            rules.append(_rule(rule, number))
+        except PydanticCustomError as mistake:
+            mistakes.append(mistake)
+    if len(mistakes) == 1:
+        raise mistakes[0]
+    if mistakes:
+        raise wrong("; ".join(str(mistake).strip().removesuffix(".") for mistake in mistakes))
+    return tuple(rules)
 
 
 def _rule(rule: object, number: int) -> StartRule:
