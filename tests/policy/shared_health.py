@@ -97,6 +97,7 @@ class Fleet:
         self.openings: list[list[float]] = [[] for _ in self.workers]
         self.successes: list[float] = []
         self.limits: list[float] = []
+        self.leases: list[float] = []
 
     def _intervals(self, seconds: float, *, gap: float, length: float) -> Iterator[tuple[float, float]]:
         start = self.random.expovariate(1 / gap)
@@ -232,8 +233,11 @@ class Fleet:
 
     def _converge(self, worker: SimWorker) -> None:
         worker.connected = True
+        was_open = worker.replica.circuit.open_until is not None
         shared = self.store.circuit.shifted(worker.skew)
         both = worker.replica.converge(shared, self.store.version).shifted(-worker.skew)
+        if not was_open and worker.replica.circuit.open_until is not None:
+            self.openings[worker.number].append(self.now)
         mine = self.store.circuit
         if both.turn != mine.turn or both.row > mine.row or both.limits > mine.limits:
             self._put(worker, both)
@@ -263,6 +267,8 @@ class Fleet:
 
     def _put(self, author: SimWorker, circuit: Circuit) -> None:
         self.store.version += 1
+        if circuit.holder not in ("", self.store.circuit.holder):
+            self.leases.append(self.now)
         self.store.circuit = circuit
         version = self.store.version
         for other in self.workers:
