@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from shutil import which
 
-__all__ = ["run_command"]
+__all__ = ["as_typed", "run_command"]
 
 PATIENCE = 60.0
 """Seconds: each takes one or two."""
@@ -26,3 +28,17 @@ def run_command(arguments: Sequence[str], columns: int) -> str:
         check=False,
     )
     return done.stdout + done.stderr
+
+
+def as_typed() -> str:
+    """The command as this shell finds it: by its name if it is on the path, else where this Python has it.
+
+    Example::
+
+        assert as_typed() in ("understudy", ".venv/bin/understudy")  # after ``make demo``
+    """
+    own = Path(sys.executable).with_name("understudy")
+    found = which("understudy")
+    if not own.exists() or (found is not None and Path(found).samefile(own)):
+        return "understudy"
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from understudy.cli.demo import screen
-from understudy.cli.demo.commands import run_command
+from understudy.cli.demo.commands import as_typed, run_command
 from understudy.cli.demo.hosting import AppProcess, CouldNotStart
 from understudy.cli.demo.stage import PHASES, Stage
 from understudy.cli.demo.tally import Side, Tally, Verdict, verdict
@@ -75,7 +75,7 @@ def _print_records(console: Console, home: Path, tally: Tally) -> None:
 
 
 def _print_command(console: Console, *arguments: str) -> None:
-    line = shlex.join(("understudy", *arguments))
+    line = shlex.join((as_typed(), *arguments))
     console.print()
     console.print(f"$ {line}", style="bold", markup=False, soft_wrap=True)  # to be copied, however long
     console.print(screen.printed(run_command(arguments, console.width - screen.INDENT), console.width))
