@@ -172,6 +172,18 @@ async def test_an_image_does_not_count_by_its_bytes(form: Form, stage: Stage) ->
 
 
 @each_form
+async def test_one_caller_s_long_question_closes_no_route_to_the_short_ones(form: Form, stage: Stage) -> None:
+    """What it left of the tokens a minute is little for another one like it, and plenty for the usual ones."""
+    room = {"x-ratelimit-remaining-tokens": "5000", "x-ratelimit-reset-tokens": "1m0s"}
+    stage.first.script_all(StreamOf(headers=room) if form.stream else Answer(headers=room))
+    long: Any = [{"role": "user", "content": "Where is my parcel? " * 3000}]
+    async with Router.from_mapping(config(stage)) as router:
+        got = [await ask(router, form), await ask(router, form, messages=long), await ask(router, form)]
+
+    assert [one.routes for one in got] == [["first"]] * 3
+
+
+@each_form
 async def test_a_route_whose_limits_leave_no_room_is_left_alone_before_it_says_429(form: Form, stage: Stage) -> None:
     """The answer counts; the calls after it go elsewhere until the reset, and to the route again if it is alone."""
     full = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m0s"}

@@ -76,7 +76,7 @@ class Admission:
 
     def limits(self, headers: dict[str, str]) -> None:
         """Take in what an answer's headers say of the provider's limits; the names are lower-case."""
-        wait = exhausted_for(headers, self._tokens(), datetime.now(UTC))
+        wait = exhausted_for(headers, self._health.usual_tokens(self._route, self._tokens()), datetime.now(UTC))
         if wait is not None:
             self._health.limit(self._route, self._api, failures.NO_ROOM.failure(retry_after=wait))
 

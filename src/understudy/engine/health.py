@@ -23,6 +23,9 @@ __all__ = ["Health", "SharedHealth", "account_circuit", "breaker_settings", "rou
 _UNGUARDED: Final = Entry(0, 0)
 """The way in where breakers are off."""
 
+_NEWEST: Final = 0.1
+"""What the newest call weighs in the usual size of calls."""
+
 
 class SharedHealth(Protocol):
     """Carries what happens to circuits to the other workers, and back. Called from any thread, at any time."""
@@ -65,6 +68,7 @@ class Health:
         self.worker = secrets.token_hex(8)
         self.shared: SharedHealth = _Alone()
         self._at_work = False
+        self._usual: dict[str, float] = {}
         self.replicas: dict[str, Replica] = {}
         self._guards: dict[Api, dict[str, Guard]] = {
             api: {name: self._guard(config, name, api) for name, route in config.routes.items() if api in route.api}
@@ -123,6 +127,16 @@ class Health:
         """The way in of an attempt that is out already, and has just succeeded."""
         guard = self._guards[api][route]
         return Entry(guard.route.circuit.turn, guard.account.circuit.turn)
+
+    def usual_tokens(self, route: str, tokens: int) -> int:
+        """What another call to a route is likely to take, after one that took ``tokens``: no more than its calls do.
+
+        One caller's long prompt does not say that the short ones of the others find no room.
+        """
+        usual = self._usual.get(route, float(tokens))
+        usual += _NEWEST * (tokens - usual)
+        self._usual[route] = usual
+        return round(min(usual, tokens))
 
     def limit(self, route: str, api: Api, failure: Failure) -> None:
         """Close a route to new calls, whose limits leave no room: it has not said 429 yet."""
