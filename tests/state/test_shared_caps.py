@@ -22,8 +22,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_threads, "GONE", 3.0)
 
 
-def _router(stage: Stage, valkey: Valkey) -> Router:
-    mapping = config(stage.first, stage.second, valkey.url)
+def _router(stage: Stage, valkey: Valkey, **health: object) -> Router:
+    mapping = config(stage.first, stage.second, valkey.url, **health)
     mapping["providers"]["first"] |= {"max_concurrency": 6, "rpm": 600}
     return Router.from_mapping(mapping)
 
@@ -49,6 +49,14 @@ def test_a_cap_is_shared_out_among_the_workers_that_are_there(stage: Stage, valk
         _pretend_a_worker(valkey, seconds_ago=1)
         until(lambda: _part(one)() == 3, 20)
         until(lambda: _part(one)() == 6, 20)
+
+
+def test_caps_are_shared_out_where_breakers_are_off_too(stage: Stage, valkey: Valkey) -> None:
+    """They are the account's, whatever becomes of failures."""
+    with _router(stage, valkey, breakers=False) as one, _router(stage, valkey, breakers=False) as other:
+        _ask(one)
+        _ask(other)
+        until(lambda: _part(one)() == _part(other)() == 3, 20)
 
 
 def test_a_host_whose_clock_is_off_takes_nobody_out(

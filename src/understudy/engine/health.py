@@ -94,11 +94,11 @@ class Health:
 
     def enter(self, route: str, api: Api) -> Entry | None:
         """Let an attempt in; ``None`` if the route has just been opened, or its probe been taken, by another call."""
-        if not self._breakers:
-            return _UNGUARDED
         if not self._at_work:
             self._at_work = True
             self.shared.tell()
+        if not self._breakers:
+            return _UNGUARDED
         guard = self._guards[api][route]
         if guard.calm:
             return guard.enter(0.0, shared=False)

@@ -80,7 +80,7 @@ class Kit:
         self.services = services
         self.health = Health(config)
         self.gates = _gates(config)
-        if credentials.store is not None and config.router.health.breakers:
+        if credentials.store is not None and (config.router.health.breakers or self.gates):
             services.add(share(config, credentials.store, self.health, self.gates))
         self.recording = recording
         self.prices = PriceBook(config)
