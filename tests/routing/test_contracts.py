@@ -323,6 +323,27 @@ async def test_a_stream_that_breaks_its_contract_raises_at_its_end(stage: Stage,
     assert CANARY not in f"{got.error!s}{got.error!r}{got.call.explain()}"
 
 
+FINISH = b'data: {"id": "chatcmpl-1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
+
+
+@each_stream
+@pytest.mark.parametrize("chunks", [[BROKEN[:9], BROKEN[9:], FINISH, b": a pause\n\n"], [BROKEN, FINISH]], ids=len)
+async def test_what_ends_a_stream_is_kept_back_until_its_contract_is_found_kept(
+    chunks: list[Any], stage: Stage, form: Form
+) -> None:
+    """Its finish reason may come well before its end: an app that has read one takes the answer for whole."""
+    stage.first.script(FIRST_MODEL, StreamOf(chunks=chunks, interval=0.05))
+    async with Router.from_mapping(config(stage)) as router:
+        got = await ask(router, form, response_format=JSON_SCHEMA)
+        fine = StreamOf(chunks=[GOOD[:3], GOOD[3:], FINISH, b": a pause\n\n"], interval=0.05)
+        stage.first.script(FIRST_MODEL, fine)
+        kept = await ask(router, form, response_format=JSON_SCHEMA)
+    assert isinstance(got.error, ContractViolated)
+    assert not [choice for chunk in got.chunks for choice in chunk.choices if choice.finish_reason]
+    assert (kept.error, kept.text) == (None, GOOD)
+    assert [choice for chunk in kept.chunks for choice in chunk.choices if choice.finish_reason]
+
+
 @each_stream
 async def test_calls_of_functions_in_a_held_stream_are_checked(stage: Stage, form: Form) -> None:
     """Arguments that come in pieces are checked as a whole."""

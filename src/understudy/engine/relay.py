@@ -65,7 +65,9 @@ class Relay:
     def __init__(self, flow: Flow, held: bytes, *, ended: bool, stall: float, max_at: float, watcher: Watcher) -> None:
         self._loop = asyncio.get_running_loop()
         self._flow = flow
-        self._ready = held
+        self._kept_back = b""
+        """What ends a stream whose contract is still to be checked: with it an app would take the answer for whole."""
+        self._ready = held if ended else self._passed_on(held)
         self._stall = stall
         self._max_at = max_at
         self._watcher = watcher
@@ -145,10 +147,17 @@ class Relay:
                 return piece.data or await self.read()
             if piece.ended:
                 self._finish()
-                # What ends a stream does not reach an app whose contract it broke: it must not look whole.
-                return piece.data if self._complete and piece.data else await self.read()
-            if piece.data:
-                return piece.data
+                last = self._kept_back + piece.data
+                return last if self._complete and last else await self.read()
+            if data := self._passed_on(piece.data):
+                return data
+
+    def _passed_on(self, data: bytes) -> bytes:
+        """What of a piece the app may have now: nothing from the end of an answer on, while that is to be checked."""
+        if self._flow.judge.gathered is None or not self._flow.judge.complete:
+            return data
+        self._kept_back += data
+        return b""
 
     def _dropped(self) -> None:
         if self._complete and not self._closed:
@@ -192,7 +201,8 @@ class Relay:
             self._abandon()
             raise
         self._broke = None
-        self._flow, self._ready, self._stall = restarted.flow, restarted.held, restarted.stall
+        self._flow, self._stall, self._kept_back = restarted.flow, restarted.stall, b""
+        self._ready = restarted.held if restarted.ended else self._passed_on(restarted.held)
         if restarted.ended:
             self._finish()
         self._last_life = self._returned_at = self._loop.time()
