@@ -6,7 +6,6 @@ import pickle
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import redis
@@ -16,7 +15,7 @@ from real_valkey import Valkey
 from understudy.config import Config, ConfigError, resolve_credentials
 from understudy.config.store import StoreAddress, wrong_with_store_url
 from understudy.state import connection
-from understudy.state.connection import async_client, client
+from understudy.state.connection import client
 
 KEYS = {"OPENAI_API_KEY": "k"}
 SECRET = "canary-password"
@@ -114,18 +113,6 @@ def test_a_client_talks_to_a_real_store(valkey: Valkey) -> None:
             assert made.get("a") == b"\xff"
 
 
-@pytest.mark.anyio
-async def test_an_asynchronous_client_talks_to_a_real_store(valkey: Valkey) -> None:
-    """By its unix socket and by TCP."""
-    for url in (valkey.url, valkey.tcp_url):
-        made = async_client(StoreAddress(url))
-        try:
-            await made.set("a", b"\xff")
-            assert await made.get("a") == b"\xff"
-        finally:
-            await made.aclose()
-
-
 @pytest.fixture
 def silent() -> Iterator[str]:
     """The URL of a server that takes connections and never says a word."""
@@ -140,15 +127,3 @@ def test_a_client_gives_up_on_a_silent_store(silent: str, monkeypatch: pytest.Mo
     with client(StoreAddress(silent)) as made, pytest.raises(redis.TimeoutError):
         made.ping()
     assert time.monotonic() - started < 5
-
-
-@pytest.mark.anyio
-async def test_an_asynchronous_client_gives_up_on_a_silent_store(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After one short wait, not after several."""
-    monkeypatch.setattr(connection, "TIMEOUT", 0.1)
-    made: Any = async_client(StoreAddress(silent))
-    started = time.monotonic()
-    with pytest.raises(redis.TimeoutError):
-        await made.ping()
-    assert time.monotonic() - started < 5
-    await made.aclose()
