@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: demo test test-slow check bench docs lock clean
 
 demo: $(VENV)/ready
-	$(BIN)/understudy demo
+	$(BIN)/lanewise demo
 
 test: check
 	$(BIN)/python -m pytest -n 4 --dist worksteal
@@ -24,11 +24,11 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/ready
-	$(BIN)/python -m understudy.policy.failures > docs/failures.md
+	$(BIN)/python -m lanewise.policy.failures > docs/failures.md
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "understudy needs Python 3.11 or newer as '$(PYTHON)'; name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	  echo "lanewise needs Python 3.11 or newer as '$(PYTHON)'; name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "this Python has no venv or no pip: install them (on Debian and Ubuntu the package python3-venv)"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)

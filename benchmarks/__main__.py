@@ -12,7 +12,7 @@ from benchmarks.imports import HOLD_MB, HOLD_MS, ImportCost, import_cost
 from benchmarks.litellm_peer import VERSION, environment
 from benchmarks.measure import Cores, Result, Side, choose_cores, compare, machine
 from benchmarks.meter import pin
-from understudy.testing import Answer, FakeProviderProcess, StreamOf
+from lanewise.testing import Answer, FakeProviderProcess, StreamOf
 
 _ANSWER = "The customer was charged twice for October and asks for the second payment back. " * 4
 _CHUNKS = [f"word {number} " for number in range(100)]
@@ -110,7 +110,7 @@ def _print_table(results: list[Result], cost: ImportCost | None) -> None:
         print("CPU time a call, ours and theirs; the ratio is the median of the runs' ratios.")
     if cost is not None:
         print(
-            f"import understudy beyond import openai: {cost.cpu_ms:.0f} ms CPU ({cost.wall_ms:.0f} ms in all), "
+            f"import lanewise beyond import openai: {cost.cpu_ms:.0f} ms CPU ({cost.wall_ms:.0f} ms in all), "
             f"to hold <= {HOLD_MS:.0f} ms {_held(cost.cpu_ms <= HOLD_MS)}; {cost.megabytes:.1f} MB, "
             f"to hold <= {HOLD_MB:.0f} MB {_held(cost.megabytes <= HOLD_MB)}; {cost.modules} modules"
         )

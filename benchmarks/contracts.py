@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.measure import machine
-from understudy.config import Route
-from understudy.policy.body import Body, binding
-from understudy.policy.contracts import SHAPING, Contract, contract_of
-from understudy.policy.payload import Recipe
-from understudy.policy.said import said_by
-from understudy.words import Api
+from lanewise.config import Route
+from lanewise.policy.body import Body, binding
+from lanewise.policy.contracts import SHAPING, Contract, contract_of
+from lanewise.policy.payload import Recipe
+from lanewise.policy.said import said_by
+from lanewise.words import Api
 
 CHECK_US = 30.0
 """Microseconds of CPU to hold for checking an answer of 4 kB against a schema."""

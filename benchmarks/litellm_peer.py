@@ -29,7 +29,7 @@ def environment() -> Path:
     home = next((place for place in (cache, Path(tempfile.gettempdir())) if _writable(place)), None)
     if home is None:
         raise RuntimeError("there is no directory to make its environment in")
-    place = home / f"understudy-benchmarks-litellm-{VERSION}"
+    place = home / f"lanewise-benchmarks-litellm-{VERSION}"
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if _has_litellm(python):
         return python

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from understudy.engine.recording import Recording
-from understudy.engine.services import Services
-from understudy.records.sinks import Record
-from understudy.words import Api, Attempt, Call, CostStatus, LaneName, Outcome
+from lanewise.engine.recording import Recording
+from lanewise.engine.services import Services
+from lanewise.records.sinks import Record
+from lanewise.words import Api, Attempt, Call, CostStatus, LaneName, Outcome
 
 HOLD_US = 8.0
 """Microseconds of CPU for a record, a sink and a line of the log; the threads that write are not counted."""
@@ -69,7 +69,7 @@ def _measure(sinks: int) -> float:
 @contextmanager
 def _log_at_info() -> Iterator[None]:
     """The log at INFO, with a handler that writes nowhere."""
-    logger = logging.getLogger("understudy")
+    logger = logging.getLogger("lanewise")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
     logger.setLevel(logging.INFO)

@@ -10,7 +10,7 @@ import openai
 from openai.types.chat import ChatCompletionMessageParam
 
 from benchmarks.meter import pin, serve_async, serve_threads
-from understudy import Router
+from lanewise import Router
 
 __all__ = ["MESSAGES", "SIDES"]
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from understudy import Router
+from lanewise import Router
 
 CONFIG: dict[str, object] = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},
@@ -153,7 +153,7 @@ def starlette() -> tuple[Run, Run, Run]:
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
 
-    from starlette_understudy import UnderstudyMiddleware
+    from starlette_lanewise import LanewiseMiddleware
 
     async def plain(request: Request) -> PlainTextResponse:
         return PlainTextResponse("ok")
@@ -162,7 +162,7 @@ def starlette() -> tuple[Run, Run, Run]:
         assert request.state.ai.async_openai.chat.completions
         return PlainTextResponse("ok")
 
-    installed = [Middleware(UnderstudyMiddleware, router=Router.from_mapping(CONFIG))]
+    installed = [Middleware(LanewiseMiddleware, router=Router.from_mapping(CONFIG))]
     return (
         asgi(Starlette(routes=[Route("/x", plain)])),
         asgi(Starlette(routes=[Route("/x", plain)], middleware=installed)),
@@ -178,7 +178,7 @@ async def _fastapi_asking(ai: Any) -> str:
 def fastapi() -> tuple[Run, Run, Run]:
     from fastapi import FastAPI
 
-    from starlette_understudy.fastapi import RoutedClient, UnderstudyMiddleware
+    from starlette_lanewise.fastapi import LanewiseMiddleware, RoutedClient
 
     async def plain() -> str:
         return "ok"
@@ -189,14 +189,14 @@ def fastapi() -> tuple[Run, Run, Run]:
     for app, endpoint in zip(apps, endpoints, strict=True):
         app.get("/x")(endpoint)
     for app in apps[1:]:
-        app.add_middleware(UnderstudyMiddleware, router=Router.from_mapping(CONFIG))
+        app.add_middleware(LanewiseMiddleware, router=Router.from_mapping(CONFIG))
     return asgi(apps[0]), asgi(apps[1]), asgi(apps[2])
 
 
 def litestar() -> tuple[Run, Run, Run]:
     from litestar import Litestar, Request, get
 
-    from litestar_understudy import UnderstudyPlugin
+    from litestar_lanewise import LanewisePlugin
 
     @get("/x")
     async def plain() -> str:
@@ -204,7 +204,7 @@ def litestar() -> tuple[Run, Run, Run]:
 
     @get("/x")
     async def asking(request: Request[Any, Any, Any]) -> str:
-        assert request.scope["understudy"].async_openai.chat.completions  # type: ignore[typeddict-item]
+        assert request.scope["lanewise"].async_openai.chat.completions  # type: ignore[typeddict-item]
         return "ok"
 
     def app(handler: Any, *plugins: Any) -> Run:
@@ -212,18 +212,18 @@ def litestar() -> tuple[Run, Run, Run]:
 
     return (
         app(plain),
-        app(plain, UnderstudyPlugin(Router.from_mapping(CONFIG))),
-        app(asking, UnderstudyPlugin(Router.from_mapping(CONFIG))),
+        app(plain, LanewisePlugin(Router.from_mapping(CONFIG))),
+        app(asking, LanewisePlugin(Router.from_mapping(CONFIG))),
     )
 
 
 def flask() -> tuple[Run, Run, Run]:
     from flask import Flask
 
-    from flask_understudy import Understudy
+    from flask_lanewise import Lanewise
 
     apps = [Flask("bare"), Flask("installed"), Flask("asking")]
-    extensions = [Understudy(app, Router.from_mapping(CONFIG)) for app in apps[1:]]
+    extensions = [Lanewise(app, Router.from_mapping(CONFIG)) for app in apps[1:]]
 
     def plain() -> str:
         return "ok"

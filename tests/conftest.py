@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-settings.register_profile("understudy", deadline=None)  # how long an example takes depends on the machine
-settings.load_profile("understudy")
+settings.register_profile("lanewise", deadline=None)  # how long an example takes depends on the machine
+settings.load_profile("lanewise")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

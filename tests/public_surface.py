@@ -22,14 +22,14 @@ from click.testing import CliRunner
 ROOT = Path(__file__).parent.parent
 SNAPSHOT = Path(__file__).parent / "public_surface.json"
 MODULES = (
-    "understudy",
-    "understudy.config",
-    "understudy.testing",
-    "understudy.web",
-    "flask_understudy",
-    "starlette_understudy",
-    "starlette_understudy.fastapi",
-    "litestar_understudy",
+    "lanewise",
+    "lanewise.config",
+    "lanewise.testing",
+    "lanewise.web",
+    "flask_lanewise",
+    "starlette_lanewise",
+    "starlette_lanewise.fastapi",
+    "litestar_lanewise",
 )
 COMMANDS = (
     ["--version"],
@@ -92,7 +92,7 @@ def _class(cls: type) -> dict[str, object]:
 
 
 def _from_here(cls: type) -> bool:
-    return "understudy" in cls.__module__
+    return "lanewise" in cls.__module__
 
 
 def _is_ours(cls: type, name: str) -> bool:
@@ -132,7 +132,7 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 def config_keys() -> dict[str, object]:
     """Each TOML key by its path, with its default."""
-    from understudy.config.schema import toml_schema
+    from lanewise.config.schema import toml_schema
 
     return dict(sorted(_keys(toml_schema(), "")))
 
@@ -158,9 +158,9 @@ def _keys(schema: Any, path: str) -> Iterator[tuple[str, object]]:
 
 def commands() -> dict[str, object]:
     """Each command with its arguments and options."""
-    from understudy.cli import main
+    from lanewise.cli import main
 
-    return dict(_commands(main, "understudy"))
+    return dict(_commands(main, "lanewise"))
 
 
 def _commands(command: click.Command, path: str) -> Iterator[tuple[str, object]]:
@@ -181,7 +181,7 @@ def _commands(command: click.Command, path: str) -> Iterator[tuple[str, object]]
 
 def exit_codes() -> dict[str, int]:
     """What commands exit with: good, bad and missing files, unknown words."""
-    from understudy.cli import main
+    from lanewise.cli import main
 
     with tempfile.TemporaryDirectory() as directory:
         places = {name: str(Path(directory) / f"{name.lower()}.toml") for name in ("GOOD", "BAD", "MISSING", "NEW")}
@@ -217,7 +217,7 @@ def metrics_and_spans() -> list[str]:
         for root in (ROOT / "src", ROOT / "integrations")
         for path in root.rglob("*.py")
     }
-    names = _constants(r"^(?:understudy[._][a-z_.]+|gen_ai\.[a-z_.]+)$")
+    names = _constants(r"^(?:lanewise[._][a-z_.]+|gen_ai\.[a-z_.]+)$")
     return [name for name in names if name not in modules]
 
 
@@ -239,7 +239,7 @@ def log_fields() -> list[str]:
 
 def ledger_columns() -> dict[str, list[str]]:
     """The ledger's tables and their columns."""
-    from understudy.records.ledger.tables import metadata
+    from lanewise.records.ledger.tables import metadata
 
     return {table.name: [column.name for column in table.columns] for table in metadata.sorted_tables}
 
@@ -249,8 +249,8 @@ SURFACE: dict[str, Callable[[], object]] = {
     "config": config_keys,
     "commands": commands,
     "exit codes": exit_codes,
-    "headers": lambda: _constants(r"^x-understudy-[a-z-]+$"),
-    "urns": lambda: _constants(r"urn:understudy:[a-z:-]*"),
+    "headers": lambda: _constants(r"^x-lanewise-[a-z-]+$"),
+    "urns": lambda: _constants(r"urn:lanewise:[a-z:-]*"),
     "metrics and spans": metrics_and_spans,
     "log fields": log_fields,
     "ledger": ledger_columns,

@@ -19,14 +19,14 @@ import openai
 import pytest
 from multidict import CIMultiDict
 
-import understudy.router
-from understudy import Router, Scope
-from understudy.engine.messages import Ask
-from understudy.testing import Answer, FakeProvider, Status
+import lanewise.router
+from lanewise import Router, Scope
+from lanewise.engine.messages import Ask
+from lanewise.testing import Answer, FakeProvider, Status
 
 MESSAGES: Any = [{"role": "user", "content": "Summarise the ticket."}]
 ASK = Ask("POST", "chat/completions", "", (), json.dumps({"model": "summary", "messages": MESSAGES}).encode())
-OURS = str(Path(understudy.router.__file__).parent)
+OURS = str(Path(lanewise.router.__file__).parent)
 
 
 class AnsweredAtOnce:
@@ -78,7 +78,7 @@ def config(base_url: str) -> dict[str, object]:
 @pytest.fixture
 def wireless(monkeypatch: pytest.MonkeyPatch) -> Router:
     """A router whose transport costs nothing."""
-    monkeypatch.setattr(understudy.router, "AiohttpTransport", NoWire)
+    monkeypatch.setattr(lanewise.router, "AiohttpTransport", NoWire)
     return Router.from_mapping(config("http://127.0.0.1:9/v1"))
 
 
@@ -225,16 +225,16 @@ def test_a_synchronous_call_starts_one_thread_for_all(fake_provider: FakeProvide
 @pytest.mark.parametrize(
     ("touched", "unloaded"),
     [
-        ("understudy", ("openai", "aiohttp", "pydantic")),
+        ("lanewise", ("openai", "aiohttp", "pydantic")),
         (
-            "understudy.Router",
+            "lanewise.Router",
             ("click", "rich", "jsonschema_rs", "genai_prices", "sqlalchemy", "redis", "anyio.pytest_plugin"),
         ),
     ],
 )
 def test_only_what_is_used_is_imported(touched: str, unloaded: tuple[str, ...]) -> None:
     """The bare package loads nothing; the router loads no command line, no prices, no ledger."""
-    program = f"import sys, understudy; {touched}; print(*[name for name in {unloaded!r} if name in sys.modules])"
+    program = f"import sys, lanewise; {touched}; print(*[name for name in {unloaded!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

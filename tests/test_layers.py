@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CORE = ROOT / "src" / "understudy"
+CORE = ROOT / "src" / "lanewise"
 ADAPTERS = ROOT / "integrations"
 
 LAYERS = (
@@ -53,7 +53,7 @@ def modules() -> list[Path]:
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
     """The modules that a file imports, each with whether at the file's top level; those for type checkers left out."""
-    package = ("understudy", *path.relative_to(CORE).parts[:-1])
+    package = ("lanewise", *path.relative_to(CORE).parts[:-1])
     tree = ast.parse(path.read_text())
     top = {id(node) for node in tree.body}
     for node in _runtime_nodes(tree):
@@ -63,8 +63,8 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             name = ".".join(part for part in (base, node.module or "") if part)
             yield name, id(node) in top
-            if name == "understudy":
-                yield from ((f"understudy.{alias.name}", id(node) in top) for alias in node.names)
+            if name == "lanewise":
+                yield from ((f"lanewise.{alias.name}", id(node) in top) for alias in node.names)
 
 
 def _runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
@@ -82,7 +82,7 @@ def test_imports_only_point_down(path: Path) -> None:
     assert room in RANK, f"{room} has no place in the house: give it one in LAYERS"
     for name, _ in imports(path):
         parts = name.split(".")
-        if parts[0] != "understudy" or len(parts) < 2 or parts[1] not in RANK or parts[1] == room:
+        if parts[0] != "lanewise" or len(parts) < 2 or parts[1] not in RANK or parts[1] == room:
             continue
         down = RANK[room] < RANK[parts[1]] or (room, parts[1]) in SAME_LAYER
         assert down, f"{path.relative_to(ROOT)} imports {name}, which lies above it or beside it"
@@ -105,8 +105,8 @@ def test_a_room_of_an_extra_is_imported_where_it_is_used(path: Path) -> None:
     if LEDGER in path.parents or path == REPORT_SCREEN:
         return
     for name, at_top in imports(path):
-        assert name != "understudy.cli.report_screen" or not at_top
-        assert not (at_top and name.startswith("understudy.records.ledger")), f"{path.relative_to(ROOT)}: {name}"
+        assert name != "lanewise.cli.report_screen" or not at_top
+        assert not (at_top and name.startswith("lanewise.records.ledger")), f"{path.relative_to(ROOT)}: {name}"
 
 
 def test_policy_does_no_input_or_output() -> None:
@@ -119,9 +119,9 @@ def test_policy_does_no_input_or_output() -> None:
 
 @pytest.mark.parametrize("path", sorted(ADAPTERS.rglob("*.py")), ids=lambda path: path.name)
 def test_adapters_import_only_public_names(path: Path) -> None:
-    """An adapter takes what it needs from the public face, from ``understudy.web`` and ``understudy.cli.app``."""
-    public = {"understudy", "understudy.web", "understudy.cli.app", "understudy.config"}
+    """An adapter takes what it needs from the public face, from ``lanewise.web`` and ``lanewise.cli.app``."""
+    public = {"lanewise", "lanewise.web", "lanewise.cli.app", "lanewise.config"}
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "understudy":
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lanewise":
             assert node.module in public, f"{path.name} imports {node.module}"

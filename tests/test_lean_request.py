@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from understudy import Router
-from understudy.http_client import RoutedAsyncHttpClient, RoutedHttpClient
-from understudy.testing import FakeProvider
+from lanewise import Router
+from lanewise.http_client import RoutedAsyncHttpClient, RoutedHttpClient
+from lanewise.testing import FakeProvider
 
 MESSAGES: Any = [{"role": "user", "content": "Grüße"}]
 OPTIONS: list[dict[str, Any]] = [

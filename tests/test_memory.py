@@ -9,8 +9,8 @@ import tracemalloc
 
 import pytest
 
-from understudy import Router
-from understudy.testing import Answer, Cycle, FakeProviderProcess, Status
+from lanewise import Router
+from lanewise.testing import Answer, Cycle, FakeProviderProcess, Status
 
 AT_ONCE = 8
 GROWTH = 2_000_000
@@ -74,7 +74,7 @@ async def test_a_few_thousand_calls_leave_no_memory_behind(caplog: pytest.LogCap
 
     A process that has run other tests has noise of its own: a fixed part, whatever the number of calls.
     """
-    caplog.set_level(logging.CRITICAL, "understudy")  # else pytest would keep a line a call
+    caplog.set_level(logging.CRITICAL, "lanewise")  # else pytest would keep a line a call
     growth, moved = await _growth(untraced=500, traced=1500)
     assert moved == 750
     assert growth < 400 * 1500
@@ -85,7 +85,7 @@ async def test_a_few_thousand_calls_leave_no_memory_behind(caplog: pytest.LogCap
 @pytest.mark.anyio
 async def test_memory_is_flat_over_twenty_thousand_calls(caplog: pytest.LogCaptureFixture) -> None:
     """After the first 2,000 calls another 18,000 leave less than 2 MB behind, all together."""
-    caplog.set_level(logging.CRITICAL, "understudy")
+    caplog.set_level(logging.CRITICAL, "lanewise")
     growth, moved = await _growth(untraced=2000, traced=18_000)
     assert moved == 9000
     assert growth < GROWTH

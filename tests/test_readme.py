@@ -11,8 +11,8 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from understudy import Config, Router, Scope
-from understudy.testing import Answer, Behaviour, FakeProvider, Status
+from lanewise import Config, Router, Scope
+from lanewise.testing import Answer, Behaviour, FakeProvider, Status
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -36,7 +36,7 @@ def test_every_config_is_toml() -> None:
 
 def test_the_first_config_loads() -> None:
     """The config of the first screen is complete."""
-    config = Config.from_mapping(tomllib.loads(block_with("toml", "# understudy.toml")))
+    config = Config.from_mapping(tomllib.loads(block_with("toml", "# lanewise.toml")))
     assert config.tasks["ticket-summary"].routes == ("flagship", "sonnet")
 
 
@@ -62,10 +62,10 @@ async def test_the_first_example_runs(
     """The code of the first screen runs, with its config's providers on loopback."""
     monkeypatch.setenv("OPENAI_API_KEY", "k1")
     monkeypatch.setenv("KISSAPI_KEY", "k2")
-    config = block_with("toml", "# understudy.toml")
+    config = block_with("toml", "# lanewise.toml")
     config = config.replace("[providers.openai]", f'[providers.openai]\nbase_url = "{fake_provider.base_url}"')
     config = config.replace("https://api.kissapi.ai/v1", fake_provider.base_url)
-    (tmp_path / "understudy.toml").write_text(config)
+    (tmp_path / "lanewise.toml").write_text(config)
     monkeypatch.chdir(tmp_path)
     code = block_with("python", "scope.call_for(reply)\n")
     indented = "".join(f"    {line}\n" for line in code.splitlines())
@@ -165,7 +165,7 @@ async def test_the_examples_of_records_run(fake_provider: FakeProvider, capsys: 
         "tasks": {"chat": {"primary": "main", "degraded": "spare"}},
     }
     router = Router.from_mapping(config)
-    logger = logging.getLogger("understudy")
+    logger = logging.getLogger("lanewise")
     try:
         run("python", "dictConfig", {})
         run("python", "@router.on_call", {"router": router})

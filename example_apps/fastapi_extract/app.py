@@ -9,16 +9,16 @@ from typing import TypeVar
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
-from starlette_understudy.fastapi import (
+from lanewise import Router
+from lanewise.testing import Answer, FakeProvider
+from starlette_lanewise.fastapi import (
+    LanewiseMiddleware,
     RequestScope,
     RoutedClient,
-    UnderstudyMiddleware,
     lifespan,
     sensitive,
     standard,
 )
-from understudy import Router
-from understudy.testing import Answer, FakeProvider
 
 HERE = Path(__file__).parent
 Fields = TypeVar("Fields", bound=BaseModel)
@@ -104,9 +104,9 @@ async def extract(ai: RoutedClient, kind: type[Fields], letter: Letter) -> Field
 
 def create_app(router: Router | None = None) -> FastAPI:
     """The app. Without a router it reads the file beside this one."""
-    router = router or Router.from_file(HERE / "understudy.toml")
+    router = router or Router.from_file(HERE / "lanewise.toml")
     app = FastAPI(title="Letters", lifespan=lifespan(router))
-    app.add_middleware(UnderstudyMiddleware, router=router)
+    app.add_middleware(LanewiseMiddleware, router=router)
     app.include_router(invoices)
     app.include_router(mandates)
     return app

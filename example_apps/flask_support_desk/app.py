@@ -8,9 +8,9 @@ from pathlib import Path
 
 from flask import Flask, Response, abort, request
 
-from flask_understudy import Understudy, sensitive, standard
-from understudy import Router
-from understudy.testing import Answer, FakeProvider
+from flask_lanewise import Lanewise, sensitive, standard
+from lanewise import Router
+from lanewise.testing import Answer, FakeProvider
 
 TICKETS = {
     1: "Hello, my parcel was promised for Monday. It is Thursday, and the tracking page shows nothing. Ana Ruiz",
@@ -22,7 +22,7 @@ TICKETS = {
 def create_app(router: Router | None = None) -> Flask:
     """The app. Without a router it reads the file beside this one."""
     app = Flask(__name__)
-    ai = Understudy(app, router or Path(__file__).with_name("understudy.toml"), subject=lambda: request.remote_addr)
+    ai = Lanewise(app, router or Path(__file__).with_name("lanewise.toml"), subject=lambda: request.remote_addr)
 
     @app.get("/")
     @standard
@@ -86,7 +86,7 @@ def main() -> None:
     port = parser.parse_args().port
     with FakeProvider(port=18101) as openai, FakeProvider(port=18102) as kissapi:
         openai.script("gpt-5.5", Answer("Written by the flagship."))
-        kissapi.script("claude-sonnet-4-6", Answer("Written by its understudy."))
+        kissapi.script("claude-sonnet-4-6", Answer("Written by its standby."))
         kissapi.script("gpt-5.5-mini", Answer("Written by the small one."))
         create_app().run(port=port)
 

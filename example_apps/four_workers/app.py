@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from starlette_understudy import UnderstudyMiddleware, lifespan, standard
-from understudy import Router
-from understudy.testing import FakeProvider
+from lanewise import Router
+from lanewise.testing import FakeProvider
+from starlette_lanewise import LanewiseMiddleware, lifespan, standard
 
 HERE = Path(__file__).parent
 
@@ -33,10 +33,10 @@ async def ask(request: Request) -> JSONResponse:
 
 def create_app() -> Starlette:
     """The app, as each of the processes makes it."""
-    router = Router.from_file(HERE / "understudy.toml")
+    router = Router.from_file(HERE / "lanewise.toml")
     return Starlette(
         routes=[Route("/ask", ask)],
-        middleware=[Middleware(UnderstudyMiddleware, router=router)],
+        middleware=[Middleware(LanewiseMiddleware, router=router)],
         lifespan=lifespan(router),
     )
 

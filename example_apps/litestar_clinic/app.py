@@ -13,9 +13,9 @@ from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath, JSONBody
 from pydantic import BaseModel
 
-from litestar_understudy import RequestScope, RoutedClient, UnderstudyPlugin, sensitive, standard
-from understudy import Router
-from understudy.testing import Answer, FakeProvider
+from lanewise import Router
+from lanewise.testing import Answer, FakeProvider
+from litestar_lanewise import LanewisePlugin, RequestScope, RoutedClient, sensitive, standard
 
 TOPICS = {
     "knee": "Exercises after a knee operation, for patients at home.",
@@ -105,8 +105,8 @@ class Patients(Controller):
 
 def create_app(router: Router | None = None) -> Litestar:
     """The app. Without a router it reads the file beside this one."""
-    plugin = UnderstudyPlugin(
-        router or Path(__file__).with_name("understudy.toml"),
+    plugin = LanewisePlugin(
+        router or Path(__file__).with_name("lanewise.toml"),
         subject=lambda connection: connection.headers.get("X-Desk"),  # an app with logins gives the user here
     )
     return Litestar(
@@ -126,7 +126,7 @@ def main() -> None:
         openai.script(
             "gpt-5.5", lambda received: Answer(assessment if b"Age " in received.body else "Written by the flagship.")
         )
-        kissapi.script("claude-sonnet-4-6", Answer("Written by its understudy."))
+        kissapi.script("claude-sonnet-4-6", Answer("Written by its standby."))
         uvicorn.run(create_app(), port=port)
 
 

@@ -14,9 +14,9 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from starlette_understudy import UnderstudyMiddleware, lifespan, sensitive, standard
-from understudy import Router
-from understudy.testing import FakeProvider, StreamOf
+from lanewise import Router
+from lanewise.testing import FakeProvider, StreamOf
+from starlette_lanewise import LanewiseMiddleware, lifespan, sensitive, standard
 
 HERE = Path(__file__).parent
 ACCOUNT = "The customer's balance is 1,204 euros; the last payment was on Monday."
@@ -52,10 +52,10 @@ def answer(request: Request, messages: list[Any]) -> Response:
             model="chat",
             messages=messages,
             stream=True,
-            extra_headers={"x-understudy-on-break": "restart"},  # the page knows what to do then
+            extra_headers={"x-lanewise-on-break": "restart"},  # the page knows what to do then
         )
         async for chunk in stream:
-            if getattr(chunk, "understudy", None):
+            if getattr(chunk, "lanewise", None):
                 yield json.dumps({"restart": True}) + "\n"
             if text := "".join(choice.delta.content or "" for choice in chunk.choices):
                 yield json.dumps({"text": text}) + "\n"
@@ -72,14 +72,14 @@ def caller(connection: HTTPConnection) -> str | None:
 
 def create_app(router: Router | None = None) -> Starlette:
     """The app. Without a router it reads the file beside this one."""
-    router = router or Router.from_file(HERE / "understudy.toml")
+    router = router or Router.from_file(HERE / "lanewise.toml")
     return Starlette(
         routes=[
             Route("/", page),
             Route("/chat", chat, methods=["POST"]),
             Route("/account/chat", account, methods=["POST"]),
         ],
-        middleware=[Middleware(UnderstudyMiddleware, router=router, subject=caller)],
+        middleware=[Middleware(LanewiseMiddleware, router=router, subject=caller)],
         lifespan=lifespan(router),
     )
 
@@ -93,7 +93,7 @@ def main() -> None:
     port = parser.parse_args().port
     with FakeProvider(port=18111) as openai, FakeProvider(port=18112) as kissapi:
         openai.script("gpt-5.5", StreamOf(chunks=("Written", " by", " the", " flagship."), interval=0.15))
-        kissapi.script("claude-sonnet-4-6", StreamOf(chunks=("Written", " by", " its", " understudy."), interval=0.15))
+        kissapi.script("claude-sonnet-4-6", StreamOf(chunks=("Written", " by", " its", " standby."), interval=0.15))
         uvicorn.run(create_app(), port=port)
 
 

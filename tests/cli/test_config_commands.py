@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from understudy.cli import COMMANDS, main
+from lanewise.cli import COMMANDS, main
 
 COMPLETE = Path(__file__).parent.parent / "config" / "complete.toml"
 
@@ -24,9 +24,9 @@ def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Result:
 def test_help_names_the_commands_and_imports_none() -> None:
     """The help is quick, whatever a command needs."""
     code = (
-        "import sys, understudy\nbefore = set(sys.modules)\nfrom understudy.cli import main\n"
+        "import sys, lanewise\nbefore = set(sys.modules)\nfrom lanewise.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "slow = ('rich', 'understudy.cli.', 'understudy.config')\n"
+        "slow = ('rich', 'lanewise.cli.', 'lanewise.config')\n"
         "assert not [name for name in set(sys.modules) - before if name.startswith(slow)]\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -40,7 +40,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 
 def test_init_writes_a_config_that_check_passes(tmp_path: Path) -> None:
     """The way of a newcomer."""
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     assert run("init", file).exit_code == 0
     result = run("check", file, env={"OPENAI_API_KEY": "k"})
     assert result.exit_code == 0
@@ -51,7 +51,7 @@ def test_init_writes_a_config_that_check_passes(tmp_path: Path) -> None:
 
 def test_init_does_not_write_over_a_file_unasked(tmp_path: Path) -> None:
     """The app's own config is not lost."""
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text("mine", encoding="utf-8")
     result = run("init", file)
     assert result.exit_code == 1
@@ -63,7 +63,7 @@ def test_init_does_not_write_over_a_file_unasked(tmp_path: Path) -> None:
 
 def test_init_says_when_it_can_not_write(tmp_path: Path) -> None:
     """A missing directory is an error of one line."""
-    result = run("init", tmp_path / "none" / "understudy.toml")
+    result = run("init", tmp_path / "none" / "lanewise.toml")
     assert result.exit_code == 1
     assert "can't be written" in result.output
 
@@ -84,7 +84,7 @@ def test_check_tells_keys_times_and_warnings() -> None:
 
 def test_check_warns_of_what_is_probably_not_meant(tmp_path: Path) -> None:
     """A short deadline, and what nobody uses."""
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(
         '[providers.openai]\n[providers.spare]\nbase_url = "https://h"\n'
         '[routes.main]\nprovider = "openai"\nmodel = "m"\n[routes.small]\nprovider = "openai"\nmodel = "n"\n'
@@ -102,7 +102,7 @@ def test_check_warns_of_what_is_probably_not_meant(tmp_path: Path) -> None:
 
 def test_check_warns_of_a_text_that_a_contract_contradicts(tmp_path: Path) -> None:
     """A lane that is told to write bullet points will hardly write JSON."""
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     (tmp_path / "summary.json").write_text('{"type": "object"}', encoding="utf-8")
     file.write_text(
         '[providers.openai]\n[routes.main]\nprovider = "openai"\nmodel = "m"\nsystem_suffix = "Use bullet points."\n'
@@ -117,7 +117,7 @@ def test_check_warns_of_a_text_that_a_contract_contradicts(tmp_path: Path) -> No
 
 def test_check_fails_on_mistakes(tmp_path: Path) -> None:
     """All of them, and exit code 1."""
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text('[tasks.chat]\nprimary = "mian"\n', encoding="utf-8")
     result = run("check", file)
     assert result.exit_code == 1
@@ -127,7 +127,7 @@ def test_check_fails_on_mistakes(tmp_path: Path) -> None:
 
 def test_check_looks_up_what_contracts_name(tmp_path: Path) -> None:
     """A module or a schema that is not there is told now, and not when the app starts."""
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(
         '[providers.openai]\n[routes.main]\nprovider = "openai"\nmodel = "m"\n'
         '[tasks.chat]\nprimary = "main"\ncontract = { schema = "summary.json", check = "no_such_module:check" }\n',
@@ -144,7 +144,7 @@ def test_a_missing_file_is_told(command: str, tmp_path: Path) -> None:
     """With the way to get one."""
     result = run(command, tmp_path / "none.toml")
     assert result.exit_code == 1
-    assert "understudy init" in result.output
+    assert "lanewise init" in result.output
 
 
 def test_routes_shows_lanes_and_what_moves_where() -> None:
@@ -166,7 +166,7 @@ def test_routes_shows_lanes_and_what_moves_where() -> None:
 def test_routes_does_not_cut_long_names(tmp_path: Path) -> None:
     """Also names that are wider than a terminal, and models with brackets."""
     task, model = "t" * 64, "[bold]" + "m" * 120
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(
         f'[providers.openai]\n[routes.main]\nprovider = "openai"\nmodel = "{model}"\n'
         f'[tasks.{task}]\nprimary = "main"\n',
@@ -179,7 +179,7 @@ def test_routes_does_not_cut_long_names(tmp_path: Path) -> None:
 
 def test_routes_tells_where_calls_start_and_which_route_goes_first(tmp_path: Path) -> None:
     """What the table alone would not tell."""
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(
         '[providers.openai]\n[routes.main]\nprovider = "openai"\nmodel = "m"\n'
         '[routes.spare]\nprovider = "openai"\nmodel = "n"\n'
@@ -197,4 +197,4 @@ def test_routes_tells_where_calls_start_and_which_route_goes_first(tmp_path: Pat
 
 def test_config_schema_prints_json() -> None:
     """What an editor reads."""
-    assert json.loads(run("config-schema").output)["title"] == "Understudy config"
+    assert json.loads(run("config-schema").output)["title"] == "Lanewise config"

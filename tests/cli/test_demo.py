@@ -18,16 +18,16 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from understudy.cli import main
-from understudy.cli.demo import screen
-from understudy.cli.demo.hosting import AppProcess, CouldNotStart
-from understudy.cli.demo.stage import PHASES, Stage
-from understudy.cli.demo.tally import Sample, Side, Tally, percentile, verdict
-from understudy.cli.demo.traffic import RATE, scheduled
-from understudy.config import Config
-from understudy.words import LaneName
+from lanewise.cli import main
+from lanewise.cli.demo import screen
+from lanewise.cli.demo.hosting import AppProcess, CouldNotStart
+from lanewise.cli.demo.stage import PHASES, Stage
+from lanewise.cli.demo.tally import Sample, Side, Tally, percentile, verdict
+from lanewise.cli.demo.traffic import RATE, scheduled
+from lanewise.config import Config
+from lanewise.words import LaneName
 
-COMMAND = [sys.executable, "-c", "from understudy.cli import main; main()", "demo", "--no-live"]
+COMMAND = [sys.executable, "-c", "from lanewise.cli import main; main()", "demo", "--no-live"]
 
 
 def answered(side: Side = Side.ROUTED, phase: int = 0, failures: int = 0, seconds: float = 0.2) -> Sample:
@@ -151,7 +151,7 @@ def test_without_the_extra_it_says_what_to_install(module: str, monkeypatch: pyt
     result = CliRunner().invoke(main, ["demo"])
     assert result.exit_code == 1
     assert f"{module} not installed" in result.stderr
-    assert "pip install 'understudy[demo]'" in result.stderr
+    assert "pip install 'lanewise[demo]'" in result.stderr
 
 
 class StageWithAMistake(Stage):
@@ -202,7 +202,7 @@ def test_the_show_answers_every_routed_request(tmp_path: Path) -> None:
 
 
 def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
-    """As `understudy demo | head` does."""
+    """As `lanewise demo | head` does."""
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [*COMMAND, "--seconds", "5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as process:

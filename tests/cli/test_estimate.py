@@ -1,4 +1,4 @@
-"""``understudy estimate``: what a backup costs, before it is used."""
+"""``lanewise estimate``: what a backup costs, before it is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from understudy.cli import main
+from lanewise.cli import main
 
 CONFIG = """
 [providers.openai]
@@ -60,7 +60,7 @@ routes = ["big"]
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(CONFIG, encoding="utf-8")
     return file
 

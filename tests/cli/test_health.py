@@ -1,4 +1,4 @@
-"""``understudy health``: what the workers share, seen and changed from outside."""
+"""``lanewise health``: what the workers share, seen and changed from outside."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import anyio
 import pytest
 from click.testing import CliRunner, Result
 
+from lanewise import Router, RoutingError
+from lanewise.cli import main
+from lanewise.testing import Answer, FakeProvider, Status
 from real_valkey import Valkey, running_valkey
-from understudy import Router, RoutingError
-from understudy.cli import main
-from understudy.testing import Answer, FakeProvider, Status
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ def valkey(valkey_server: Valkey) -> Valkey:
 
 def config(path: Path, provider: FakeProvider, state: str) -> Path:
     """A config with a route at each of two accounts."""
-    file = path / "understudy.toml"
+    file = path / "lanewise.toml"
     file.write_text(
         f"""
 [router]
@@ -125,7 +125,7 @@ async def test_closing_by_hand_closes_the_account_too(
 def test_watching_ends_by_ctrl_c_without_a_word(tmp_path: Path, valkey: Valkey, fake_provider: FakeProvider) -> None:
     """Nothing has gone wrong: the exit code is 0."""
     file = config(tmp_path, fake_provider, valkey.url)
-    command = [sys.executable, "-c", "from understudy.cli import main; main()", "health", "--watch", "--json"]
+    command = [sys.executable, "-c", "from lanewise.cli import main; main()", "health", "--watch", "--json"]
     with subprocess.Popen(
         [*command, "--config", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as watching:

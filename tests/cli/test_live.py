@@ -1,4 +1,4 @@
-"""``understudy check --live``: what it asks, what it tells, and what it keeps to itself."""
+"""``lanewise check --live``: what it asks, what it tells, and what it keeps to itself."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from understudy.cli import main
-from understudy.testing import Answer, FakeProvider, Html, RejectParameters, Status
+from lanewise.cli import main
+from lanewise.testing import Answer, FakeProvider, Html, RejectParameters, Status
 
 KEY = "canary-key-of-the-provider"
 
@@ -24,7 +24,7 @@ def written(folder: Path, provider: FakeProvider, **routes: Mapping[str, object]
     for table, keys in mapping.items():
         assert isinstance(keys, dict)
         lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
-    file = folder / "understudy.toml"
+    file = folder / "lanewise.toml"
     file.write_text("\n".join(lines), encoding="utf-8")
     return file
 

@@ -1,4 +1,4 @@
-"""``understudy reviews``: a person sees what waits, and decides it."""
+"""``lanewise reviews``: a person sees what waits, and decides it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from understudy import Api, Call, Config, ReviewStatus
-from understudy.cli import main
-from understudy.cli.app import app_commands
-from understudy.reviews import NewCase, Review, ReviewQueue
-from understudy.sealing import Seal
+from lanewise import Api, Call, Config, ReviewStatus
+from lanewise.cli import main
+from lanewise.cli.app import app_commands
+from lanewise.reviews import NewCase, Review, ReviewQueue
+from lanewise.sealing import Seal
 
 KEY = "canary-storage-key-of-at-least-32-characters"
 CONFIG = """
@@ -44,7 +44,7 @@ QUESTION = {
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(CONFIG, encoding="utf-8")
     return file
 
@@ -173,7 +173,7 @@ def test_what_is_wrong_is_told_with_exit_code_1(config: Path, queue: ReviewQueue
 
 
 def test_an_app_s_own_command_line_knows_its_config(config: Path, queue: ReviewQueue) -> None:
-    """``flask understudy reviews list`` needs no path."""
+    """``flask lanewise reviews list`` needs no path."""
     group = app_commands(Config.from_file(config), click.Command("endpoints"))
     review = opened(queue)
     result = CliRunner().invoke(group, ["reviews", "list"], env={"STORAGE_KEY": KEY})

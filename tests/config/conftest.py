@@ -19,7 +19,7 @@ def in_file(tmp_path: Path) -> Callable[[str], Path]:
     """Writes a text as a config file."""
 
     def write(text: str) -> Path:
-        file = tmp_path / "understudy.toml"
+        file = tmp_path / "lanewise.toml"
         file.write_text(text, encoding="utf-8")
         return file
 

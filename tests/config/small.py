@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from understudy.config import Config, ConfigError, Mistake
+from lanewise.config import Config, ConfigError, Mistake
 
 SMALL: dict[str, Any] = {
     "providers": {"openai": {}},

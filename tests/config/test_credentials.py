@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.small import changed, mistakes_of
-from understudy.config import Config, ConfigError, Provider, Route, key_header, resolve_credentials
+from lanewise.config import Config, ConfigError, Provider, Route, key_header, resolve_credentials
 
 CANARY = "sk-canary-5f2c91aa77d04e6b"
 

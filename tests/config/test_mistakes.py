@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.small import SMALL, changed, mistakes_of
-from understudy.config import Config, ConfigError
+from lanewise.config import Config, ConfigError
 
 ONE_MISTAKE = {
     "unknown section": (("provider",), {}, "provider", "'providers'"),

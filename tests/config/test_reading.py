@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from config.small import SMALL, changed
-from understudy.config import DEFAULT_ON, Config, LaneEntry, Provider, Route, duration_text, seconds_of
-from understudy.words import Api, FailureKind, LaneName
+from lanewise.config import DEFAULT_ON, Config, LaneEntry, Provider, Route, duration_text, seconds_of
+from lanewise.words import Api, FailureKind, LaneName
 
 
 def test_a_complete_file_reads(complete: Path) -> None:

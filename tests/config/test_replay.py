@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.small import changed, mistakes_of
-from understudy.config import Config
+from lanewise.config import Config
 
 
 def test_replay_without_a_storage_key_is_a_mistake() -> None:

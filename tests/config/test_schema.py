@@ -10,9 +10,9 @@ import jsonschema_rs
 import pytest
 from pydantic import BaseModel
 
-from understudy.config import Config, Provider, Route, RouterSettings, SensitiveCategory, StreamSettings, Task
-from understudy.config.schema import toml_schema
-from understudy.config.starter import starter_text
+from lanewise.config import Config, Provider, Route, RouterSettings, SensitiveCategory, StreamSettings, Task
+from lanewise.config.schema import toml_schema
+from lanewise.config.starter import starter_text
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from understudy.config import Config
-from understudy.config.timing import reserve, route_times
+from lanewise.config import Config
+from lanewise.config.timing import reserve, route_times
 
 
 def test_a_part_of_the_deadline_is_kept_for_later_lanes() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from understudy.testing import FakeProvider
+from lanewise.testing import FakeProvider
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from understudy import Router
-from understudy.testing import FakeProvider
+from lanewise import Router
+from lanewise.testing import FakeProvider
 
 MESSAGES = [{"role": "user", "content": "Hello?"}]
 
@@ -74,7 +74,7 @@ class Held:
     def __init__(self) -> None:
         gc.collect()
         self.sockets = sum(1 for name in os.listdir("/proc/self/fd") if _is_socket(name))
-        self.threads = sum(1 for thread in threading.enumerate() if thread.name.startswith("understudy-"))
+        self.threads = sum(1 for thread in threading.enumerate() if thread.name.startswith("lanewise-"))
         try:
             self.tasks = len(asyncio.all_tasks())
         except RuntimeError:
@@ -117,7 +117,7 @@ def script(text: str, provider: FakeProvider, *, environ: Mapping[str, str] | No
     """A Python program of its own, which has a provider's address in ``URL`` and a config in ``CONFIG``."""
     opening = f"""
         import asyncio, os, sys, threading, time
-        from understudy import Router, RouterClosed, StreamBroken
+        from lanewise import Router, RouterClosed, StreamBroken
         URL = {provider.base_url!r}
         CONFIG = {config(provider)!r}
         MESSAGES = {MESSAGES!r}

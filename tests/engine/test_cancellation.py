@@ -19,9 +19,9 @@ import pytest
 
 from engine.setting import MESSAGES, Held, config, eventually, router_of
 from engine.stepping import CancelAt
-from understudy import FailureKind, Outcome, Router
-from understudy.scope import Scope
-from understudy.testing import Behaviour, Drip, FakeProvider, Silence, SlowHeaders, Status, StreamOf
+from lanewise import FailureKind, Outcome, Router
+from lanewise.scope import Scope
+from lanewise.testing import Behaviour, Drip, FakeProvider, Silence, SlowHeaders, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 
@@ -258,7 +258,7 @@ async def test_a_thread_that_stops_waiting_cancels_over_there(provider: FakeProv
         await anyio.to_thread.run_sync(call)
         assert time.monotonic() - began < 1.0
         await eventually(lambda: provider.open_connections == 0)
-    assert "understudy-portal" not in [thread.name for thread in threading.enumerate()]
+    assert "lanewise-portal" not in [thread.name for thread in threading.enumerate()]
 
 
 @pytest.mark.parametrize("phase", ["whole", "stream"])

@@ -13,9 +13,9 @@ import pydantic
 import pytest
 
 from engine.setting import MESSAGES, Held, ask, ask_stream, ask_sync, config, eventually, router_of, router_with_key
-from understudy import Router, RoutingError
-from understudy.scope import Scope
-from understudy.testing import Answer, FakeProvider
+from lanewise import Router, RoutingError
+from lanewise.scope import Scope
+from lanewise.testing import Answer, FakeProvider
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ async def test_all_that_the_sdk_offers_works(provider: FakeProvider) -> None:
         with router.scope() as scope:
             completions = scope.async_openai.chat.completions
             raw = await completions.with_raw_response.create(model="t", messages=MESSAGES)
-            assert raw.headers["x-understudy-route"] == "first"
+            assert raw.headers["x-lanewise-route"] == "first"
             assert raw.parse().choices[0].message.content
             async with completions.with_streaming_response.create(model="t", messages=MESSAGES) as response:
                 assert b"short" in await response.read()

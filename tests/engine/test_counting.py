@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from understudy import Router
-from understudy.engine import counting
-from understudy.records.tokens import count_body, count_text
-from understudy.testing import FakeProvider
-from understudy.words import Api
+from lanewise import Router
+from lanewise.engine import counting
+from lanewise.records.tokens import count_body, count_text
+from lanewise.testing import FakeProvider
+from lanewise.words import Api
 
 CODE: Any = [{"role": "user", "content": "def f(x):\n    return {x: [i**2 for i in x]}\n" * 300}]
 """Many more tokens than prose of its size has."""

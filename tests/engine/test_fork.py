@@ -10,7 +10,7 @@ import time
 import pytest
 
 from engine.setting import output, script
-from understudy.testing import Answer, FakeProvider, Silence, StreamOf
+from lanewise.testing import Answer, FakeProvider, Silence, StreamOf
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and signals")
 
@@ -187,7 +187,7 @@ import subprocess
 router = Router.from_mapping(CONFIG)
 print(ask(router))
 program = (
-    "import os, sys\\nfrom understudy import Router\\n"
+    "import os, sys\\nfrom lanewise import Router\\n"
     f"router = Router.from_mapping({CONFIG!r})\\n"
     "with router, router.scope() as scope:\\n"
     "    print(scope.openai.chat.completions.create(model='t', messages=[]).choices[0].message.content)\\n"

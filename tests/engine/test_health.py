@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from understudy import Api, Config
-from understudy.engine.caps import Gate
-from understudy.engine.health import Health
-from understudy.policy import failures
-from understudy.policy.caps import Caps
-from understudy.policy.health import Entry
+from lanewise import Api, Config
+from lanewise.engine.caps import Gate
+from lanewise.engine.health import Health
+from lanewise.policy import failures
+from lanewise.policy.caps import Caps
+from lanewise.policy.health import Entry
 
 CONFIG = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},

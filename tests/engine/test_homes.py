@@ -10,8 +10,8 @@ import anyio.to_thread
 import pytest
 
 from engine.setting import Held, ask, ask_stream, ask_stream_sync, ask_sync, eventually, router_of
-from understudy import RouterClosed
-from understudy.testing import Answer, FakeProvider, Silence, SlowHeaders, Status, StreamOf
+from lanewise import RouterClosed
+from lanewise.testing import Answer, FakeProvider, Silence, SlowHeaders, Status, StreamOf
 
 HELLO = "Hello from gpt-a"
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from understudy.engine.speeds import FAILING, KEPT, LEAST, RECENT, Speeds
-from understudy.policy import failures
-from understudy.words import Api, Attempt, LaneName
+from lanewise.engine.speeds import FAILING, KEPT, LEAST, RECENT, Speeds
+from lanewise.policy import failures
+from lanewise.words import Api, Attempt, LaneName
 
 
 class Clock:

@@ -11,9 +11,9 @@ import openai
 import pytest
 
 from engine.setting import MESSAGES, ask_stream, ask_stream_sync, eventually, router_of
-from understudy import CallerGone, Router, StreamBroken
-from understudy.scope import Scope
-from understudy.testing import FakeProvider, StreamOf
+from lanewise import CallerGone, Router, StreamBroken
+from lanewise.scope import Scope
+from lanewise.testing import FakeProvider, StreamOf
 
 ENDLESS = StreamOf(chunks=("word ",) * 10_000, interval=0.005)
 

@@ -15,8 +15,8 @@ import openai
 import pytest
 
 from engine.setting import MESSAGES, Held, ask, ask_stream_sync, ask_sync, eventually, router_of, router_with_key
-from understudy import RoutingError
-from understudy.testing import Answer, FakeProvider, Silence, SlowHeaders, StreamOf
+from lanewise import RoutingError
+from lanewise.testing import Answer, FakeProvider, Silence, SlowHeaders, StreamOf
 
 
 def test_many_threads_call_and_stream_at_once(provider: FakeProvider) -> None:

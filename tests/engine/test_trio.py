@@ -9,9 +9,9 @@ import pytest
 import trio
 
 from engine.setting import MESSAGES, Held, ask, ask_stream, router_of
-from understudy import RouterClosed
-from understudy.scope import Scope
-from understudy.testing import FakeProvider, Silence, Status, StreamOf
+from lanewise import RouterClosed
+from lanewise.scope import Scope
+from lanewise.testing import FakeProvider, Silence, Status, StreamOf
 
 # The SDK leaves its generators to trio's finalizer: so does a plain client.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")

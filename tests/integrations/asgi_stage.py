@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from understudy import Router
-from understudy.testing import FakeProvider
+from lanewise import Router
+from lanewise.testing import FakeProvider
 
 FIRST_TEXT = "Hello from model-one"
 SECOND_TEXT = "Hello from model-two"

@@ -1,4 +1,4 @@
-"""Apps in which understudy is not installed."""
+"""Apps in which lanewise is not installed."""
 
 from __future__ import annotations
 

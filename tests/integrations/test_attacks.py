@@ -23,18 +23,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.testclient import TestClient
 
-import flask_understudy
-import litestar_understudy
+import flask_lanewise
+import litestar_lanewise
 from integrations.asgi_stage import FIRST_TEXT, MESSAGES, SECOND_TEXT, Stage, ask, ask_sync
 from integrations.litestar.serving import serve as serve_litestar
 from integrations.starlette.serving import serve
-from litestar_understudy import RequestScope
-from starlette_understudy import UnderstudyMiddleware, lifespan, sensitive
-from starlette_understudy.fastapi import RoutedClient
-from understudy import FailClosed, LaneName, Router, Scope, current_scope
-from understudy.policy import repeats
-from understudy.testing import Answer, FakeProvider, JsonBody, Status, StreamOf
-from understudy.web import mark_and_wrap
+from lanewise import FailClosed, LaneName, Router, Scope, current_scope
+from lanewise.policy import repeats
+from lanewise.testing import Answer, FakeProvider, JsonBody, Status, StreamOf
+from lanewise.web import mark_and_wrap
+from litestar_lanewise import RequestScope
+from starlette_lanewise import LanewiseMiddleware, lifespan, sensitive
+from starlette_lanewise.fastapi import RoutedClient
 
 payment = sensitive("payment")
 Attack = Callable[[Router, Scope], Any]
@@ -63,7 +63,7 @@ def fastapi(router: Router, *middleware: Any) -> FastAPI:
     app = FastAPI(lifespan=lifespan(router))
     for each in middleware:
         app.add_middleware(each)
-    app.add_middleware(UnderstudyMiddleware, router=router)
+    app.add_middleware(LanewiseMiddleware, router=router)
     return app
 
 
@@ -343,7 +343,7 @@ def test_a_check_that_breaks_lets_no_request_pass(stage: Stage) -> None:
     async def x(request: StarletteRequest) -> Response:
         return PlainTextResponse(await ask(request.state.ai))
 
-    middleware = [Middleware(UnderstudyMiddleware, router=stage.router())]
+    middleware = [Middleware(LanewiseMiddleware, router=stage.router())]
     app = Starlette(routes=[Route("/x", x), Odd()], middleware=middleware)
     client = TestClient(app, raise_server_exceptions=False)
     assert [client.get("/x").status_code for _ in range(3)] == [500] * 3
@@ -368,10 +368,10 @@ def test_a_method_that_overrides_a_marked_one_is_marked(method: str, stage: Stag
         assert client.request(method, "/x").status_code == 503
 
     app = Flask("desk")
-    ai = flask_understudy.Understudy(app, router)
+    ai = flask_lanewise.Lanewise(app, router)
 
     class View(MethodView):
-        @flask_understudy.sensitive("payment")
+        @flask_lanewise.sensitive("payment")
         def get(self) -> str:
             raise NotImplementedError
 
@@ -388,13 +388,13 @@ def test_a_method_that_overrides_a_marked_one_is_marked(method: str, stage: Stag
 def test_a_controller_that_inherits_is_marked_as_its_base(stage: Stage) -> None:
     """By its guards, and by its class."""
 
-    @litestar_understudy.sensitive("payment")
+    @litestar_lanewise.sensitive("payment")
     class Desk(Controller):
         path = "/desk"
 
         @get("/x")
         async def x(self, ai_scope: RequestScope, request: Request[Any, Any, Any]) -> str:
-            with request.app.plugins.get(litestar_understudy.UnderstudyPlugin).router.scope() as own:
+            with request.app.plugins.get(litestar_lanewise.LanewisePlugin).router.scope() as own:
                 return await ask(own)
 
     class Refunds(Desk):
@@ -410,12 +410,12 @@ def test_a_handler_that_overrides_a_marked_one_is_marked(stage: Stage) -> None:
     """By a guard or by a decorator of the handler that a base class of its controller has."""
 
     class Desk(Controller):
-        @get("/guarded", guards=[litestar_understudy.sensitive("payment")])
+        @get("/guarded", guards=[litestar_lanewise.sensitive("payment")])
         async def guarded(self) -> str:
             raise NotImplementedError
 
         @get("/decorated")
-        @litestar_understudy.sensitive("payment")
+        @litestar_lanewise.sensitive("payment")
         async def decorated(self) -> str:
             raise NotImplementedError
 
@@ -458,9 +458,9 @@ def test_a_class_that_dispatches_itself_is_marked_as_its_base_before_it_runs(sta
     """Also for calls that are made on the way to it."""
     router = stage.router()
     app = Flask("desk")
-    ai = flask_understudy.Understudy(app, router)
+    ai = flask_lanewise.Lanewise(app, router)
 
-    @flask_understudy.sensitive("payment")
+    @flask_lanewise.sensitive("payment")
     class Desk(MethodView):
         pass
 
@@ -503,7 +503,7 @@ def test_a_mark_in_a_mounted_app_with_the_same_router_holds_behind_a_copied_scop
     async def x(request: StarletteRequest) -> Response:
         return PlainTextResponse(await ask(request.state.ai))
 
-    middleware = [Middleware(UnderstudyMiddleware, router=router), Middleware(Copying)]
+    middleware = [Middleware(LanewiseMiddleware, router=router), Middleware(Copying)]
     inner = Starlette(routes=[Route("/x", x)], middleware=middleware)
     payment(x)
     with serve(stage, router=router, routes=[Mount("/in", inner)]) as client:
@@ -515,9 +515,9 @@ def test_an_app_that_is_marked_is_marked_where_nothing_is_found(stage: Stage) ->
     """Its page for a 404 asks a model, too; and a nested blueprint's views are under the outer one's mark."""
     router = stage.router()
     app = Flask("desk")
-    ai = flask_understudy.Understudy(app, router)
+    ai = flask_lanewise.Lanewise(app, router)
     outer, inner = Blueprint("outer", "outer"), Blueprint("inner", "inner")
-    flask_understudy.sensitive("payment")(outer)
+    flask_lanewise.sensitive("payment")(outer)
     inner.add_url_rule("/x", "x", lambda: ask_sync(ai.scope))
     outer.register_blueprint(inner, url_prefix="/inner")
     app.register_blueprint(outer, url_prefix="/outer")
@@ -525,7 +525,7 @@ def test_an_app_that_is_marked_is_marked_where_nothing_is_found(stage: Stage) ->
     with router:
         assert app.test_client().get("/outer/inner/x").status_code == 503
         assert not stage.second.journal
-        flask_understudy.sensitive("payment")(app)
+        flask_lanewise.sensitive("payment")(app)
         assert app.test_client().get("/missing").status_code == 500  # an error handler's error is one of the app
     assert not stage.second.journal
 

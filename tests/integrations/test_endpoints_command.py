@@ -1,11 +1,11 @@
-"""``understudy endpoints``: one command for the apps of all frameworks."""
+"""``lanewise endpoints``: one command for the apps of all frameworks."""
 
 from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner
 
-from understudy.cli import main
+from lanewise.cli import main
 
 EXAMPLES = {
     "flask_support_desk": "payment",
@@ -33,4 +33,4 @@ def test_an_app_in_which_nothing_is_installed_is_told_so(app: str) -> None:
     result = CliRunner().invoke(main, ["endpoints", app])
     assert result.exit_code == 1
     assert result.exception is None or isinstance(result.exception, SystemExit)
-    assert "nderstudy" in result.output
+    assert "anewise" in result.output

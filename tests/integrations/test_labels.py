@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from flask_understudy import Understudy
+from flask_lanewise import Lanewise
 from integrations.asgi_stage import FIRST_TEXT, SECOND_TEXT, Caller, Stage, ask, ask_sync
-from starlette_understudy import UnderstudyMiddleware, lifespan
-from understudy import Router, current_scope
-from understudy.testing import FakeProvider
+from lanewise import Router, current_scope
+from lanewise.testing import FakeProvider
+from starlette_lanewise import LanewiseMiddleware, lifespan
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def router() -> Iterator[Router]:
 def test_a_flask_view_labels_its_request(router: Router) -> None:
     """Later requests are not labelled by it."""
     app = Flask(__name__)
-    ai = Understudy(app, router)
+    ai = Lanewise(app, router)
 
     @app.get("/<tier>")
     def summary(tier: str) -> str:
@@ -60,7 +60,7 @@ async def test_a_starlette_endpoint_labels_its_request(router: Router) -> None:
 
     app = Starlette(
         routes=[Route("/state/{tier}", by_state), Route("/current", by_current)],
-        middleware=[Middleware(UnderstudyMiddleware, router=router)],
+        middleware=[Middleware(LanewiseMiddleware, router=router)],
         lifespan=lifespan(router),
     )
     bodies = []

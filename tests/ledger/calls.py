@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Table, select
 
-from understudy.words import Api, Attempt, Call, CostStatus, FailureKind, LaneName, Outcome, Send, Switch
+from lanewise.words import Api, Attempt, Call, CostStatus, FailureKind, LaneName, Outcome, Send, Switch
 
 __all__ = ["NOON", "attempt", "call", "rows"]
 

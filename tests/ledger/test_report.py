@@ -1,4 +1,4 @@
-"""``understudy report`` and ``understudy explain``: right numbers, in SQLite and PostgreSQL, that read well."""
+"""``lanewise report`` and ``lanewise explain``: right numbers, in SQLite and PostgreSQL, that read well."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 from sqlalchemy import Engine
 
+from lanewise.cli import main, report_screen
+from lanewise.cli.dollars import dollars
+from lanewise.records.ledger.facts import By, Facts, read_facts
+from lanewise.records.ledger.histogram import percentile
+from lanewise.records.ledger.reporting import Line, lines, total
+from lanewise.records.ledger.sink import LedgerSink
+from lanewise.words import DRAFT_OF, CostStatus, FailureKind, Outcome, Score
 from ledger.calls import NOON, attempt, call
-from understudy.cli import main, report_screen
-from understudy.cli.dollars import dollars
-from understudy.records.ledger.facts import By, Facts, read_facts
-from understudy.records.ledger.histogram import percentile
-from understudy.records.ledger.reporting import Line, lines, total
-from understudy.records.ledger.sink import LedgerSink
-from understudy.words import DRAFT_OF, CostStatus, FailureKind, Outcome, Score
 
 DAY = timedelta(days=1)
 CONFIG = """
@@ -39,7 +39,7 @@ def file(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A config whose ledger is at ``url``."""
     monkeypatch.setenv("LEDGER_URL", url)
     monkeypatch.delenv("COLUMNS", raising=False)
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(CONFIG)
     return file
 
@@ -182,7 +182,7 @@ def test_the_report_is_read_from_top_to_bottom(file: Path) -> None:
         assert said in done.output
     assert "What failed  contract 2, outage 1, timeout 1" in done.output
     assert "3 of 6 attempts" in done.output
-    assert "understudy explain REQUEST_ID" in done.output
+    assert "lanewise explain REQUEST_ID" in done.output
 
 
 @pytest.mark.usefixtures("three_calls")

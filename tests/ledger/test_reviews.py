@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, func, select, update
 
-from understudy import Api, Call, Review, ReviewDecided, ReviewNotFound, ReviewStatus, ReviewsUnavailable
-from understudy.records.ledger.retention import Retention
-from understudy.records.ledger.tables import reviews
-from understudy.reviews import NewCase, ReviewQueue
-from understudy.sealing import Seal
+from lanewise import Api, Call, Review, ReviewDecided, ReviewNotFound, ReviewStatus, ReviewsUnavailable
+from lanewise.records.ledger.retention import Retention
+from lanewise.records.ledger.tables import reviews
+from lanewise.reviews import NewCase, ReviewQueue
+from lanewise.sealing import Seal
 
 KEY = "canary-storage-key-of-at-least-32-characters"
 QUESTION = json.dumps({"messages": [{"role": "user", "content": "canary-prompt \u20ac"}]}).encode()
@@ -173,7 +173,7 @@ def test_without_its_tables_the_queue_says_what_to_do(url: str) -> None:
         if url.startswith("sqlite"):
             assert opened(queue).status is ReviewStatus.PENDING
         else:
-            with pytest.raises(ReviewsUnavailable, match="understudy ledger upgrade"):
+            with pytest.raises(ReviewsUnavailable, match="lanewise ledger upgrade"):
                 queue.open(NEW)
     finally:
         queue.close()
@@ -188,8 +188,8 @@ def test_whatever_a_database_raises_is_told_in_our_words(
         raise RuntimeError("canary: postgresql://user:password@host")
 
     review = opened(queue)
-    monkeypatch.setattr("understudy.records.ledger.reviews.ReviewTable.get", breaks)
-    monkeypatch.setattr("understudy.records.ledger.reviews.ReviewTable.add", breaks)
+    monkeypatch.setattr("lanewise.records.ledger.reviews.ReviewTable.get", breaks)
+    monkeypatch.setattr("lanewise.records.ledger.reviews.ReviewTable.add", breaks)
     for use in (lambda: queue.get(review.id), lambda: queue.open(NEW)):
         with pytest.raises(ReviewsUnavailable) as caught:
             use()

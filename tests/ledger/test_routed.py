@@ -16,14 +16,14 @@ import pytest
 from sqlalchemy import text
 
 from engine.setting import output, script
+from lanewise import ConfigError, Router
+from lanewise.records import run
+from lanewise.records.ledger.database import open_ledger
+from lanewise.records.ledger.tables import attempts, calls
+from lanewise.records.ledger.upgrading import upgrade
+from lanewise.testing import Answer, FakeProvider, Status
 from ledger.calls import rows
 from ledger.postgres import Postgres
-from understudy import ConfigError, Router
-from understudy.records import run
-from understudy.records.ledger.database import open_ledger
-from understudy.records.ledger.tables import attempts, calls
-from understudy.records.ledger.upgrading import upgrade
-from understudy.testing import Answer, FakeProvider, Status
 
 MESSAGES: Any = [{"role": "user", "content": "canary-prompt: where is my parcel?"}]
 SOON = 30.0
@@ -122,7 +122,7 @@ def test_a_directory_that_is_not_there_is_told_when_the_router_opens(
     """Calls go on, and once somebody makes it so do records: it is no reason to refuse traffic."""
     directory = tmp_path / "later"
     router = Router.from_mapping(config(provider, f"sqlite:///{directory / 'ledger.db'}"))
-    with caplog.at_level(logging.WARNING, logger="understudy"), router:
+    with caplog.at_level(logging.WARNING, logger="lanewise"), router:
         ask(router)
         assert f"router.ledger: the directory {directory} does not exist" in caplog.text
         directory.mkdir()
@@ -131,7 +131,7 @@ def test_a_directory_that_is_not_there_is_told_when_the_router_opens(
 
 def test_a_router_that_opens_again_writes_on(provider: FakeProvider, tmp_path: Path) -> None:
     """The path is relative to the config's file."""
-    file = tmp_path / "understudy.toml"
+    file = tmp_path / "lanewise.toml"
     file.write_text(f"""
 router.ledger = "sqlite:///of-the-shop.db"
 providers.p.base_url = "{provider.base_url}"
@@ -183,7 +183,7 @@ def test_a_missing_package_is_told_when_the_router_opens(
     """With the extra to install."""
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     router = Router.from_mapping(config(provider, f"sqlite:///{tmp_path / 'ledger.db'}"))
-    with pytest.raises(ConfigError, match=r"pip install 'understudy\[ledger\]'"), router:
+    with pytest.raises(ConfigError, match=r"pip install 'lanewise\[ledger\]'"), router:
         pass
 
 
@@ -192,7 +192,7 @@ def test_a_missing_package_is_told_when_the_router_opens(
     [
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
-        ("understudy.db", "not the URL of a database"),
+        ("lanewise.db", "not the URL of a database"),
         ("mysql://host/db", "in SQLite or in PostgreSQL"),
         ("postgresql://host:eight/db", "not the URL of a database"),
         ("env:", "the name of a variable"),
@@ -253,7 +253,7 @@ def test_what_does_not_fit_while_the_database_is_away_is_counted(
 ) -> None:
     """To the record: what was asked is what is kept and what is counted as lost."""
     monkeypatch.setattr(run, "CAPACITY", 20)
-    with caplog.at_level(logging.WARNING, logger="understudy"):
+    with caplog.at_level(logging.WARNING, logger="lanewise"):
         answered, _, kept = down_for(own_postgres, provider, least_seconds=0.5, how_many=100)
     lost = sum(getattr(record, "dropped", 0) for record in caplog.records)
     assert lost > 0
@@ -271,7 +271,7 @@ def test_half_a_minute_without_a_database(
 ) -> None:
     """No request takes longer for it, and the loss is counted to the record."""
     monkeypatch.setattr(run, "CAPACITY", 400)
-    with caplog.at_level(logging.WARNING, logger="understudy"):
+    with caplog.at_level(logging.WARNING, logger="lanewise"):
         answered, longest, kept = down_for(own_postgres, provider, least_seconds=30.0, how_many=1000)
     lost = sum(getattr(record, "dropped", 0) for record in caplog.records)
     assert lost > 0
@@ -311,9 +311,9 @@ def test_a_ledger_that_was_never_made_is_told_in_the_log(
     """Calls go on, and the line says which command makes it."""
     url = postgres.new_database()
     router = Router.from_mapping(config(provider, url))
-    with caplog.at_level(logging.WARNING, logger="understudy"), router:
+    with caplog.at_level(logging.WARNING, logger="lanewise"), router:
         ask(router)
-        wait_until(lambda: "run `understudy ledger upgrade`" in caplog.text)
+        wait_until(lambda: "run `lanewise ledger upgrade`" in caplog.text)
         engine = open_ledger(url)
         upgrade(engine)
         with engine.connect() as connection:

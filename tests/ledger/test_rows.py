@@ -10,12 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from ledger.calls import NOON, attempt, call, rows
-from understudy.records.ledger.explaining import calls_of
-from understudy.records.ledger.sink import LedgerSink
-from understudy.records.ledger.standing import VERSION_TABLE
-from understudy.records.ledger.tables import attempts, calls, metadata, scores
-from understudy.words import (
+from lanewise.records.ledger.explaining import calls_of
+from lanewise.records.ledger.sink import LedgerSink
+from lanewise.records.ledger.standing import VERSION_TABLE
+from lanewise.records.ledger.tables import attempts, calls, metadata, scores
+from lanewise.words import (
     Attempt,
     Call,
     CostStatus,
@@ -31,7 +30,8 @@ from understudy.words import (
     Switch,
     Wait,
 )
-from understudy.words import BreakerEffect as Effect
+from lanewise.words import BreakerEffect as Effect
+from ledger.calls import NOON, attempt, call, rows
 
 
 def test_the_columns_have_the_names_of_the_records() -> None:

@@ -15,17 +15,17 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from lanewise.records.ledger import database, retention
+from lanewise.records.ledger.database import open_ledger, writing
+from lanewise.records.ledger.retention import forget
+from lanewise.records.ledger.sink import LedgerSink
+from lanewise.records.ledger.standing import MIGRATIONS, VERSION_TABLE, standing
+from lanewise.records.ledger.tables import attempts, calls, scores
+from lanewise.records.ledger.upgrading import upgrade
+from lanewise.records.sinks import SinkUnavailable
+from lanewise.words import Score
 from ledger.calls import NOON, attempt, call, rows
 from ledger.postgres import Postgres
-from understudy.records.ledger import database, retention
-from understudy.records.ledger.database import open_ledger, writing
-from understudy.records.ledger.retention import forget
-from understudy.records.ledger.sink import LedgerSink
-from understudy.records.ledger.standing import MIGRATIONS, VERSION_TABLE, standing
-from understudy.records.ledger.tables import attempts, calls, scores
-from understudy.records.ledger.upgrading import upgrade
-from understudy.records.sinks import SinkUnavailable
-from understudy.words import Score
 
 KEEP = timedelta(days=90)
 SOON = 50.0
@@ -93,7 +93,7 @@ def test_a_database_without_tables_says_which_command_to_run(postgres: Postgres)
     """Nothing is made in a database that others may share, and once the command has run the same sink writes."""
     url = postgres.new_database()
     sink = LedgerSink(url, KEEP)
-    with pytest.raises(SinkUnavailable, match=r"no tables yet.*run `understudy ledger upgrade`"):
+    with pytest.raises(SinkUnavailable, match=r"no tables yet.*run `lanewise ledger upgrade`"):
         sink.write([call()])
     engine = open_ledger(url)
     upgrade(engine)
@@ -112,7 +112,7 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
         connection.execute(text("INSERT INTO alembic_version VALUES ('of-the-app')"))
     sink = LedgerSink(url, KEEP)
-    with pytest.raises(SinkUnavailable, match="run `understudy ledger upgrade`"):
+    with pytest.raises(SinkUnavailable, match="run `lanewise ledger upgrade`"):
         sink.write([call()])
     upgrade(engine)
     sink.write([call()])

@@ -1,4 +1,4 @@
-"""Fixtures of the tests with other people's libraries: a broken primary, a good understudy, and a router over both."""
+"""Fixtures of the tests with other people's libraries: a broken primary, a good standby, and a router over both."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from lanewise import Router
+from lanewise.testing import FakeProvider, Status
 from libraries.stage import Stage
-from understudy import Router
-from understudy.testing import FakeProvider, Status
 
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """Two providers, of which the first refuses everything."""
-    with FakeProvider() as primary, FakeProvider() as understudy:
+    with FakeProvider() as primary, FakeProvider() as standby:
         primary.script_all(Status(401))
-        yield Stage(primary, understudy)
+        yield Stage(primary, standby)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 
 import pydantic
 
-from understudy import Scope
-from understudy.testing import Answer, FakeProvider, Received, ToolCall
+from lanewise import Scope
+from lanewise.testing import Answer, FakeProvider, Received, ToolCall
 
 __all__ = ["PARCEL", "PARCEL_JSON", "Parcel", "Stage", "uses_a_tool"]
 
@@ -27,17 +27,17 @@ PARCEL_JSON = PARCEL.model_dump_json()
 
 @dataclass(frozen=True)
 class Stage:
-    """``primary`` fails, ``understudy`` answers. Approved for the sensitive task is only the first."""
+    """``primary`` fails, ``standby`` answers. Approved for the sensitive task is only the first."""
 
     primary: FakeProvider
-    understudy: FakeProvider
+    standby: FakeProvider
 
     def config(self) -> dict[str, object]:
         """The config over both."""
         lanes = {"primary": "flagship", "equivalent": "sonnet", "deadline": "10s"}
         return {
             "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
-            "providers": {"a": {"base_url": self.primary.base_url}, "b": {"base_url": self.understudy.base_url}},
+            "providers": {"a": {"base_url": self.primary.base_url}, "b": {"base_url": self.standby.base_url}},
             "routes": {
                 "flagship": {"provider": "a", "model": "flagship-1"},
                 "sonnet": {"provider": "b", "model": "sonnet-1"},
@@ -46,8 +46,8 @@ class Stage:
             "sensitive": {"payment": {"routes": ["flagship"]}},
         }
 
-    def answered_by_understudy(self, scope: Scope) -> bool:
-        """Whether the primary was tried, and each call of the scope answered by its understudy.
+    def answered_by_standby(self, scope: Scope) -> bool:
+        """Whether the primary was tried, and each call of the scope answered by its standby.
 
         The later calls pass over a route that refuses its key: it is open.
         """

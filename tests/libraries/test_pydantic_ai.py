@@ -1,4 +1,4 @@
-"""pydantic-ai over a routed client: typed outputs, tools and streams of the understudy, and its own FallbackModel."""
+"""pydantic-ai over a routed client: typed outputs, tools and streams of the standby, and its own FallbackModel."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
+from lanewise import FailClosed, Router, Scope, StreamBroken
+from lanewise.testing import Answer, StreamOf, ToolCall
 from libraries.stage import PARCEL, PARCEL_JSON, Parcel, Stage, uses_a_tool
-from understudy import FailClosed, Router, Scope, StreamBroken
-from understudy.testing import Answer, StreamOf, ToolCall
 
 pytestmark = pytest.mark.anyio
 
@@ -33,18 +33,18 @@ async def pieces_of(agent: Agent) -> list[str]:
 async def test_a_structured_answer(kind: Model, router: Router, stage: Stage) -> None:
     """By tool call and by schema."""
     with router.scope() as scope:
-        stage.understudy.script_all(Answer(tool_calls=[ToolCall("final_result", PARCEL_JSON)]))
+        stage.standby.script_all(Answer(tool_calls=[ToolCall("final_result", PARCEL_JSON)]))
         by_tool = await Agent(model(scope, "desk", kind), output_type=Parcel).run("Where is parcel 7?")
-        stage.understudy.script_all(Answer(PARCEL_JSON))
+        stage.standby.script_all(Answer(PARCEL_JSON))
         by_schema = await Agent(model(scope, "desk", kind), output_type=NativeOutput(Parcel)).run("Where is parcel 7?")
     assert by_tool.output == by_schema.output == PARCEL
-    assert stage.answered_by_understudy(scope)
+    assert stage.answered_by_standby(scope)
 
 
 @each_api
 async def test_a_tool_is_called(kind: Model, router: Router, stage: Stage) -> None:
     """Both turns are routed calls of one scope."""
-    stage.understudy.script_all(uses_a_tool("look_up", '{"number": 7}'))
+    stage.standby.script_all(uses_a_tool("look_up", '{"number": 7}'))
     with router.scope() as scope:
         agent = Agent(model(scope, "desk", kind))
 
@@ -54,16 +54,16 @@ async def test_a_tool_is_called(kind: Model, router: Router, stage: Stage) -> No
 
         assert (await agent.run("Where is parcel 7?")).output == "It says: parcel 7 is in Bonn"
     assert len(scope.calls) == 2
-    assert stage.answered_by_understudy(scope)
+    assert stage.answered_by_standby(scope)
 
 
 @each_api
 async def test_a_stream(kind: Model, router: Router, stage: Stage) -> None:
     """The text comes in pieces, all of one route."""
-    stage.understudy.script_all(StreamOf())
+    stage.standby.script_all(StreamOf())
     with router.scope() as scope:
         assert "".join(await pieces_of(Agent(model(scope, "desk", kind)))) == "Hello from the stream"
-    assert stage.answered_by_understudy(scope)
+    assert stage.answered_by_standby(scope)
 
 
 async def test_a_stream_that_breaks_is_an_error(router: Router, stage: Stage) -> None:
@@ -79,7 +79,7 @@ def test_a_synchronous_run(stage: Stage) -> None:
     """The library makes a loop of its own for it, which is no home of the router."""
     with Router.from_mapping(stage.config()) as router, router.scope() as scope:
         assert Agent(model(scope, "desk")).run_sync("Hello?").output == "Hello from sonnet-1"
-    assert stage.answered_by_understudy(scope)
+    assert stage.answered_by_standby(scope)
 
 
 async def test_a_model_that_is_made_once_follows_the_scopes(router: Router, stage: Stage) -> None:
@@ -90,12 +90,12 @@ async def test_a_model_that_is_made_once_follows_the_scopes(router: Router, stag
         with router.scope() as scope:
             await agent.run("Hello?")
         assert len(scope.calls) == 1
-        assert stage.answered_by_understudy(scope)
+        assert stage.answered_by_standby(scope)
 
 
 async def test_its_fallback_model_takes_over_after_an_ordinary_error(router: Router, stage: Stage) -> None:
     """What is no matter of sensitivity is caught as the plain client's errors are."""
-    stage.understudy.script_all(Answer("From elsewhere."))
+    stage.standby.script_all(Answer("From elsewhere."))
     mapping = stage.config()
     mapping["tasks"] = {"alone": {"primary": "flagship"}, "other": {"primary": "sonnet"}}
     async with Router.from_mapping(mapping) as other:
@@ -113,4 +113,4 @@ async def test_what_fails_closed_escapes_its_fallback_model(stream: bool, router
         with pytest.raises(FailClosed):
             await (pieces_of(agent) if stream else agent.run("May I have my money back?"))
     assert [call.task for call in scope.calls] == ["refund"]
-    assert stage.understudy.request_count == 0
+    assert stage.standby.request_count == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from lanewise.words import Failure, FailureKind, LaneName, Send
 from policy.plan_scenarios import Scenario, Step
-from understudy.words import Failure, FailureKind, LaneName, Send
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
+from lanewise.policy import failures
+from lanewise.policy.plan import Plan
+from lanewise.policy.selection import Candidate
+from lanewise.words import Failure, FailureKind, LaneName, Move, Retry, Send, Stop, Wait
 from policy.planning import DEFAULT
-from understudy.policy import failures
-from understudy.policy.plan import Plan
-from understudy.policy.selection import Candidate
-from understudy.words import Failure, FailureKind, LaneName, Move, Retry, Send, Stop, Wait
 
 
 @dataclass(frozen=True)

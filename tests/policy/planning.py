@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from understudy.config import DEFAULT_ON
-from understudy.policy import failures
-from understudy.policy.plan import Plan
-from understudy.policy.selection import Candidate
-from understudy.words import Failure, FailureKind, LaneName, Move, Send, Stop, Wait
+from lanewise.config import DEFAULT_ON
+from lanewise.policy import failures
+from lanewise.policy.plan import Plan
+from lanewise.policy.selection import Candidate
+from lanewise.words import Failure, FailureKind, LaneName, Move, Send, Stop, Wait
 
 PRIMARY, EQUIVALENT, DEGRADED = LaneName
 DEFAULT = DEFAULT_ON

@@ -1,7 +1,7 @@
 """A simulated fleet: workers over virtual time, a store that fails, slow and reordered messages, and one provider.
 
 One seed drives it all, so that a seed that fails can be played again alone. The store's changes are the real ones: a
-worker applies :func:`~understudy.policy.breaker.after` to the circuit that it knows, and the store takes the result if
+worker applies :func:`~lanewise.policy.breaker.after` to the circuit that it knows, and the store takes the result if
 nobody was faster.
 """
 
@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
+from lanewise.policy.allowance import Allowance, AllowanceSettings
+from lanewise.policy.breaker import after
+from lanewise.policy.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
+from lanewise.policy.health import Entry, Guard, Replica
+from lanewise.words import BreakerEffect, Failure
 from policy.planning import AUTH, OUTAGE, RATE_LIMIT, limited
-from understudy.policy.allowance import Allowance, AllowanceSettings
-from understudy.policy.breaker import after
-from understudy.policy.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
-from understudy.policy.health import Entry, Guard, Replica
-from understudy.words import BreakerEffect, Failure
 
 __all__ = ["ASKED", "Fleet", "Probe"]
 

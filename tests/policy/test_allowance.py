@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.policy.allowance import Allowance, AllowanceSettings
+from lanewise.policy.allowance import Allowance, AllowanceSettings
 
 
 def retries(allowance: Allowance, now: float, *, most: int = 1000) -> int:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.config import Lane, Route, Task
-from understudy.policy.arranging import EXPLORING, Arrange, Picks, by_cost, by_speed, by_weight, subject_picks
+from lanewise.config import Lane, Route, Task
+from lanewise.policy.arranging import EXPLORING, Arrange, Picks, by_cost, by_speed, by_weight, subject_picks
 
 LANE: Lane = Task.model_validate({"primary": ["a", "b", "c"]}).primary
 SECRET = b"s" * 32

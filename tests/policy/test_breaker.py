@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.planning import AUTH, OUTAGE, RATE_LIMIT, limited
-from understudy.policy import failures
-from understudy.policy.breaker import BY_HAND, after, merged
-from understudy.policy.circuit import (
+from lanewise.policy import failures
+from lanewise.policy.breaker import BY_HAND, after, merged
+from lanewise.policy.circuit import (
     BreakerSettings,
     ByHand,
     Circuit,
@@ -24,6 +23,7 @@ from understudy.policy.circuit import (
     Released,
     Succeeded,
 )
+from policy.planning import AUTH, OUTAGE, RATE_LIMIT, limited
 
 NUMBERS = BreakerSettings()
 MIDDLE = 0.5

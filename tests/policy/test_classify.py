@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.policy import failures
-from understudy.policy.answers import Answer, from_answer
-from understudy.policy.classify import from_inner_error, from_status
-from understudy.policy.shapes import read_error
-from understudy.policy.streams import StreamJudge, Verdict
-from understudy.words import Api, BreakerEffect, Failure, FailureKind, Retry
+from lanewise.policy import failures
+from lanewise.policy.answers import Answer, from_answer
+from lanewise.policy.classify import from_inner_error, from_status
+from lanewise.policy.shapes import read_error
+from lanewise.policy.streams import StreamJudge, Verdict
+from lanewise.words import Api, BreakerEffect, Failure, FailureKind, Retry
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CANARY = "CANARY sk-canary my prompt"

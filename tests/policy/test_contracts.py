@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from policy.planning import BAD_REQUEST, CONTRACT, OUTAGE, TOO_LONG, layout
-from understudy.policy.body import Body
-from understudy.policy.contracts import (
+from lanewise.policy.body import Body
+from lanewise.policy.contracts import (
     BadFormat,
     Contract,
     Declared,
@@ -21,11 +20,12 @@ from understudy.policy.contracts import (
     contract_of,
     with_declared_format,
 )
-from understudy.policy.plan import Plan
-from understudy.policy.repair import repaired
-from understudy.policy.said import Called, Gathered, Said, said_by
-from understudy.policy.schemas import BadSchema, Schema
-from understudy.words import Api, Failure, Send, Stop, Switch
+from lanewise.policy.plan import Plan
+from lanewise.policy.repair import repaired
+from lanewise.policy.said import Called, Gathered, Said, said_by
+from lanewise.policy.schemas import BadSchema, Schema
+from lanewise.words import Api, Failure, Send, Stop, Switch
+from policy.planning import BAD_REQUEST, CONTRACT, OUTAGE, TOO_LONG, layout
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

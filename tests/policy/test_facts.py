@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.config.rule_tree import FACTS, FactKind
-from understudy.policy.body import Body
-from understudy.policy.facts import CallFacts
-from understudy.policy.rough_tokens import at_least, at_most, likely, text_bytes
-from understudy.words import Api
+from lanewise.config.rule_tree import FACTS, FactKind
+from lanewise.policy.body import Body
+from lanewise.policy.facts import CallFacts
+from lanewise.policy.rough_tokens import at_least, at_most, likely, text_bytes
+from lanewise.words import Api
 
 PICTURE = base64.b64encode(random.Random(7).randbytes(30_000)).decode()
 

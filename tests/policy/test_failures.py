@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from understudy.policy import failures
-from understudy.policy.answers import Answer, from_answer
-from understudy.policy.classify import from_status, from_transport
-from understudy.policy.failures import SUCCESSES, TABLE, document
-from understudy.policy.signals import TransportSignal
-from understudy.policy.streams import StreamJudge
-from understudy.words import Api, Failure
+from lanewise.policy import failures
+from lanewise.policy.answers import Answer, from_answer
+from lanewise.policy.classify import from_status, from_transport
+from lanewise.policy.failures import SUCCESSES, TABLE, document
+from lanewise.policy.signals import TransportSignal
+from lanewise.policy.streams import StreamJudge
+from lanewise.words import Api, Failure
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CANARY = "CANARY sk-canary my prompt"
@@ -259,7 +259,7 @@ def test_a_signal_is_treated_as_its_row_says(signal: Callable[[], object], expec
 
 
 def test_the_documentation_is_printed_from_the_table() -> None:
-    """docs/failures.md can't lie: write it anew with ``python -m understudy.policy.failures > docs/failures.md``."""
+    """docs/failures.md can't lie: write it anew with ``python -m lanewise.policy.failures > docs/failures.md``."""
     page = Path(__file__).parents[2] / "docs" / "failures.md"
     assert page.read_text(encoding="utf-8") == document()
     assert all(row.signal in document() for row in TABLE)

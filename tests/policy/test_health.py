@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from lanewise.policy import failures
+from lanewise.policy.circuit import BreakerSettings, Circuit, Failed, LeaseAsked, LeaseRenewed, Succeeded
+from lanewise.policy.health import Guard, Replica
+from lanewise.words import Failure
 from policy.planning import AUTH, CONTRACT, OUTAGE, RATE_LIMIT, TOO_LONG, UNREACHABLE, limited
-from understudy.policy import failures
-from understudy.policy.circuit import BreakerSettings, Circuit, Failed, LeaseAsked, LeaseRenewed, Succeeded
-from understudy.policy.health import Guard, Replica
-from understudy.words import Failure
 
 NUMBERS = BreakerSettings()
 FORBIDDEN = failures.AUTH_UNRECOGNISED.failure(http_status=403)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.policy.keys import (
+from lanewise.policy.keys import (
     MAX_KEY_LENGTH,
     accept_request_id,
     client_request_id,
@@ -104,7 +104,7 @@ def test_the_longest_key_fits_its_header() -> None:
 def test_keys_are_the_same_in_another_process() -> None:
     """A retry by another worker must be taken for the same request, whatever the hash seed."""
     code = (
-        "from understudy.policy.keys import idempotency_key as k\n"
+        "from lanewise.policy.keys import idempotency_key as k\n"
         "print(k('req-2026-000042', body_digest=b'd' * 32, recipe_fingerprint=b'f' * 32,"
         " route='flagship', subject='user-7', secret=b's'))"
     )

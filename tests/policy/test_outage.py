@@ -11,12 +11,12 @@ from itertools import count
 
 import pytest
 
+from lanewise.policy import failures
+from lanewise.policy.allowance import Allowance, AllowanceSettings, is_charged
+from lanewise.policy.failures import TABLE, Row
+from lanewise.policy.plan import Plan
+from lanewise.words import Failure, FailureKind, Move, Retry, Send, Wait
 from policy.planning import layout
-from understudy.policy import failures
-from understudy.policy.allowance import Allowance, AllowanceSettings, is_charged
-from understudy.policy.failures import TABLE, Row
-from understudy.policy.plan import Plan
-from understudy.words import Failure, FailureKind, Move, Retry, Send, Wait
 
 CALLS = 10_000
 A_SECOND = 50.0

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.config import Route
-from understudy.policy.payload import BadBody, Body, Recipe, binding, may_stand_in
-from understudy.words import Api
+from lanewise.config import Route
+from lanewise.policy.payload import BadBody, Body, Recipe, binding, may_stand_in
+from lanewise.words import Api
 
 CANARY = "canary-7e1f"
 

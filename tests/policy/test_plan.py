@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lanewise.policy import failures
+from lanewise.words import Failure, FailureKind, LaneName, Retry, Send, Switch, Wait
 from policy.planning import (
     AUTH,
     BAD_REQUEST,
@@ -35,8 +37,6 @@ from policy.planning import (
     skipped,
     stop,
 )
-from understudy.policy import failures
-from understudy.words import Failure, FailureKind, LaneName, Retry, Send, Switch, Wait
 
 
 @pytest.mark.parametrize("failure", [OUTAGE, UNAVAILABLE, CONFLICT, RATE_LIMIT], ids=lambda f: str(f.kind))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from lanewise.policy import failures
+from lanewise.policy.plan import DEADLINE
+from lanewise.policy.selection import Candidate
+from lanewise.words import Send, Switch, Wait
 from policy.planning import (
     AUTH,
     CONFLICT,
@@ -24,10 +28,6 @@ from policy.planning import (
     send,
     stop,
 )
-from understudy.policy import failures
-from understudy.policy.plan import DEADLINE
-from understudy.policy.selection import Candidate
-from understudy.words import Send, Switch, Wait
 
 
 @pytest.mark.parametrize(

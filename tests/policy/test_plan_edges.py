@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lanewise.policy.plan import NO_ROUTE
+from lanewise.words import Failure, FailureKind, Retry, Stop, Switch
 from policy.planning import (
     AUTH,
     BAD_REQUEST,
@@ -31,8 +33,6 @@ from policy.planning import (
     skipped,
     stop,
 )
-from understudy.policy.plan import NO_ROUTE
-from understudy.words import Failure, FailureKind, Retry, Stop, Switch
 
 
 @pytest.mark.parametrize("kind", list(FailureKind))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from lanewise.policy import failures
+from lanewise.policy.plan import Plan
+from lanewise.words import Failure, Switch
 from policy.planning import (
     AUTH,
     ONE,
@@ -17,9 +20,6 @@ from policy.planning import (
     skipped,
     stop,
 )
-from understudy.policy import failures
-from understudy.policy.plan import Plan
-from understudy.words import Failure, Switch
 
 CAPPED = failures.CAPPED.failure()
 STALE = failures.STALE_CONNECTION.failure()

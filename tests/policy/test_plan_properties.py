@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given, settings
 
+from lanewise.words import FailureKind, Retry, Send, Stop, Wait
 from policy.plan_oracle import ENDS_A_CALL, attempts, look_on, usable_later_lanes
 from policy.plan_scenarios import SHAPES, Scenario, play, scenarios
-from understudy.words import FailureKind, Retry, Send, Stop, Wait
 
 A_LITTLE = 1e-9
 """Seconds that rounding may cost."""

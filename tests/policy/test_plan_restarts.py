@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lanewise.policy import failures
+from lanewise.words import Failure, FailureKind, Move, Retry, Stop, Switch
 from policy.planning import OUTAGE, Staged, layout
-from understudy.policy import failures
-from understudy.words import Failure, FailureKind, Move, Retry, Stop, Switch
 
 BROKEN = failures.STREAM_CUT.failure(http_status=200, retry=Retry.STOP)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.policy.caps import Caps, Rate
-from understudy.policy.rate_limits import exhausted_for
-from understudy.policy.retry_after import parse_reset
+from lanewise.policy.caps import Caps, Rate
+from lanewise.policy.rate_limits import exhausted_for
+from lanewise.policy.retry_after import parse_reset
 
 ANTHROPIC = "anthropic-ratelimit"
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.config import SensitiveCategory
-from understudy.policy.reviewing import opens_case, review_rule
-from understudy.words import FailureKind
+from lanewise.config import SensitiveCategory
+from lanewise.policy.reviewing import opens_case, review_rule
+from lanewise.words import FailureKind
 
 ROUTES = ("a", "b", "c")
 categories = st.lists(

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.config import DEFAULT_ON
-from understudy.policy.room import Need, Room, fitting
-from understudy.policy.selection import Candidate
-from understudy.words import LaneName
+from lanewise.config import DEFAULT_ON
+from lanewise.policy.room import Need, Room, fitting
+from lanewise.policy.selection import Candidate
+from lanewise.words import LaneName
 
 
 def lanes(**incapable: str | None) -> tuple[Candidate, ...]:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.config.rule_tree import FACTS, FactKind
-from understudy.config.rules import RuleError, parse_rule
-from understudy.policy.rules import compile_rule
+from lanewise.config.rule_tree import FACTS, FactKind
+from lanewise.config.rules import RuleError, parse_rule
+from lanewise.policy.rules import compile_rule
 
 KIND_OF = {name: kind for name, (kind, _) in FACTS.items()}
 NUMBERS = [name for name, kind in KIND_OF.items() if kind is FactKind.NUMBER]

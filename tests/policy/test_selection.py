@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.config import DEFAULT_ON, Route, Task
-from understudy.policy.selection import Candidate, candidates, home_provider, marked, static_candidates
-from understudy.words import Api, FailureKind, LaneName
+from lanewise.config import DEFAULT_ON, Route, Task
+from lanewise.policy.selection import Candidate, candidates, home_provider, marked, static_candidates
+from lanewise.words import Api, FailureKind, LaneName
 
 
 def route(name: str, **settings: object) -> Route:

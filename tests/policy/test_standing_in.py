@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from understudy.config import Route
-from understudy.policy.merging import merged
-from understudy.policy.payload import Body, Recipe
-from understudy.words import Api
+from lanewise.config import Route
+from lanewise.policy.merging import merged
+from lanewise.policy.payload import Body, Recipe
+from lanewise.words import Api
 
 SCHEMA = {"type": "object", "required": ["a"]}
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.policy.streams import StreamJudge, Verdict
-from understudy.words import Api, Failure, FailureKind, Retry
+from lanewise.policy.streams import StreamJudge, Verdict
+from lanewise.words import Api, Failure, FailureKind, Retry
 
 
 def chunk(delta: dict | None = None, finish: str | None = None, index: int = 0, **fields: object) -> bytes:

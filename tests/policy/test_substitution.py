@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.policy.substitution import is_substitute
+from lanewise.policy.substitution import is_substitute
 
 
 @pytest.mark.parametrize(

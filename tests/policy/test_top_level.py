@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.policy.body import BadBody, Body
-from understudy.policy.top_level import LONG, top_level
+from lanewise.policy.body import BadBody, Body
+from lanewise.policy.top_level import LONG, top_level
 
 PARSER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 LONG_HERE = 8

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from understudy.policy.answers import Answer, from_answer
-from understudy.policy.classify import from_status
-from understudy.policy.streams import StreamJudge, Verdict
-from understudy.words import Api, Failure
+from lanewise.policy.answers import Answer, from_answer
+from lanewise.policy.classify import from_status
+from lanewise.policy.streams import StreamJudge, Verdict
+from lanewise.words import Api, Failure
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 FOLDER = Path(__file__).parent / "transcripts"

@@ -13,12 +13,12 @@ import pytest
 import trustme
 
 from certificates import authority, served, trusting
+from lanewise import Router
+from lanewise.policy import repeats
+from lanewise.testing import FakeProvider
+from lanewise.transport import pool
 from real.llama import Llama, llama_server, unsupported
 from real.pair import KEY
-from understudy import Router
-from understudy.policy import repeats
-from understudy.testing import FakeProvider
-from understudy.transport import pool
 
 __all__ = ["authority", "served", "trusting"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy.testing import FakeProvider
+from lanewise.testing import FakeProvider
 
 __all__ = ["FIRST", "KEY", "SECOND", "pair"]
 

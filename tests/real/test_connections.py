@@ -8,11 +8,11 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from lanewise import FailureKind, Router
+from lanewise.engine import attempt
+from lanewise.testing import Answer, Behaviour, Close, FakeProvider, Raw, Reset, Silence, StreamOf
 from real.pair import FIRST, pair
 from routing.driving import FORMS, Form, Got, ask
-from understudy import FailureKind, Router
-from understudy.engine import attempt
-from understudy.testing import Answer, Behaviour, Close, FakeProvider, Raw, Reset, Silence, StreamOf
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ import openai
 import pydantic
 import pytest
 
+from lanewise import FailureKind, LaneName, Router
+from lanewise.testing import Answer, FakeProvider, Reset, Status, StreamOf
 from real.llama import CONTEXT, MODEL, Llama
 from routing.driving import FORMS, MESSAGES, PROMPT, Form, ask
-from understudy import FailureKind, LaneName, Router
-from understudy.testing import Answer, FakeProvider, Reset, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from lanewise import ContractViolated, FailureKind, Outcome, Router
 from real.llama import MODEL, Llama
 from routing.driving import FORMS, STREAMS, Form, ask, ask_in
-from understudy import ContractViolated, FailureKind, Outcome, Router
 
 pytestmark = pytest.mark.anyio
 

@@ -12,10 +12,10 @@ import openai
 import pytest
 import trustme
 
+from lanewise import FailureKind, Router
+from lanewise.testing import FakeProvider
 from real.pair import FIRST, KEY, pair
 from routing.driving import FORMS, PROMPT, Form, ask
-from understudy import FailureKind, Router
-from understudy.testing import FakeProvider
 
 pytestmark = pytest.mark.anyio
 
@@ -62,14 +62,14 @@ async def test_an_untrusted_provider_gets_nothing_and_the_next_route_answers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """One attempt, no retry, an ERROR for whoever has to mend it, and neither key nor prompt was on the wire."""
-    caplog.set_level(logging.INFO, "understudy")
+    caplog.set_level(logging.INFO, "lanewise")
     async with make_plain_router(pair(secure.base_url, fake_provider)) as router:
         got = await ask(router, form)
     assert (got.error, got.routes) == (None, ["first", "second"])
     assert [attempt.failure for attempt in got.call.attempts] == [FailureKind.CONFIG, None]
     assert secure.journal == []
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert [(record.name, record.__dict__["route"]) for record in errors] == [("understudy", "first")]
+    assert [(record.name, record.__dict__["route"]) for record in errors] == [("lanewise", "first")]
     assert "certificate" in errors[0].getMessage()
     assert not any(secret in caplog.text for secret in (KEY, PROMPT))
 

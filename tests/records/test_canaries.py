@@ -21,10 +21,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from understudy import Call, JsonFormatter, Review, ReviewPending, Router, Scope, Score
-from understudy.records.prometheus import PrometheusSink
-from understudy.records.tracing import TracingSink
-from understudy.testing import (
+from lanewise import Call, JsonFormatter, Review, ReviewPending, Router, Scope, Score
+from lanewise.records.prometheus import PrometheusSink
+from lanewise.records.tracing import TracingSink
+from lanewise.testing import (
     Answer,
     Behaviour,
     FakeProvider,
@@ -184,7 +184,7 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ever
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(found.spans))
     meters = MeterProvider([found.metrics])
-    monkeypatch.setattr("understudy.engine.recording.TracingSink", lambda: TracingSink(provider, meters))
+    monkeypatch.setattr("lanewise.engine.recording.TracingSink", lambda: TracingSink(provider, meters))
     own, as_json = Keeping(found.lines), logging.StreamHandler(found.written)
     as_json.setFormatter(JsonFormatter())
     root = logging.getLogger()
@@ -326,8 +326,8 @@ def _check_that_there_was_something_to_find(everything: Everything) -> None:
     assert {"answered", "failed", "refused", "pending_review"} <= outcomes
     assert everything.seen
     assert len({type(error).__name__ for error in everything.errors}) >= 4
-    assert len([line for line in everything.lines if line.name == "understudy"]) > 2 * len(calls)
+    assert len([line for line in everything.lines if line.name == "lanewise"]) > 2 * len(calls)
     assert len(everything.spans.get_finished_spans()) > len(calls)
-    assert b"understudy_call_seconds_count" in prometheus_client.generate_latest(everything.registry)
+    assert b"lanewise_call_seconds_count" in prometheus_client.generate_latest(everything.registry)
     assert everything.metrics.get_metrics_data() is not None
     assert calls[0].id.encode() in everything.ledger.read_bytes()

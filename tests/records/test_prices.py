@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from understudy import Config
-from understudy.config import Provider, Route
-from understudy.records.prices import PriceBook, Tokens, context_window, price_of
+from lanewise import Config
+from lanewise.config import Provider, Route
+from lanewise.records.prices import PriceBook, Tokens, context_window, price_of
 
 BASE_URLS = {
     "openai": "https://api.openai.com/v1",

@@ -13,9 +13,9 @@ import tiktoken_ext.openai_public as published
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.records.encodings import ENCODINGS, encoding, encoding_of, ranks
-from understudy.records.tokens import TokenCount, count_body, count_text
-from understudy.words import Api
+from lanewise.records.encodings import ENCODINGS, encoding, encoding_of, ranks
+from lanewise.records.tokens import TokenCount, count_body, count_text
+from lanewise.words import Api
 
 HASHES = {
     "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
@@ -174,7 +174,7 @@ def test_without_tiktoken_the_count_is_an_estimate() -> None:
     """The extra is optional, and its lack is told, not hidden."""
     code = (
         "import sys; sys.modules['tiktoken'] = None\n"
-        "from understudy.records.tokens import count_text\n"
+        "from lanewise.records.tokens import count_text\n"
         "count = count_text('hello world', 'gpt-4o')\n"
         "assert not count.exact and count.tokens == 5 and str(count) == '~5'\n"
     )

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from understudy.engine.services import Services
-from understudy.records import drops, run, writer
-from understudy.records.sinks import SinkUnavailable
-from understudy.records.writer import Writer
+from lanewise.engine.services import Services
+from lanewise.records import drops, run, writer
+from lanewise.records.sinks import SinkUnavailable
+from lanewise.records.writer import Writer
 
 SOON = 20.0
 
@@ -68,7 +68,7 @@ def test_what_is_put_is_written_in_order_and_in_batches(kept: Kept) -> None:
     queue.close()
     assert kept.items == list(range(1000))
     assert max(len(batch) for batch in kept.batches) <= 250
-    assert kept.threads == {"understudy: kept"}
+    assert kept.threads == {"lanewise: kept"}
     assert (kept.closed, queue.dropped) == (1, 0)
 
 

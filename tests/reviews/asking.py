@@ -10,8 +10,8 @@ from typing import Any
 
 import anyio
 
+from lanewise import Review, Router
 from routing.driving import Stage, config
-from understudy import Review, Router
 
 __all__ = ["DATA", "DRAFT", "STORAGE_KEY", "Desk", "draft_of"]
 

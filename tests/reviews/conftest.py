@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lanewise.policy import repeats
+from lanewise.testing import FakeProvider
 from reviews.asking import STORAGE_KEY, Desk
 from routing.driving import FIRST_KEY, SECOND_KEY, Stage
-from understudy.policy import repeats
-from understudy.testing import FakeProvider
 
 
 @pytest.fixture

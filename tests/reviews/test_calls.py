@@ -14,9 +14,7 @@ import anyio
 import openai
 import pytest
 
-from reviews.asking import DATA, DRAFT, STORAGE_KEY, Desk, draft_of
-from routing.driving import FORMS, MESSAGES, PROMPT, WHOLE, Form, ask_in
-from understudy import (
+from lanewise import (
     Call,
     ConfigError,
     FailClosed,
@@ -30,8 +28,10 @@ from understudy import (
     ReviewsUnavailable,
     Router,
 )
-from understudy.engine import reviewing
-from understudy.testing import Answer, Behaviour, Html, Reset, Silence, Status, StreamOf
+from lanewise.engine import reviewing
+from lanewise.testing import Answer, Behaviour, Html, Reset, Silence, Status, StreamOf
+from reviews.asking import DATA, DRAFT, STORAGE_KEY, Desk, draft_of
+from routing.driving import FORMS, MESSAGES, PROMPT, WHOLE, Form, ask_in
 
 pytestmark = pytest.mark.anyio
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from lanewise.engine import call
+from lanewise.policy import repeats
+from lanewise.testing import FakeProvider
 from routing.driving import FIRST_KEY, SECOND_KEY, Spy, Stage
-from understudy.engine import call
-from understudy.policy import repeats
-from understudy.testing import FakeProvider
 
 
 @pytest.fixture

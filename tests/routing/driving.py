@@ -9,10 +9,10 @@ from typing import Any, Literal
 import anyio
 import openai
 
-from understudy import Call, Failure, Router, Scope
-from understudy.policy.plan import Plan
-from understudy.testing import FakeProvider, Received
-from understudy.words import Move, Send, Wait
+from lanewise import Call, Failure, Router, Scope
+from lanewise.policy.plan import Plan
+from lanewise.testing import FakeProvider, Received
+from lanewise.words import Move, Send, Wait
 
 __all__ = [
     "FIRST_KEY",

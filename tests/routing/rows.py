@@ -8,10 +8,9 @@ from typing import Any
 
 import openai
 
-from routing.driving import FORMS, STREAMS, WHOLE, Form
-from understudy import BadResponse, Retry, StreamBroken
-from understudy.policy.failures import TABLE
-from understudy.testing import (
+from lanewise import BadResponse, Retry, StreamBroken
+from lanewise.policy.failures import TABLE
+from lanewise.testing import (
     Answer,
     Behaviour,
     Body,
@@ -27,7 +26,8 @@ from understudy.testing import (
     StreamOf,
     TruncatedBody,
 )
-from understudy.words import Failure
+from lanewise.words import Failure
+from routing.driving import FORMS, STREAMS, WHOLE, Form
 
 __all__ = ["BY_LETTER", "CASES", "LATER", "NAMES", "ROWS", "Case", "is_of"]
 

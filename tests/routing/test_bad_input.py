@@ -10,9 +10,9 @@ import httpx2
 import openai
 import pytest
 
+from lanewise import BadResponse, Config, ConfigError, FailClosed, InvalidCall, Router, RoutingError, UnknownTask
+from lanewise.testing import Body
 from routing.driving import FIRST_MODEL, FORMS, WHOLE, Form, Stage, ask, ask_in, config
-from understudy import BadResponse, Config, ConfigError, FailClosed, InvalidCall, Router, RoutingError, UnknownTask
-from understudy.testing import Body
 
 pytestmark = pytest.mark.anyio
 

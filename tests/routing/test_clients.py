@@ -12,6 +12,8 @@ import anyio
 import openai
 import pytest
 
+from lanewise import LaneName, Outcome, Router, UnknownTask, current_scope
+from lanewise.testing import Silence, Status
 from routing.driving import (
     FIRST_KEY,
     FIRST_MODEL,
@@ -24,8 +26,6 @@ from routing.driving import (
     config,
     using,
 )
-from understudy import LaneName, Outcome, Router, UnknownTask, current_scope
-from understudy.testing import Silence, Status
 
 pytestmark = pytest.mark.anyio
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from lanewise import FailClosed, Outcome, Router, StreamBroken
+from lanewise.testing import Status, StreamOf
 from routing.driving import FORMS, Form, Stage, ask_in, config
-from understudy import FailClosed, Outcome, Router, StreamBroken
-from understudy.testing import Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 

@@ -10,6 +10,8 @@ import openai
 import pydantic
 import pytest
 
+from lanewise import ContractViolated, FailClosed, FailureKind, InvalidCall, Outcome, Router
+from lanewise.testing import Answer, Status, StreamOf, ToolCall
 from policy.test_contracts import SCHEMA as TICKET
 from policy.test_contracts import malformed
 from routing.driving import (
@@ -27,8 +29,6 @@ from routing.driving import (
     using,
 )
 from routing.rows import is_of
-from understudy import ContractViolated, FailClosed, FailureKind, InvalidCall, Outcome, Router
-from understudy.testing import Answer, Status, StreamOf, ToolCall
 
 pytestmark = pytest.mark.anyio
 
@@ -459,10 +459,10 @@ async def test_a_schema_in_a_file_is_relative_to_the_config(
     (tmp_path / "schemas").mkdir()
     (tmp_path / "schemas" / "summary.json").write_text(json.dumps(SCHEMA))
     mapping = config(stage, task={"contract": "schemas/summary.json"})
-    from understudy import Config
+    from lanewise import Config
 
     answers(stage, Answer(BROKEN))
-    async with Router(Config.from_mapping(mapping, tmp_path / "understudy.toml")) as router:
+    async with Router(Config.from_mapping(mapping, tmp_path / "lanewise.toml")) as router:
         got = await ask(router, form)
     assert got.text == GOOD
     assert got.routes == ["first", "second"]
@@ -570,7 +570,7 @@ async def test_a_contract_that_cannot_be_used_is_told_when_the_router_opens(
     stage: Stage, contract: object, place: str, problem: str
 ) -> None:
     """What a contract names is looked up at once, and each mistake has its place."""
-    from understudy import ConfigError
+    from lanewise import ConfigError
 
     router = Router.from_mapping(config(stage, task={"contract": contract}))
     with pytest.raises(ConfigError) as caught:
@@ -664,12 +664,12 @@ async def test_a_stream_that_breaks_its_contract_starts_over_where_that_is_asked
     stage.first.script(FIRST_MODEL, StreamOf(chunks=[BROKEN[:9], BROKEN[9:]], interval=0.05))
     stage.second.script(SECOND_MODEL, Answer(GOOD))
     async with Router.from_mapping(config(stage, task={"stream": {"on_break": "restart"}})) as router:
-        headers = {"x-understudy-on-break": "restart"}
+        headers = {"x-lanewise-on-break": "restart"}
         got = await ask(router, form, response_format=JSON_SCHEMA, extra_headers=headers)
     assert got.error is None
     assert got.routes == ["first", "second"]
     assert got.text.endswith(GOOD)
-    (told,) = [chunk.understudy for chunk in got.chunks if getattr(chunk, "understudy", None)]
+    (told,) = [chunk.lanewise for chunk in got.chunks if getattr(chunk, "lanewise", None)]
     assert told["restart"] is True
     assert told["reason"] == "contract"
 

@@ -12,6 +12,21 @@ import anyio
 import openai
 import pytest
 
+from lanewise import (
+    BadResponse,
+    DeadlineExceeded,
+    FailClosed,
+    FailureKind,
+    NotInScope,
+    Outcome,
+    Router,
+    RouterClosed,
+    RoutingError,
+    StreamBroken,
+    Unreachable,
+    UpstreamTimeout,
+)
+from lanewise.testing import Answer, Behaviour, Html, JsonBody, Raw, Silence, Status, StreamOf
 from routing.driving import (
     FIRST_KEY,
     FIRST_MODEL,
@@ -28,21 +43,6 @@ from routing.driving import (
     config,
     using,
 )
-from understudy import (
-    BadResponse,
-    DeadlineExceeded,
-    FailClosed,
-    FailureKind,
-    NotInScope,
-    Outcome,
-    Router,
-    RouterClosed,
-    RoutingError,
-    StreamBroken,
-    Unreachable,
-    UpstreamTimeout,
-)
-from understudy.testing import Answer, Behaviour, Html, JsonBody, Raw, Silence, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 

@@ -7,10 +7,10 @@ from typing import Any
 import openai
 import pytest
 
+from lanewise import FailureKind, LaneName, Outcome, Retry, Router
 from routing import test_rows_of_their_own as of_their_own
 from routing.driving import Form, Spy, Stage, ask, config, waits_of
 from routing.rows import BY_LETTER, CASES, LATER, NAMES, ROWS, Case, is_of
-from understudy import FailureKind, LaneName, Outcome, Retry, Router
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
+from lanewise import NoRouteAvailable, Outcome, Router, RoutingError
+from lanewise.testing import Answer, Close, Flapping, Silence, SlowHeaders, Status, StreamOf
 from routing.driving import FIRST_MODEL, FORMS, WHOLE, Form, Stage, ask, ask_in, config
-from understudy import NoRouteAvailable, Outcome, Router, RoutingError
-from understudy.testing import Answer, Close, Flapping, Silence, SlowHeaders, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 

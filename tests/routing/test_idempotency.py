@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from lanewise import Router
+from lanewise.testing import Answer, Behaviour, JsonBody, RejectParameters, Reset, Status, StreamOf
 from routing.driving import FIRST_MODEL, FORMS, REQUEST_ID, Form, Stage, ask, ask_in, config
-from understudy import Router
-from understudy.testing import Answer, Behaviour, JsonBody, RejectParameters, Reset, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from lanewise import Attempt, FailureKind, JsonFormatter, LaneName, Outcome, Router, UnknownTask
+from lanewise.testing import Answer, Status, StreamOf
 from routing.driving import FIRST_MODEL, FORMS, REQUEST_ID, SECOND_MODEL, WHOLE, Form, Stage, ask, config
-from understudy import Attempt, FailureKind, JsonFormatter, LaneName, Outcome, Router, UnknownTask
-from understudy.testing import Answer, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ each_form = pytest.mark.parametrize("form", FORMS, ids=str)
 
 
 def _lines(caplog: pytest.LogCaptureFixture, level: int) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.name == "understudy" and record.levelno == level]
+    return [record for record in caplog.records if record.name == "lanewise" and record.levelno == level]
 
 
 @each_form
@@ -35,7 +35,7 @@ async def test_a_call_that_went_well_is_one_line(form: Form, stage: Stage, caplo
     async with Router.from_mapping(config(stage)) as router:
         got = await ask(router, form)
 
-    assert [record.levelno for record in caplog.records if record.name == "understudy"] == [logging.INFO]
+    assert [record.levelno for record in caplog.records if record.name == "lanewise"] == [logging.INFO]
     (line,) = _lines(caplog, logging.INFO)
     assert line.message.startswith("both answered by first (primary) after 1 attempt in ")
     facts = vars(line)
@@ -116,7 +116,7 @@ async def test_what_somebody_has_to_mend_is_told(
 
 async def test_an_attempt_is_a_line_for_who_looks_closer(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """One each at DEBUG, with all that is recorded of it, before the call's own."""
-    caplog.set_level(logging.DEBUG, logger="understudy")
+    caplog.set_level(logging.DEBUG, logger="lanewise")
     stage.first.script(FIRST_MODEL, Status(429, retry_after=30))
     async with Router.from_mapping(config(stage)) as router:
         got = await ask(router, Form("async"))
@@ -133,7 +133,7 @@ async def test_an_attempt_is_a_line_for_who_looks_closer(stage: Stage, caplog: p
 @pytest.mark.parametrize("form", WHOLE, ids=str)
 async def test_what_never_became_a_call_is_a_line(form: Form, stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """Of what was asked for it says nothing: that may be anything."""
-    caplog.set_level(logging.DEBUG, logger="understudy")
+    caplog.set_level(logging.DEBUG, logger="lanewise")
     async with Router.from_mapping(config(stage)) as router:
         got = await ask(router, form, "canary-task")
 
@@ -157,7 +157,7 @@ async def test_a_slow_and_raising_handler_is_not_the_requests_business(
     """Lines are written beside the calls; the next handler's turn comes with the next line."""
     caplog.set_level(logging.INFO)
     troubled = Troubled()
-    logger = logging.getLogger("understudy")
+    logger = logging.getLogger("lanewise")
     logger.addHandler(troubled)
     try:
         async with Router.from_mapping(config(stage)) as router:
@@ -174,11 +174,11 @@ async def test_a_raising_record_factory_is_not_the_requests_business(
     stage: Stage, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It is the app's own, and runs where its handlers do; the lines that it lets through are written."""
-    caplog.set_level(logging.INFO, logger="understudy")
+    caplog.set_level(logging.INFO, logger="lanewise")
     before = logging.getLogRecordFactory()
 
     def broken(name: str, *rest: Any, **named: Any) -> logging.LogRecord:
-        if name == "understudy":
+        if name == "lanewise":
             raise LookupError("no tenant here")
         return before(name, *rest, **named)
 
@@ -203,7 +203,7 @@ async def test_a_lines_time_thread_and_context_are_the_calls(stage: Stage) -> No
             seen.append((tenant.get(), record.created))
             threads.add(record.threadName)
 
-    logger = logging.getLogger("understudy")
+    logger = logging.getLogger("lanewise")
     watching = Watching()
     logger.addHandler(watching)
     logger.setLevel(logging.INFO)
@@ -225,7 +225,7 @@ async def test_the_formatter_writes_json_lines(stage: Stage) -> None:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(JsonFormatter())
-    logger = logging.getLogger("understudy")
+    logger = logging.getLogger("lanewise")
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:
@@ -237,7 +237,7 @@ async def test_the_formatter_writes_json_lines(stage: Stage) -> None:
     attempt, call = [json.loads(line) for line in written.getvalue().splitlines()]
     assert attempt["level"] == "DEBUG"
     assert (attempt["route"], attempt["input_tokens"], attempt["http_status"]) == ("first", 12, 200)
-    assert call["logger"] == "understudy"
+    assert call["logger"] == "lanewise"
     assert call["message"].startswith("both answered by first")
     assert (call["call_id"], call["outcome"], call["cost_usd"]) == (got.call.id, "answered", None)
     assert datetime.fromisoformat(call["time"]) >= got.call.started_at.replace(microsecond=0)

@@ -10,9 +10,9 @@ from typing import Any
 import openai
 import pytest
 
+from lanewise import Outcome, Router
+from lanewise.testing import Body, Raw, Scripted
 from routing.driving import MESSAGES, STREAMS, Form, Stage, config, using
-from understudy import Outcome, Router
-from understudy.testing import Body, Raw, Scripted
 
 pytestmark = pytest.mark.anyio
 

@@ -11,6 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
+from lanewise import Call, ConfigError, CostStatus, Router, Score
+from lanewise.testing import Answer, JsonBody, Silence, Status, StreamOf
 from routing.driving import (
     FIRST_MODEL,
     FORMS,
@@ -23,8 +25,6 @@ from routing.driving import (
     config,
     using,
 )
-from understudy import Call, ConfigError, CostStatus, Router, Score
-from understudy.testing import Answer, JsonBody, Silence, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 
@@ -316,7 +316,7 @@ async def test_scores_go_where_calls_go_also_in_a_later_request(stage: Stage) ->
             ),
         )
         second.score(got.call.id, 0.8, name="helpful")
-        second.score(with_headers.headers["x-understudy-call-id"], True, name="thumb")
+        second.score(with_headers.headers["x-lanewise-call-id"], True, name="thumb")
     helpful, thumb = kept.records
     assert isinstance(helpful, Score)
     assert isinstance(thumb, Score)

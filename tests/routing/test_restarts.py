@@ -13,17 +13,17 @@ import openai
 import pytest
 import trio
 
-import understudy
+import lanewise
 from engine.stepping import CancelAt
+from lanewise import CallerGone, FailClosed, FailureKind, InvalidCall, Outcome, Router, RouterClosed, StreamBroken
+from lanewise.testing import Behaviour, Silence, Status, StreamOf
 from routing.driving import MESSAGES, STREAMS, Form, Got, Stage, ask, config, routes_of, sends_of, using
 from routing.test_streams import AFTER_CONTENT
-from understudy import CallerGone, FailClosed, FailureKind, InvalidCall, Outcome, Router, RouterClosed, StreamBroken
-from understudy.testing import Behaviour, Silence, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 
 each_stream = pytest.mark.parametrize("form", STREAMS, ids=str)
-RESTART = {"x-understudy-on-break": "restart"}
+RESTART = {"x-lanewise-on-break": "restart"}
 ALLOWED = {"stream": {"on_break": "restart"}}
 CUT = StreamOf(chunks=("Hello", " from"), interval=0.15, cut_after=2)
 
@@ -40,7 +40,7 @@ async def ask_restart(router: Router, form: Form, **options: Any) -> Got:
 
 def told(got: Got) -> list[dict[str, object]]:
     """What the restart chunks said."""
-    return [chunk.understudy for chunk in got.chunks if getattr(chunk, "understudy", None)]
+    return [chunk.lanewise for chunk in got.chunks if getattr(chunk, "lanewise", None)]
 
 
 @each_stream
@@ -56,7 +56,7 @@ async def test_a_broken_stream_starts_over_where_the_call_asks(behaviour: Behavi
     (restart,) = told(got)
     assert {**restart, "reason": ""} == {"restart": True, "route": "second", "lane": "equivalent", "reason": ""}
     assert restart["reason"] in ("stream_broken", "timeout")
-    position = next(number for number, chunk in enumerate(got.chunks) if getattr(chunk, "understudy", None))
+    position = next(number for number, chunk in enumerate(got.chunks) if getattr(chunk, "lanewise", None))
     before, after = got.chunks[:position], got.chunks[position:]
     assert after[0].choices == []
     assert "".join(choice.delta.content or "" for chunk in before for choice in chunk.choices) == "Hello from"
@@ -75,7 +75,7 @@ async def test_a_broken_stream_starts_over_where_the_call_asks(behaviour: Behavi
     )
     assert second.input_tokens == 12
     assert got.scope.call_for(got.reply) is got.call
-    assert got.reply.response.headers["x-understudy-route"] == "first"
+    assert got.reply.response.headers["x-lanewise-route"] == "first"
     assert [send.cause for send in sends_of(got.call)] == ["first", "restart"]
     assert "starts over on second (equivalent)" in got.call.explain()
 
@@ -85,29 +85,29 @@ async def test_what_asks_never_goes_upstream(form: Form, stage: Stage) -> None:
     """Neither the wish nor anything else that begins with our name."""
     stage.first.script_all(CUT)
     async with router_of(stage) as router:
-        await ask(router, form, extra_headers={**RESTART, "x-understudy-else": "1", "x-app": "kept"})
+        await ask(router, form, extra_headers={**RESTART, "x-lanewise-else": "1", "x-app": "kept"})
 
     for received in stage.received():
-        assert not [name for name in received.headers if name.lower().startswith("x-understudy")]
+        assert not [name for name in received.headers if name.lower().startswith("x-lanewise")]
         assert "x-app" in {name.lower() for name in received.headers}
-        assert b"understudy" not in received.body
+        assert b"lanewise" not in received.body
 
 
 @each_stream
 async def test_what_a_call_wishes_is_checked_before_anything_is_sent(form: Form, stage: Stage) -> None:
     """A misspelt wish is no wish for an error."""
     async with router_of(stage) as router:
-        got = await ask(router, form, extra_headers={"x-understudy-on-break": "restarts"})
+        got = await ask(router, form, extra_headers={"x-lanewise-on-break": "restarts"})
 
     assert isinstance(got.error, InvalidCall)
-    assert "x-understudy-on-break" in str(got.error)
+    assert "x-lanewise-on-break" in str(got.error)
     assert stage.first.request_count == 0
 
 
 TOOLS: Any = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]
 REFUSED: dict[str, tuple[dict[str, object], dict[str, Any], str]] = {
     "nobody asked": ({}, {"extra_headers": {}}, ""),
-    "asked for an error": ({}, {"extra_headers": {"x-understudy-on-break": "error"}}, ""),
+    "asked for an error": ({}, {"extra_headers": {"x-lanewise-on-break": "error"}}, ""),
     "the task doesn't say so": ({"stream": {}}, {}, "stream.on_break"),
     "tools": ({}, {"tools": TOOLS}, "it has tools"),
     "functions": ({}, {"functions": [{"name": "f", "parameters": {}}]}, "it has tools"),
@@ -158,14 +158,14 @@ async def test_a_scope_that_becomes_sensitive_meanwhile_starts_nothing_over(form
             await anext(stream)
             scope.raise_sensitivity("payment")
             with pytest.raises(FailClosed):
-                await understudy.collect(stream)
+                await lanewise.collect(stream)
 
         def read_sync(client: openai.OpenAI) -> None:
             stream = create_sync(client)
             next(stream)
             scope.raise_sensitivity("payment")
             with pytest.raises(FailClosed):
-                understudy.collect(stream)
+                lanewise.collect(stream)
 
         await using(scope, form.client, read_sync if form.client == "sync" else read)
     assert stage.second.request_count == 0
@@ -331,18 +331,18 @@ async def test_collect_gives_the_answer_from_its_latest_beginning(form: Form, st
     """The text before the restart is not in it."""
     stage.first.script_all(CUT)
 
-    async def read(client: openai.AsyncOpenAI) -> understudy.Collected:
-        return await understudy.collect(await create(client))
+    async def read(client: openai.AsyncOpenAI) -> lanewise.Collected:
+        return await lanewise.collect(await create(client))
 
-    def read_sync(client: openai.OpenAI) -> understudy.Collected:
-        return understudy.collect(create_sync(client))
+    def read_sync(client: openai.OpenAI) -> lanewise.Collected:
+        return lanewise.collect(create_sync(client))
 
     async with router_of(stage) as router:
         got = await using(router.scope(), form.client, read_sync if form.client == "sync" else read)
-        assert got == understudy.Collected("Hello from model-two", "stop", None, restarts=1)
+        assert got == lanewise.Collected("Hello from model-two", "stop", None, restarts=1)
         stage.first.script_all(StreamOf(chunks=(), refusal="I won't."))
         got = await using(router.scope(), form.client, read_sync if form.client == "sync" else read)
-        assert got == understudy.Collected("", "stop", "I won't.", restarts=0)
+        assert got == lanewise.Collected("", "stop", "I won't.", restarts=0)
 
 
 async def test_collect_reads_chat_only(stage: Stage) -> None:
@@ -351,7 +351,7 @@ async def test_collect_reads_chat_only(stage: Stage) -> None:
         client = router.scope().async_openai
         stream = await client.responses.create(model="both", input="hi", stream=True)
         with pytest.raises(TypeError, match="chat completions"):
-            await understudy.collect(stream)  # type: ignore[call-overload]
+            await lanewise.collect(stream)  # type: ignore[call-overload]
         await stream.close()
 
 
@@ -371,11 +371,11 @@ async def test_ending_a_stream_while_it_starts_over(end: str, form: Form, stage:
 
     async def read(client: openai.AsyncOpenAI) -> None:
         streams.append(await create(client))
-        await understudy.collect(streams[0])
+        await lanewise.collect(streams[0])
 
     def read_sync(client: openai.OpenAI) -> None:
         streams.append(create_sync(client))
-        understudy.collect(streams[0])
+        lanewise.collect(streams[0])
 
     reader = asyncio.create_task(using(scope, form.client, read_sync if form.client == "sync" else read))
     await anyio.to_thread.run_sync(stage.second.wait_until, lambda: stage.second.in_flight == 1)
@@ -405,7 +405,7 @@ async def test_cancelling_the_reader_while_its_stream_starts_over(stage: Stage) 
         scope = router.scope()
 
         async def read() -> None:
-            await understudy.collect(await create(scope.async_openai))
+            await lanewise.collect(await create(scope.async_openai))
 
         reader = asyncio.create_task(read())
         await anyio.to_thread.run_sync(stage.second.wait_until, lambda: stage.second.in_flight == 1)
@@ -425,7 +425,7 @@ async def test_cancelling_at_any_wait_leaves_nothing_open(k: int, stage: Stage) 
         scope = router.scope()
 
         async def read() -> None:
-            assert (await understudy.collect(await create(scope.async_openai))).restarts == 1
+            assert (await lanewise.collect(await create(scope.async_openai))).restarts == 1
 
         reading = CancelAt(read(), k)
         task = asyncio.ensure_future(_awaited(reading))
@@ -475,7 +475,7 @@ async def test_a_broken_stream_that_nobody_reads_ends_with_its_time(stage: Stage
                 await anyio.sleep(0.02)
         assert scope.calls[0].outcome is Outcome.FAILED
         with pytest.raises(StreamBroken):
-            await understudy.collect(stream)
+            await lanewise.collect(stream)
         assert stage.second.request_count == 0
 
 
@@ -484,12 +484,12 @@ def test_a_stream_starts_over_under_trio(stage: Stage) -> None:
     """As over any other loop than the router's: through the portal."""
     stage.first.script_all(CUT)
 
-    async def main() -> understudy.Collected:
+    async def main() -> lanewise.Collected:
         with router.scope() as scope:
-            return await understudy.collect(await create(scope.async_openai))
+            return await lanewise.collect(await create(scope.async_openai))
 
     with router_of(stage) as router:
-        assert trio.run(main) == understudy.Collected("Hello from model-two", "stop", None, restarts=1)
+        assert trio.run(main) == lanewise.Collected("Hello from model-two", "stop", None, restarts=1)
 
 
 @each_stream

@@ -11,6 +11,31 @@ import openai
 import pytest
 import trustme
 
+from lanewise import (
+    BadResponse,
+    Config,
+    DeadlineExceeded,
+    FailClosed,
+    FailureKind,
+    InvalidCall,
+    Outcome,
+    Router,
+    StreamBroken,
+    Unreachable,
+)
+from lanewise.config import Provider
+from lanewise.testing import (
+    Answer,
+    Drip,
+    FakeProvider,
+    JsonBody,
+    RejectParameters,
+    Reset,
+    Silence,
+    SlowHeaders,
+    Status,
+    StreamOf,
+)
 from routing.driving import (
     FIRST_MODEL,
     FORMS,
@@ -31,31 +56,6 @@ from routing.driving import (
     waits_of,
 )
 from routing.rows import is_of
-from understudy import (
-    BadResponse,
-    Config,
-    DeadlineExceeded,
-    FailClosed,
-    FailureKind,
-    InvalidCall,
-    Outcome,
-    Router,
-    StreamBroken,
-    Unreachable,
-)
-from understudy.config import Provider
-from understudy.testing import (
-    Answer,
-    Drip,
-    FakeProvider,
-    JsonBody,
-    RejectParameters,
-    Reset,
-    Silence,
-    SlowHeaders,
-    Status,
-    StreamOf,
-)
 
 pytestmark = pytest.mark.anyio
 

@@ -8,6 +8,8 @@ import openai
 import pydantic
 import pytest
 
+from lanewise import NotRouted, Router, UnknownTask
+from lanewise.testing import Answer, Status, StreamOf, ToolCall
 from routing.driving import (
     FIRST_MODEL,
     FORMS,
@@ -20,8 +22,6 @@ from routing.driving import (
     config,
     using,
 )
-from understudy import NotRouted, Router, UnknownTask
-from understudy.testing import Answer, Status, StreamOf, ToolCall
 
 pytestmark = pytest.mark.anyio
 

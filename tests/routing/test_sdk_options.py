@@ -9,6 +9,8 @@ import anyio
 import openai
 import pytest
 
+from lanewise import DeadlineExceeded, Outcome, Router
+from lanewise.testing import Answer, Silence, Status
 from routing.driving import (
     FIRST_KEY,
     FIRST_MODEL,
@@ -23,8 +25,6 @@ from routing.driving import (
     config,
     using,
 )
-from understudy import DeadlineExceeded, Outcome, Router
-from understudy.testing import Answer, Silence, Status
 
 pytestmark = pytest.mark.anyio
 
@@ -35,8 +35,8 @@ each_client = pytest.mark.parametrize("form", WHOLE, ids=str)
 @each_client
 @pytest.mark.usefixtures("hurried")
 async def test_the_response_says_who_answered(form: Form, stage: Stage) -> None:
-    """x-understudy-* headers, seen through with_raw_response, and never a provider's forgery of them."""
-    forged = {"x-understudy-route": "forged", "set-cookie": "a=b"}
+    """x-lanewise-* headers, seen through with_raw_response, and never a provider's forgery of them."""
+    forged = {"x-lanewise-route": "forged", "set-cookie": "a=b"}
     stage.first.script(FIRST_MODEL, Status(500))
     stage.second.script(SECOND_MODEL, Answer(headers=forged))
     async with Router.from_mapping(config(stage)) as router:
@@ -46,10 +46,10 @@ async def test_the_response_says_who_answered(form: Form, stage: Stage) -> None:
             form.client,
             lambda client: client.chat.completions.with_raw_response.create(model="both", messages=MESSAGES),
         )
-    assert raw.headers["x-understudy-route"] == "second"
-    assert raw.headers["x-understudy-lane"] == "equivalent"
-    assert raw.headers["x-understudy-attempts"] == "3"
-    assert raw.headers["x-understudy-call-id"] == scope.calls[-1].id
+    assert raw.headers["x-lanewise-route"] == "second"
+    assert raw.headers["x-lanewise-lane"] == "equivalent"
+    assert raw.headers["x-lanewise-attempts"] == "3"
+    assert raw.headers["x-lanewise-call-id"] == scope.calls[-1].id
     assert "set-cookie" not in raw.headers
     assert raw.parse().choices[0].message.content == "Hello from model-two"
     assert raw.elapsed.total_seconds() > 0
@@ -72,13 +72,13 @@ async def test_with_streaming_response_works(form: Form, stage: Stage) -> None:
 async def _streaming(client: openai.AsyncOpenAI) -> tuple[str, str]:
     create = client.chat.completions.with_streaming_response.create
     async with create(model="both", messages=MESSAGES, stream=True) as response:
-        return "".join([text async for text in response.iter_text()]), response.headers["x-understudy-route"]
+        return "".join([text async for text in response.iter_text()]), response.headers["x-lanewise-route"]
 
 
 def _streaming_sync(client: openai.OpenAI) -> tuple[str, str]:
     create = client.chat.completions.with_streaming_response.create
     with create(model="both", messages=MESSAGES, stream=True) as response:
-        return "".join(response.iter_text()), response.headers["x-understudy-route"]
+        return "".join(response.iter_text()), response.headers["x-lanewise-route"]
 
 
 @each_form
@@ -155,7 +155,7 @@ async def test_what_goes_upstream_is_the_routes_own_and_what_the_app_added(form:
     names = [name.lower() for name in received.headers]
     assert "cookie" not in names
     assert not any(name.startswith("x-stainless") for name in names)
-    assert received.headers["user-agent"].startswith("understudy/")
+    assert received.headers["user-agent"].startswith("lanewise/")
     assert received.headers["host"] == f"127.0.0.1:{stage.first.port}"
     assert "canary" not in repr(received.headers.pairs).replace(FIRST_KEY, "")
     assert PROMPT in received.body.decode()

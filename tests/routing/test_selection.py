@@ -7,10 +7,10 @@ from typing import Any
 import anyio
 import pytest
 
+from lanewise import NoRouteAvailable, Router
+from lanewise.engine import listing
+from lanewise.testing import Answer, Status, StreamOf
 from routing.driving import FORMS, STREAMS, WHOLE, Form, Stage, ask, ask_in, config, using
-from understudy import NoRouteAvailable, Router
-from understudy.engine import listing
-from understudy.testing import Answer, Status, StreamOf
 
 LONG: Any = [{"role": "user", "content": "Where is my parcel? " * 2000}]
 

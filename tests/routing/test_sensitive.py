@@ -8,6 +8,8 @@ from typing import Any
 import openai
 import pytest
 
+from lanewise import ConfigError, FailClosed, FailureKind, Outcome, Router
+from lanewise.testing import Answer, Behaviour, Html, JsonBody, RejectParameters, Reset, Silence, Status, StreamOf
 from routing.driving import (
     FIRST_MODEL,
     FORMS,
@@ -21,8 +23,6 @@ from routing.driving import (
     config,
     using,
 )
-from understudy import ConfigError, FailClosed, FailureKind, Outcome, Router
-from understudy.testing import Answer, Behaviour, Html, JsonBody, RejectParameters, Reset, Silence, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
 

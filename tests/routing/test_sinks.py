@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from lanewise import Call, ConfigError, Router, Score
+from lanewise.records.prometheus import PrometheusSink
+from lanewise.testing import Status
 from routing.driving import FIRST_MODEL, FORMS, REQUEST_ID, SECOND_MODEL, Form, Stage, ask, config
-from understudy import Call, ConfigError, Router, Score
-from understudy.records.prometheus import PrometheusSink
-from understudy.testing import Status
 
 pytestmark = pytest.mark.anyio
 
@@ -92,20 +92,20 @@ async def test_a_call_is_a_span_and_each_attempt_one_below_it(form: Form, stage:
     assert (call.status.status_code, refused.status.status_code) == (StatusCode.UNSET, StatusCode.ERROR)
 
     facts = dict(call.attributes or {})
-    assert (facts["understudy.call.id"], facts["understudy.request.id"]) == (got.call.id, REQUEST_ID)
-    assert (facts["understudy.task"], facts["understudy.route"], facts["understudy.lane"]) == (
+    assert (facts["lanewise.call.id"], facts["lanewise.request.id"]) == (got.call.id, REQUEST_ID)
+    assert (facts["lanewise.task"], facts["lanewise.route"], facts["lanewise.lane"]) == (
         "both", "second", "equivalent"
     )  # fmt: skip
-    assert facts["understudy.outcome"] == "answered"
+    assert facts["lanewise.outcome"] == "answered"
     facts = dict(refused.attributes or {})
     assert (facts["error.type"], facts["http.response.status_code"]) == ("rate_limit", 429)
-    assert facts["understudy.cost.status"] == "not_billed"
+    assert facts["lanewise.cost.status"] == "not_billed"
     facts = dict(answered.attributes or {})
     assert (facts["gen_ai.operation.name"], facts["gen_ai.provider.name"]) == ("chat", "openai")
     assert (facts["gen_ai.request.model"], facts["gen_ai.response.model"]) == (SECOND_MODEL, SECOND_MODEL)
     assert (facts["gen_ai.usage.input_tokens"], facts["gen_ai.usage.output_tokens"]) == (12, 5)
     assert facts["server.address"] == "127.0.0.1"
-    assert facts["understudy.cost.usd"] == pytest.approx((12 * 2 + 5 * 10) / 1e6)
+    assert facts["lanewise.cost.usd"] == pytest.approx((12 * 2 + 5 * 10) / 1e6)
     assert ("gen_ai.response.time_to_first_chunk" in facts) is form.stream
     assert seconds_of(answered) == pytest.approx((got.call.attempts[1].total_ms or 0) / 1000, abs=0.001)
     assert seconds_of(call) == pytest.approx((got.call.total_ms or 0) / 1000, abs=0.001)
@@ -145,11 +145,11 @@ async def test_durations_tokens_costs_and_scores_are_metrics(stage: Stage, told:
         router.score(got.call.id, 0.8, name="helpful")
     points = told.points()
     assert {"gen_ai.client.operation.duration", "gen_ai.client.operation.time_to_first_chunk"} <= set(points)
-    assert {"understudy.call.duration", "understudy.cost", "understudy.score"} <= set(points)
+    assert {"lanewise.call.duration", "lanewise.cost", "lanewise.score"} <= set(points)
     tokens = {
         point.attributes["gen_ai.token.type"]: point
         for point in points["gen_ai.client.token.usage"]
-        if point.attributes["understudy.route"] == "first"
+        if point.attributes["lanewise.route"] == "first"
     }
     assert tokens["input"].sum % 12 == 0
     assert tokens["output"].sum % 5 == 0
@@ -172,9 +172,9 @@ def test_a_missing_package_is_told_with_its_extra(
 ) -> None:
     """When the router opens, and not at the first call."""
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setattr("understudy.config.credentials.find_spec", lambda name: None)
+    monkeypatch.setattr("lanewise.config.credentials.find_spec", lambda name: None)
     router = Router.from_mapping(config(stage, more={"router": {key: True}}))
-    with pytest.raises(ConfigError, match=rf"understudy\[{extra}\]"):
+    with pytest.raises(ConfigError, match=rf"lanewise\[{extra}\]"):
         router.__enter__()
 
 
@@ -190,22 +190,22 @@ async def test_prometheus_counts_calls_attempts_tokens_and_costs(form: Form, sta
     after = {name: value(REGISTRY, name, **labels) for name, labels in COUNTED.items()}
     grown = {name: after[name] - before[name] for name in COUNTED}
     assert grown == {
-        "understudy_call_seconds_count": 1,
-        "understudy_attempt_seconds_count": 1,
-        "understudy_tokens_total": 12,
-        "understudy_cost_usd_total": pytest.approx(74e-6),
+        "lanewise_call_seconds_count": 1,
+        "lanewise_attempt_seconds_count": 1,
+        "lanewise_tokens_total": 12,
+        "lanewise_cost_usd_total": pytest.approx(74e-6),
     }
 
 
 COUNTED = {
-    "understudy_call_seconds_count": {
+    "lanewise_call_seconds_count": {
         "task": "both", "lane": "equivalent", "route": "second", "outcome": "answered", "failure": ""
     },
-    "understudy_attempt_seconds_count": {
+    "lanewise_attempt_seconds_count": {
         "task": "both", "lane": "primary", "route": "first", "failure": "rate_limit"
     },
-    "understudy_tokens_total": {"task": "both", "route": "second", "type": "input", "counted": "provider"},
-    "understudy_cost_usd_total": {"task": "both", "route": "second", "status": "known"},
+    "lanewise_tokens_total": {"task": "both", "route": "second", "type": "input", "counted": "provider"},
+    "lanewise_cost_usd_total": {"task": "both", "route": "second", "status": "known"},
 }  # fmt: skip
 
 
@@ -221,8 +221,8 @@ async def test_a_sink_may_count_into_another_registry(stage: Stage) -> None:
     async with router:
         got = await ask(router, Form("async"))
         router.score(got.call.id, 0.25, name="helpful")
-    assert value(registry, "understudy_score_sum", name="helpful") == 0.25
-    assert value(registry, "understudy_attempts_of_unknown_cost_total", task="both", route="first") == 1
+    assert value(registry, "lanewise_score_sum", name="helpful") == 0.25
+    assert value(registry, "lanewise_attempts_of_unknown_cost_total", task="both", route="first") == 1
 
 
 async def test_all_sinks_hear_of_the_same_call(stage: Stage) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from lanewise import CostStatus, FailClosed, FailureKind, Router
+from lanewise.testing import Answer, RejectParameters, Silence, SlowHeaders, Status, ToolCall
 from routing.driving import FIRST_MODEL, SECOND_MODEL, WHOLE, Form, Stage, ask, ask_in, config, using
 from routing.test_contracts import BROKEN, GOOD, JSON_OBJECT, JSON_SCHEMA, SCHEMA, Summary, tool
-from understudy import CostStatus, FailClosed, FailureKind, Router
-from understudy.testing import Answer, RejectParameters, Silence, SlowHeaders, Status, ToolCall
 
 pytestmark = pytest.mark.anyio
 
@@ -310,7 +310,7 @@ async def test_what_was_learned_is_reported_as_a_line_of_the_config(
 ) -> None:
     """Once in the log, and in the trace of the call that found out."""
     stage.first.script(FIRST_MODEL, RejectParameters("temperature"))
-    with caplog.at_level(logging.WARNING, "understudy"):
+    with caplog.at_level(logging.WARNING, "lanewise"):
         async with Router.from_mapping(config(stage, first={"drop": ["seed"]})) as router:
             got = await ask(router, form, temperature=0.2, seed=1)
             await ask(router, form, temperature=0.2)

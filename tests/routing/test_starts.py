@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from lanewise import Router
+from lanewise.testing import Answer, Status
 from routing.driving import FORMS, WHOLE, Form, Stage, ask, ask_in, config, using
-from understudy import Router
-from understudy.testing import Answer, Status
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 20_000}}
 TOOL = {"type": "function", "function": {"name": "track", "parameters": {"type": "object"}}}

@@ -8,9 +8,9 @@ import anyio
 import openai
 import pytest
 
+from lanewise import DeadlineExceeded, FailureKind, LaneName, Outcome, Router, StreamBroken
+from lanewise.testing import Answer, Behaviour, Reset, Silence, Status, StreamOf, ToolCall
 from routing.driving import FIRST_MODEL, MESSAGES, STREAMS, Form, Stage, ask, config, using
-from understudy import DeadlineExceeded, FailureKind, LaneName, Outcome, Router, StreamBroken
-from understudy.testing import Answer, Behaviour, Reset, Silence, Status, StreamOf, ToolCall
 
 pytestmark = pytest.mark.anyio
 

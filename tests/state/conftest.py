@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from lanewise.engine import replay
+from lanewise.testing import FakeProvider
 from real_valkey import Valkey, running_valkey
 from routing.driving import FIRST_KEY, SECOND_KEY, Stage
-from understudy.engine import replay
-from understudy.testing import FakeProvider
 
 
 @pytest.fixture(scope="session")

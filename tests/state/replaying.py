@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio
 
+from lanewise import Router, Scope
 from routing.driving import Form, Got, Stage, ask, config
-from understudy import Router, Scope
 
 __all__ = ["asked_at_once", "header", "until_noted", "worker", "workers"]
 

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
+from lanewise.config.store import StoreAddress
+from lanewise.policy.circuit import BreakerSettings, ByHand, Circuit, Failed, LeaseAsked, Opened
+from lanewise.state.circuits import KEPT, Circuits, channel_of, circuit_key, read_news
+from lanewise.state.connection import client
 from policy.planning import OUTAGE
 from real_valkey import Valkey
-from understudy.config.store import StoreAddress
-from understudy.policy.circuit import BreakerSettings, ByHand, Circuit, Failed, LeaseAsked, Opened
-from understudy.state.circuits import KEPT, Circuits, channel_of, circuit_key, read_news
-from understudy.state.connection import client
 
 KEY = circuit_key("route first chat", "https://one.example/v1", "model-one")
 NUMBERS = BreakerSettings()

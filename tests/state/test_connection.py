@@ -11,11 +11,11 @@ import pytest
 import redis
 
 from config.small import changed, mistakes_of
+from lanewise.config import Config, ConfigError, resolve_credentials
+from lanewise.config.store import StoreAddress, wrong_with_store_url
+from lanewise.state import connection
+from lanewise.state.connection import client
 from real_valkey import Valkey
-from understudy.config import Config, ConfigError, resolve_credentials
-from understudy.config.store import StoreAddress, wrong_with_store_url
-from understudy.state import connection
-from understudy.state.connection import client
 
 KEYS = {"OPENAI_API_KEY": "k"}
 SECRET = "canary-password"
@@ -87,8 +87,8 @@ def test_a_url_in_the_config_is_checked_when_the_config_is_read() -> None:
 
 def test_a_missing_package_is_told_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the router opens, not at the first call."""
-    monkeypatch.setattr("understudy.config.store.find_spec", lambda name: None)
-    assert "pip install 'understudy[redis]'" in problem_of("redis://cache/0")
+    monkeypatch.setattr("lanewise.config.store.find_spec", lambda name: None)
+    assert "pip install 'lanewise[redis]'" in problem_of("redis://cache/0")
 
 
 def test_an_address_shows_no_password_and_is_not_pickled() -> None:

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from lanewise import Router
 from real_valkey import Valkey
 from routing.driving import Stage
 from state.workers import config, until
-from understudy import Router
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="forks"),
@@ -44,7 +44,7 @@ def test_forks_of_one_process_are_counted_and_heard_as_workers_of_their_own(stag
 def _workers(valkey: Valkey) -> set[bytes]:
     """Those that are counted."""
     with valkey.client() as client:
-        return {name for key in client.scan_iter("understudy:workers:*") for name in client.zrange(key, 0, -1)}
+        return {name for key in client.scan_iter("lanewise:workers:*") for name in client.zrange(key, 0, -1)}
 
 
 def _fork(router: Router) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
+from lanewise import CallerGone, Outcome, Router
+from lanewise.engine import replay, tape
+from lanewise.testing import Answer, SlowHeaders, Status, StreamOf
 from real_valkey import Valkey
 from routing.driving import FIRST_MODEL, FORMS, MESSAGES, REQUEST_ID, Form, Got, Stage, ask, ask_in, using
 from state.replaying import asked_at_once, header, until_noted, worker, workers
-from understudy import CallerGone, Outcome, Router
-from understudy.engine import replay, tape
-from understudy.testing import Answer, SlowHeaders, Status, StreamOf
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("keys", "patient")]
 
@@ -69,10 +69,10 @@ async def test_the_answer_says_that_it_is_given_again_and_whose_it_is(form: Form
 
         raw = await using(scope, form.client, use)
         assert scope.call_for(raw) is scope.calls[-1]
-    assert raw.headers["x-understudy-replayed"] == "true"
-    assert raw.headers["x-understudy-route"] == "first"
-    assert raw.headers["x-understudy-lane"] == "primary"
-    assert raw.headers["x-understudy-call-id"] == first.call.id
+    assert raw.headers["x-lanewise-replayed"] == "true"
+    assert raw.headers["x-lanewise-route"] == "first"
+    assert raw.headers["x-lanewise-lane"] == "primary"
+    assert raw.headers["x-lanewise-call-id"] == first.call.id
     explained = scope.calls[-1].explain()
     assert f"is given the answer of call {first.call.id} again" in explained
     assert "answered by first (primary), given again" in explained
@@ -88,8 +88,8 @@ async def test_a_stream_is_given_again_as_a_stream(form: Form, stage: Stage, sta
     assert first.chunks == again.chunks
     assert len(again.chunks) > 3
     assert again.chunks[-1].usage is not None
-    assert header(again, "x-understudy-replayed") == "true"
-    assert header(first, "x-understudy-replayed") is None
+    assert header(again, "x-lanewise-replayed") == "true"
+    assert header(first, "x-lanewise-replayed") is None
     assert len(stage.received()) == 1
 
 
@@ -383,7 +383,7 @@ async def test_a_stream_that_is_long_keeps_its_claim(
 async def test_a_stream_that_started_over_is_given_again_from_there(form: Form, stage: Stage, state: str) -> None:
     """Without the part that broke: whoever asks again may be one who can't make sense of a restart."""
     stage.first.script(FIRST_MODEL, StreamOf(chunks=("Broken", " off"), interval=0.15, cut_after=2))
-    options = {"extra_headers": {"x-understudy-on-break": "restart"}}
+    options = {"extra_headers": {"x-lanewise-on-break": "restart"}}
     async with workers(stage, state, task={"stream": {"on_break": "restart"}}) as (one, other):
         first = await ask(one, form, **options)
         again = await ask(other, form)
@@ -391,6 +391,6 @@ async def test_a_stream_that_started_over_is_given_again_from_there(form: Form, 
     assert first.text == "Broken offHello from model-two"
     assert again.call.replayed_from == first.call.id
     assert again.text == "Hello from model-two"
-    assert not [chunk for chunk in again.chunks if getattr(chunk, "understudy", None)]
+    assert not [chunk for chunk in again.chunks if getattr(chunk, "lanewise", None)]
     assert (again.call.route, first.call.route) == ("second", "second")
     assert len(stage.received()) == 2

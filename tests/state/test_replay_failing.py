@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
+from lanewise import Scope
+from lanewise.state import connection, replays_shared
+from lanewise.state.replays_shared import PREFIX
+from lanewise.testing import Answer
 from real_valkey import Valkey, running_valkey
 from routing.driving import FIRST_MODEL, FORMS, REQUEST_ID, Form, Got, Stage, ask, ask_in
 from state.replaying import asked_at_once, until_noted, worker, workers
 from state.stalling import Stalling, stalling
-from understudy import Scope
-from understudy.state import connection, replays_shared
-from understudy.state.replays_shared import PREFIX
-from understudy.testing import Answer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("keys")]
 
@@ -40,7 +40,7 @@ async def test_no_call_fails_where_there_is_no_store(
     form: Form, stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each says so, and the log says so once a minute."""
-    with caplog.at_level(logging.WARNING, logger="understudy"):
+    with caplog.at_level(logging.WARNING, logger="lanewise"):
         async with worker(stage, "redis://127.0.0.1:9/0") as router:
             got = [await ask(router, form) for _ in range(3)]
     assert all(went_without(each) for each in got)
@@ -181,7 +181,7 @@ async def test_another_storage_key_reads_nothing(
     async with worker(stage, valkey.url) as router:
         first = await ask(router, FORMS[0])
     monkeypatch.setenv("STORAGE_KEY", "another-key-" + "a" * 32)
-    with caplog.at_level(logging.WARNING, logger="understudy"):
+    with caplog.at_level(logging.WARNING, logger="lanewise"):
         async with worker(stage, valkey.url) as router:
             got = await ask(router, FORMS[0])
     assert went_without(got)

@@ -21,11 +21,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from lanewise.testing import Answer, StreamOf
 from real_valkey import Valkey
 from routing.driving import FIRST_MODEL, FORMS, MESSAGES, REQUEST_ID, Form, Stage, ask, config
-from starlette_understudy import UnderstudyMiddleware, lifespan
+from starlette_lanewise import LanewiseMiddleware, lifespan
 from state.replaying import worker, workers
-from understudy.testing import Answer, StreamOf
 
 pytestmark = pytest.mark.usefixtures("keys", "patient")
 
@@ -33,8 +33,8 @@ each_form = pytest.mark.parametrize("form", FORMS[:2], ids=str)
 
 PROGRAM = """
 import asyncio, json, os, sys
-from understudy import Router
-from understudy.engine import replay
+from lanewise import Router
+from lanewise.engine import replay
 
 replay.CLAIM_WAIT = replay.LOOK_WAIT = 20.0
 CONFIG = json.loads(os.environ["CONFIG"])
@@ -216,7 +216,7 @@ async def test_a_request_that_comes_again_is_not_paid_again_behind_an_adapter(st
 
             app = Starlette(
                 routes=[Route("/", summarize)],
-                middleware=[Middleware(UnderstudyMiddleware, router=router)],
+                middleware=[Middleware(LanewiseMiddleware, router=router)],
                 lifespan=lifespan(router),
             )
             transport = httpx2.ASGITransport(app)

@@ -8,6 +8,11 @@ from typing import Any
 import anyio
 import pytest
 
+from lanewise import FailClosed, Router
+from lanewise.engine.replay import _Kept
+from lanewise.state.replays_shared import PREFIX
+from lanewise.testing import Answer, StreamOf
+from lanewise.words import LaneName
 from real_valkey import Valkey
 from routing.driving import (
     FIRST_KEY,
@@ -23,11 +28,6 @@ from routing.driving import (
     config,
 )
 from state.replaying import until_noted, worker
-from understudy import FailClosed, Router
-from understudy.engine.replay import _Kept
-from understudy.state.replays_shared import PREFIX
-from understudy.testing import Answer, StreamOf
-from understudy.words import LaneName
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("keys", "patient")]
 

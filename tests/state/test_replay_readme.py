@@ -6,10 +6,10 @@ import tomllib
 
 import pytest
 
+from lanewise import Router
 from real_valkey import Valkey
 from routing.driving import MESSAGES, Stage, config
 from test_readme import block_with
-from understudy import Router
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("keys", "patient")]
 

@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
+from lanewise.config.store import StoreAddress
+from lanewise.state import replays_in_memory, replays_shared
+from lanewise.state.replays import ReplaysUnavailable, Turn
+from lanewise.state.replays_in_memory import ReplaysInMemory
+from lanewise.state.replays_shared import PREFIX, SharedReplays
 from real_valkey import Valkey
-from understudy.config.store import StoreAddress
-from understudy.state import replays_in_memory, replays_shared
-from understudy.state.replays import ReplaysUnavailable, Turn
-from understudy.state.replays_in_memory import ReplaysInMemory
-from understudy.state.replays_shared import PREFIX, SharedReplays
 
 pytestmark = pytest.mark.anyio
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from lanewise import Router
+from lanewise.engine.sharing import _workers_key
+from lanewise.state import health_threads
 from real_valkey import Valkey
 from routing.driving import Stage
 from state.workers import config, until
-from understudy import Router
-from understudy.engine.sharing import _workers_key
-from understudy.state import health_threads
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def _pretend_a_worker(valkey: Valkey, *, seconds_ago: float, key_of: Router | No
     """A word of a worker that will say no other."""
     with valkey.client() as client:
         if key_of is None:
-            (key,) = client.scan_iter("understudy:workers:*")
+            (key,) = client.scan_iter("lanewise:workers:*")
         else:
             key = _workers_key(key_of.config, "first")
         client.zadd(key, {"another": client.time()[0] - seconds_ago})

@@ -11,10 +11,10 @@ from itertools import pairwise
 
 import pytest
 
+from lanewise.testing import Answer, SlowHeaders, Status
 from real_valkey import Valkey, running_valkey
 from routing.driving import FIRST_MODEL, Stage
 from state.workers import Worker, config, until, workers
-from understudy.testing import Answer, SlowHeaders, Status
 
 PROBE_TAKES = 0.2
 """Seconds that each attempt on the dead provider takes, so that two at a time would show."""
@@ -142,7 +142,7 @@ def test_a_worker_that_is_killed_while_it_probes_leaves_the_probe_to_another(sta
 def _holder(valkey: Valkey, running: list[Worker]) -> Worker:
     """The worker that has the lease of the probe."""
     with valkey.client() as client:
-        (key,) = client.scan_iter("understudy:health:*:route first chat")
+        (key,) = client.scan_iter("lanewise:health:*:route first chat")
         circuit = json.loads(client.hget(key, "circuit") or b"{}")
     return next(worker for worker in running if worker.name == circuit["holder"])
 

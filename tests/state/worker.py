@@ -9,9 +9,9 @@ import sys
 import time
 from typing import Any
 
-from understudy import Router, RoutingError
-from understudy.engine.health import route_circuit
-from understudy.words import Api
+from lanewise import Router, RoutingError
+from lanewise.engine.health import route_circuit
+from lanewise.words import Api
 
 CIRCUIT = route_circuit("first", Api.CHAT)
 

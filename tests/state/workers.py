@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lanewise.testing import FakeProvider
 from routing.driving import FIRST_MODEL, SECOND_MODEL
-from understudy.testing import FakeProvider
 
 __all__ = ["Worker", "config", "until", "workers"]
 

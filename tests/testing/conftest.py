@@ -9,7 +9,7 @@ from contextlib import closing
 import openai
 import pytest
 
-from understudy.testing import FakeProvider
+from lanewise.testing import FakeProvider
 
 
 @pytest.fixture

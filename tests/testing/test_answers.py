@@ -6,7 +6,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from understudy.testing import Answer, FakeProvider, StreamOf, ToolCall
+from lanewise.testing import Answer, FakeProvider, StreamOf, ToolCall
 
 
 class Summary(BaseModel):

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from understudy.testing import (
+from lanewise.testing import (
     Answer,
     Behaviour,
     Body,
@@ -25,7 +25,7 @@ from understudy.testing import (
     TokenQuota,
     ToolCall,
 )
-from understudy.testing.control import from_json, to_json
+from lanewise.testing.control import from_json, to_json
 
 
 @pytest.mark.parametrize(

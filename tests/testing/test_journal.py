@@ -10,8 +10,8 @@ import anyio.to_thread
 import openai
 import pytest
 
-from understudy.testing import Answer, Asked, Behaviour, FakeProvider, Silence, Status, StreamOf
-from understudy.testing.journal import Journal, Received, ReceivedHeaders
+from lanewise.testing import Answer, Asked, Behaviour, FakeProvider, Silence, Status, StreamOf
+from lanewise.testing.journal import Journal, Received, ReceivedHeaders
 
 from .conftest import chat_request
 

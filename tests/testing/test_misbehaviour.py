@@ -12,7 +12,7 @@ from contextlib import closing
 import openai
 import pytest
 
-from understudy.testing import (
+from lanewise.testing import (
     Answer,
     Behaviour,
     Body,

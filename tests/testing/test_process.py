@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
-from understudy.testing import Answer, Cycle, FakeProviderProcess, Status
+from lanewise.testing import Answer, Cycle, FakeProviderProcess, Status
 
 
 def test_it_is_scripted_from_outside_and_comes_back_on_its_port() -> None:
@@ -49,7 +49,7 @@ def test_a_process_that_cannot_listen_is_an_error(capfd: pytest.CaptureFixture[s
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_ends_cleanly_on_a_signal(number: signal.Signals) -> None:
     """Also while it waits for its stdin to close; the first line is the base URL."""
-    command = [sys.executable, "-W", "error", "-m", "understudy.testing", "--until-stdin-closes"]
+    command = [sys.executable, "-W", "error", "-m", "lanewise.testing", "--until-stdin-closes"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import understudy.testing
+import lanewise.testing
 
 APP_TEST = """
 import urllib.request
@@ -29,13 +29,13 @@ def test_the_fixture_is_there_without_any_import(tmp_path: Path) -> None:
 def test_the_plugin_imports_next_to_nothing() -> None:
     """Every pytest run loads it, also those that have nothing to do with us."""
     heavy = "('openai', 'aiohttp', 'asyncio', 'msgspec', 'pydantic')"
-    code = f"import sys, understudy.testing.pytest_plugin; print([n for n in {heavy} if n in sys.modules])"
+    code = f"import sys, lanewise.testing.pytest_plugin; print([n for n in {heavy} if n in sys.modules])"
     known = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert known.stdout.strip() == "[]"
 
 
 def test_every_public_name_is_there() -> None:
     """They are imported on first use, and a wrong name is an ordinary error."""
-    assert all(getattr(understudy.testing, name) is not None for name in understudy.testing.__all__)
-    assert dir(understudy.testing) == sorted(understudy.testing.__all__)
-    assert not hasattr(understudy.testing, "no_such_name")
+    assert all(getattr(lanewise.testing, name) is not None for name in lanewise.testing.__all__)
+    assert dir(lanewise.testing) == sorted(lanewise.testing.__all__)
+    assert not hasattr(lanewise.testing, "no_such_name")

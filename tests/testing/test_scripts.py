@@ -5,7 +5,7 @@ from __future__ import annotations
 import openai
 import pytest
 
-from understudy.testing import (
+from lanewise.testing import (
     Answer,
     Behaviour,
     Cycle,
@@ -18,9 +18,9 @@ from understudy.testing import (
     Status,
     TokenQuota,
 )
-from understudy.testing import scripts as scripts_module
-from understudy.testing.journal import ReceivedHeaders
-from understudy.testing.scripts import Scripts
+from lanewise.testing import scripts as scripts_module
+from lanewise.testing.journal import ReceivedHeaders
+from lanewise.testing.scripts import Scripts
 
 
 class Clock:

@@ -17,7 +17,7 @@ import openai
 import pytest
 import trustme
 
-from understudy.testing import Answer, FakeProvider, Silence
+from lanewise.testing import Answer, FakeProvider, Silence
 
 from .conftest import chat_request, read_all
 

@@ -12,7 +12,7 @@ from contextlib import closing
 import openai
 import pytest
 
-from understudy.testing import FakeProvider, StreamOf
+from lanewise.testing import FakeProvider, StreamOf
 
 from .conftest import chat_request
 

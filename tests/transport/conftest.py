@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from certificates import authority, served, trusting
-from understudy.transport.aio import AiohttpTransport
+from lanewise.transport.aio import AiohttpTransport
 
 __all__ = ["authority", "served", "trusting"]
 

@@ -9,10 +9,10 @@ import zlib
 
 import pytest
 
+from lanewise.policy.signals import TransportSignal
+from lanewise.transport import Exchange, Target, TransportFailure
+from lanewise.transport.aio import AiohttpTransport
 from transport.peers import ANSWER, Peer, Wire, answers, answers_once, dripping, silent
-from understudy.policy.signals import TransportSignal
-from understudy.transport import Exchange, Target, TransportFailure
-from understudy.transport.aio import AiohttpTransport
 
 pytestmark = pytest.mark.anyio
 

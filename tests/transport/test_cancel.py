@@ -12,9 +12,9 @@ from collections.abc import Coroutine, Generator
 import anyio
 import pytest
 
+from lanewise.transport import Target
+from lanewise.transport.aio import AiohttpTransport
 from transport.peers import Peer, Wire, connect_proxy, silent
-from understudy.transport import Target
-from understudy.transport.aio import AiohttpTransport
 
 pytestmark = pytest.mark.anyio
 

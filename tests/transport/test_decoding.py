@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.transport import TransportFailure
-from understudy.transport.decoding import PIECE, decoder_for
+from lanewise.transport import TransportFailure
+from lanewise.transport.decoding import PIECE, decoder_for
 
 BODIES = st.lists(st.binary(max_size=2000) | st.integers(0, 1_000_000).map(bytes), max_size=3).map(b"".join)
 

@@ -9,9 +9,9 @@ import httpx2
 import pytest
 from aiohttp import client_exceptions
 
-from understudy.policy.signals import TransportSignal
-from understudy.transport import TransportFailure, aio_failures, handed_failures
-from understudy.transport.pool import AttemptState
+from lanewise.policy.signals import TransportSignal
+from lanewise.transport import TransportFailure, aio_failures, handed_failures
+from lanewise.transport.pool import AttemptState
 
 AIOHTTP = sorted(
     (kind for kind in vars(client_exceptions).values() if isinstance(kind, type) and issubclass(kind, Exception)),

@@ -11,10 +11,10 @@ import anyio
 import httpx2
 import pytest
 
+from lanewise.policy.signals import TransportSignal
+from lanewise.transport import Target, TransportFailure
+from lanewise.transport.handed import HandedExchange, HandedTransport
 from transport.peers import ANSWER, Peer, Wire, answers, answers_once, connect_proxy, dripping, silent
-from understudy.policy.signals import TransportSignal
-from understudy.transport import Target, TransportFailure
-from understudy.transport.handed import HandedExchange, HandedTransport
 
 pytestmark = pytest.mark.anyio
 

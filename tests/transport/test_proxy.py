@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from understudy.transport.proxy import resolve_proxy
+from lanewise.transport.proxy import resolve_proxy
 
 HTTPS = "https://api.example.com/v1"
 

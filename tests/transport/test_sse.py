@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from understudy.policy.signals import TransportSignal
-from understudy.transport import TransportFailure
-from understudy.transport.sse import Event, EventSplitter
+from lanewise.policy.signals import TransportSignal
+from lanewise.transport import TransportFailure
+from lanewise.transport.sse import Event, EventSplitter
 
 ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
 LINES = st.one_of(

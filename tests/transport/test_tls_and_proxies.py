@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 import trustme
 
+from lanewise.policy.signals import TransportSignal
+from lanewise.transport import Exchange, Target, TransportFailure
+from lanewise.transport.aio import AiohttpTransport
 from transport.peers import Peer, Wire, answers, connect_proxy, silent
-from understudy.policy.signals import TransportSignal
-from understudy.transport import Exchange, Target, TransportFailure
-from understudy.transport.aio import AiohttpTransport
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from understudy import Config, ConfigError
-from understudy.web import STANDARD, Endpoint, Source, assert_declared, check_endpoints, endpoint_table
+from lanewise import Config, ConfigError
+from lanewise.web import STANDARD, Endpoint, Source, assert_declared, check_endpoints, endpoint_table
 
 CONFIG = Config.from_mapping(
     {

@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from understudy import FailClosed, NotInScope, Router
-from understudy.web import Inbound, RequestIdFilter, router_of
+from lanewise import FailClosed, NotInScope, Router
+from lanewise.web import Inbound, RequestIdFilter, router_of
 
 CONFIG = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},
@@ -115,7 +115,7 @@ def test_outside_of_a_request_a_call_is_refused() -> None:
 
 def test_sensitivity_raised_after_a_call_fails_closed(caplog: pytest.LogCaptureFixture) -> None:
     """The late mark is an error in the log, and nothing more is sent."""
-    from understudy.testing import FakeProvider
+    from lanewise.testing import FakeProvider
 
     with FakeProvider() as provider:
         config = {**CONFIG, "providers": {"one": {"base_url": provider.base_url}}}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from understudy import Router, Scope
-from understudy.web import STANDARD, find_marks, mark_and_wrap, raised_marks, standard
+from lanewise import Router, Scope
+from lanewise.web import STANDARD, find_marks, mark_and_wrap, raised_marks, standard
 
 CONFIG = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},

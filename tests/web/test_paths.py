@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.web import PathRules
+from lanewise.web import PathRules
 
 RULES = PathRules({"/payments/*": "payment", "/clinic/*/triage": "medical", "/exact": "exact"})
 PAYMENT = frozenset({"payment"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from understudy import (
+from lanewise import (
     Api,
     Call,
     FailClosed,
@@ -19,8 +19,8 @@ from understudy import (
     Router,
     RoutingError,
 )
-from understudy.testing import FakeProvider, Status
-from understudy.web import problem_for
+from lanewise.testing import FakeProvider, Status
+from lanewise.web import problem_for
 
 SECRETS = (
     "canary-model",
@@ -71,7 +71,7 @@ def test_a_failure_is_the_problem_of_the_table_and_says_nothing_of_the_provider(
         problem = problem_for(failing(provider), request_id="req-12345678")
     assert problem.status == status
     said = json.loads(problem.body)
-    assert said["type"] == f"urn:understudy:problem:{name}"
+    assert said["type"] == f"urn:lanewise:problem:{name}"
     assert said["status"] == status
     assert said["request_id"] == "req-12345678"
     everything = problem.body.decode() + repr(problem.all_headers)

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from understudy.web.reader import READ_AHEAD, Reader
+from lanewise.web.reader import READ_AHEAD, Reader
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ import pytest
 
 from integrations.contract.harness import Driver
 from integrations.contract.house import DRIVERS, House, Stage, kept_house
-from understudy.policy import repeats
-from understudy.testing import FakeProvider
+from lanewise.policy import repeats
+from lanewise.testing import FakeProvider
 
 
 @pytest.fixture(scope="session")

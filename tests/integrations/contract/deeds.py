@@ -11,8 +11,8 @@ from typing import Any
 import openai
 
 from integrations.contract.harness import Answer, Ask, Later, Stream
-from understudy import Scope, current_scope
-from understudy.web import mark_and_wrap, sensitivity
+from lanewise import Scope, current_scope
+from lanewise.web import mark_and_wrap, sensitivity
 
 __all__ = ["BOARD", "PROMPT", "Board"]
 

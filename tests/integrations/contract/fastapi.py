@@ -12,9 +12,9 @@ from starlette.responses import JSONResponse, Response
 from integrations.contract.asgi import AsgiDriver
 from integrations.contract.harness import AppPlan, Ask, Form, Later, Placing, Spot, above, placed
 from integrations.contract.starlette import http_endpoint, installed, own_handlers, respond
-from starlette_understudy import assert_endpoints_declared, endpoints_of, lifespan
-from starlette_understudy.fastapi import RequestScope, RoutedClient, RoutedSyncClient, sensitive, standard
-from understudy.web import Endpoint
+from lanewise.web import Endpoint
+from starlette_lanewise import assert_endpoints_declared, endpoints_of, lifespan
+from starlette_lanewise.fastapi import RequestScope, RoutedClient, RoutedSyncClient, sensitive, standard
 
 __all__ = ["FastApiDriver"]
 

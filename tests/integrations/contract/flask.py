@@ -14,7 +14,7 @@ from flask.views import MethodView
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from flask_understudy import Understudy, assert_endpoints_declared, endpoints, sensitive, standard
+from flask_lanewise import Lanewise, assert_endpoints_declared, endpoints, sensitive, standard
 from integrations.contract.asking import Reply
 from integrations.contract.harness import (
     OWN_ANSWER,
@@ -30,7 +30,7 @@ from integrations.contract.harness import (
     in_background,
     placed,
 )
-from understudy.web import Endpoint
+from lanewise.web import Endpoint
 
 __all__ = ["FlaskDriver"]
 
@@ -46,7 +46,7 @@ class FlaskDriver(Driver):
     def app(self, plan: AppPlan) -> Flask:
         """The app by a plan."""
         app = Flask("app", static_folder=None)
-        ai = Understudy(subject=lambda: request.headers.get(USER_HEADER)) if plan.with_subject else Understudy()
+        ai = Lanewise(subject=lambda: request.headers.get(USER_HEADER)) if plan.with_subject else Lanewise()
         for _ in range(plan.installs):
             ai.init_app(app, plan.router)
         by_group = sorted(plan.spots, key=lambda spot: spot.prefix)
@@ -108,7 +108,7 @@ def _own_answer(error: Exception) -> tuple[str, int]:
     return OWN_ANSWER[1], OWN_ANSWER[0]
 
 
-def _add_group(app: Flask, prefix: str, spots: list[Spot], ai: Understudy) -> None:
+def _add_group(app: Flask, prefix: str, spots: list[Spot], ai: Lanewise) -> None:
     name = prefix.strip("/")
     outer = Blueprint(name, __name__, url_prefix=prefix)
     if spots[0].group_mark is not None:
@@ -125,7 +125,7 @@ def _add_group(app: Flask, prefix: str, spots: list[Spot], ai: Understudy) -> No
     app.register_blueprint(outer)
 
 
-def _add(to: Flask | Blueprint, spots: list[Spot], ai: Understudy) -> None:
+def _add(to: Flask | Blueprint, spots: list[Spot], ai: Lanewise) -> None:
     for spot in spots:
         function = _function(spot, ai)
         if spot.form is Form.FUNCTION:
@@ -144,7 +144,7 @@ def _placed(target: Any, spot: Spot) -> Any:
     return placed(target, spot, sensitive, standard)
 
 
-def _function(spot: Spot, ai: Understudy) -> Callable[..., Any]:
+def _function(spot: Spot, ai: Lanewise) -> Callable[..., Any]:
     deed: Any = spot.deed
     if spot.is_async:
 
@@ -173,7 +173,7 @@ def _method(function: Callable[..., Any], spot: Spot) -> Callable[..., Any]:
     return get
 
 
-def _ask(ai: Understudy) -> Ask:
+def _ask(ai: Lanewise) -> Ask:
     return Ask(ai.scope, ai.openai, ai.async_openai, request.args)
 
 

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, get_type_hints
 import openai
 
 from integrations.contract.asking import Reply
-from understudy import Router, Scope
-from understudy.web import Endpoint
+from lanewise import Router, Scope
+from lanewise.web import Endpoint
 
 __all__ = [
     "OWN_ANSWER",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 USER_HEADER = "X-User"
-"""Who asks, for apps that tell understudy a subject."""
+"""Who asks, for apps that tell lanewise a subject."""
 OWN_ANSWER = (418, "the app's own answer")
 """How an app's own handlers answer."""
 

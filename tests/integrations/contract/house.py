@@ -14,8 +14,8 @@ from integrations.contract.flask import FlaskDriver
 from integrations.contract.harness import AppPlan, Deed, Driver, Placing, Spot
 from integrations.contract.litestar import LitestarDriver
 from integrations.contract.starlette import StarletteDriver
-from understudy import Router
-from understudy.testing import FakeProvider
+from lanewise import Router
+from lanewise.testing import FakeProvider
 
 __all__ = ["DRIVERS", "HOUSE", "NO_MEMORY", "House", "Stage", "config", "kept_house", "started"]
 

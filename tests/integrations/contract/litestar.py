@@ -27,17 +27,17 @@ from integrations.contract.harness import (
     above,
     placed,
 )
-from litestar_understudy import (
+from lanewise.web import Endpoint
+from litestar_lanewise import (
+    LanewisePlugin,
     RequestScope,
     RoutedClient,
     RoutedSyncClient,
-    UnderstudyPlugin,
     assert_endpoints_declared,
     endpoints_of,
     sensitive,
     standard,
 )
-from understudy.web import Endpoint
 
 __all__ = ["LitestarDriver"]
 
@@ -59,7 +59,7 @@ class LitestarDriver(AsgiDriver):
         subject = (lambda connection: connection.headers.get(USER_HEADER)) if plan.with_subject else None
         return Litestar(
             handlers,
-            plugins=[UnderstudyPlugin(plan.router, subject=subject) for _ in range(plan.installs)],
+            plugins=[LanewisePlugin(plan.router, subject=subject) for _ in range(plan.installs)],
             guards=_guards(plan.category),
             exception_handlers=dict.fromkeys(plan.own_handlers, _own_answer),
             openapi_config=None,

@@ -11,10 +11,10 @@ from typing import Any
 from integrations.contract import deeds
 from integrations.contract.harness import Deed, Driver, Form, Placing, Spot
 from integrations.contract.house import Stage
-from understudy import Api, Router
-from understudy.engine.health import route_circuit
-from understudy.policy.circuit import ByHand
-from understudy.testing import Answer, Html, Reset, Scripted, Silence, Status, StreamOf, TruncatedBody
+from lanewise import Api, Router
+from lanewise.engine.health import route_circuit
+from lanewise.policy.circuit import ByHand
+from lanewise.testing import Answer, Html, Reset, Scripted, Silence, Status, StreamOf, TruncatedBody
 
 __all__ = [
     "APP_PREFIX",

@@ -28,16 +28,16 @@ from integrations.contract.harness import (
     above,
     placed,
 )
-from starlette_understudy import (
+from lanewise.web import Endpoint
+from starlette_lanewise import (
+    LanewiseMiddleware,
     SensitiveMiddleware,
-    UnderstudyMiddleware,
     assert_endpoints_declared,
     endpoints_of,
     lifespan,
     sensitive,
     standard,
 )
-from understudy.web import Endpoint
 
 __all__ = ["StarletteDriver", "http_endpoint", "installed", "own_handlers", "respond"]
 
@@ -77,7 +77,7 @@ class StarletteDriver(AsgiDriver):
 def installed(plan: AppPlan) -> list[Middleware]:
     """The adapter's middleware, as often as the plan has it."""
     subject = (lambda connection: _user(connection)) if plan.with_subject else None
-    return [Middleware(UnderstudyMiddleware, router=plan.router, subject=subject)] * plan.installs
+    return [Middleware(LanewiseMiddleware, router=plan.router, subject=subject)] * plan.installs
 
 
 def own_handlers(plan: AppPlan) -> dict[Any, Any]:

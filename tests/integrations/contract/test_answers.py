@@ -12,8 +12,8 @@ from integrations.contract.asking import hanging
 from integrations.contract.deeds import BOARD
 from integrations.contract.harness import OWN_ANSWER, AppPlan, Driver, Spot
 from integrations.contract.house import House, Stage, config, started
-from understudy import Router, RoutingError
-from understudy.testing import Behaviour, Html, Silence, SlowHeaders, Status, StreamOf
+from lanewise import Router, RoutingError
+from lanewise.testing import Behaviour, Html, Silence, SlowHeaders, Status, StreamOf
 
 SECRETS = ("provider", "model-", "canary", "127.0.0.1", "first", "second", "backup", "rationed", "rate_limit", "openai")
 

@@ -10,10 +10,10 @@ import pytest
 from integrations.contract import deeds
 from integrations.contract.harness import AppPlan, Driver, Form, Placing, Spot
 from integrations.contract.house import House, Stage, config, started
-from understudy import Router
-from understudy.config import ConfigError
-from understudy.testing import Status
-from understudy.web import STANDARD, endpoint_table
+from lanewise import Router
+from lanewise.config import ConfigError
+from lanewise.testing import Status
+from lanewise.web import STANDARD, endpoint_table
 
 
 def complaint(driver: Driver, plan: AppPlan, caplog: pytest.LogCaptureFixture) -> str:
@@ -109,7 +109,7 @@ def test_not_installed_it_says_what_to_install(driver: Driver, stage: Stage, cap
     spots = [Spot("/refund", deeds.whole, category="payment")]
     said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), spots, installs=0), caplog)
     # Litestar speaks before the adapter could: no plugin gives the client
-    assert re.search("[Uu]nderstudy.* install|Explicit dependency 'ai'", said)
+    assert re.search("[Ll]anewise.* install|Explicit dependency 'ai'", said)
     assert stage.approved.journal == stage.other.journal == []
 
 

@@ -26,7 +26,7 @@ from integrations.contract.shapes import (
     script,
     shapes,
 )
-from understudy import Router
+from lanewise import Router
 
 CALLERS = {"timeout": 48}
 """How many ask at once, where it is not 4: those who wait cost nothing."""
@@ -78,7 +78,7 @@ def _matrix(driver: Driver, _stage: Stage) -> Iterator[Matrix]:
 @pytest.fixture
 def matrix(_matrix: Matrix, stage: Stage, caplog: pytest.LogCaptureFixture) -> Matrix:
     """The matrix, and the approved provider's first routes fail. Nobody reads the log of so many."""
-    caplog.set_level(logging.CRITICAL, "understudy")
+    caplog.set_level(logging.CRITICAL, "lanewise")
     script(stage)
     return _matrix
 

@@ -12,9 +12,9 @@ import pytest
 from integrations.contract.deeds import PROMPT
 from integrations.contract.harness import USER_HEADER
 from integrations.contract.house import House
-from understudy import NotInScope
-from understudy.testing import Status
-from understudy.web import RequestIdFilter
+from lanewise import NotInScope
+from lanewise.testing import Status
+from lanewise.web import RequestIdFilter
 
 REQUEST_ID = "req-2026-000042"
 FRESH = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -156,7 +156,7 @@ def test_the_caller_s_credentials_stay_here(header: str, house: House) -> None:
 )
 def test_every_record_of_a_request_has_its_id(path: str, house: House, caplog: pytest.LogCaptureFixture) -> None:
     """The app's and the router's, from coroutines and from threads; and none has the prompt or a key."""
-    caplog.set_level(logging.DEBUG, "understudy")
+    caplog.set_level(logging.DEBUG, "lanewise")
     caplog.set_level(logging.DEBUG, "the app")
     caplog.handler.addFilter(RequestIdFilter())
     house.stage.approved.script_all(Status(401))
@@ -166,7 +166,7 @@ def test_every_record_of_a_request_has_its_id(path: str, house: House, caplog: p
     while "quiet" not in path and not any(hasattr(record, "outcome") for record in _since(began, caplog)):
         assert time.monotonic() < until, "the line of a call is written by a thread of its own, and soon"
         time.sleep(0.01)
-    records = [record for record in _since(began, caplog) if record.name.startswith(("understudy", "the app"))]
+    records = [record for record in _since(began, caplog) if record.name.startswith(("lanewise", "the app"))]
     assert records
     assert {getattr(record, "request_id", None) for record in records} == {REQUEST_ID}
     assert "canary" not in caplog.text

@@ -12,8 +12,8 @@ import pytest
 from integrations.contract import deeds
 from integrations.contract.harness import Answer, AppPlan, Ask, Deed, Driver, Spot
 from integrations.contract.house import House, Stage, config, started
-from understudy import Review, ReviewStatus, Router
-from understudy import testing as fake
+from lanewise import Review, ReviewStatus, Router
+from lanewise import testing as fake
 
 DRAFT = "canary-draft: refund it"
 QUIET = ("canary", "model-", "provider", "first", "second", "127.0.0.1")

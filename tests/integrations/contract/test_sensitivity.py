@@ -11,8 +11,8 @@ from integrations.contract.deeds import BOARD
 from integrations.contract.harness import AppPlan, Driver, Placing, Spot
 from integrations.contract.house import House, Stage, config, started
 from integrations.contract.ways import CLIENT_WAYS
-from understudy import Router
-from understudy.testing import Answer, Status
+from lanewise import Router
+from lanewise.testing import Answer, Status
 
 CLOSED = "FailClosed"
 FALLBACK = "Hello from model-two"

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from integrations.contract.deeds import text_of, told, tried
 from integrations.contract.harness import Answer, Ask
-from understudy import current_scope
+from lanewise import current_scope
 
 __all__ = ["CLIENT_WAYS", "CONTEXT_WAYS", "any_way", "by_context"]
 

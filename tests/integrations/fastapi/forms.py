@@ -10,11 +10,11 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
 from integrations.asgi_stage import FIRST_TEXT, Stage, ask, ask_sync
-from starlette_understudy.fastapi import (
+from starlette_lanewise.fastapi import (
+    LanewiseMiddleware,
     RoutedClient,
     RoutedSyncClient,
     SensitiveMiddleware,
-    UnderstudyMiddleware,
     lifespan,
     sensitive,
 )
@@ -26,7 +26,7 @@ Build = Callable[[FastAPI], None]
 def app_of(stage: Stage, build: Build, router_options: dict[str, Any] | None = None, **options: Any) -> FastAPI:
     router = stage.router(**(router_options or {}))
     app = FastAPI(lifespan=lifespan(router), **options)
-    app.add_middleware(UnderstudyMiddleware, router=router)
+    app.add_middleware(LanewiseMiddleware, router=router)
     build(app)
     return app
 

@@ -12,15 +12,15 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.testclient import TestClient
 
 from integrations.asgi_stage import FIRST_TEXT, MESSAGES, SECOND_TEXT, Stage, ask, ask_sync
-from starlette_understudy.fastapi import (
+from lanewise import RoutingError, Scope, current_scope
+from lanewise.testing import Status
+from starlette_lanewise.fastapi import (
+    LanewiseMiddleware,
     RequestScope,
     RoutedClient,
     RoutedSyncClient,
-    UnderstudyMiddleware,
     lifespan,
 )
-from understudy import RoutingError, Scope, current_scope
-from understudy.testing import Status
 
 
 async def early(ai: RoutedClient) -> str:
@@ -36,7 +36,7 @@ def app(stage: Stage) -> FastAPI:
     """An app with the middleware and the lifespan, and nothing else yet."""
     router = stage.router()
     app = FastAPI(lifespan=lifespan(router))
-    app.add_middleware(UnderstudyMiddleware, router=router)
+    app.add_middleware(LanewiseMiddleware, router=router)
     return app
 
 
@@ -93,7 +93,7 @@ def test_a_client_without_the_middleware_says_what_to_install() -> None:
     @app.get("/x")
     async def endpoint(ai: RoutedClient) -> None: ...
 
-    with pytest.raises(RuntimeError, match=r"app\.add_middleware\(UnderstudyMiddleware, router=router\)"):
+    with pytest.raises(RuntimeError, match=r"app\.add_middleware\(LanewiseMiddleware, router=router\)"):
         TestClient(app).get("/x")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 
 from integrations.readmes import ROOT, Example
-from starlette_understudy.fastapi import assert_endpoints_declared
+from starlette_lanewise.fastapi import assert_endpoints_declared
 
 EXAMPLE = Example("fastapi_extract", "http://127.0.0.1:8012/openapi.json")
 
@@ -32,14 +32,14 @@ def test_the_readme_is_true() -> None:
 
 def test_the_document_marks_what_is_sensitive() -> None:
     """As its README says."""
-    from starlette_understudy.fastapi import describe
-    from understudy import Router
+    from lanewise import Router
+    from starlette_lanewise.fastapi import describe
 
     made = runpy.run_path(str(ROOT / EXAMPLE.app))
     app = made["create_app"]()
-    describe(app, Router.from_file(made["HERE"] / "understudy.toml").config)
+    describe(app, Router.from_file(made["HERE"] / "lanewise.toml").config)
     operation = app.openapi()["paths"]["/mandates"]["post"]
-    assert operation["x-understudy-sensitive"] == ["payment"]
+    assert operation["x-lanewise-sensitive"] == ["payment"]
     assert "503" in operation["responses"]
 
 

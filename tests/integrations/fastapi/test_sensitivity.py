@@ -23,8 +23,10 @@ from integrations.fastapi.forms import (
     openly,
     plain_routes,
 )
-from starlette_understudy import endpoints
-from starlette_understudy.fastapi import (
+from lanewise import ConfigError
+from lanewise.testing import Status
+from starlette_lanewise import endpoints
+from starlette_lanewise.fastapi import (
     RequestScope,
     RoutedClient,
     assert_endpoints_declared,
@@ -32,8 +34,6 @@ from starlette_understudy.fastapi import (
     sensitive,
     standard,
 )
-from understudy import ConfigError
-from understudy.testing import Status
 
 
 @pytest.mark.parametrize("build", FORMS)
@@ -55,7 +55,7 @@ def test_a_mark_shows_in_the_openapi_document(stage: Stage, build: Build) -> Non
     with TestClient(app) as client:
         document = client.get("/openapi.json").json()
     operation = document["paths"]["/x"]["get"]
-    assert operation["x-understudy-sensitive"] == ["payment"]
+    assert operation["x-lanewise-sensitive"] == ["payment"]
     closed = operation["responses"]["503"]
     reference = closed["content"]["application/problem+json"]["schema"]["$ref"]
     assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]
@@ -64,7 +64,7 @@ def test_a_mark_shows_in_the_openapi_document(stage: Stage, build: Build) -> Non
 
 @pytest.mark.parametrize("build", FORMS)
 def test_a_mark_is_listed(stage: Stage, build: Build) -> None:
-    """For ``understudy endpoints`` and for the check at the start."""
+    """For ``lanewise endpoints`` and for the check at the start."""
     found = {endpoint.path: endpoint for endpoint in endpoints(app_of(stage, build))}
     assert found["/x"].categories == {"payment"}
 
@@ -74,7 +74,7 @@ def test_the_same_without_a_mark_is_answered_by_the_fallback(stage: Stage) -> No
     stage.first.script_all(Status(500))
     with TestClient(app_of(stage, lambda app: app.include_router(plain_routes()))) as client:
         assert client.get("/x").json() == SECOND_TEXT
-        assert "x-understudy-sensitive" not in client.get("/openapi.json").json()["paths"]["/x"]["get"]
+        assert "x-lanewise-sensitive" not in client.get("/openapi.json").json()["paths"]["/x"]["get"]
 
 
 def test_a_mark_on_the_app_holds_for_all_of_it(stage: Stage) -> None:
@@ -100,7 +100,7 @@ def test_a_mark_on_the_app_holds_for_all_of_it(stage: Stage) -> None:
         for path in ("/api/x", "/plain", "/foreign", "/inner/x"):
             assert client.get(path).status_code == 503, path
         inner = client.get("/inner/openapi.json").json()["paths"]["/x"]["get"]
-    assert inner["x-understudy-sensitive"] == ["payment"]
+    assert inner["x-lanewise-sensitive"] == ["payment"]
     assert stage.second.journal == []
 
 
@@ -138,7 +138,7 @@ def test_marks_add_up_over_the_levels(stage: Stage) -> None:
     with TestClient(app_of(stage, build)) as client:
         assert client.get("/x").json() == ["medical", "payment"]
         document = client.get("/openapi.json").json()
-    assert document["paths"]["/x"]["get"]["x-understudy-sensitive"] == ["medical", "payment"]
+    assert document["paths"]["/x"]["get"]["x-lanewise-sensitive"] == ["medical", "payment"]
 
 
 def test_a_websockets_dependency_holds(stage: Stage) -> None:

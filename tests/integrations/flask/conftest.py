@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from flask_understudy import Understudy
-from understudy import Router
-from understudy.policy import repeats
-from understudy.testing import FakeProvider
+from flask_lanewise import Lanewise
+from lanewise import Router
+from lanewise.policy import repeats
+from lanewise.testing import FakeProvider
 
-Install = Callable[..., Understudy]
+Install = Callable[..., Lanewise]
 
 
 class Stage:
@@ -61,11 +61,11 @@ def routers() -> Iterator[list[Router]]:
 
 @pytest.fixture
 def install(stage: Stage, routers: list[Router]) -> Install:
-    """Installs understudy in an app, over the stage's config and what is given beside it."""
+    """Installs lanewise in an app, over the stage's config and what is given beside it."""
 
-    def install(app: Flask, subject: Callable[[], object] | None = None, **more: Any) -> Understudy:
+    def install(app: Flask, subject: Callable[[], object] | None = None, **more: Any) -> Lanewise:
         routers.append(Router.from_mapping(stage.config(**more)))
-        return Understudy(app, routers[-1], subject=subject)
+        return Lanewise(app, routers[-1], subject=subject)
 
     return install
 
@@ -77,13 +77,13 @@ def app() -> Flask:
 
 
 @pytest.fixture
-def ai(app: Flask, install: Install) -> Understudy:
+def ai(app: Flask, install: Install) -> Lanewise:
     """The extension, installed in ``app``."""
     return install(app)
 
 
 @pytest.fixture
-def ask(ai: Understudy) -> Callable[..., str]:
+def ask(ai: Lanewise) -> Callable[..., str]:
     """Asks in the current request, and gives the text."""
 
     def ask(task: str = "summary") -> str:

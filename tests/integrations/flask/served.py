@@ -8,13 +8,13 @@ from typing import Any
 
 from flask import Flask, Response
 
-from flask_understudy import Understudy, sensitive
-from understudy import Router
+from flask_lanewise import Lanewise, sensitive
+from lanewise import Router
 
 MESSAGES: Any = [{"role": "user", "content": "canary-prompt"}]
 
 app = Flask("served")
-ai = Understudy(
+ai = Lanewise(
     app,
     Router.from_mapping(
         {
@@ -65,5 +65,5 @@ def stream() -> Response:
     return Response(generate())
 
 
-if "UNDERSTUDY_TEST_HIDDEN" in os.environ:
+if "LANEWISE_TEST_HIDDEN" in os.environ:
     app.add_url_rule("/hidden", "hidden", (lambda view: lambda: view())(refund))

@@ -10,10 +10,10 @@ import pytest
 from flask import Blueprint, Flask
 from flask.views import MethodView
 
-from flask_understudy import Understudy, sensitive
-from understudy import ConfigError, Router
+from flask_lanewise import Lanewise, sensitive
+from lanewise import ConfigError, Router
 
-Install = Callable[..., Understudy]
+Install = Callable[..., Lanewise]
 
 
 def careless(view: Any) -> Any:
@@ -85,7 +85,7 @@ def test_a_hidden_mark_that_is_there_already_stops_the_start(app: Flask, install
     app.add_url_rule("/refunds", "refund", careless(sensitive("payment")(refund())))
     with pytest.raises(ConfigError, match=r"GET /refunds \(refund\).*hides its mark"):
         install(app)
-    assert "understudy" not in app.extensions
+    assert "lanewise" not in app.extensions
 
 
 @pytest.mark.parametrize("group", ["view", "blueprint", "app"])
@@ -121,7 +121,7 @@ def test_missing_keys_refuse_every_request(
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     config = stage.config()
     config["providers"]["one"]["api_key_env"] = "NO_SUCH_KEY"
-    Understudy(app, Router.from_mapping(config))
+    Lanewise(app, Router.from_mapping(config))
     app.add_url_rule("/", "index", lambda: "fine")
     assert app.test_client().get("/").status_code == 500
     assert "NO_SUCH_KEY" in caplog.text

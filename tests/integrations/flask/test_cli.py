@@ -1,4 +1,4 @@
-"""``flask understudy``: the core's commands and the list of endpoints, over the app's own config."""
+"""``flask lanewise``: the core's commands and the list of endpoints, over the app's own config."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from flask import Blueprint, Flask
 from flask.views import MethodView
 
-from flask_understudy import Understudy, sensitive, standard
+from flask_lanewise import Lanewise, sensitive, standard
 
 CONFIG = """
 [providers.one]
@@ -30,7 +30,7 @@ def app(tmp_path: Path) -> Flask:
     """An app with all kinds of endpoints."""
     (tmp_path / "ai.toml").write_text(CONFIG)
     app = Flask("desk")
-    Understudy(app, tmp_path / "ai.toml")
+    Lanewise(app, tmp_path / "ai.toml")
 
     class Refunds(MethodView):
         @sensitive("payment")
@@ -52,7 +52,7 @@ def app(tmp_path: Path) -> Flask:
 
 def test_endpoints_lists_all_with_their_sensitivity_and_why(app: Flask) -> None:
     """A line for each endpoint, for each method of a MethodView."""
-    result = app.test_cli_runner().invoke(args=["understudy", "endpoints"])
+    result = app.test_cli_runner().invoke(args=["lanewise", "endpoints"])
     assert result.exit_code == 0, result.output
     lines = {line.split("│")[1].strip(): line for line in result.output.splitlines() if "│" in line}
     assert "blueprint payments" in lines["GET /pay (payments.pay)"]
@@ -68,7 +68,7 @@ def test_endpoints_lists_all_with_their_sensitivity_and_why(app: Flask) -> None:
 def test_endpoints_fails_where_marks_cannot_hold(app: Flask) -> None:
     """So that a build notices; the table is shown all the same."""
     app.add_url_rule("/odd", "odd", sensitive("paymnt")(lambda: ""))
-    result = app.test_cli_runner().invoke(args=["understudy", "endpoints"])
+    result = app.test_cli_runner().invoke(args=["lanewise", "endpoints"])
     assert result.exit_code == 1
     assert "GET /odd (odd)" in result.stdout
     assert "unknown sensitive category 'paymnt'" in result.stderr
@@ -77,7 +77,7 @@ def test_endpoints_fails_where_marks_cannot_hold(app: Flask) -> None:
 @pytest.mark.parametrize("command", ["check", "routes"])
 def test_the_cores_commands_read_the_apps_config(command: str, app: Flask) -> None:
     """Without naming the file."""
-    result = app.test_cli_runner().invoke(args=["understudy", command])
+    result = app.test_cli_runner().invoke(args=["lanewise", command])
     assert result.exit_code == 0, result.output
     assert "summary" in result.output
     assert "flagship" in result.output
@@ -86,13 +86,13 @@ def test_the_cores_commands_read_the_apps_config(command: str, app: Flask) -> No
 def test_another_config_can_be_named(app: Flask, tmp_path: Path) -> None:
     """As with the core's own command."""
     (tmp_path / "other.toml").write_text(CONFIG.replace("summary", "triage"))
-    result = app.test_cli_runner().invoke(args=["understudy", "routes", str(tmp_path / "other.toml")])
+    result = app.test_cli_runner().invoke(args=["lanewise", "routes", str(tmp_path / "other.toml")])
     assert "triage" in result.output
 
 
 def test_the_help_lists_all_commands(app: Flask) -> None:
     """The app's and the core's."""
-    result = app.test_cli_runner().invoke(args=["understudy", "--help"])
+    result = app.test_cli_runner().invoke(args=["lanewise", "--help"])
     assert result.exit_code == 0
     for name in ("endpoints", "check", "routes", "init", "config-schema"):
         assert f"  {name} " in result.output

@@ -16,15 +16,15 @@ import pytest
 from flask import Flask, Response, copy_current_request_context, g, request, session
 from flask.testing import FlaskClient
 
-from flask_understudy import Understudy, sensitive
-from understudy import NotInScope, Router, Scope, current_scope
-from understudy.testing import Status
+from flask_lanewise import Lanewise, sensitive
+from lanewise import NotInScope, Router, Scope, current_scope
+from lanewise.testing import Status
 
-Install = Callable[..., Understudy]
+Install = Callable[..., Lanewise]
 MESSAGES: Any = [{"role": "user", "content": "canary-prompt"}]
 
 
-def test_a_view_has_a_routed_client(app: Flask, ai: Understudy, stage: Any) -> None:
+def test_a_view_has_a_routed_client(app: Flask, ai: Lanewise, stage: Any) -> None:
     """The first provider fails, the second one answers, and the scope tells."""
     stage.first.script("model-one", Status(500))
 
@@ -37,7 +37,7 @@ def test_a_view_has_a_routed_client(app: Flask, ai: Understudy, stage: Any) -> N
     assert answer.json == {"text": "Hello from model-two", "route": "second"}
 
 
-def test_the_clients_are_the_sdks_own(app: Flask, ai: Understudy) -> None:
+def test_the_clients_are_the_sdks_own(app: Flask, ai: Lanewise) -> None:
     """One of each in a request, bound to its scope."""
     with app.test_request_context("/"):
         assert isinstance(ai.openai, openai.OpenAI)
@@ -47,7 +47,7 @@ def test_the_clients_are_the_sdks_own(app: Flask, ai: Understudy) -> None:
         assert ai.scope is ai.scope
 
 
-def test_an_async_view_has_a_routed_client(app: Flask, ai: Understudy, stage: Any) -> None:
+def test_an_async_view_has_a_routed_client(app: Flask, ai: Lanewise, stage: Any) -> None:
     """Flask gives each of its calls an event loop of its own, and the connections outlive it."""
 
     @app.get("/summary")
@@ -63,7 +63,7 @@ def test_an_async_view_has_a_routed_client(app: Flask, ai: Understudy, stage: An
     assert stage.first.connections == 1
 
 
-def test_a_request_without_ai_makes_no_client_and_no_thread(app: Flask, ai: Understudy) -> None:
+def test_a_request_without_ai_makes_no_client_and_no_thread(app: Flask, ai: Lanewise) -> None:
     """What a request does not use, it does not pay for."""
     seen: list[Scope | None] = []
 
@@ -84,7 +84,7 @@ def test_a_request_without_ai_makes_no_client_and_no_thread(app: Flask, ai: Unde
 def test_an_app_that_is_made_later(stage: Any, routers: list[Router]) -> None:
     """``init_app`` takes a router, or the path in the app's config."""
     routers.append(Router.from_mapping(stage.config()))
-    ai = Understudy()
+    ai = Lanewise()
     app = Flask("later")
     ai.init_app(app, routers[0])
     with app.test_request_context("/"):
@@ -93,26 +93,26 @@ def test_an_app_that_is_made_later(stage: Any, routers: list[Router]) -> None:
 
 
 def test_the_config_is_found_by_the_apps_own_config(tmp_path: Path) -> None:
-    """``UNDERSTUDY_CONFIG`` names the file; it is ``understudy.toml`` unless the app says otherwise."""
+    """``LANEWISE_CONFIG`` names the file; it is ``lanewise.toml`` unless the app says otherwise."""
     file = tmp_path / "ai.toml"
     file.write_text(
         '[providers.one]\nbase_url = "http://127.0.0.1:9/v1"\n[routes.first]\nprovider = "one"\nmodel = "m"\n'
         '[tasks.summary]\nprimary = "first"\n'
     )
     app = Flask("configured")
-    app.config["UNDERSTUDY_CONFIG"] = str(file)
-    ai = Understudy(app)
+    app.config["LANEWISE_CONFIG"] = str(file)
+    ai = Lanewise(app)
     with app.app_context():
         assert list(ai.router.config.tasks) == ["summary"]
     other = Flask("other")
-    with pytest.raises(ValueError, match=r"understudy\.toml"):
-        Understudy(other)
-    assert other.config["UNDERSTUDY_CONFIG"] == "understudy.toml"
+    with pytest.raises(ValueError, match=r"lanewise\.toml"):
+        Lanewise(other)
+    assert other.config["LANEWISE_CONFIG"] == "lanewise.toml"
 
 
 def test_several_apps_have_a_router_each(stage: Any, install: Install) -> None:
     """One extension serves several apps, each by its own router; a request knows which."""
-    ai, apps = Understudy(), [Flask("a"), Flask("b")]
+    ai, apps = Lanewise(), [Flask("a"), Flask("b")]
     for app, task in zip(apps, ("only-a", "only-b"), strict=True):
         ai.init_app(app, Router.from_mapping(stage.config(tasks={task: {"primary": "first"}})))
 
@@ -145,31 +145,31 @@ def test_an_app_that_another_one_calls_falls_under_its_marks(stage: Any, install
     assert stage.second.request_count == 0
 
 
-def test_installing_twice_is_refused(app: Flask, ai: Understudy) -> None:
+def test_installing_twice_is_refused(app: Flask, ai: Lanewise) -> None:
     """The second installation in an app says that there is one."""
     with pytest.raises(RuntimeError, match="installed in this Flask app already"):
-        ai.init_app(app, "understudy.toml")
+        ai.init_app(app, "lanewise.toml")
 
 
 def test_a_router_without_an_app_is_refused() -> None:
     """It would be forgotten silently."""
     with pytest.raises(TypeError, match="init_app"):
-        Understudy(None, "understudy.toml")
+        Lanewise(None, "lanewise.toml")
 
 
 def test_what_is_neither_a_router_nor_a_path_is_refused(app: Flask) -> None:
     """The message names what was given."""
     with pytest.raises(TypeError, match="dict"):
-        Understudy(app, {})  # type: ignore[arg-type]
+        Lanewise(app, {})  # type: ignore[arg-type]
 
 
 def test_an_app_without_the_extension_says_how_to_install_it() -> None:
     """A client without an installation is an error, never an unmarked client."""
     with Flask("bare").test_request_context("/"), pytest.raises(RuntimeError, match="init_app"):
-        _ = Understudy().openai
+        _ = Lanewise().openai
 
 
-def test_outside_of_a_request_there_is_no_client(app: Flask, ai: Understudy) -> None:
+def test_outside_of_a_request_there_is_no_client(app: Flask, ai: Lanewise) -> None:
     """Neither without any context nor in a command; the message says what to do."""
     with pytest.raises(NotInScope, match=r"with ai\.router\.scope"):
         _ = ai.openai
@@ -177,14 +177,14 @@ def test_outside_of_a_request_there_is_no_client(app: Flask, ai: Understudy) -> 
         _ = ai.scope
 
 
-def test_a_job_opens_a_scope_of_its_own(app: Flask, ai: Understudy) -> None:
+def test_a_job_opens_a_scope_of_its_own(app: Flask, ai: Lanewise) -> None:
     """Then what a view calls can be called in a job as well."""
     with app.app_context(), ai.router.scope(request_id="nightly-2026-11") as scope:
         assert ai.scope is scope
         assert ai.openai.chat.completions.create(model="summary", messages=MESSAGES)
 
 
-def test_a_call_in_a_bare_thread_is_refused(app: Flask, ai: Understudy, stage: Any) -> None:
+def test_a_call_in_a_bare_thread_is_refused(app: Flask, ai: Lanewise, stage: Any) -> None:
     """A lost context is no unmarked call: neither by the extension nor by the router's HTTP client."""
     client = openai.OpenAI(api_key="-", base_url="http://x.invalid", http_client=ai_http(app, ai), max_retries=0)
 
@@ -200,12 +200,12 @@ def test_a_call_in_a_bare_thread_is_refused(app: Flask, ai: Understudy, stage: A
     assert stage.first.request_count == 0
 
 
-def ai_http(app: Flask, ai: Understudy) -> Any:
+def ai_http(app: Flask, ai: Lanewise) -> Any:
     with app.app_context():
         return ai.router.sync_http_client()
 
 
-def test_threads_take_the_requests_scope_along(app: Flask, ai: Understudy) -> None:
+def test_threads_take_the_requests_scope_along(app: Flask, ai: Lanewise) -> None:
     """By the client itself, by ``scope.wrap``, or by Flask's own copy of the context."""
 
     @app.get("/")
@@ -222,7 +222,7 @@ def test_threads_take_the_requests_scope_along(app: Flask, ai: Understudy) -> No
     assert app.test_client().get("/").json == {"wrap": True, "copy": True, "calls": True}
 
 
-def test_the_scope_is_there_after_the_request_in_a_test(app: Flask, ai: Understudy) -> None:
+def test_the_scope_is_there_after_the_request_in_a_test(app: Flask, ai: Lanewise) -> None:
     """``with client:`` keeps the context, and with it the calls to look at."""
 
     @app.get("/")
@@ -273,7 +273,7 @@ def test_the_subject_is_asked_once_and_only_where_a_call_is_made(app: Flask, ins
 
 
 def test_threads_that_gevent_has_patched_are_refused(
-    app: Flask, ai: Understudy, monkeypatch: pytest.MonkeyPatch
+    app: Flask, ai: Lanewise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The portal needs a real thread; the message names a worker that has them."""
     monkey = types.ModuleType("gevent.monkey")
@@ -289,7 +289,7 @@ def test_threads_that_gevent_has_patched_are_refused(
     assert app.test_client().get("/").text == "refused"
 
 
-def test_a_closed_router_says_so(app: Flask, ai: Understudy, routers: list[Router]) -> None:
+def test_a_closed_router_says_so(app: Flask, ai: Lanewise, routers: list[Router]) -> None:
     """The app's own mistake is a 500, and an error in the log."""
     with routers[0]:
         pass
@@ -309,6 +309,6 @@ def test_a_closed_router_says_so(app: Flask, ai: Understudy, routers: list[Route
 
 def test_without_flask_the_import_names_the_extra() -> None:
     """Whoever installed the core alone reads what to install."""
-    code = "import sys; sys.modules['flask'] = None; import flask_understudy"
+    code = "import sys; sys.modules['flask'] = None; import flask_lanewise"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'understudy[flask]'" in done.stderr
+    assert "pip install 'lanewise[flask]'" in done.stderr

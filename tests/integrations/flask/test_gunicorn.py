@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from understudy.testing import FakeProvider, Status, StreamOf
+from lanewise.testing import FakeProvider, Status, StreamOf
 
 HERE = Path(__file__).parent
 
@@ -143,7 +143,7 @@ def test_gunicorn_serves_the_app(server: Gunicorn, provider: FakeProvider) -> No
 def test_a_server_whose_marks_cannot_hold_refuses_all(provider: FakeProvider) -> None:
     """The provider's keys and the marks are looked at in the worker, at its first request."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNDERSTUDY_TEST_HIDDEN", "1")
+        patch.setenv("LANEWISE_TEST_HIDDEN", "1")
         running = Gunicorn("sync", provider)
     try:
         assert [running.get(path)[0].status for path in ("/summary", "/nowhere")] == [500, 500]

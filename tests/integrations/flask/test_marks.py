@@ -10,8 +10,8 @@ import pytest
 from flask import Blueprint, Flask
 from flask.views import MethodView, View
 
-from flask_understudy import Understudy, assert_endpoints_declared, sensitive, standard
-from understudy.testing import Status
+from flask_lanewise import Lanewise, assert_endpoints_declared, sensitive, standard
+from lanewise.testing import Status
 
 Ask = Callable[..., str]
 Put = Callable[[Flask, Ask], None]
@@ -226,7 +226,7 @@ def test_a_mark_is_found_before_the_view_runs(put: Put, app: Flask, ask: Ask) ->
         seen.append(ai.scope.sensitive)
         return "seen"
 
-    ai: Understudy = ask.__closure__[0].cell_contents  # type: ignore[attr-defined]
+    ai: Lanewise = ask.__closure__[0].cell_contents  # type: ignore[attr-defined]
     put(app, look)
     app.before_request(lambda: seen.append(ai.scope.sensitive))
     assert app.test_client().get("/").text == "seen"

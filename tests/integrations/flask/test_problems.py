@@ -10,9 +10,9 @@ import openai
 import pytest
 from flask import Blueprint, Flask
 
-from flask_understudy import Understudy, sensitive
-from understudy import FailClosed, RoutingError
-from understudy.testing import Status
+from flask_lanewise import Lanewise, sensitive
+from lanewise import FailClosed, RoutingError
+from lanewise.testing import Status
 
 Ask = Callable[..., str]
 
@@ -80,7 +80,7 @@ def test_an_app_can_answer_what_failed_closed_in_its_own_way(app: Flask, ask: As
     assert app.test_client().get("/").text == "call us: 0800 123"
 
 
-def test_errors_of_other_openai_clients_are_not_ours(app: Flask, ai: Understudy) -> None:
+def test_errors_of_other_openai_clients_are_not_ours(app: Flask, ai: Lanewise) -> None:
     """A plain client's error goes where it would go without us: to the app's handler for all, or to a plain 500."""
 
     @app.get("/")
@@ -97,7 +97,7 @@ def test_errors_of_other_openai_clients_are_not_ours(app: Flask, ai: Understudy)
     other = Flask("other")
     other.register_error_handler(Exception, lambda error: (f"all: {error}", 418))
     with app.app_context():
-        Understudy(other, ai.router)
+        Lanewise(other, ai.router)
     other.add_url_rule("/", "index", index)
     assert other.test_client().get("/").text == "all: of a plain client"
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from flask import Flask, abort, current_app, make_response
 
-from flask_understudy import RequestIdFilter, Understudy
-from understudy.testing import Status
+from flask_lanewise import Lanewise, RequestIdFilter
+from lanewise.testing import Status
 
 OWN = "req-2026-000042"
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -33,7 +33,7 @@ def test_an_id_goes_to_every_attempt_and_back(app: Flask, ask: Callable[..., str
     "bad",
     ["short", "a b c d e f g h", "x" * 129, "x" * 100_000, "grüße-123456", "req\x00-12345678", f"{OWN},{OWN}", ""],
 )
-def test_an_id_of_another_form_is_replaced(bad: str, app: Flask, ai: Understudy) -> None:
+def test_an_id_of_another_form_is_replaced(bad: str, app: Flask, ai: Lanewise) -> None:
     """A fresh one takes its place; what came reaches neither headers nor log."""
     app.add_url_rule("/", "index", lambda: ai.scope.request_id)
     environ = {"HTTP_X_REQUEST_ID": bad.encode().decode("latin-1")}
@@ -42,7 +42,7 @@ def test_an_id_of_another_form_is_replaced(bad: str, app: Flask, ai: Understudy)
     assert answer.headers.getlist("X-Request-ID") == [answer.text]
 
 
-def test_errors_have_the_id_too(app: Flask, ai: Understudy) -> None:
+def test_errors_have_the_id_too(app: Flask, ai: Lanewise) -> None:
     """Not found, refused, crashed, and answered by an error handler that crashed."""
     app.add_url_rule("/refused", "refused", lambda: abort(403))
     app.add_url_rule("/crashed", "crashed", lambda: 1 // 0)
@@ -53,7 +53,7 @@ def test_errors_have_the_id_too(app: Flask, ai: Understudy) -> None:
         assert (answer.status_code, answer.headers.getlist("X-Request-ID")) == (status, [OWN])
 
 
-def test_the_apps_own_header_stays(app: Flask, ai: Understudy) -> None:
+def test_the_apps_own_header_stays(app: Flask, ai: Lanewise) -> None:
     """The id is echoed once: not beside the app's."""
 
     @app.get("/")
@@ -87,7 +87,7 @@ def test_the_trace_is_passed_on(app: Flask, ask: Callable[..., str], stage: Any)
     assert traces == [trace, None]
 
 
-def test_every_line_of_a_request_has_its_id(app: Flask, ai: Understudy) -> None:
+def test_every_line_of_a_request_has_its_id(app: Flask, ai: Lanewise) -> None:
     """By the filter that is provided, in views and in streams; outside of requests there is a dash."""
     lines = io.StringIO()
     handler = logging.StreamHandler(lines)

@@ -10,9 +10,9 @@ import pytest
 from flask import Flask, Response, g, request, stream_with_context
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from flask_understudy import Understudy, sensitive
-from understudy import CallerGone, FailClosed, RoutingError, StreamBroken, current_scope
-from understudy.testing import Status, StreamOf
+from flask_lanewise import Lanewise, sensitive
+from lanewise import CallerGone, FailClosed, RoutingError, StreamBroken, current_scope
+from lanewise.testing import Status, StreamOf
 
 MESSAGES: Any = [{"role": "user", "content": "canary-prompt"}]
 STALLED = StreamOf(stall_after=2)
@@ -24,7 +24,7 @@ def pieces(client: Any, task: str = "summary") -> Iterator[str]:
             yield chunk.choices[0].delta.content
 
 
-def test_a_stream_keeps_its_client(app: Flask, ai: Understudy) -> None:
+def test_a_stream_keeps_its_client(app: Flask, ai: Lanewise) -> None:
     """The request's context has gone when the first piece is made."""
 
     @app.get("/")
@@ -35,7 +35,7 @@ def test_a_stream_keeps_its_client(app: Flask, ai: Understudy) -> None:
     assert app.test_client().get("/").text == "Hello from model-one"
 
 
-def test_a_stream_with_context_finds_its_client(app: Flask, ai: Understudy) -> None:
+def test_a_stream_with_context_finds_its_client(app: Flask, ai: Lanewise) -> None:
     """Flask's own way: the context comes back for the generator."""
 
     @app.get("/")
@@ -53,7 +53,7 @@ def test_a_stream_with_context_finds_its_client(app: Flask, ai: Understudy) -> N
     assert app.test_client().get("/").text == "Hello from model-one"
 
 
-def test_a_stream_runs_in_the_requests_scope(app: Flask, ai: Understudy) -> None:
+def test_a_stream_runs_in_the_requests_scope(app: Flask, ai: Lanewise) -> None:
     """And leaves no scope behind, neither between its pieces nor after them."""
 
     @app.get("/")
@@ -75,7 +75,7 @@ def test_a_stream_runs_in_the_requests_scope(app: Flask, ai: Understudy) -> None
 
 @pytest.mark.parametrize("marked", [False, True], ids=["standard", "sensitive"])
 def test_a_stream_that_fails_before_its_first_piece_is_a_problem(
-    marked: bool, app: Flask, ai: Understudy, stage: Any
+    marked: bool, app: Flask, ai: Lanewise, stage: Any
 ) -> None:
     """Nothing was sent yet, so the answer is as if the view itself had failed: by the app's error handling."""
     stage.first.script("model-one", Status(500))
@@ -100,7 +100,7 @@ def test_a_stream_that_fails_before_its_first_piece_is_a_problem(
     assert after == [200, 503]
 
 
-def test_a_stream_that_fails_first_is_the_app_handlers(app: Flask, ai: Understudy, stage: Any) -> None:
+def test_a_stream_that_fails_first_is_the_app_handlers(app: Flask, ai: Lanewise, stage: Any) -> None:
     """The app's own handler answers here too."""
     stage.first.script("model-one", Status(500))
     app.register_error_handler(RoutingError, lambda error: ("sorry", 418))
@@ -115,7 +115,7 @@ def test_a_stream_that_fails_first_is_the_app_handlers(app: Flask, ai: Understud
 
 @pytest.mark.parametrize(("marked", "kind"), [(False, StreamBroken), (True, FailClosed)])
 def test_a_stream_that_breaks_later_raises(
-    marked: bool, kind: type[Exception], app: Flask, ai: Understudy, stage: Any
+    marked: bool, kind: type[Exception], app: Flask, ai: Lanewise, stage: Any
 ) -> None:
     """The server aborts the connection: a broken answer never ends as if it were whole."""
     stage.first.script("model-one", StreamOf(cut_after=2))
@@ -132,7 +132,7 @@ def test_a_stream_that_breaks_later_raises(
     assert stage.second.request_count == 0
 
 
-def test_closing_a_stream_early_cancels_the_upstream(app: Flask, ai: Understudy, stage: Any) -> None:
+def test_closing_a_stream_early_cancels_the_upstream(app: Flask, ai: Lanewise, stage: Any) -> None:
     """The client has gone: the provider's answer is wanted no more."""
     stage.first.script("model-one", STALLED)
 
@@ -148,7 +148,7 @@ def test_closing_a_stream_early_cancels_the_upstream(app: Flask, ai: Understudy,
     stage.first.wait_until(lambda: stage.first.open_connections == 0)
 
 
-def test_closing_a_stream_early_ends_calls_in_threads(app: Flask, ai: Understudy, stage: Any) -> None:
+def test_closing_a_stream_early_ends_calls_in_threads(app: Flask, ai: Lanewise, stage: Any) -> None:
     """Also where the response does not read the upstream itself, and holds on to it."""
     stage.first.script("model-one", STALLED)
     kept: list[Any] = []
@@ -166,7 +166,7 @@ def test_closing_a_stream_early_ends_calls_in_threads(app: Flask, ai: Understudy
         list(kept[0])
 
 
-def test_an_endpoint_can_have_its_calls_survive(app: Flask, ai: Understudy, stage: Any) -> None:
+def test_an_endpoint_can_have_its_calls_survive(app: Flask, ai: Lanewise, stage: Any) -> None:
     """``survive_hang_up``: the answer is wanted anyway."""
     kept: list[Any] = []
 
@@ -182,7 +182,7 @@ def test_an_endpoint_can_have_its_calls_survive(app: Flask, ai: Understudy, stag
     assert "".join(c.choices[0].delta.content or "" for c in kept[0] if c.choices) == "Hello from model-one"
 
 
-def test_the_end_of_a_response_is_no_hang_up(app: Flask, ai: Understudy) -> None:
+def test_the_end_of_a_response_is_no_hang_up(app: Flask, ai: Lanewise) -> None:
     """A call that runs on in the background when the response is complete is left alone."""
     kept: list[Any] = []
 
@@ -202,7 +202,7 @@ def test_the_end_of_a_response_is_no_hang_up(app: Flask, ai: Understudy) -> None
         assert "".join(c.choices[0].delta.content or "" for c in kept[-1] if c.choices) == "Hello from model-one"
 
 
-def test_an_empty_stream_and_a_bodiless_answer_pass(app: Flask, ai: Understudy) -> None:
+def test_an_empty_stream_and_a_bodiless_answer_pass(app: Flask, ai: Lanewise) -> None:
     """The held back start of the response comes with the end of its body at the latest."""
     app.add_url_rule("/empty", "empty", lambda: Response(iter([])))
     app.add_url_rule("/blank", "blank", lambda: Response(iter(["", "a", "", "b"])))
@@ -215,7 +215,7 @@ def test_an_empty_stream_and_a_bodiless_answer_pass(app: Flask, ai: Understudy) 
     assert client.get("/none").headers["X-Request-ID"]
 
 
-def test_files_are_sent_as_the_server_likes(app: Flask, ai: Understudy) -> None:
+def test_files_are_sent_as_the_server_likes(app: Flask, ai: Lanewise) -> None:
     """A server's own file wrapper reaches it as it is."""
 
     class Wrapper:

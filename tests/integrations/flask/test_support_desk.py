@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from flask_understudy import assert_endpoints_declared
+from flask_lanewise import assert_endpoints_declared
 from integrations.readmes import ROOT, Example, curl
 
 EXAMPLE = Example("flask_support_desk", "http://127.0.0.1:5005/")
@@ -31,8 +31,8 @@ def test_the_readme_is_true() -> None:
 
         broken, summary, reply, refund = EXAMPLE.curled("Break the primary")
         assert broken.status == 200
-        assert (summary.json["route"], summary.json["summary"]) == ("sonnet", "Written by its understudy.")
-        assert reply.body == "Written by its understudy."
+        assert (summary.json["route"], summary.json["summary"]) == ("sonnet", "Written by its standby.")
+        assert reply.body == "Written by its standby."
         assert (refund.status, refund.headers["content-type"]) == (503, "application/problem+json")
         assert refund.headers["cache-control"] == "no-store"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from litestar import Controller, Litestar, get
 from litestar.response import Stream
 
-from litestar_understudy import RoutedClient, RoutedSyncClient, UnderstudyPlugin, sensitive
+from litestar_lanewise import LanewisePlugin, RoutedClient, RoutedSyncClient, sensitive
 
 MESSAGES = [{"role": "user", "content": "canary-prompt"}]
 CONFIG = Path(os.environ["DESK_CONFIG"])
@@ -47,4 +47,4 @@ class Refunds(Controller):
         return reply.choices[0].message.content
 
 
-app = Litestar([summary, in_a_thread, stream, Refunds], plugins=[UnderstudyPlugin(CONFIG)])
+app = Litestar([summary, in_a_thread, stream, Refunds], plugins=[LanewisePlugin(CONFIG)])

@@ -12,15 +12,15 @@ from litestar.response import Stream
 from litestar.testing import TestClient
 
 from integrations.asgi_stage import MESSAGES, Stage, ask
-from litestar_understudy import RequestScope, RoutedClient, UnderstudyPlugin
-from understudy import ConfigError, Router
+from lanewise import ConfigError, Router
+from litestar_lanewise import LanewisePlugin, RequestScope, RoutedClient
 
 __all__ = ["alone", "make", "serve", "start_refused", "streamed", "summary"]
 
 
 def make(stage: Stage, *handlers: Any, router: Router | None = None, **options: Any) -> Litestar:
     """An app with the plugin. ``subject`` is the plugin's."""
-    plugin = UnderstudyPlugin(router or stage.router(), subject=options.pop("subject", None))
+    plugin = LanewisePlugin(router or stage.router(), subject=options.pop("subject", None))
     options.setdefault("openapi_config", None)
     options.setdefault("logging_config", None)
     return Litestar([*handlers], plugins=[plugin], **options)

@@ -19,12 +19,12 @@ from litestar.exceptions import NotAuthorizedException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.response import ServerSentEvent, Stream
 
-import understudy
+import lanewise
 from integrations.asgi_stage import FIRST_TEXT, MESSAGES, SECOND_TEXT, Caller, Stage, ask, ask_sync
 from integrations.litestar.serving import alone, make, serve, streamed, summary
-from litestar_understudy import RequestScope, RoutedClient, RoutedSyncClient, sensitive
-from understudy import current_scope
-from understudy.testing import Silence, Status, StreamOf
+from lanewise import current_scope
+from lanewise.testing import Silence, Status, StreamOf
+from litestar_lanewise import RequestScope, RoutedClient, RoutedSyncClient, sensitive
 
 # -- clients -----------------------------------------------------------------------------------------------------------
 
@@ -95,7 +95,7 @@ def test_a_failed_call_is_a_problem(stage: Stage, caplog: pytest.LogCaptureFixtu
     assert "canary" not in caplog.text + answer.text
 
 
-@pytest.mark.parametrize("handled", [openai.BadRequestError, openai.OpenAIError, understudy.RoutingError])
+@pytest.mark.parametrize("handled", [openai.BadRequestError, openai.OpenAIError, lanewise.RoutingError])
 @pytest.mark.parametrize("layer", ["handler", "controller", "router", "app"])
 def test_a_handler_of_the_app_answers_instead(stage: Stage, handled: type[Exception], layer: str) -> None:
     """Whichever layer it is on, and though our error is also a class that is nearer."""
@@ -348,7 +348,7 @@ def test_a_background_task_of_a_sensitive_handler_is_sensitive(stage: Stage) -> 
         async def work() -> None:
             try:
                 await ask(ai)
-            except understudy.FailClosed as error:
+            except lanewise.FailClosed as error:
                 failed.append(type(error).__name__)
 
         return Response("accepted", background=BackgroundTask(work))

@@ -1,4 +1,4 @@
-"""``litestar understudy``, really run: the list of endpoints, and the core's commands over the app's own config."""
+"""``litestar lanewise``, really run: the list of endpoints, and the core's commands over the app's own config."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from litestar_understudy import UnderstudyPlugin
+from litestar_lanewise import LanewisePlugin
 
 HERE = Path(__file__).parent
 CONFIG = """
@@ -34,7 +34,7 @@ def litestar(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.
     file = tmp_path / "desk.toml"
     file.write_text(CONFIG)
     environ = {**os.environ, "DESK_CONFIG": str(file), "COLUMNS": "200", "NO_COLOR": "1", **environment}
-    command = [sys.executable, "-m", "litestar", "--app-dir", str(HERE), "--app", "desk:app", "understudy", *arguments]
+    command = [sys.executable, "-m", "litestar", "--app-dir", str(HERE), "--app", "desk:app", "lanewise", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environ, cwd=tmp_path, check=False, timeout=30)
 
 
@@ -75,20 +75,20 @@ def group(tmp_path: Path) -> click.Group:
     file = tmp_path / "desk.toml"
     file.write_text(CONFIG)
     cli = click.Group()
-    UnderstudyPlugin(file).on_cli_init(cli)
+    LanewisePlugin(file).on_cli_init(cli)
     return cli
 
 
 def test_the_core_shows_the_apps_routes_or_anothers(tmp_path: Path, group: click.Group) -> None:
     """As with the core's own command, a file can be named."""
-    assert "ticket-summary" in CliRunner().invoke(group, ["understudy", "routes"]).output
+    assert "ticket-summary" in CliRunner().invoke(group, ["lanewise", "routes"]).output
     (tmp_path / "other.toml").write_text(CONFIG.replace("ticket-summary", "triage"))
-    assert "triage" in CliRunner().invoke(group, ["understudy", "routes", str(tmp_path / "other.toml")]).output
+    assert "triage" in CliRunner().invoke(group, ["lanewise", "routes", str(tmp_path / "other.toml")]).output
 
 
 def test_the_help_lists_all_commands(group: click.Group) -> None:
     """The app's and the core's."""
-    result = CliRunner().invoke(group, ["understudy", "--help"])
+    result = CliRunner().invoke(group, ["lanewise", "--help"])
     assert result.exit_code == 0
     for name in ("endpoints", "check", "routes", "init", "config-schema"):
         assert f"  {name} " in result.output
@@ -96,6 +96,6 @@ def test_the_help_lists_all_commands(group: click.Group) -> None:
 
 def test_endpoints_needs_an_app(group: click.Group) -> None:
     """And says how one is named."""
-    result = CliRunner().invoke(group, ["understudy", "endpoints"])
+    result = CliRunner().invoke(group, ["lanewise", "endpoints"])
     assert result.exit_code == 1
     assert "litestar --app" in result.output

@@ -12,7 +12,7 @@ import pytest
 from litestar import Litestar
 
 from integrations.readmes import ROOT, Example
-from litestar_understudy import assert_endpoints_declared
+from litestar_lanewise import assert_endpoints_declared
 
 EXAMPLE = Example("litestar_clinic", "http://127.0.0.1:8013/")
 
@@ -36,7 +36,7 @@ def test_the_readme_is_true() -> None:
         assert triage.body in EXAMPLE.readme
 
         _, leaflet, refused, seen = EXAMPLE.curled("Break the primary")
-        assert (leaflet.json["text"], leaflet.json["route"]) == ("Written by its understudy.", "sonnet")
+        assert (leaflet.json["text"], leaflet.json["route"]) == ("Written by its standby.", "sonnet")
         assert (refused.status, refused.headers["content-type"]) == (503, "application/problem+json")
         assert refused.headers["cache-control"] == "no-store"
         assert seen.json["by_model"] == {"claude-sonnet-4-6": 1}
@@ -48,16 +48,16 @@ def test_the_readme_is_true() -> None:
 def test_the_document_marks_what_is_sensitive(app: Litestar) -> None:
     """As its README says."""
     paths = app.openapi_schema.to_schema()["paths"]
-    assert paths["/patients/triage"]["post"]["x-understudy-sensitive"] == ["medical"]
+    assert paths["/patients/triage"]["post"]["x-lanewise-sensitive"] == ["medical"]
     assert "503" in paths["/patients/triage"]["post"]["responses"]
-    assert "x-understudy-sensitive" not in paths["/leaflets/{topic}"]["post"]
+    assert "x-lanewise-sensitive" not in paths["/leaflets/{topic}"]["post"]
 
 
 @pytest.mark.parametrize("command", EXAMPLE.commands("See what is declared"))
 def test_the_readmes_commands_work(command: str) -> None:
     """The endpoints, the checks and the routes of the app."""
     program, *words = shlex.split(command)
-    if program == "understudy":
+    if program == "lanewise":
         assert "flagship" in EXAMPLE.printed(command)
         return
     environ = {**os.environ, "NO_COLOR": "1"}

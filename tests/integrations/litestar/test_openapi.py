@@ -12,7 +12,7 @@ from litestar.openapi.spec import Operation
 
 from integrations.asgi_stage import Stage
 from integrations.litestar.serving import make
-from litestar_understudy import RequestScope, RoutedClient, sensitive
+from litestar_lanewise import RequestScope, RoutedClient, sensitive
 
 
 def function() -> Any:
@@ -43,11 +43,11 @@ def test_marks_and_rules_are_told(stage: Stage) -> None:
         get(["/ruled/a", "/ruled/b"])(function()),
         endpoints={"/ruled/*": "medical"},
     )
-    assert "x-understudy-sensitive" not in found["/plain"]
+    assert "x-lanewise-sensitive" not in found["/plain"]
     assert "503" not in found["/plain"]["responses"]
-    assert found["/guarded"]["x-understudy-sensitive"] == ["medical", "payment"]
-    assert found["/decorated"]["x-understudy-sensitive"] == ["payment"]
-    assert found["/ruled/a"]["x-understudy-sensitive"] == found["/ruled/b"]["x-understudy-sensitive"] == ["medical"]
+    assert found["/guarded"]["x-lanewise-sensitive"] == ["medical", "payment"]
+    assert found["/decorated"]["x-lanewise-sensitive"] == ["payment"]
+    assert found["/ruled/a"]["x-lanewise-sensitive"] == found["/ruled/b"]["x-lanewise-sensitive"] == ["medical"]
     assert list(found["/guarded"]["responses"]["503"]["content"]) == ["application/problem+json"]
     assert "202" not in found["/guarded"]["responses"]
     assert not any("parameters" in operation for operation in found.values())
@@ -88,4 +88,4 @@ def test_what_the_app_says_itself_stays(stage: Stage) -> None:
     )(function())  # fmt: skip
     [operation] = made(stage, handler).values()
     assert operation["responses"]["503"]["description"] == "Ours"
-    assert (operation["tags"], operation["x-understudy-sensitive"]) == (["ours"], ["payment"])
+    assert (operation["tags"], operation["x-lanewise-sensitive"]) == (["ours"], ["payment"])

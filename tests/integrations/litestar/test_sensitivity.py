@@ -15,17 +15,17 @@ from litestar.testing import TestClient
 
 from integrations.asgi_stage import FIRST_TEXT, SECOND_TEXT, Stage, ask, ask_sync
 from integrations.litestar.serving import make, serve, start_refused, summary
-from litestar_understudy import (
+from lanewise import ConfigError, current_scope
+from lanewise.testing import Status
+from litestar_lanewise import (
+    LanewisePlugin,
     RoutedClient,
     RoutedSyncClient,
-    UnderstudyPlugin,
     assert_endpoints_declared,
     endpoints,
     sensitive,
     standard,
 )
-from understudy import ConfigError, current_scope
-from understudy.testing import Status
 
 
 def refused(stage: Stage, client: TestClient[Litestar], path: str = "/") -> bool:
@@ -345,7 +345,7 @@ def test_a_route_that_is_registered_later_is_checked_too(stage: Stage) -> None:
 
 def test_two_apps_may_share_a_plugin_and_a_router(stage: Stage) -> None:
     """Each app has its own endpoints and marks."""
-    plugin = UnderstudyPlugin(stage.router())
+    plugin = LanewisePlugin(stage.router())
     options: Any = {"plugins": [plugin], "openapi_config": None, "logging_config": None}
     sensitive_app = Litestar([post("/", guards=[PAYMENT])(function())], **options)
     plain_app = Litestar([post("/")(function())], **options)

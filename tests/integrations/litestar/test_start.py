@@ -22,8 +22,8 @@ from openai import AsyncOpenAI
 
 from integrations.asgi_stage import FIRST_TEXT, Stage, ask
 from integrations.litestar.serving import alone, make, serve, summary
-from litestar_understudy import RequestScope, RoutedClient, UnderstudyPlugin, assert_endpoints_declared, sensitive
-from understudy import ConfigError, Router
+from lanewise import ConfigError, Router
+from litestar_lanewise import LanewisePlugin, RequestScope, RoutedClient, assert_endpoints_declared, sensitive
 
 
 def function() -> Any:
@@ -96,22 +96,22 @@ def test_missing_keys_stop_the_start(stage: Stage, monkeypatch: pytest.MonkeyPat
 def test_the_router_may_be_given_as_a_path(tmp_path: Path, stage: Stage) -> None:
     """A file that can't be used is refused when the plugin is made."""
     with pytest.raises(ConfigError, match=r"nowhere\.toml"):
-        UnderstudyPlugin(tmp_path / "nowhere.toml")
+        LanewisePlugin(tmp_path / "nowhere.toml")
     with pytest.raises(TypeError, match="Router or the path"):
-        UnderstudyPlugin({})  # type: ignore[arg-type]
-    file = tmp_path / "understudy.toml"
+        LanewisePlugin({})  # type: ignore[arg-type]
+    file = tmp_path / "lanewise.toml"
     file.write_text(
         f'[providers.one]\nbase_url = "{stage.first.base_url}"\n[routes.first]\nprovider = "one"\n'
         'model = "model-one"\n[tasks.summary]\nprimary = "first"\n'
     )
-    with TestClient(Litestar([summary], plugins=[UnderstudyPlugin(file)])) as client:
+    with TestClient(Litestar([summary], plugins=[LanewisePlugin(file)])) as client:
         assert client.get("/summary").text == FIRST_TEXT
 
 
 def test_the_plugin_is_not_installed_twice(stage: Stage) -> None:
     """Neither another one nor the same."""
-    plugin = UnderstudyPlugin(stage.router())
-    for other in (plugin, UnderstudyPlugin(stage.router())):
+    plugin = LanewisePlugin(stage.router())
+    for other in (plugin, LanewisePlugin(stage.router())):
         with pytest.raises(ImproperlyConfiguredException, match="installed twice: take one of them out"):
             Litestar([summary], plugins=[plugin, other])
 
@@ -121,7 +121,7 @@ def test_a_client_without_the_plugin_stops_the_start() -> None:
     with pytest.raises(ImproperlyConfiguredException, match="ai") as raised:
         Litestar([summary])
     assert "summary" in str(raised.value)
-    with pytest.raises(LookupError, match=r"plugins=\[UnderstudyPlugin\(router\)\]"):
+    with pytest.raises(LookupError, match=r"plugins=\[LanewisePlugin\(router\)\]"):
         assert_endpoints_declared(Litestar([]))
 
 
@@ -135,7 +135,7 @@ async def test_a_mark_without_the_plugin_answers_nothing() -> None:
         raise NotImplementedError
 
     connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection({"type": "http"})  # type: ignore[typeddict-item]
-    with pytest.raises(RuntimeError, match=r"plugins=\[UnderstudyPlugin\(router\)\]"):
+    with pytest.raises(RuntimeError, match=r"plugins=\[LanewisePlugin\(router\)\]"):
         await guard(connection, handler)
     with TestClient(Litestar([handler], logging_config=None), raise_server_exceptions=False) as client:
         assert client.get("/").status_code == 500
@@ -143,7 +143,7 @@ async def test_a_mark_without_the_plugin_answers_nothing() -> None:
 
 def test_a_dependency_of_the_app_is_not_shadowed(stage: Stage) -> None:
     """The plugin asks for another key."""
-    with pytest.raises(ImproperlyConfiguredException, match="'ai' of its own: give UnderstudyPlugin another"):
+    with pytest.raises(ImproperlyConfiguredException, match="'ai' of its own: give LanewisePlugin another"):
         make(stage, summary, dependencies={"ai": lambda: None})
 
 
@@ -156,14 +156,14 @@ def test_the_dependencies_can_have_another_name(stage: Stage) -> None:
         assert llm is llm_scope.async_openai
         return await ask(llm)
 
-    app = Litestar([handler], plugins=[UnderstudyPlugin(stage.router(), dependency_key="llm")])
+    app = Litestar([handler], plugins=[LanewisePlugin(stage.router(), dependency_key="llm")])
     with TestClient(app) as client:
         assert client.get("/").text == FIRST_TEXT
 
 
 def test_an_app_that_is_gone_leaves_nothing(stage: Stage) -> None:
     """Its marks were kept with it, though its router and plugin live on."""
-    plugin = UnderstudyPlugin(stage.router())
+    plugin = LanewisePlugin(stage.router())
     app = Litestar([get("/", guards=[sensitive("payment")])(function())], plugins=[plugin], logging_config=None)
     with TestClient(app) as client:
         client.get("/")
@@ -176,10 +176,10 @@ def test_an_app_that_is_gone_leaves_nothing(stage: Stage) -> None:
 
 def test_without_litestar_the_package_says_what_to_install() -> None:
     """The extra's name."""
-    code = "import sys; sys.modules['litestar'] = None; import litestar_understudy"
+    code = "import sys; sys.modules['litestar'] = None; import litestar_lanewise"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "pip install 'understudy[litestar]'" in done.stderr
+    assert "pip install 'lanewise[litestar]'" in done.stderr
 
 
 def test_a_closed_router_says_so(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

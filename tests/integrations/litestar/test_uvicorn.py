@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from integrations.asgi_stage import FIRST_TEXT, SECOND_TEXT, Stage
-from understudy.testing import Silence, Status, StreamOf
+from lanewise.testing import Silence, Status, StreamOf
 
 HERE = Path(__file__).parent
 CONFIG = """

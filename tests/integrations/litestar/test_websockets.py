@@ -14,8 +14,8 @@ from litestar.testing import TestClient
 
 from integrations.asgi_stage import FIRST_TEXT, SECOND_TEXT, Caller, Stage, ask
 from integrations.litestar.serving import make, serve, start_refused
-from litestar_understudy import RequestScope, RoutedClient, endpoints, sensitive
-from understudy.testing import Silence, Status
+from lanewise.testing import Silence, Status
+from litestar_lanewise import RequestScope, RoutedClient, endpoints, sensitive
 
 PAYMENT = sensitive("payment")
 

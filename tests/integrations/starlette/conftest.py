@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from integrations.asgi_stage import Stage
-from understudy.policy import repeats
-from understudy.testing import FakeProvider
+from lanewise.policy import repeats
+from lanewise.testing import FakeProvider
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Host, Mount, Route, Router
 
 from integrations.asgi_stage import MESSAGES, ask, ask_sync
-from starlette_understudy import SensitiveMiddleware, sensitive
+from starlette_lanewise import SensitiveMiddleware, sensitive
 
 PAYMENT = [Middleware(SensitiveMiddleware, "payment")]
 

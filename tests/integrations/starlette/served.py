@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from integrations.asgi_stage import MESSAGES, ask, ask_sync
-from starlette_understudy import UnderstudyMiddleware, lifespan, sensitive
-from understudy import Router
+from lanewise import Router
+from starlette_lanewise import LanewiseMiddleware, lifespan, sensitive
 
 router = Router.from_mapping(
     {
@@ -65,6 +65,6 @@ app = Starlette(
         Route("/refund", refund),
         Route("/streamed", streamed),
     ],
-    middleware=[Middleware(UnderstudyMiddleware, router=router)],
+    middleware=[Middleware(LanewiseMiddleware, router=router)],
     lifespan=lifespan(router),
 )

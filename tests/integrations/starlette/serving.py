@@ -13,8 +13,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from integrations.asgi_stage import MESSAGES, Stage, ask
-from starlette_understudy import UnderstudyMiddleware, lifespan
-from understudy import Router
+from lanewise import Router
+from starlette_lanewise import LanewiseMiddleware, lifespan
 
 __all__ = ["alone", "serve", "streamed", "summary"]
 
@@ -23,7 +23,7 @@ def serve(stage: Stage, *endpoints: Callable[..., Any], router: Router | None = 
     """A client of an app that has an endpoint for each function, by its name."""
     router = router or stage.router()
     subject = options.pop("subject", None)
-    middleware = [Middleware(UnderstudyMiddleware, router=router, subject=subject), *options.pop("middleware", ())]
+    middleware = [Middleware(LanewiseMiddleware, router=router, subject=subject), *options.pop("middleware", ())]
     routes = [Route(f"/{endpoint.__name__}", endpoint, methods=["GET", "POST"]) for endpoint in endpoints]
     routes += options.pop("routes", [])
     app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan(router), **options)

@@ -14,8 +14,8 @@ from starlette.routing import Mount, Route
 
 from integrations.asgi_stage import FIRST_TEXT, Stage, ask
 from integrations.starlette.serving import alone, serve, streamed
-from understudy import RoutingError
-from understudy.testing import Status, StreamOf
+from lanewise import RoutingError
+from lanewise.testing import Status, StreamOf
 
 # -- errors ------------------------------------------------------------------------------------------------------------
 

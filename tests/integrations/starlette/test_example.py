@@ -6,7 +6,7 @@ import json
 import runpy
 
 from integrations.readmes import ROOT, Example
-from starlette_understudy import assert_endpoints_declared
+from starlette_lanewise import assert_endpoints_declared
 
 EXAMPLE = Example("starlette_chat", "http://127.0.0.1:8011/")
 
@@ -19,7 +19,7 @@ def test_the_readme_is_true() -> None:
 
         _, other, account = EXAMPLE.curled("Break the primary")
         said = [json.loads(line) for line in other.body.splitlines()]
-        assert "".join(line.get("text", "") for line in said) == "Written by its understudy."
+        assert "".join(line.get("text", "") for line in said) == "Written by its standby."
         assert said[-1] == {"route": "sonnet", "lane": "equivalent"}
         assert (account.status, account.headers["content-type"]) == (503, "application/problem+json")
         assert account.headers["cache-control"] == "no-store"

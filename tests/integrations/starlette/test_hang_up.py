@@ -19,9 +19,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from integrations.asgi_stage import FIRST_TEXT, MESSAGES, Caller, Stage, ask, ask_sync
-from starlette_understudy import UnderstudyMiddleware, sensitive
-from understudy import CallerGone, FailClosed, Router
-from understudy.testing import Answer, Silence, StreamOf
+from lanewise import CallerGone, FailClosed, Router
+from lanewise.testing import Answer, Silence, StreamOf
+from starlette_lanewise import LanewiseMiddleware, sensitive
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +31,7 @@ SOON = 0.5
 
 def app_of(router: Router, endpoint: Any) -> Starlette:
     route = WebSocketRoute("/x", endpoint) if endpoint.__name__ == "socket" else Route("/x", endpoint, methods=["POST"])
-    return Starlette(routes=[route], middleware=[Middleware(UnderstudyMiddleware, router=router)])
+    return Starlette(routes=[route], middleware=[Middleware(LanewiseMiddleware, router=router)])
 
 
 async def until(stage: Stage, count: int) -> None:

@@ -11,8 +11,8 @@ import pytest
 @pytest.mark.parametrize(
     ("missing", "module", "extra"),
     [
-        ("starlette", "starlette_understudy", "understudy[starlette]"),
-        ("fastapi", "starlette_understudy.fastapi", "understudy[fastapi]"),
+        ("starlette", "starlette_lanewise", "lanewise[starlette]"),
+        ("fastapi", "starlette_lanewise.fastapi", "lanewise[fastapi]"),
     ],
 )
 def test_without_the_framework_the_extra_is_named(missing: str, module: str, extra: str) -> None:
@@ -31,5 +31,5 @@ except ImportError as error:
 
 def test_starlette_alone_is_enough_for_starlette() -> None:
     """FastAPI is imported by nobody but its own module."""
-    code = "import sys; sys.modules['fastapi'] = None; import starlette_understudy; assert 'uvicorn' not in sys.modules"
+    code = "import sys; sys.modules['fastapi'] = None; import starlette_lanewise; assert 'uvicorn' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,18 +14,18 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Host, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from starlette_understudy import (
+from lanewise import ConfigError, Router
+from lanewise.cli import main
+from lanewise.web import check_endpoints
+from starlette_lanewise import (
+    LanewiseMiddleware,
     SensitiveMiddleware,
-    UnderstudyMiddleware,
     assert_endpoints_declared,
     endpoints,
     endpoints_of,
     sensitive,
     standard,
 )
-from understudy import ConfigError, Router
-from understudy.cli import main
-from understudy.web import check_endpoints
 
 CONFIG = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},
@@ -55,7 +55,7 @@ class Desk(HTTPEndpoint):
 
 def app_of(*routes: BaseRoute) -> Starlette:
     router = Router.from_mapping(CONFIG)
-    return Starlette(routes=list(routes), middleware=[Middleware(UnderstudyMiddleware, router=router)])
+    return Starlette(routes=list(routes), middleware=[Middleware(LanewiseMiddleware, router=router)])
 
 
 def listed(app: Any) -> dict[str, str]:
@@ -122,7 +122,7 @@ def test_an_apps_tests_can_ask_that_all_say_what_they_are() -> None:
 
 def test_an_app_without_the_middleware_says_so() -> None:
     """There is no config to list by."""
-    with pytest.raises(LookupError, match=r"add_middleware\(UnderstudyMiddleware"):
+    with pytest.raises(LookupError, match=r"add_middleware\(LanewiseMiddleware"):
         endpoints_of(Starlette())
 
 
@@ -136,14 +136,14 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
-from starlette_understudy import UnderstudyMiddleware, sensitive
-from understudy import Router
+from starlette_lanewise import LanewiseMiddleware, sensitive
+from lanewise import Router
 
 async def refund(request): ...
 def make_app(category="payment"):
     router = Router.from_mapping({CONFIG!r})
     routes = [Route("/refund", sensitive(category)(refund))]
-    return Starlette(routes=routes, middleware=[Middleware(UnderstudyMiddleware, router=router)])
+    return Starlette(routes=routes, middleware=[Middleware(LanewiseMiddleware, router=router)])
 class Others:
     def __init__(self, app): self.app = app
     async def __call__(self, *args): await self.app(*args)
@@ -176,7 +176,7 @@ def test_the_command_lists_an_app(shop: str, target: str) -> None:
         ("{}:CONFIG", "has no 'CONFIG'"),
         ("{}", "names no app"),
         ("no_such_module_at_all:app", "there is no module 'no_such_module_at_all' here"),
-        ("{}:bare", "has no UnderstudyMiddleware"),
+        ("{}:bare", "has no LanewiseMiddleware"),
         ("{}:refund", "is a function"),
         ("{}:Router", "is no app of Flask, Starlette, FastAPI or Litestar"),
     ],

@@ -22,9 +22,9 @@ from starlette.routing import Mount, Route
 
 from integrations.asgi_stage import FIRST_TEXT, SECOND_TEXT, Stage, ask, ask_sync
 from integrations.starlette.serving import alone, serve, summary
-from starlette_understudy import UnderstudyMiddleware
-from understudy import current_scope
-from understudy.testing import Silence, Status
+from lanewise import current_scope
+from lanewise.testing import Silence, Status
+from starlette_lanewise import LanewiseMiddleware
 
 # -- scope and clients -------------------------------------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ def test_an_app_inside_another_may_share_its_router(stage: Stage) -> None:
         seen.append((request.state.ai is current_scope(), request.state.ai.request_id))
         return PlainTextResponse(await ask(request.state.ai))
 
-    mounted = Starlette(routes=[Route("/inner", inner)], middleware=[Middleware(UnderstudyMiddleware, router=router)])
+    mounted = Starlette(routes=[Route("/inner", inner)], middleware=[Middleware(LanewiseMiddleware, router=router)])
     with serve(stage, router=router, routes=[Mount("/sub", mounted)]) as client:
         answer = client.get("/sub/inner", headers={"x-request-id": "req-12345678"})
     assert (answer.text, seen) == (FIRST_TEXT, [(True, "req-12345678")])
@@ -119,7 +119,7 @@ def test_an_app_inside_another_may_have_a_router_of_its_own(stage: Stage) -> Non
             else:
                 await self.app(asgi, receive, send)
 
-    mounted = Starlette(routes=[Route("/inner", inner)], middleware=[Middleware(UnderstudyMiddleware, router=other)])
+    mounted = Starlette(routes=[Route("/inner", inner)], middleware=[Middleware(LanewiseMiddleware, router=other)])
     with serve(stage, middleware=[Middleware(Around)], routes=[Mount("/sub", mounted)]) as client, other:
         assert client.get("/sub/inner").status_code == 200
     assert (stage.first.request_count, stage.second.request_count, seen) == (0, 1, [True])

@@ -30,9 +30,9 @@ from integrations.starlette.forms import (
     plain_sync,
 )
 from integrations.starlette.serving import serve
-from starlette_understudy import SensitiveMiddleware, UnderstudyMiddleware, sensitive, standard
-from understudy import ConfigError, FailClosed
-from understudy.testing import Answer, Close, Html, Reset, Status, StreamOf
+from lanewise import ConfigError, FailClosed
+from lanewise.testing import Answer, Close, Html, Reset, Status, StreamOf
+from starlette_lanewise import LanewiseMiddleware, SensitiveMiddleware, sensitive, standard
 
 FAILURES: dict[str, Any] = {
     "429": Status(429),
@@ -169,7 +169,7 @@ def test_a_call_before_routing_closes_what_comes_after(stage: Stage) -> None:
 def test_the_mark_may_lie_outside_of_the_middleware(stage: Stage) -> None:
     """Scopes that are opened inside of it are sensitive from their start."""
     router = stage.router()
-    inner = Starlette(routes=[Route("/x", plain)], middleware=[Middleware(UnderstudyMiddleware, router=router)])
+    inner = Starlette(routes=[Route("/x", plain)], middleware=[Middleware(LanewiseMiddleware, router=router)])
     stage.first.script_all(Status(500))
     with router, TestClient(SensitiveMiddleware(inner, "payment")) as client:
         assert client.get("/x").status_code == 503
@@ -179,7 +179,7 @@ def test_the_mark_may_lie_outside_of_the_middleware(stage: Stage) -> None:
 def test_an_inner_router_keeps_the_outer_sensitivity(stage: Stage) -> None:
     """A mounted app with a router of its own serves by both."""
     inner_router = stage.router()
-    inner = Starlette(routes=[Route("/x", plain)], middleware=[Middleware(UnderstudyMiddleware, router=inner_router)])
+    inner = Starlette(routes=[Route("/x", plain)], middleware=[Middleware(LanewiseMiddleware, router=inner_router)])
     stage.first.script_all(Status(500))
     with inner_router, serve(stage, routes=[Mount("/", app=SensitiveMiddleware(inner, "payment"))]) as client:
         assert client.get("/x").status_code == 503

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from integrations.asgi_stage import FIRST_TEXT, SECOND_TEXT, Stage
-from understudy.testing import FakeProvider, Silence, Status, StreamOf
+from lanewise.testing import FakeProvider, Silence, Status, StreamOf
 
 TESTS = Path(__file__).parent.parent.parent
 SOON = 0.5

@@ -18,8 +18,8 @@ from starlette.testclient import TestClient
 
 from integrations.asgi_stage import FIRST_TEXT, Stage, ask
 from integrations.starlette.serving import summary
-from starlette_understudy import UnderstudyMiddleware, lifespan, sensitive
-from understudy import ConfigError, Router
+from lanewise import ConfigError, Router
+from starlette_lanewise import LanewiseMiddleware, lifespan, sensitive
 
 ROUTES = [Route("/summary", summary)]
 
@@ -33,7 +33,7 @@ WRONG = [*ROUTES, Route("/refund", refund)]
 
 
 def app_of(router: Router, routes: list[Route] = ROUTES, **options: Any) -> Starlette:
-    middleware = [Middleware(UnderstudyMiddleware, router=router)]
+    middleware = [Middleware(LanewiseMiddleware, router=router)]
     return Starlette(routes=list(routes), middleware=middleware, **options)
 
 
@@ -77,7 +77,7 @@ def test_without_a_lifespan_the_router_opens_at_its_first_call(stage: Stage) -> 
 
 def test_the_router_may_be_given_as_a_path(tmp_path: Path, stage: Stage) -> None:
     """A config that can't be read is refused when the app is made."""
-    app = Starlette(middleware=[Middleware(UnderstudyMiddleware, router=tmp_path / "nowhere.toml")])
+    app = Starlette(middleware=[Middleware(LanewiseMiddleware, router=tmp_path / "nowhere.toml")])
     with pytest.raises(ConfigError, match=r"nowhere\.toml"):
         TestClient(app).get("/")
 
@@ -122,9 +122,9 @@ def test_around_the_app_the_middleware_serves_as_well(stage: Stage) -> None:
     """Any ASGI app can be wrapped; the lifespan finds the middleware there too."""
     router = stage.router()
     inner = Starlette(routes=ROUTES, lifespan=lifespan(router))
-    with TestClient(UnderstudyMiddleware(inner, router)) as client:
+    with TestClient(LanewiseMiddleware(inner, router)) as client:
         assert client.get("/summary").text == FIRST_TEXT
-    wrong = UnderstudyMiddleware(Starlette(routes=WRONG), router)
+    wrong = LanewiseMiddleware(Starlette(routes=WRONG), router)
     with pytest.raises(ConfigError, match=r"/refund"):
         TestClient(wrong).get("/summary")
 
@@ -133,7 +133,7 @@ def test_a_missing_middleware_says_so_at_the_start(stage: Stage) -> None:
     """With what to add."""
     router = stage.router()
     with (
-        pytest.raises(ConfigError, match=r"Middleware\(UnderstudyMiddleware, router=router\)"),
+        pytest.raises(ConfigError, match=r"Middleware\(LanewiseMiddleware, router=router\)"),
         TestClient(Starlette(routes=ROUTES, lifespan=lifespan(router))),
     ):
         pass
@@ -142,7 +142,7 @@ def test_a_missing_middleware_says_so_at_the_start(stage: Stage) -> None:
 def test_a_middleware_that_is_there_twice_says_so(stage: Stage) -> None:
     """At the start, and at each request where there was no start."""
     router = stage.router()
-    twice = [Middleware(UnderstudyMiddleware, router=router)] * 2
+    twice = [Middleware(LanewiseMiddleware, router=router)] * 2
     with (
         pytest.raises(ConfigError, match=r"installed twice"),
         TestClient(Starlette(routes=ROUTES, middleware=twice, lifespan=lifespan(router))),
@@ -155,10 +155,10 @@ def test_a_middleware_that_is_there_twice_says_so(stage: Stage) -> None:
 def test_two_routers_for_one_app_are_refused(stage: Stage) -> None:
     """The one that the lifespan opened would never be asked."""
     app = app_of(stage.router(), lifespan=lifespan(stage.router()))
-    with pytest.raises(ConfigError, match=r"not the one that UnderstudyMiddleware has"), TestClient(app):
+    with pytest.raises(ConfigError, match=r"not the one that LanewiseMiddleware has"), TestClient(app):
         pass
     with pytest.raises(TypeError, match=r"takes the Router"):
-        lifespan("understudy.toml")  # type: ignore[arg-type]
+        lifespan("lanewise.toml")  # type: ignore[arg-type]
 
 
 def test_a_closed_router_says_what_to_do(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,8 +12,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from integrations.asgi_stage import FIRST_TEXT, SECOND_TEXT, Stage, ask
 from integrations.starlette.serving import serve
-from starlette_understudy import SensitiveMiddleware, sensitive
-from understudy.testing import Status
+from lanewise.testing import Status
+from starlette_lanewise import SensitiveMiddleware, sensitive
 
 ID = {"x-request-id": "req-12345678"}
 

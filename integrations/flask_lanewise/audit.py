@@ -1,0 +1,91 @@
+"""An app's endpoints with what they are marked with: for the check before the first request, for listings and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from flask import Flask
+from flask.views import MethodView
+from werkzeug.routing import Rule
+
+from flask_lanewise.installed import installed_in
+from flask_lanewise.marks import group_marks
+from lanewise import Config
+from lanewise.web import STANDARD, Endpoint, Source, assert_declared, find_marks
+
+__all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of"]
+
+_AUTOMATIC = frozenset({"HEAD", "OPTIONS"})
+"""Flask answers these for views that only name others."""
+
+
+def assert_endpoints_declared(app: Flask) -> None:
+    """For the app's own tests: every endpoint says whether it is sensitive. Flask's static files need not.
+
+    Raises AssertionError that lists those that don't. LookupError: lanewise is not installed in the app.
+
+    Example::
+
+        def test_every_endpoint_says_whether_it_is_sensitive(app):
+            assert_endpoints_declared(app)
+    """
+    config, found = endpoints_of(app)
+    assert_declared(found, config)
+
+
+def endpoints(app: Flask) -> list[Endpoint]:
+    """All endpoints of an app; the methods of a MethodView one by one, since each may have marks of its own.
+
+    Example::
+
+        for endpoint in endpoints(app):
+            print(endpoint.label(), sorted(endpoint.categories))
+    """
+    return [endpoint for rule in app.url_map.iter_rules() for endpoint in _endpoints(app, rule)]
+
+
+def endpoints_of(app: Flask) -> tuple[Config, list[Endpoint]]:
+    """The config of an app's router, and its endpoints. Raises LookupError: lanewise is not installed in the app."""
+    try:
+        config = installed_in(app).config
+    except RuntimeError as error:
+        raise LookupError(str(error)) from None
+    return config, endpoints(app)
+
+
+def _endpoints(app: Flask, rule: Rule) -> Iterator[Endpoint]:
+    view = app.view_functions.get(rule.endpoint)
+    methods = rule.methods or set()
+    shown = tuple(sorted(methods - _AUTOMATIC or methods))
+    each = [(method,) for method in shown] if _is_method_view(view) else [shown]
+    for some in each:
+        sources = (*_view_sources(view, some), *_group_sources(app, rule.endpoint))
+        if not sources and _is_static(rule):
+            sources = (Source(STANDARD, "static files"),)
+        yield Endpoint(rule.endpoint, rule.rule, some, sources)
+
+
+def _is_method_view(view: object) -> bool:
+    view_class = getattr(view, "view_class", None)
+    return isinstance(view_class, type) and issubclass(view_class, MethodView)
+
+
+def _is_static(rule: Rule) -> bool:
+    return rule.endpoint.rpartition(".")[2] == "static" and rule.arguments == {"filename"}
+
+
+def _view_sources(view: object, methods: Iterable[str]) -> Iterator[Source]:
+    found = [find_marks(view, method) for method in methods]
+    visible = frozenset[str]().union(*(marks.visible for marks in found))
+    hidden = frozenset[str]().union(*(marks.hidden for marks in found))
+    yield from (Source(category, _origin(category)) for category in sorted(visible))
+    yield from (Source(category, _origin(category), hidden=True) for category in sorted(hidden - visible))
+
+
+def _group_sources(app: Flask, endpoint: str) -> Iterator[Source]:
+    for group, marks in group_marks(app, endpoint):
+        yield from (Source(category, group) for category in sorted(marks))
+
+
+def _origin(category: str) -> str:
+    return "@standard" if category == STANDARD else "@sensitive"

@@ -1,0 +1,103 @@
+"""The extension that an app is given: installs lanewise in it, and is the way to the clients of a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import Flask, has_request_context
+
+from flask_lanewise.audit import endpoints
+from flask_lanewise.cli import commands
+from flask_lanewise.installed import KEY, Installed, Subject, installed_here
+from flask_lanewise.problems import answer_errors
+from flask_lanewise.wsgi import RequestScopes
+from lanewise import Config, Router, Scope, current_scope
+from lanewise.web import check_endpoints, router_of
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+
+__all__ = ["Lanewise"]
+
+
+class Lanewise:
+    """Routed OpenAI clients in the requests of Flask apps.
+
+    ``router`` is a Router or the path of its config; without one, ``app.config["LANEWISE_CONFIG"]`` is taken
+    (``lanewise.toml`` if that is not set). ``subject`` tells whose request it is, a user or a session: it is called
+    in the request before its first AI call, and only its digest is used.
+
+    A router that the app made is the app's to open and close; otherwise it opens at its first call in each process and
+    ends with it. Nothing is started before, so servers may fork (gunicorn's ``--preload``).
+
+    Raises ConfigError: the config, or a mark on an endpoint that is there already, is wrong. RuntimeError: it is
+    installed in the app already.
+
+    Example::
+
+        ai = Lanewise(app, "lanewise.toml", subject=lambda: session.get("user"))
+
+        ai = Lanewise()  # or where the app is made later
+        ai.init_app(app, router)
+    """
+
+    def __init__(
+        self, app: Flask | None = None, router: Router | str | Path | None = None, *, subject: Subject | None = None
+    ) -> None:
+        self._subject = subject
+        if app is not None:
+            self.init_app(app, router)
+        elif router is not None:
+            raise TypeError("a router is for an app: Lanewise(app, router), or ai.init_app(app, router) later")
+
+    def init_app(
+        self, app: Flask, router: Router | str | Path | None = None, *, subject: Subject | None = None
+    ) -> None:
+        """Install lanewise in an app: it may be several, with a router each. Raises as the class does."""
+        if KEY in app.extensions:
+            raise RuntimeError(
+                "lanewise is installed in this Flask app already: make one Lanewise for it, and call init_app once"
+            )
+        made = router_of(app.config.setdefault("LANEWISE_CONFIG", "lanewise.toml") if router is None else router)
+        _audit(app, made.config)
+        installed = Installed(app, made, subject or self._subject, _audit)
+        app.extensions[KEY] = installed
+        app.before_request_funcs.setdefault(None, []).insert(0, installed.enforce)
+        app.wsgi_app = RequestScopes(app, installed)  # type: ignore[method-assign]
+        answer_errors(app, installed)
+        app.cli.add_command(commands(made.config))
+
+    @property
+    def scope(self) -> Scope:
+        """The scope of this request, or in a job the one that was opened with ``with ai.router.scope():``.
+
+        Raises NotInScope: there is neither. RuntimeError: lanewise is not installed in the app.
+        """
+        if not has_request_context():
+            opened = current_scope()
+            if opened is not None:
+                return opened
+        return installed_here().scope_of_request()
+
+    @property
+    def openai(self) -> OpenAI:
+        """The ``openai.OpenAI`` of this request: its ``model`` arguments name tasks. Raises as :attr:`scope` does.
+
+        It stays usable after the request's context has gone, in streaming responses and in threads.
+        """
+        return self.scope.openai
+
+    @property
+    def async_openai(self) -> AsyncOpenAI:
+        """The ``openai.AsyncOpenAI`` of this request, for async views. Raises as :attr:`scope` does."""
+        return self.scope.async_openai
+
+    @property
+    def router(self) -> Router:
+        """The router of the current app. Raises RuntimeError: lanewise is not installed in it."""
+        return installed_here().inbound.router
+
+
+def _audit(app: Flask, config: Config) -> None:
+    check_endpoints(endpoints(app), config)

@@ -1,0 +1,162 @@
+"""Around each request: its scope is the current one, its id is echoed, and streams end as they should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response
+
+from flask_lanewise.installed import Installed
+from flask_lanewise.problems import refusal
+from lanewise import RoutingError, Scope
+
+if TYPE_CHECKING:
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = ["RequestScopes"]
+
+Headers = list[tuple[str, str]]
+Write = Callable[[bytes], object]
+
+
+class RequestScopes:
+    """Takes the place of ``app.wsgi_app``, which it calls."""
+
+    def __init__(self, app: Flask, installed: Installed) -> None:
+        self._app = app
+        self._inner = app.wsgi_app
+        self._installed = installed
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        installed = self._installed
+        scope = installed.begin(environ)
+        start = _Start(start_response, installed.inbound.request_id_header, scope.request_id)
+        with scope.active():
+            failure = installed.failure()
+            if failure is not None:
+                return refusal(failure, scope)(environ, start)
+            body = self._inner(environ, start)
+        if start.done or _is_file(body, environ):
+            start.send()
+            return body
+        return _Stream(body, scope, start, lambda error: self._handled(error, environ)(environ, start))
+
+    def _handled(self, error: RoutingError, environ: WSGIEnvironment) -> Response:
+        """The app's own answer to an error, from where its request context is gone already."""
+        with self._app.request_context(environ):
+            answer = self._app.handle_user_exception(error)
+            return self._app.finalize_request(answer, from_error_handler=True)
+
+
+def _is_file(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+    """Whether a server would know the body for a file, which it may send in ways of its own."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(body, wrapper)
+
+
+class _Start:
+    """The server's ``start_response``, held back for bodies of unknown length until they have begun.
+
+    Servers send no header before the first piece of the body anyway, and what fails until then is still answered in
+    full: with a problem.
+    """
+
+    __slots__ = ("_id_header", "_request_id", "_start_response", "_waiting", "_write", "done")
+
+    def __init__(self, start_response: StartResponse, id_header: str, request_id: str) -> None:
+        self._start_response = start_response
+        self._id_header = id_header
+        self._request_id = request_id
+        self._waiting: tuple[str, Headers] | None = None
+        self._write: Write | None = None
+        self.done = False
+
+    def __call__(self, status: str, headers: Headers, exc_info: OptExcInfo | None = None, /) -> Write:
+        names = {name.lower() for name, _ in headers}
+        if self._id_header.lower() not in names:
+            headers = [*headers, (self._id_header, self._request_id)]
+        if exc_info is not None:
+            self.done = True
+            return self._start_response(status, headers, exc_info)
+        self._waiting = (status, headers)
+        if "content-length" in names:
+            self.send()
+        return self._write_out
+
+    def send(self) -> None:
+        """Pass on what was held back."""
+        if self._waiting is not None:
+            (status, headers), self._waiting = self._waiting, None
+            self.done = True
+            self._write = self._start_response(status, headers)
+
+    def _write_out(self, data: bytes) -> None:
+        self.send()
+        if self._write is not None:
+            self._write(data)
+
+
+class _Stream:
+    """A body of unknown length. Its pieces are made in the request's scope, and closing it early ends its calls.
+
+    An error before the first piece becomes the app's answer to that error. A later one is raised, for the server to
+    abort the connection: a broken answer never ends as if it were whole.
+    """
+
+    def __init__(
+        self,
+        body: Iterable[bytes],
+        scope: Scope,
+        start: _Start,
+        instead: Callable[[RoutingError], Iterable[bytes]],
+    ) -> None:
+        self._body = body
+        self._pieces = iter(body)
+        self._scope = scope
+        self._start = start
+        self._instead = instead
+        self._ended = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._scope.active():
+            if self._start.done:
+                return self._piece()
+            try:
+                piece = self._piece()
+                while not piece:
+                    piece = self._piece()
+            except RoutingError as error:
+                self._close_body()
+                self._body = self._instead(error)
+                self._pieces = iter(self._body)
+                self._start.send()
+                return self._piece()
+            except StopIteration:
+                self._start.send()
+                raise
+            self._start.send()
+            return piece
+
+    def close(self) -> None:
+        """The server is done with it, or its client has gone."""
+        if not self._ended and self._scope.ends_at_hang_up:
+            self._scope.hang_up()
+        with self._scope.active():
+            self._close_body()
+
+    def _piece(self) -> bytes:
+        try:
+            return next(self._pieces)
+        except StopIteration:
+            self._ended = True
+            raise
+
+    def _close_body(self) -> None:
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()

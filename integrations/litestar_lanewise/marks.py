@@ -1,0 +1,88 @@
+"""What makes a handler, or a group of them, sensitive: one object that is a guard and a decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar, cast, overload
+
+from litestar.connection import ASGIConnection
+from litestar.controller import Controller
+from litestar.handlers import BaseRouteHandler, WebsocketListener
+from litestar.router import Router
+
+from lanewise import Scope
+from lanewise.web import SCOPE_KEY, mark, mark_and_wrap
+
+__all__ = ["INSTALL", "Sensitive", "sensitive"]
+
+INSTALL: Final = "LanewisePlugin is not installed: Litestar(..., plugins=[LanewisePlugin(router)])"
+
+_Connection = ASGIConnection[Any, Any, Any, Any]
+_Marked = TypeVar("_Marked", bound=Callable[..., object])
+
+
+class Sensitive:
+    """Marks with a category: a guard on any layer, and a decorator. Made by :func:`sensitive`."""
+
+    def __init__(self, category: str) -> None:
+        self.category = category
+        # Litestar asks this attribute whether the guard is async; one that isn't would get a thread
+        vars(self)["__call__"] = self._guard
+
+    def __repr__(self) -> str:
+        return f"sensitive({self.category!r})"
+
+    @overload
+    def __call__(self, target: _Connection, handler: BaseRouteHandler) -> Awaitable[None]: ...
+
+    @overload
+    def __call__(self, target: _Marked, handler: None = None) -> _Marked: ...
+
+    def __call__(
+        self, target: _Connection | _Marked, handler: BaseRouteHandler | None = None
+    ) -> Awaitable[None] | _Marked:
+        """As a guard, raise the sensitivity of the request; as a decorator, mark what is decorated.
+
+        Raises TypeError: nothing that can be marked. RuntimeError: the plugin is missing.
+        """
+        if isinstance(target, ASGIConnection):
+            return self._guard(target, handler)
+        return cast("_Marked", self._marked(target))
+
+    def _marked(self, target: object) -> object:
+        if isinstance(target, Router):
+            kind = type(target).__name__
+            raise TypeError(f"a {kind} is marked by a guard: {kind}(..., guards=[{self!r}])")
+        if isinstance(target, BaseRouteHandler):
+            _add_guard(target, self)
+            return target
+        if isinstance(target, type) and issubclass(target, Controller | WebsocketListener):
+            _add_guard(target, self)
+            return mark(target, self.category)  # a subclass may set guards of its own: the mark holds there as well
+        return mark_and_wrap(target, self.category)
+
+    async def _guard(self, connection: _Connection, handler: BaseRouteHandler | None) -> None:
+        scope = connection.scope.get(SCOPE_KEY)
+        if not isinstance(scope, Scope):
+            raise RuntimeError(f"{self!r} can't hold here. {INSTALL}")
+        scope.raise_sensitivity(self.category)
+
+
+def sensitive(category: str) -> Sensitive:
+    """Say that handlers are sensitive: their calls are answered by the category's approved routes, or not at all.
+
+    As a guard of a handler, controller, router or app; or as a decorator of a handler function, above or below its
+    route decorator, of a controller, or of a class of WebSocket listeners. Marks add up, and nothing takes one away.
+
+    Example::
+
+        @post("/refunds", guards=[sensitive("payment")])
+        async def refund(data: Refund, ai: RoutedClient) -> Decision: ...
+    """
+    return Sensitive(category)
+
+
+def _add_guard(target: Any, guard: Sensitive) -> None:
+    own = target.guards
+    # of a controller class without guards, the attribute is the slot of its instances
+    target.guards = [*(own if isinstance(own, Sequence) else ()), guard]

@@ -1,0 +1,137 @@
+"""The middleware: a scope around each request and WebSocket that Litestar has routed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from litestar import Litestar
+from litestar.exceptions import LitestarException
+from litestar.handlers import ASGIRouteHandler, BaseRouteHandler
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from lanewise import ConfigError, Router, RouterClosed, RoutingError
+from lanewise.web import SCOPE_KEY, STANDARD, AsgiCore, AsgiScope, Inbound, PathRules, check_endpoints
+from litestar_lanewise.audit import endpoints
+from litestar_lanewise.problems import broken_stream, handler_of_the_app
+from litestar_lanewise.sources import marks_of
+
+__all__ = ["Installation", "Middleware"]
+
+_log: Final = logging.getLogger("lanewise")
+
+SubjectOf = Callable[[AsgiScope], str | None]
+
+
+class Installation:
+    """What the plugin keeps of one app: whether its endpoints were checked, and their marks, read once."""
+
+    def __init__(self, router: Router, subject_of: SubjectOf | None) -> None:
+        self.core = AsgiCore(Inbound(router), self._marks_of, subject_of)
+        self._router = router
+        self._rules = PathRules(router.config.endpoints)
+        self._marks: dict[int, tuple[BaseRouteHandler, frozenset[str] | None]] = {}
+        self._mounts: dict[int, tuple[ASGIRouteHandler, frozenset[str]]] = {}
+        self._checked = False
+        self._refused: ConfigError | None = None
+
+    def check(self, app: Litestar) -> None:
+        """Check the endpoints. Raises ConfigError, naming those whose marks can't hold."""
+        self._refused = None
+        try:
+            check_endpoints(endpoints(app), self._router.config)
+        except ConfigError as error:
+            self._refused = error
+            self._checked = True
+            raise
+        self._checked = True  # not before: whatever else goes wrong in the check, no request gets past it
+
+    def _check_late(self, app: Litestar) -> None:
+        try:
+            self.check(app)
+            self._router.check_keys()
+        except RouterClosed:
+            pass  # requests that ask no model are none the worse for it, and the calls of the others say so
+        except ConfigError as error:
+            self._refused = error
+            _log.error("every request is refused: %s", error)
+
+    def admit(self, asgi: AsgiScope) -> None:
+        """Refuse every request of an app that did not pass the check; make it, where no lifespan was run."""
+        if not self._checked:
+            self._check_late(asgi["litestar_app"])
+        if self._refused is not None:
+            raise ConfigError(self._refused.mistakes)
+
+    def raise_by_path(self, asgi: AsgiScope) -> None:
+        """Add the path rules for what a mounted app serves: Litestar leaves it only the path inside of the mount."""
+        handler = asgi["route_handler"]
+        if not isinstance(handler, ASGIRouteHandler) or not handler.is_mount:
+            return
+        paths = (prefix + asgi["path"] for prefix in self._prefixes(handler, asgi["litestar_app"]))
+        found = [self._rules.match(path, asgi.get("root_path", "")) for path in paths]
+        scope = asgi[SCOPE_KEY]
+        if any(found):
+            scope.declare()
+            scope.raise_sensitivity(*frozenset().union(*found) - {STANDARD})
+
+    def _prefixes(self, handler: ASGIRouteHandler, app: Litestar) -> frozenset[str]:
+        known = self._mounts.get(id(handler))
+        if known is None:
+            paths = (route.path for route in app.routes if getattr(route, "route_handler", None) is handler)
+            known = self._mounts[id(handler)] = (handler, frozenset(path.rstrip("/") for path in paths))
+        return known[1]
+
+    def _marks_of(self, asgi: AsgiScope) -> frozenset[str] | None:
+        handler = asgi.get("route_handler")
+        if not isinstance(handler, BaseRouteHandler):
+            return None
+        known = self._marks.get(id(handler))
+        if known is None:  # the handler is kept beside its marks: its id stays its own
+            known = self._marks[id(handler)] = (handler, marks_of(handler))
+        return known[1]
+
+    async def echo(self, message: Message, scope: Scope) -> None:
+        """Echo the request's id also where no handler answers: on a 404, say, or when a middleware refuses."""
+        if message["type"] == "http.response.start":
+            self.core.echo(cast("AsgiScope", scope), cast("AsgiScope", message))
+
+
+class _Theirs(Exception):
+    """Carries an error, which the app has a handler for, out of the scope to where Litestar asks that handler."""
+
+    def __init__(self, error: RoutingError) -> None:
+        self.error = error
+
+
+@dataclass
+class Middleware:
+    """Runs after Litestar has routed, so the handler is known; guards and the app's other middleware lie inside."""
+
+    app: ASGIApp
+    installation: Installation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request or WebSocket in a scope of its own. Raises ConfigError: the endpoints did not pass."""
+        asgi = cast("AsgiScope", scope)
+        self.installation.admit(asgi)
+        try:
+            await self.installation.core.serve(self._inside, asgi, cast("Any", receive), cast("Any", send))
+        except _Theirs as carrier:
+            raise carrier.error from None
+
+    async def _inside(self, asgi: AsgiScope, receive: Any, send: Any) -> None:
+        self.installation.raise_by_path(asgi)
+        try:
+            await self.app(cast("Scope", asgi), receive, send)
+        except RoutingError as error:  # of a middleware: those of handlers were answered further inside
+            if asgi["type"] == "http" and handler_of_the_app(asgi, error) is not None:
+                raise _Theirs(error) from None
+            raise
+        except LitestarException as error:
+            cause = broken_stream(error)
+            if cause is None:
+                raise
+            raise cause from error

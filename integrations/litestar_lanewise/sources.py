@@ -1,0 +1,93 @@
+"""Where the marks of a handler come from: guards of its layers, its class, decorators of its function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from litestar.app import Litestar
+from litestar.controller import Controller
+from litestar.handlers import BaseRouteHandler, WebsocketListener
+from litestar.utils.sync import AsyncCallable
+
+from lanewise.web import STANDARD, Marks, Source, find_marks, own_marks
+from litestar_lanewise.marks import Sensitive
+
+__all__ = ["function_of", "marks_of", "sources_of"]
+
+
+def sources_of(handler: BaseRouteHandler) -> Iterator[Source]:
+    """The marks that hold for a handler, outermost first, each with where it comes from."""
+    function = function_of(handler)
+    owner = _owner_class(function)
+    guarded: set[str] = set()
+    for layer in handler.ownership_layers:
+        for guard in layer.guards or ():
+            own = guard.func if isinstance(guard, AsyncCallable) else guard
+            if isinstance(own, Sensitive):
+                guarded.add(own.category)
+                yield Source(own.category, f"guard of {_name(layer, handler, owner)}")
+    if owner is not None:
+        yield from (Source(each, f"class {owner.__name__}") for each in sorted(own_marks(owner) - guarded))
+        yield from _of_overridden(owner, function)
+    marks = _decorators(handler, function)
+    yield from (Source(category, "decorator") for category in sorted(marks.visible))
+    yield from (Source(category, "decorator", hidden=True) for category in sorted(marks.hidden))
+
+
+def marks_of(handler: BaseRouteHandler) -> frozenset[str] | None:
+    """The categories of a handler's marks; ``None`` where it has no mark at all."""
+    marks = frozenset(source.category for source in sources_of(handler))
+    return marks - {STANDARD} if marks else None
+
+
+def function_of(handler: BaseRouteHandler) -> object:
+    """The app's own function in a handler: out of the thread that Litestar gives it, and of a WebSocket listener."""
+    function: object = handler.fn
+    while True:
+        if isinstance(function, AsyncCallable):
+            function = function.func
+        elif type(function).__name__ == "ListenerHandler":  # Litestar's, and private
+            function = getattr(function, "_fn", None)
+        else:
+            return function
+
+
+def _owner_class(function: object) -> type | None:
+    owner = type(getattr(function, "__self__", None))
+    return owner if issubclass(owner, Controller | WebsocketListener) else None
+
+
+def _of_overridden(owner: type, function: object) -> Iterator[Source]:
+    """The marks of the handlers of base classes that a controller's handler takes the place of."""
+    own = getattr(function, "__func__", function)
+    handlers = [
+        (cls, name, value)
+        for cls in owner.__mro__
+        for name, value in vars(cls).items()
+        if isinstance(value, BaseRouteHandler)
+    ]
+    names = {name for _, name, handler in handlers if function_of(handler) is own}
+    for cls, name, handler in handlers:
+        overridden = function_of(handler)
+        if name in names and overridden is not own:
+            guards = [guard.func if isinstance(guard, AsyncCallable) else guard for guard in handler.guards or ()]
+            found = {guard.category for guard in guards if isinstance(guard, Sensitive)}
+            found |= _decorators(handler, overridden).categories
+            yield from (Source(each, f"{cls.__name__}.{name}, which it overrides") for each in sorted(found))
+
+
+def _decorators(handler: BaseRouteHandler, function: object) -> Marks:
+    own, inner = find_marks(handler), find_marks(function)
+    visible = own.visible | inner.visible
+    return Marks(visible, (own.hidden | inner.hidden) - visible)
+
+
+def _name(layer: object, handler: BaseRouteHandler, owner: type | None) -> str:
+    if layer is handler:
+        return "the handler"
+    if isinstance(layer, Litestar):
+        return "the app"
+    if layer is handler.owner and owner is not None:  # Litestar makes a router of each controller
+        return f"{owner.__name__}"
+    return f"router {cast('str', getattr(layer, 'path', ''))}"

@@ -1,0 +1,159 @@
+"""The middleware: a scope around each request and WebSocket, for Starlette, FastAPI and other ASGI apps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Send
+
+from lanewise import ConfigError, Router, RouterClosed
+from lanewise.web import SCOPE_KEY, AsgiCore, Inbound, router_of
+from starlette_lanewise.marks import Checked, is_routed, marks_of
+
+__all__ = ["LanewiseMiddleware", "installed"]
+
+_OUTER: Final = "lanewise.middleware"
+"""Where the ASGI scope tells which middleware made the scope, and in which app."""
+
+_NOT_ROUTED: Final = (
+    "an AI call was made where the request's endpoint is not known: in a middleware, or behind one that hands on a "
+    "copy of the ASGI scope. It counts as sensitive (%s), since some endpoints are marked where only a look at them "
+    "tells: put @sensitive below the route's decorator, next to the function"
+)
+_log: Final = logging.getLogger("lanewise")
+_installed: ContextVar[tuple[LanewiseMiddleware, ...]] = ContextVar("lanewise_middleware", default=())
+
+
+class LanewiseMiddleware:
+    """Gives each request its scope, ``request.state.ai`` (of WebSockets ``websocket.state.ai``), as pure ASGI.
+
+    ``subject`` tells the user or session of a request; it is asked when the request first asks for a client, so that
+    middleware further inside may have found out. The request's id is echoed, errors of the router that the app does
+    not handle are answered as ``application/problem+json``, and calls end when their caller hangs up.
+
+    Where :func:`lifespan` is not used, the router opens at its first call, and the endpoints are checked at the first
+    request: if that fails, every request raises the same ConfigError.
+
+    Raises ConfigError: the config file is wrong. TypeError: neither a router nor a path.
+
+    Example::
+
+        installed = Middleware(LanewiseMiddleware, router=router)
+        app = Starlette(routes=routes, middleware=[installed], lifespan=lifespan(router))
+
+        async def summarize(request):
+            reply = await request.state.ai.async_openai.chat.completions.create(model="ticket-summary", ...)
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        router: Router | str | Path,
+        *,
+        subject: Callable[[HTTPConnection], str | None] | None = None,
+    ) -> None:
+        self.app = app
+        self.router = router_of(router)
+        subject_of = None if subject is None else lambda asgi: subject(HTTPConnection(asgi))
+        self._core = AsgiCore(Inbound(self.router), self._marks_of, subject_of)
+        self._checked = False
+        self._refused: ConfigError | None = None
+        self._found = Checked()
+        self._warned = False
+
+    async def __call__(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve a request or WebSocket in a scope of its own; pass anything else on.
+
+        Raises ConfigError: the endpoints did not pass the check. RuntimeError: installed twice in one app.
+        """
+        if asgi["type"] not in ("http", "websocket"):
+            await self._pass_on(asgi, receive, send)
+            return
+        if not self._checked:
+            self._check(asgi)
+        if self._refused is not None:
+            raise ConfigError(self._refused.mistakes)
+        if _OUTER in asgi:
+            await self._serve_inside(asgi, receive, send)
+        else:
+            await self._serve(asgi, receive, send)
+
+    def checked(self, found: Checked) -> None:
+        """Note that the endpoints passed the check, and what it found (lifespan calls this)."""
+        self._checked = True
+        self._refused = None
+        self._found = found
+
+    def _marks_of(self, asgi: MutableMapping[str, Any]) -> frozenset[str] | None:
+        """The marks of a request's endpoint; while that is not known, those that nothing raises may be its too."""
+        found = marks_of(asgi)
+        if not self._found.looked_up or is_routed(asgi):
+            return found
+        if not self._warned:
+            self._warned = True
+            _log.warning(_NOT_ROUTED, ", ".join(sorted(self._found.looked_up)))
+        return self._found.looked_up | (found or frozenset())
+
+    async def _serve(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        asgi[_OUTER] = (self, asgi.get("app"))
+        await self._core.serve(self._run, asgi, receive, send)
+
+    async def _run(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        scope = asgi[SCOPE_KEY]
+        if self._found.group:
+            scope.raise_sensitivity(*self._found.group)
+        if "state" not in asgi:
+            asgi["state"] = {}
+        asgi["state"]["ai"] = scope
+        await self.app(asgi, receive, send)
+
+    async def _serve_inside(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve within a request that has a scope: in an app that is mounted in another one."""
+        outer, app = asgi[_OUTER]
+        if app is asgi.get("app"):
+            raise RuntimeError("LanewiseMiddleware is installed twice in one app: take one of them out")
+        if outer.router is self.router:
+            scope = asgi[SCOPE_KEY]
+            if self._found.group:
+                scope.raise_sensitivity(*self._found.group)
+            scope.look_at(partial(self._marks_of, asgi))  # from here on, the endpoint is one of this app
+            await self.app(asgi, receive, send)
+            return
+        scope = asgi[SCOPE_KEY]
+        try:
+            await self._serve(asgi, receive, send)
+        finally:
+            asgi[_OUTER], asgi[SCOPE_KEY], asgi["state"]["ai"] = (outer, app), scope, scope
+
+    async def _pass_on(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        token = _installed.set((*_installed.get(), self))
+        try:
+            await self.app(asgi, receive, send)
+        finally:
+            _installed.reset(token)
+
+    def _check(self, asgi: MutableMapping[str, Any]) -> None:
+        """The check that ``lifespan`` makes at the start, for an app that has none."""
+        from starlette_lanewise.audit import check  # it knows the middleware
+
+        try:
+            self._found = check(asgi.get("app", self.app), self.router)
+            self.router.check_keys()
+            _log.info("no lifespan(router): the router opens at its first call, and nothing closes it with the app")
+        except RouterClosed:
+            pass  # requests that ask no model are none the worse for it, and the calls of the others say so
+        except ConfigError as error:
+            self._refused = error
+            _log.error("every request is refused: %s", error)
+        self._checked = True  # not before: whatever else goes wrong in the check, no request gets past it
+
+
+def installed() -> tuple[LanewiseMiddleware, ...]:
+    """The middleware that the app's own lifespan runs in, from the outside in."""
+    return _installed.get()

@@ -1,0 +1,158 @@
+"""Lanewise keeps the AI calls of a Python web app answering, behind the ordinary OpenAI client.
+
+The names are loaded at their first use, so that the command line and the pytest plugin start fast.
+
+Example::
+
+    from lanewise import Router
+
+    router = Router.from_file("lanewise.toml")
+    with router, router.scope() as scope:
+        reply = scope.openai.chat.completions.create(model="ticket-summary", messages=messages)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from lanewise.version import __version__
+
+if TYPE_CHECKING:
+    from lanewise.config import Config, ConfigError
+    from lanewise.errors import (
+        BadResponse,
+        CallerGone,
+        ContractViolated,
+        DeadlineExceeded,
+        FailClosed,
+        InvalidCall,
+        NoRouteAvailable,
+        NotInScope,
+        NotRouted,
+        ReviewPending,
+        RouterClosed,
+        RoutingError,
+        StreamBroken,
+        UnknownTask,
+        Unreachable,
+        UpstreamTimeout,
+    )
+    from lanewise.records.json_lines import JsonFormatter
+    from lanewise.reviews import (
+        Case,
+        Draft,
+        Review,
+        ReviewDecided,
+        ReviewError,
+        ReviewNotFound,
+        ReviewStatus,
+        ReviewsUnavailable,
+    )
+    from lanewise.router import Router
+    from lanewise.scope import Scope, current_scope
+    from lanewise.streams import Collected, collect
+    from lanewise.words import (
+        Api,
+        Attempt,
+        BreakerEffect,
+        Call,
+        CostStatus,
+        Failure,
+        FailureKind,
+        LaneName,
+        Outcome,
+        Retry,
+        Score,
+    )
+
+__all__ = [
+    "Api",
+    "Attempt",
+    "BadResponse",
+    "BreakerEffect",
+    "Call",
+    "CallerGone",
+    "Case",
+    "Collected",
+    "Config",
+    "ConfigError",
+    "ContractViolated",
+    "CostStatus",
+    "DeadlineExceeded",
+    "Draft",
+    "FailClosed",
+    "Failure",
+    "FailureKind",
+    "InvalidCall",
+    "JsonFormatter",
+    "LaneName",
+    "NoRouteAvailable",
+    "NotInScope",
+    "NotRouted",
+    "Outcome",
+    "Retry",
+    "Review",
+    "ReviewDecided",
+    "ReviewError",
+    "ReviewNotFound",
+    "ReviewPending",
+    "ReviewStatus",
+    "ReviewsUnavailable",
+    "Router",
+    "RouterClosed",
+    "RoutingError",
+    "Scope",
+    "Score",
+    "StreamBroken",
+    "UnknownTask",
+    "Unreachable",
+    "UpstreamTimeout",
+    "__version__",
+    "collect",
+    "current_scope",
+]
+
+_HOMES = {
+    "lanewise.config": ("Config", "ConfigError"),
+    "lanewise.records.json_lines": ("JsonFormatter",),
+    "lanewise.reviews": (
+        "Case",
+        "Draft",
+        "Review",
+        "ReviewDecided",
+        "ReviewError",
+        "ReviewNotFound",
+        "ReviewStatus",
+        "ReviewsUnavailable",
+    ),
+    "lanewise.router": ("Router",),
+    "lanewise.scope": ("Scope", "current_scope"),
+    "lanewise.streams": ("Collected", "collect"),
+    "lanewise.words": (
+        "Api",
+        "Attempt",
+        "BreakerEffect",
+        "Call",
+        "CostStatus",
+        "Failure",
+        "FailureKind",
+        "LaneName",
+        "Outcome",
+        "Retry",
+        "Score",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF.get(name, "lanewise.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

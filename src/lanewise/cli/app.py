@@ -1,0 +1,70 @@
+"""``lanewise`` in a framework's own command line: the core's commands, with an ``endpoints`` that knows the app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from lanewise.cli import LazyGroup
+
+if TYPE_CHECKING:
+    from lanewise.config import Config
+    from lanewise.web import Endpoint
+
+__all__ = ["app_commands", "show_endpoints"]
+
+_READING: Final = ("check", "routes", "report", "explain")
+"""The commands that read a config file: here, the app's own unless another one is named."""
+_WITH_OPTION: Final = ("estimate", "reviews", "health")
+"""Those that take it by --config."""
+_NESTED: Final = {"health": ("open", "close"), "ledger": ("status", "upgrade")}
+"""Commands of commands that read it."""
+
+
+def app_commands(config: Config, endpoints: click.Command) -> click.Group:
+    """The group ``lanewise`` for an app's command line. ``endpoints`` takes the place of the core's own.
+
+    Example::
+
+        app.cli.add_command(app_commands(router.config, endpoints))
+    """
+    defaults = {} if config.source is None else _defaults(str(config.source))
+    group = _AppGroup(
+        "lanewise",
+        help="Keep this app's AI calls answering through rate limits, timeouts and outages.",
+        context_settings={"default_map": defaults},
+    )
+    group.add_command(endpoints)
+    return group
+
+
+def _defaults(source: str) -> dict[str, dict[str, object]]:
+    defaults: dict[str, dict[str, object]] = {name: {"file": source} for name in _READING}
+    defaults |= {name: {"config_file": source} for name in _WITH_OPTION}
+    for group, names in _NESTED.items():
+        nested = {name: {"file": source, "config_file": source} for name in names}
+        defaults[group] = {**defaults.get(group, {}), **nested}
+    return defaults
+
+
+class _AppGroup(LazyGroup):
+    """The core's commands, of which the app's own come first."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name: the app's, or the core's."""
+        return self.commands.get(cmd_name) or super().get_command(ctx, cmd_name)
+
+
+def show_endpoints(config: Config, found: Sequence[Endpoint]) -> None:
+    """Print the endpoints with their sensitivity. Ends with exit code 1 if marks can't hold, and says why."""
+    from lanewise.config import ConfigError  # only this command needs them
+    from lanewise.web import check_endpoints, endpoint_table
+
+    click.echo(endpoint_table(found, config), nl=False)
+    try:
+        check_endpoints(found, config)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(1) from None

@@ -1,0 +1,139 @@
+"""The show from its opening to its last sentence, live or in plain lines."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from lanewise.cli.demo import screen
+from lanewise.cli.demo.commands import as_typed, run_command
+from lanewise.cli.demo.hosting import AppProcess, CouldNotStart
+from lanewise.cli.demo.stage import PHASES, Stage
+from lanewise.cli.demo.tally import Side, Tally, Verdict, verdict
+from lanewise.cli.demo.traffic import RATE, Traffic
+
+__all__ = ["LOG_COLUMNS", "run"]
+
+LOG_COLUMNS = 110
+"""Columns where there is no terminal whose width would count."""
+PICTURES = 5
+"""A second: enough to see it move, and little work beside what is measured."""
+
+
+def run(console: Console, *, live: bool, seconds: float) -> Verdict:
+    """Plays it, and tells how it ended.
+
+    Raises:
+        CouldNotStart: a provider or the app did not start.
+        KeyboardInterrupt: the viewer had enough; everything has been ended.
+    """
+    console.print(screen.intro(seconds, RATE))
+    console.print()
+    tally = Tally()
+    stage = Stage()
+    try:
+        stage.start()
+    except OSError as error:
+        raise CouldNotStart(f"a fake provider did not start on 127.0.0.1: {error}") from error
+    with stage:
+        console.print(screen.declared(stage.config_text()))
+        with AppProcess(stage) as app:
+            traffic = Traffic(app.base_url, stage, PHASES, seconds, tally)
+            play = _Play(console, traffic, tally, seconds)
+            _ended(play.live if live else play.plain)
+            said = app.last_lines()
+    if not live:
+        console.print(screen.final_frame(PHASES, tally))
+    end = verdict(tally.total(Side.ROUTED), tally.total(Side.PLAIN))
+    _print(console, screen.summary(PHASES, tally))
+    _print_records(console, app.home, tally)
+    if not end.ok:
+        _print(console, screen.app_said(said))
+    _print(console, screen.verdict_text(end))
+    return end
+
+
+def _print(console: Console, part: RenderableType) -> None:
+    console.print()
+    console.print(part)
+
+
+def _print_records(console: Console, home: Path, tally: Tally) -> None:
+    """What the ledger has of it: by the commands that the viewer has too."""
+    config = str(home / "lanewise.toml")
+    _print(console, screen.ledger_stays(home))
+    _print_command(console, "report", "--by", "lane,route", config)
+    sample = tally.most_eventful()
+    if sample is not None:
+        _print_command(console, "explain", sample.request_id, config)
+
+
+def _print_command(console: Console, *arguments: str) -> None:
+    line = shlex.join((as_typed(), *arguments))
+    console.print()
+    console.print(f"$ {line}", style="bold", markup=False, soft_wrap=True)  # to be copied, however long
+    console.print(screen.printed(run_command(arguments, console.width - screen.INDENT), console.width))
+
+
+def _ended(play: Callable[[], Awaitable[None]]) -> None:
+    """Runs it; what ends the process is raised as it is, and not in a task group's wrapping."""
+    try:
+        anyio.run(play)
+    except BaseExceptionGroup as group:
+        ending: BaseException | None = group.subgroup((SystemExit, KeyboardInterrupt))
+        if ending is None:
+            raise
+        while isinstance(ending, BaseExceptionGroup):
+            ending = ending.exceptions[0]
+        raise ending from None
+
+
+@dataclass(frozen=True)
+class _Play:
+    console: Console
+    traffic: Traffic
+    tally: Tally
+    seconds: float
+
+    async def live(self) -> None:
+        """With a table that fills."""
+        with Live(self._picture(), console=self.console, auto_refresh=False) as table:
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(_refresh, table, self._picture)
+                await self.traffic.run(lambda phase: None)
+                beside.cancel_scope.cancel()
+            table.update(screen.final_frame(PHASES, self.tally), refresh=True)
+
+    async def plain(self) -> None:
+        """With a line where a phase begins, and one where it ends."""
+        await self.traffic.run(self._phase_began)
+        self._phase_ended(len(PHASES) - 1)
+
+    def _picture(self) -> RenderableType:
+        return screen.frame(PHASES, self.tally, self.traffic.phase, self.traffic.elapsed, self.seconds)
+
+    def _phase_began(self, index: int) -> None:
+        if index == 0:
+            self.console.print()
+        else:
+            self._phase_ended(index - 1)
+        self._say(f"{self.traffic.elapsed:5.1f} s  {PHASES[index].name}: {PHASES[index].caption}")
+
+    def _phase_ended(self, index: int) -> None:
+        routed, plain = (self.tally.line(side, index) for side in (Side.ROUTED, Side.PLAIN))
+        self._say(f"{'':9}{screen.so_far(routed, plain)}")
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True)
+
+
+async def _refresh(table: Live, picture: Callable[[], RenderableType]) -> None:
+    while True:
+        table.update(picture(), refresh=True)
+        await anyio.sleep(1 / PICTURES)

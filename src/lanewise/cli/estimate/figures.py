@@ -1,0 +1,118 @@
+"""The figures of an estimate: tokens, cost and fit of the samples on each route of a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from lanewise.cli.estimate.samples import Sample
+from lanewise.config import Config, Task
+from lanewise.policy.payload import Recipe
+from lanewise.records.prices import Price, Tokens, context_window, price_of
+from lanewise.records.tokens import TokenCount, count_body
+from lanewise.words import Api, LaneName
+
+__all__ = ["DAYS_A_MONTH", "Load", "RouteFigures", "figures"]
+
+DAYS_A_MONTH: Final = 30
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What is reckoned with. ``output_tokens`` is the length of an answer, ``None`` where nobody has said it."""
+
+    api: Api
+    samples: Sequence[Sample]
+    requests_per_day: float
+    output_tokens: int | None
+
+    @property
+    def answers_known(self) -> bool:
+        return self.output_tokens is not None or self.api is Api.EMBEDDINGS
+
+    def output(self, sample: Sample) -> int:
+        """The tokens of the answers to one sample, as far as they are known."""
+        return 0 if self.api is Api.EMBEDDINGS else (self.output_tokens or 0) * sample.answers
+
+
+class RouteFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What one route makes of the samples. Tokens are those of the input; costs are in US dollars.
+
+    ``not_used`` says why the task never goes there; then there are no figures. ``incapable`` says why some samples are
+    left out, and how many.
+    """
+
+    lane: LaneName
+    route: str
+    model: str
+    not_used: str | None = None
+    incapable: tuple[tuple[str, int], ...] = ()
+    mean: TokenCount | None = None
+    p95: TokenCount | None = None
+    most: TokenCount | None = None
+    usd_per_1000_calls: float | None = None
+    usd_per_month: float | None = None
+    context_window: int | None = None
+    too_long: int | None = None
+
+
+def figures(config: Config, task: Task, load: Load) -> Iterator[RouteFigures]:
+    """The figures of each route, in the order of the lanes."""
+    for lane in task.lanes:
+        for name in lane.routes:
+            yield _figures(config, task, lane.name, name, load)
+
+
+def _figures(config: Config, task: Task, lane: LaneName, name: str, load: Load) -> RouteFigures:
+    route = config.routes[name]
+    provider = config.providers[route.provider]
+    window = context_window(route, provider)
+    bare = RouteFigures(lane=lane, route=name, model=route.model, context_window=window)
+    if task.sensitive is not None and name not in config.sensitive[task.sensitive].routes:
+        return msgspec.structs.replace(bare, not_used=f"not approved for {task.sensitive}")
+    recipe = Recipe(route)
+    refused: dict[str, int] = {}
+    taken: list[tuple[Sample, TokenCount]] = []
+    for sample in load.samples:
+        reason = recipe.incapable(sample.body, load.api)
+        if reason is None:
+            taken.append((sample, _input_tokens(recipe, sample, load.api, (route.model, *route.answers_as))))
+        else:
+            refused[reason] = refused.get(reason, 0) + 1
+    if not taken:
+        return msgspec.structs.replace(bare, not_used="; ".join(refused))
+    counts = sorted(count.tokens for _, count in taken)
+    exact = all(count.exact for _, count in taken)
+    cost = _mean_cost(price_of(route, provider), taken, load)
+    return msgspec.structs.replace(
+        bare,
+        incapable=tuple(refused.items()),
+        mean=TokenCount(round(sum(counts) / len(counts)), exact),
+        p95=TokenCount(counts[math.ceil(0.95 * len(counts)) - 1], exact),
+        most=TokenCount(counts[-1], exact),
+        usd_per_1000_calls=None if cost is None else cost * 1000,
+        usd_per_month=None if cost is None else cost * load.requests_per_day * DAYS_A_MONTH,
+        too_long=None if window is None else sum(_needs(sample, count, load) > window for sample, count in taken),
+    )
+
+
+def _input_tokens(recipe: Recipe, sample: Sample, api: Api, names: Sequence[str]) -> TokenCount:
+    """Counted as the route would get it. A deployment's own name says no encoding; what it answers as may."""
+    body = msgspec.json.decode(recipe.render(sample.body, api).raw, type=dict[str, object])
+    counts = [count_body(body, api, name) for name in names]
+    return min(counts, key=lambda count: not count.exact)
+
+
+def _mean_cost(price: Price | None, taken: Sequence[tuple[Sample, TokenCount]], load: Load) -> float | None:
+    """US dollars a call. By the sample: prices have tiers, and a mean prompt pays none of the dear ones."""
+    if price is None:
+        return None
+    costs = [price.cost(Tokens(count.tokens, load.output(sample))) for sample, count in taken]
+    return sum(costs) / len(costs)
+
+
+def _needs(sample: Sample, count: TokenCount, load: Load) -> int:
+    """The tokens of a window that a sample takes: question and answer."""
+    return count.tokens + max(load.output_tokens or 0, sample.cap or 0)

@@ -1,0 +1,154 @@
+"""``lanewise health``: what all workers know of the routes' health, and opening and closing a route by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from lanewise.cli.reading import read_config
+from lanewise.config import Config, ConfigError
+from lanewise.config.mistakes import Findings, nearest
+from lanewise.config.store import MEMORY, StoreAddress, find_store
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from lanewise.cli.health_table import Row
+    from lanewise.state.circuits import Circuits
+
+__all__ = ["health"]
+
+EVERY: Final = 1.0
+"""Seconds between two looks of ``--watch``."""
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default="lanewise.toml",
+    show_default=True,
+    help="The app's config.",
+)
+
+
+@click.group(invoke_without_command=True)
+@config_option
+@click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for monitors.")
+@click.pass_context
+def health(context: click.Context, config_file: Path, watch: bool, as_json: bool) -> None:
+    """Show which routes are open, limited or well, for all workers that share a store.
+
+    Where each worker keeps health to itself (state = "memory") there is nothing to be seen from outside.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    config = read_config(config_file)
+    with _circuits(config, config_file) as circuits:
+        from lanewise.cli.health_table import look, table
+
+        if as_json:
+            _repeat(watch, lambda: click.echo("\n".join(json.dumps(row.as_data()) for row in look(config, circuits))))
+        elif watch:
+            _watch(lambda: table(look(config, circuits)))
+        else:
+            _print(look(config, circuits))
+
+
+@health.command(name="open")
+@click.argument("route")
+@config_option
+def open_route(route: str, config_file: Path) -> None:
+    """Open ROUTE: no worker sends anything to it until it is closed by hand."""
+    _by_hand(route, config_file, opens=True)
+    click.echo(f"{route} is open: no worker sends to it. `lanewise health close {route}` ends that.")
+
+
+@health.command(name="close")
+@click.argument("route")
+@config_option
+def close_route(route: str, config_file: Path) -> None:
+    """Close ROUTE, and its provider's account: all workers send to it again, and judge it anew."""
+    _by_hand(route, config_file, opens=False)
+    click.echo(f"{route} is closed: all workers send to it again.")
+
+
+def _by_hand(route: str, config_file: Path, *, opens: bool) -> None:
+    config = read_config(config_file)
+    if route not in config.routes:
+        raise click.ClickException(f"no route is called {route!r}. {nearest(route, config.routes)}")
+    with _circuits(config, config_file) as circuits:
+        from lanewise.engine.health import breaker_settings
+        from lanewise.engine.sharing import circuit_keys, circuits_of
+        from lanewise.policy.circuit import ByHand
+
+        keys = circuit_keys(config)
+        for name in circuits_of(config, route, account=not opens):
+            circuits.change(keys[name], None, [ByHand(open=opens)], breaker_settings(config.router.health))
+
+
+@contextlib.contextmanager
+def _circuits(config: Config, config_file: Path) -> Iterator[Circuits]:
+    """The store's circuits. A store that can't be used ends the command, and says why."""
+    address = _store_of(config, config_file)
+    import redis
+
+    from lanewise.state.circuits import Circuits
+    from lanewise.state.connection import client
+
+    try:
+        with client(address) as store:
+            yield Circuits(store)
+    except redis.RedisError as error:
+        raise click.ClickException(
+            f"the store at {address} does not answer ({type(error).__name__}). The workers go on by themselves "
+            "meanwhile; is it running, and may this machine reach it?"
+        ) from None
+
+
+def _store_of(config: Config, config_file: Path) -> StoreAddress:
+    findings = Findings()
+    address = find_store(config.router.state, os.environ, findings)
+    if findings.found:
+        raise click.ClickException(str(ConfigError(findings.found, str(config_file))))
+    if address is None:
+        raise click.ClickException(
+            f'{config_file} has state = "{MEMORY}": each worker keeps health to itself, and nothing is to be seen from '
+            'outside. Share it: [router] state = "redis://HOST:6379/0"'
+        )
+    return address
+
+
+def _repeat(watch: bool, show: Callable[[], object]) -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        show()
+        while watch:
+            time.sleep(EVERY)
+            show()
+
+
+def _watch(picture: Callable[[], RenderableType]) -> None:
+    from rich.live import Live
+
+    with contextlib.suppress(KeyboardInterrupt), Live(picture(), auto_refresh=False) as live:
+        while True:
+            time.sleep(EVERY)
+            live.update(picture(), refresh=True)
+
+
+def _print(rows: tuple[Row, ...]) -> None:
+    from rich.console import Console
+
+    from lanewise.cli.health_table import LEAST_WIDTH, table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=LEAST_WIDTH)
+    console.print(table(rows))

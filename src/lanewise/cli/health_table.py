@@ -1,0 +1,99 @@
+"""The table of ``lanewise health``: a line a route, and one for each account that is not well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.table import Table
+from rich.text import Text
+
+from lanewise.config import Config
+from lanewise.engine.health import account_circuit
+from lanewise.engine.sharing import circuit_keys, circuits_of
+from lanewise.policy.circuit import Circuit
+from lanewise.state.circuits import Circuits
+from lanewise.words import Failure
+
+__all__ = ["LEAST_WIDTH", "Row", "look", "table"]
+
+LEAST_WIDTH: Final = 120
+
+_STYLES: Final = {"closed": "green", "limited": "yellow", "half-open": "yellow", "failing": "yellow", "open": "red"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one circuit. ``since`` is UTC, ``next_probe`` in seconds from now."""
+
+    name: str
+    state: str
+    since: datetime | None = None
+    why: str = ""
+    next_probe: float | None = None
+    note: str = ""
+
+    def as_data(self) -> dict[str, object]:
+        """For JSON."""
+        return {**asdict(self), "since": None if self.since is None else self.since.isoformat(timespec="seconds")}
+
+
+def look(config: Config, circuits: Circuits) -> tuple[Row, ...]:
+    """The rows as they are now. Raises redis.RedisError."""
+    keys = circuit_keys(config)
+
+    def rows() -> Iterator[Row]:
+        for route in config.routes:
+            found = {name: _row(name, *_read(circuits, keys[name])) for name in circuits_of(config, route)}
+            unwell = [row for row in found.values() if row.state != "closed"]
+            yield from unwell or [Row(route, "closed")]
+        for account in dict.fromkeys(provider.account for provider in config.providers.values()):
+            name = account_circuit(account)
+            if name in keys and (row := _row(name, *_read(circuits, keys[name]))).state != "closed":
+                yield row
+
+    return tuple(rows())
+
+
+def table(rows: tuple[Row, ...]) -> Table:
+    """The rows, for a terminal."""
+    shown = Table("route", "state", "since", "why", "next probe")
+    for row in rows:
+        since = "" if row.since is None else f"{row.since.astimezone():%H:%M:%S}"
+        probe = row.note or ("" if row.next_probe is None else f"in {row.next_probe:.0f} s")
+        shown.add_row(Text(row.name), Text(row.state, _STYLES.get(row.state, "red")), since, Text(row.why), Text(probe))
+    return shown
+
+
+def _read(circuits: Circuits, key: str) -> tuple[Circuit, float]:
+    kept = circuits.read(key)
+    return kept.circuit, time.monotonic() + kept.clock
+
+
+def _row(name: str, circuit: Circuit, now: float) -> Row:
+    shown = name.removeprefix("route ")
+    since = None if circuit.opened_at is None else datetime.fromtimestamp(circuit.opened_at, UTC)
+    if circuit.by_hand:
+        return Row(shown, "open", since, "by hand", note="none: close it by hand")
+    if circuit.is_open(now):
+        return Row(shown, "open", since, _why(circuit.why), (circuit.open_until or now) - now)
+    if circuit.open_until is not None:
+        probing = circuit.holder and circuit.lease_until > now
+        return Row(shown, "half-open", since, _why(circuit.why), note="under way" if probing else "with the next call")
+    if circuit.is_limited(now):
+        return Row(shown, "limited", None, _why(circuit.limited_by), (circuit.limited_until or now) - now)
+    return Row(shown, "failing", None, f"{circuit.row} in a row") if circuit.row else Row(shown, "closed")
+
+
+def _why(failure: Failure | None) -> str:
+    if failure is None:
+        return ""
+    facts = [str(failure.kind)]
+    if failure.http_status is not None:
+        facts.append(f"HTTP {failure.http_status}")
+    if failure.code:
+        facts.append(failure.code)
+    return ", ".join(facts)

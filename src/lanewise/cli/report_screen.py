@@ -1,0 +1,247 @@
+"""The report on a terminal: one summary, and tables with bars whose columns are those that have something to tell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from lanewise.cli.dollars import dollars
+from lanewise.records.ledger.contents import Span
+from lanewise.records.ledger.facts import By, Facts
+from lanewise.records.ledger.reporting import Line, lines, total
+
+__all__ = ["VIEWS", "Page", "fitting", "print_report"]
+
+VIEWS: Sequence[Sequence[By]] = ([By.DAY], [By.TASK], [By.LANE, By.ROUTE])
+"""The tables that are printed if none was asked for."""
+
+BAR = 6
+"""Characters of a full bar."""
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+NOTHING = "·"
+PIPE_WIDTH = 1000
+"""In a pipe there is no width to keep to."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is reported on: which ledger, from when to when, what there is in all, and the facts of the span."""
+
+    ledger: str
+    since: datetime
+    until: datetime
+    held: Span | None
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class _Column:
+    """``spare`` is how gladly it is left out where the terminal is narrow: the highest first, 0 never."""
+
+    heading: str
+    cell: Callable[[Line, Line], str]
+    told: Callable[[Line], bool] = lambda whole: True
+    spare: int = 0
+    left: bool = False
+    of_fallbacks: bool = False
+
+
+def print_report(page: Page, views: Sequence[Sequence[By]]) -> None:
+    """Print the summary, and a table by each of these keys."""
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(highlight=False, width=PIPE_WIDTH)
+    whole = total(page.facts)
+    for text in _summary(page, whole):
+        console.print(text, soft_wrap=False)
+    if not whole.calls:
+        return
+    left_out = False
+    for keys in views:
+        console.print()
+        console.print(Text("By " + " and ".join(keys), style="bold"))
+        table, complete = fitting(console, keys, lines(page.facts, keys))
+        left_out = left_out or not complete
+        console.print(table)
+    for text in _notes(whole, left_out=left_out):
+        console.print()
+        console.print(text)
+
+
+def _summary(page: Page, whole: Line) -> list[Text]:
+    last = page.until - timedelta(days=1)
+    heading = Text.assemble((f"{page.since:%Y-%m-%d} to {last:%Y-%m-%d}", "bold"), f" (UTC), from {page.ledger}")
+    if not whole.calls:
+        if page.held is None:
+            return [heading, Text("No calls: the ledger is empty. It fills while the app runs.")]
+        held = f"{page.held.oldest:%Y-%m-%d} to {page.held.newest:%Y-%m-%d}"
+        return [heading, Text(f"No calls in this time. The ledger has some from {held}: see --days and --since.")]
+    told = f"{whole.calls:,} calls, {_percent(whole.answered_share)} answered"
+    if whole.absorbed:
+        told += f"; {whole.absorbed:,} failures were absorbed on the way"
+    if whole.by_fallback:
+        told += f"; {_percent(whole.fallback_share)} of the answers came from a fallback"
+    summary = [heading, Text(told + ".")]
+    if whole.cost_usd is not None:
+        cost = f"They cost {_dollars(whole.cost_usd)}"
+        cost += f", of which fallbacks {_dollars(whole.fallback_cost_usd)}." if whole.fallback_cost_usd else "."
+        summary.append(Text(cost))
+    return summary
+
+
+def _notes(whole: Line, *, left_out: bool) -> list[Text]:
+    notes = []
+    if whole.failures:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in whole.failures.most_common())
+        notes.append(Text.assemble(("What failed  ", "bold"), kinds))
+    if whole.taken_out:
+        names = ", ".join(f"{name} {count:,}" for name, count in whole.taken_out.most_common())
+        notes.append(
+            Text.assemble(("Taken out  ", "bold"), f"parameters that a route can't take, by attempts: {names}")
+        )
+    if whole.unpriced and whole.cost_usd is None:
+        mend = "no price is known for these models. A route can say it: price = { input = 1.25, output = 10.0 }"
+        notes.append(Text.assemble(("Cost  ", "bold"), mend, " (US dollars a million tokens)"))
+    elif whole.unpriced:
+        known = "no price is known for their model, or they broke off and may yet be billed"
+        notes.append(
+            Text.assemble(("Not in the cost  ", "bold"), f"{whole.unpriced:,} of {whole.attempts:,} attempts: {known}")
+        )
+    if left_out:
+        notes.append(
+            Text("Columns were left out: a wider terminal shows them, and so do --csv and --json.", style="dim")
+        )
+    notes.append(
+        Text(
+            "One request: lanewise explain REQUEST_ID. Other tables: --by task,route. Times within 4 %.", style="dim"
+        )
+    )
+    return notes
+
+
+def fitting(console: Console, keys: Sequence[By], found: Sequence[Line]) -> tuple[Table, bool]:
+    """The table with as many columns as the terminal is wide enough for, and whether that is all of them."""
+    columns = [column for column in COLUMNS if any(column.told(line) for line in found)]
+    if By.LANE in keys:  # there a line is all fallback, or has none
+        columns = [column for column in columns if not column.of_fallbacks]
+    complete = True
+    while True:
+        table = _table(keys, found, columns)
+        if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
+            return table, complete
+        first = max(columns, key=lambda column: column.spare)
+        if not first.spare:
+            return table, complete
+        columns.remove(first)
+        complete = complete and first.heading == ""
+
+
+def _table(keys: Sequence[By], found: Sequence[Line], columns: Sequence[_Column]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for key in keys:
+        table.add_column(key.value, overflow="fold")
+    for column in columns:
+        justify = "left" if column.left else "right"
+        table.add_column(column.heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    most = Line(calls=max((line.calls for line in found), default=0))
+    before: tuple[str, ...] = ()
+    for line in found:
+        shown = [_once(part, before[:place], line.key[:place], before, place) for place, part in enumerate(line.key)]
+        # Text: a name may have brackets, which rich would take for markup.
+        table.add_row(*map(Text, shown), *(Text(column.cell(line, most)) for column in columns))
+        before = line.key
+    return table
+
+
+def _once(part: str, above: tuple[str, ...], here: tuple[str, ...], before: tuple[str, ...], place: int) -> str:
+    """A key's part, left blank where it is that of the line above; never in the last column."""
+    repeated = before and above == here and before[place] == part and place < len(before) - 1
+    return "" if repeated else part or NOTHING
+
+
+def _bar(share: float) -> str:
+    eighths = round(share * BAR * 8)
+    full, rest = divmod(eighths, 8)
+    bar = "█" * full + (_EIGHTHS[rest] if rest else "")
+    return bar or ("▏" if share > 0 else "")
+
+
+def _calls_bar(line: Line, most: Line) -> str:
+    return _bar(line.calls / most.calls) if most.calls else ""
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return NOTHING
+    if share in (0.0, 1.0):
+        return f"{share:.0%}".replace("%", " %")
+    # Never rounded to all or nothing: one in a thousand that got no answer is the one that is asked for.
+    return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
+
+
+def _time(line: Line, share: float) -> str:
+    milliseconds = line.time(share)
+    if milliseconds is None:
+        return NOTHING
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+
+
+def _dollars(usd: float | None) -> str:
+    if usd is None:
+        return NOTHING
+    return dollars(usd)
+
+
+def _tokens(number: int) -> str:
+    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return str(number)
+
+
+def _number(number: int) -> str:
+    return f"{number:,}" if number else NOTHING
+
+
+def _per_thousand(line: Line) -> str:
+    return NOTHING if line.cost_usd is None or not line.answered else _dollars(line.cost_usd / line.answered * 1000)
+
+
+def _taken_out(line: Line) -> str:
+    return " ".join(line.taken_out) or NOTHING
+
+
+def _scores(line: Line) -> str:
+    return ", ".join(f"{name} {mean:.2f}" for name, mean in line.scores.items()) or NOTHING
+
+
+COLUMNS: Sequence[_Column] = (
+    _Column("calls", lambda line, most: _number(line.calls)),
+    _Column("", _calls_bar, spare=9, left=True),
+    _Column("answered", lambda line, most: _percent(line.answered_share)),
+    _Column("absorbed", lambda line, most: _number(line.absorbed), lambda line: line.absorbed > 0, spare=1),
+    _Column("fallback", lambda line, most: _percent(line.fallback_share), lambda line: line.by_fallback > 0,
+            spare=1, of_fallbacks=True),
+    _Column("", lambda line, most: _bar(line.fallback_share or 0), lambda line: line.by_fallback > 0,
+            spare=8, left=True, of_fallbacks=True),
+    _Column("p50", lambda line, most: _time(line, 0.5)),
+    _Column("p95", lambda line, most: _time(line, 0.95)),
+    _Column("tokens in", lambda line, most: _tokens(line.input_tokens), lambda line: line.input_tokens > 0, spare=6),
+    _Column("out", lambda line, most: _tokens(line.output_tokens), lambda line: line.output_tokens > 0, spare=6),
+    _Column("cost", lambda line, most: _dollars(line.cost_usd), lambda line: line.cost_usd is not None),
+    _Column("of fallbacks", lambda line, most: _dollars(line.fallback_cost_usd),
+            lambda line: line.fallback_cost_usd is not None, spare=5, of_fallbacks=True),
+    _Column("per 1,000", lambda line, most: _per_thousand(line), lambda line: line.cost_usd is not None, spare=4),
+    _Column("off contract", lambda line, most: _number(line.contract_failures),
+            lambda line: line.contract_failures > 0, spare=2),
+    _Column("scores", lambda line, most: _scores(line), lambda line: bool(line.scored), spare=3, left=True),
+    _Column("taken out", lambda line, most: _taken_out(line), lambda line: bool(line.taken_out), spare=7, left=True),
+)  # fmt: skip
+"""All that a table may show, from left to right. What no line has anything to tell of is left out."""

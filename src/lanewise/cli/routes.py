@@ -1,0 +1,86 @@
+"""``lanewise routes``: a table of tasks, lanes and routes, and of which failures move a call into each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from lanewise.cli.reading import config_argument, read_config
+from lanewise.config import DEFAULT_ON, Config, Lane, LaneEntry, Task, duration_text
+from lanewise.words import FailureKind, LaneName
+
+__all__ = ["routes", "routes_table"]
+
+LEAST_WIDTH = 120
+_FIRST = {"weight": "a route drawn by weight", "cheapest": "the cheapest route", "fastest": "the fastest route"}
+_NEVER = {FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE}
+
+
+@click.command()
+@config_argument
+def routes(file: Path) -> None:
+    """Show the tasks of the config in FILE (lanewise.toml), their lanes, and what moves where."""
+    config = read_config(file)
+    table = routes_table(config)
+    console = Console()
+    if not console.is_terminal:
+        # In a pipe there is no width to keep to, and a name cut short is no use to anyone.
+        needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+        console = Console(width=max(LEAST_WIDTH, needed))
+    console.print(table)
+    excepted = ", ".join(kind.value for kind in FailureKind if kind not in DEFAULT_ON and kind not in _NEVER)
+    for line in _orders(config):
+        console.print(Text(line), soft_wrap=True)
+    console.print(Text(f"default: every failure but {excepted}"), soft_wrap=True)
+
+
+def _orders(config: Config) -> Iterator[str]:
+    """Where calls start that don't start with the first route, and which route of a lane they take first."""
+    for name, task in config.tasks.items():
+        if isinstance(task.start, LaneName):
+            yield f"{name}: starts in {task.start}"
+        elif task.start is not None:
+            yield from (f"{name}: starts in {rule.lane} if {rule.when}" for rule in task.start)
+        if task.select != "order":
+            kept = ", the same for all calls of a subject" if task.sticky is not None else ""
+            yield f"{name}: of a lane {_FIRST[task.select]} goes first{kept}"
+
+
+def routes_table(config: Config) -> Table:
+    """The tasks of a config as a table, a line a route."""
+    table = Table("task", "lane", "route", "provider host", "model", "timeout", "moves here on")
+    for name, task in config.tasks.items():
+        rows = [(lane, entry) for lane in task.lanes for entry in lane.entries]
+        for index, (lane, entry) in enumerate(rows):
+            route = config.routes[entry.route]
+            # Text: a model's name may have brackets, which rich would take for markup.
+            cells = (
+                f"{name} ({duration_text(task.deadline)})" if index == 0 else "",
+                lane.name.value,
+                entry.route,
+                urlsplit(config.providers[route.provider].base_url).netloc,
+                route.model,
+                duration_text(route.timeout),
+                _moves(config, task, lane, entry, is_first=index == 0),
+            )
+            last_of_task = index == len(rows) - 1
+            table.add_row(*(Text(cell, overflow="fold") for cell in cells), end_section=last_of_task)
+    return table
+
+
+def _moves(config: Config, task: Task, lane: Lane, entry: LaneEntry, *, is_first: bool) -> str:
+    category = None if task.sensitive is None else config.sensitive[task.sensitive]
+    if category is not None and entry.route not in category.routes:
+        drafts = ", drafts for a person" if entry.route in category.review_routes else ""
+        return f"never: not approved for {task.sensitive}{drafts}"
+    if is_first:
+        return "first choice"
+    on = lane.moves_on(entry)
+    return "default" if on == DEFAULT_ON else ", ".join(kind.value for kind in FailureKind if kind in on)

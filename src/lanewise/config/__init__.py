@@ -1,0 +1,45 @@
+"""The config: what an app declares, read from TOML or from Python, refused with every mistake named."""
+
+from __future__ import annotations
+
+from lanewise.config.contracts import Contract
+from lanewise.config.credentials import Credentials, key_header, resolve_credentials
+from lanewise.config.declared import Config
+from lanewise.config.durations import duration_text, seconds_of
+from lanewise.config.keys import KeySource
+from lanewise.config.lanes import DEFAULT_ON, Lane, LaneEntry
+from lanewise.config.mistakes import ConfigError, Mistake
+from lanewise.config.models import (
+    HealthSettings,
+    Provider,
+    Route,
+    RouterSettings,
+    SensitiveCategory,
+    StreamSettings,
+    Task,
+)
+from lanewise.config.stand_ins import StandIns
+
+__all__ = [
+    "DEFAULT_ON",
+    "Config",
+    "ConfigError",
+    "Contract",
+    "Credentials",
+    "HealthSettings",
+    "KeySource",
+    "Lane",
+    "LaneEntry",
+    "Mistake",
+    "Provider",
+    "Route",
+    "RouterSettings",
+    "SensitiveCategory",
+    "StandIns",
+    "StreamSettings",
+    "Task",
+    "duration_text",
+    "key_header",
+    "resolve_credentials",
+    "seconds_of",
+]

@@ -1,0 +1,225 @@
+"""The kinds of value that a config holds, each with the check that says what is wrong with a bad one.
+
+A check raises pydantic's own custom error with a ``problem`` and a ``fix``; ``reading.py`` turns it into a mistake.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    Strict,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from lanewise.config.durations import LONGEST, seconds_of
+from lanewise.config.mistakes import nearest, quoted
+from lanewise.words import FailureKind
+
+__all__ = [
+    "NAME",
+    "Bool",
+    "Count",
+    "Dollars",
+    "FailureKey",
+    "FailureSet",
+    "JsonTable",
+    "Names",
+    "NonEmpty",
+    "NonNegative",
+    "ParameterTable",
+    "Parameters",
+    "PositiveSeconds",
+    "Prices",
+    "Renames",
+    "RetryCount",
+    "Seconds",
+    "Share",
+    "Text",
+    "Undeclared",
+    "Weight",
+    "reads_file",
+    "wrong",
+]
+
+NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
+"""What a task, route, provider or category may be called."""
+
+# What a route may not drop, rename or set: the model is the route's own, the question and how it is answered the app's.
+_OWN_PARAMETERS = frozenset({"model", "messages", "input", "stream"})
+_DOLLARS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?USD")
+_DURATION = 'Write a number and a unit: "800ms", "12s", "5m" or "90d".'
+_PRICES = ("input", "output", "cached_input")
+REVIEW_LOCATION = re.compile(
+    r"^(https://[A-Za-z0-9.:-]+)?/[!$&'()*+,/:;=?@A-Za-z0-9._~-]*\{id\}[!$&'()*+,/:;=?@A-Za-z0-9._~-]*$"
+)
+_NEVER_MOVES = frozenset({FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE})
+
+
+def wrong(problem: str, fix: str = "") -> PydanticCustomError:
+    """The error of a check: what is wrong, and what would be right. Neither may hold a secret."""
+    return PydanticCustomError("lanewise", "{problem}. {fix}", {"problem": problem, "fix": fix})
+
+
+def reads_file(info: ValidationInfo) -> bool:
+    """Whether the value comes from a TOML file, where keys have no place and durations need a unit."""
+    return isinstance(info.context, Mapping) and bool(info.context.get("file"))
+
+
+def _seconds(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, str):
+        seconds = seconds_of(value)
+        if seconds is None:
+            raise wrong(f"{quoted(value)} is not a duration", _DURATION)
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong("a duration belongs here", _DURATION)
+    elif reads_file(info):
+        raise wrong(f"the duration {quoted(value)} has no unit", f'Write "{value}s" for seconds.')
+    else:
+        # A whole number too large for a float is as wrong as infinity.
+        seconds = float(value) if abs(value) <= LONGEST else math.inf
+    if not math.isfinite(seconds) or not 0 <= seconds <= LONGEST:
+        raise wrong(f"the duration {quoted(value)} is out of range", "It may be from 0 up to ten years.")
+    return seconds
+
+
+def _positive(seconds: float) -> float:
+    if seconds <= 0:
+        raise wrong("the duration is zero", "It must be longer than that.")
+    return seconds
+
+
+def _non_empty(text: str) -> str:
+    if not text.strip():
+        raise wrong("the text is empty")
+    return text
+
+
+def _dollars(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str):
+        matched = _DOLLARS.fullmatch(value.strip())
+        if matched is None:
+            raise wrong(f"{quoted(value)} is no amount of money", 'Write US dollars: "20 USD".')
+        return float(matched[1])
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise wrong("an amount of money belongs here", 'Write US dollars: "20 USD".')
+    if reads_file(info):
+        raise wrong(f"{quoted(value)} has no currency", f'Write "{value} USD".')
+    return float(value)
+
+
+def _failures(value: object) -> object:
+    if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
+        raise wrong("a list of failures belongs here", 'For example ["rate_limit", "outage", "timeout"].')
+    named = list(value)
+    if not named:
+        raise wrong("the list is empty, so nothing would ever move here", "Name some failures, or leave `on` out.")
+    known = list(FailureKind)
+    if unknown := [item for item in named if item not in known]:
+        fixes = dict.fromkeys(nearest(item, [kind.value for kind in FailureKind]) for item in unknown)
+        raise wrong(f"no failure is called {' or '.join(quoted(item) for item in unknown)}", " ".join(fixes))
+    kinds = frozenset(FailureKind(item) for item in named)
+    if never := sorted(kinds & _NEVER_MOVES):
+        raise wrong(f"{' and '.join(quoted(kind.value) for kind in never)} can never move a call", "Leave it out.")
+    return kinds
+
+
+def _failure(value: object) -> object:
+    if value not in list(FailureKind):
+        raise wrong(f"no failure is called {quoted(value)}", nearest(value, [kind.value for kind in FailureKind]))
+    return value
+
+
+def _parameters(renames: dict[str, str]) -> dict[str, str]:
+    for name in (*renames, *renames.values()):
+        _parameter(name)
+    return renames
+
+
+def _parameter(name: str) -> str:
+    if name in _OWN_PARAMETERS or not name.strip():
+        raise wrong(f"{quoted(name)} can't be changed on a route", "It is the route's own, or the app's.")
+    return name
+
+
+def _undeclared(value: str) -> str:
+    if value in ("standard", "refuse") or (value.startswith("sensitive:") and len(value) > len("sensitive:")):
+        return value
+    raise wrong(f"{quoted(value)} is not known here", 'Write "standard", "refuse" or "sensitive:<category>".')
+
+
+def _review_location(value: str) -> str:
+    if REVIEW_LOCATION.fullmatch(value):
+        return value
+    raise wrong(
+        f"{quoted(value)} is no place for a case", 'Write a path or a https:// URL with {id} in it: "/reviews/{id}".'
+    )
+
+
+def _json(value: JsonValue) -> JsonValue:
+    """Refuse what JSON can't say: NaN and infinity, which TOML has."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, float) and not math.isfinite(item):
+            raise wrong("JSON has no number that is infinite or not a number")
+        if isinstance(item, list):
+            waiting.extend(item)
+        if isinstance(item, dict):
+            waiting.extend(item.values())
+    return value
+
+
+def _prices(prices: dict[str, float]) -> dict[str, float]:
+    for key in prices:
+        if key not in _PRICES:
+            raise wrong(f"no price is called {quoted(key)}", nearest(key, _PRICES))
+    for key in ("input", "output"):
+        if key not in prices:
+            raise wrong(f"the price of the {key} is missing", f"Where it costs nothing write {key} = 0.")
+    return prices
+
+
+def _json_table(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _json(value)
+    return value
+
+
+def _parameter_table(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    for name in value:
+        _parameter(name)
+    return value
+
+
+Text = Annotated[str, Strict()]
+NonEmpty = Annotated[str, Strict(), AfterValidator(_non_empty)]
+Names = tuple[NonEmpty, ...]
+Bool = Annotated[bool, Strict()]
+Count = Annotated[int, Strict(), Field(ge=1, le=10**15)]
+RetryCount = Annotated[int, Strict(), Field(ge=0, le=3)]
+Share = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
+NonNegative = Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False)]
+Dollars = Annotated[float, BeforeValidator(_dollars)]
+Weight = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
+Prices = Annotated[dict[Text, Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]], AfterValidator(_prices)]
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+PositiveSeconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
+ReviewLocation = Annotated[str, Strict(), AfterValidator(_review_location)]
+Undeclared = Annotated[str, Strict(), AfterValidator(_undeclared)]
+FailureSet = Annotated[frozenset[FailureKind], BeforeValidator(_failures)]
+FailureKey = Annotated[FailureKind, BeforeValidator(_failure)]
+Parameters = tuple[Annotated[str, Strict(), AfterValidator(_parameter)], ...]
+Renames = Annotated[dict[Text, Text], AfterValidator(_parameters)]
+JsonTable = Annotated[dict[Text, JsonValue], AfterValidator(_json_table)]
+ParameterTable = Annotated[JsonTable, AfterValidator(_parameter_table)]

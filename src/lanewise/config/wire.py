@@ -1,0 +1,192 @@
+"""The values of a config that reach the wire, URLs, headers, parameters and where keys come from, each with its check.
+
+A key is never echoed: neither one in the wrong place, nor one within a URL.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Annotated
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
+
+from lanewise.config.mistakes import looks_like_key, quoted
+from lanewise.config.values import Text, reads_file, wrong
+
+__all__ = [
+    "BaseUrl",
+    "EnvName",
+    "HeaderName",
+    "Headers",
+    "OffOrHeader",
+    "ProxySetting",
+    "Query",
+    "ServiceUrl",
+    "is_env_name",
+    "is_key_name",
+    "secret_in_url",
+]
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+# Names under which keys travel. Compared without case, "-" and "_".
+_KEY_NAMES = frozenset(
+    {
+        "apikey",
+        "key",
+        "accesskey",
+        "accesstoken",
+        "token",
+        "auth",
+        "authorization",
+        "secret",
+        "clientsecret",
+        "password",
+    }
+    | {"passwd", "sig", "signature", "subscriptionkey", "ocpapimsubscriptionkey", "xapikey", "xgoogapikey", "cookie"}
+    | {"proxyauthorization", "sslpassword"}
+)
+# Set by the transport for each request: a second one would be a different request to some servers.
+_FRAMING = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "expect", "te", "trailer", "upgrade"}
+)
+
+
+def is_key_name(name: str) -> bool:
+    """Whether a header or a query parameter of this name usually carries a key."""
+    return re.sub(r"[-_.]", "", name.lower()) in _KEY_NAMES
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise wrong(f"{quoted(name)} can't be the name of a header", "Letters, digits and dashes only.")
+    return name
+
+
+def _headers(headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    problems = [_wrong_with_header(name, value, in_file=reads_file(info)) for name, value in headers.items()]
+    if told := [problem for problem in problems if problem is not None]:
+        raise wrong("; ".join(told), "Values are printable ASCII, with no line break, and no space at their ends.")
+    return headers
+
+
+def _wrong_with_header(name: str, value: str, *, in_file: bool) -> str | None:
+    if not _HEADER_NAME.fullmatch(name):
+        return f"{quoted(name)} can't be the name of a header"
+    if name.lower() in _FRAMING:
+        return f"the header {quoted(name)} is set for each request, and can't be set here"
+    if in_file and is_key_name(name):
+        return f"the header {quoted(name)} carries a key: use `api_key_env` and `auth_header` instead"
+    if value and not _HEADER_VALUE.fullmatch(value):
+        return f"the value of the header {quoted(name)} can't be sent"
+    return None
+
+
+def _query(query: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    for name in query:
+        if reads_file(info) and is_key_name(name):
+            raise wrong(f"the query parameter {quoted(name)} carries a key", "Use `api_key_env` and `auth_header`.")
+    return query
+
+
+def is_env_name(name: str) -> bool:
+    """Whether this can be the name of an environment variable, and is not a key that slipped into its place."""
+    return not looks_like_key(name) and _ENV_NAME.fullmatch(name) is not None
+
+
+def _env_name(name: str) -> str:
+    # The commonest slip is the key itself in place of the variable's name: it must not be echoed.
+    if not is_env_name(name):
+        raise wrong(
+            "this is not the name of an environment variable (the text is not shown, it may be a key)",
+            'Put the key into a variable and write the variable\'s name: api_key_env = "OPENAI_API_KEY".',
+        )
+    return name
+
+
+def secret_in_url(url: str) -> str | None:
+    """Which part of a URL carries a credential, in words, or ``None``. The credential is not in the words."""
+    try:
+        parts = urlsplit(url)
+        if "@" in parts.netloc:
+            return "a user name or password before the host"
+        names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    except ValueError:
+        return None
+    for name in names:
+        if is_key_name(name):
+            return f"the query parameter {quoted(name)}"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _base_url(url: str, info: ValidationInfo) -> str:
+    if not url:
+        return url  # a provider with a well-known name fills it in; otherwise the model says that it is missing
+    if (secret := secret_in_url(url)) is not None:
+        raise wrong(f"the URL has a credential in it: {secret}", "Name a variable that has it: `api_key_env`.")
+    example = 'It looks like "https://api.openai.com/v1".'
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if not host or not re.fullmatch(r"[\x21-\x7e]+", url):
+        raise wrong("this is not a URL", example)
+    if parts.query or parts.fragment:
+        raise wrong("the URL has a query or a fragment", 'Write the query apart: query = { api-version = "..." }.')
+    if parts.scheme == "http" and not _is_loopback(host) and not info.data.get("insecure"):
+        raise wrong("the URL is not https", "Use https, or set `insecure = true` if nobody can listen on the way.")
+    if parts.scheme not in ("http", "https"):
+        raise wrong("the URL is not https", example)
+    return url.rstrip("/")
+
+
+def _off_or_header(value: object) -> object:
+    if value is True:
+        raise wrong("true is no header", "Name the header, or write false if the provider takes none.")
+    return None if value is False else value
+
+
+def _service_url(value: str, info: ValidationInfo) -> str:
+    if not value.strip():
+        raise wrong("the text is empty")
+    if reads_file(info) and (secret := secret_in_url(value)) is not None:
+        raise wrong(f"the URL has a credential in it: {secret}", 'Name a variable with the URL: "env:DATABASE_URL".')
+    return value
+
+
+def _proxy(value: str, info: ValidationInfo) -> str:
+    if value in ("env", "none"):
+        return value
+    if reads_file(info) and (secret := secret_in_url(value)) is not None:
+        raise wrong(f"the URL has a credential in it: {secret}", 'Write "env" and put the URL into HTTPS_PROXY.')
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine:
+        raise wrong("this is no proxy", 'Write "env", "none" or a URL like "http://proxy.example:3128".')
+    return value
+
+
+HeaderName = Annotated[str, Strict(), AfterValidator(_header_name)]
+OffOrHeader = Annotated[HeaderName | None, BeforeValidator(_off_or_header)]
+Headers = Annotated[dict[Text, Text], AfterValidator(_headers)]
+Query = Annotated[dict[Text, Text], AfterValidator(_query)]
+EnvName = Annotated[str, Strict(), AfterValidator(_env_name)]
+BaseUrl = Annotated[str, Strict(), AfterValidator(_base_url)]
+ServiceUrl = Annotated[str, Strict(), AfterValidator(_service_url)]
+ProxySetting = Annotated[str, Strict(), AfterValidator(_proxy)]

@@ -1,0 +1,95 @@
+"""Rules that pick the lane in which a call starts: made into functions once, asked for each call."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from lanewise.config.rule_tree import Both, Compare, Either, Fact, Label, Literal, Not, OneOf, Rule
+from lanewise.config.rules import parse_rule
+
+__all__ = ["Condition", "Facts", "compile_rule"]
+
+Value = float | str | bool
+
+
+class Facts(Protocol):
+    """The facts of one call, each found out when a rule asks for it, and only then."""
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+
+    def value(self, name: str) -> Value:
+        """A fact by its name in ``FACTS``."""
+        ...
+
+
+Condition = Callable[[Facts], bool]
+_Reader = Callable[[Facts], Value]
+
+_SIGNS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+def compile_rule(text: str) -> Condition:
+    """A rule as a function of a call's facts. It looks at as few of them as it can, and never raises.
+
+    Raises RuleError: the rule can't be read.
+
+    Example::
+
+        is_small = compile_rule("tokens < 2000 and not tools")
+    """
+    read = _compiled(parse_rule(text))
+    return lambda facts: bool(read(facts))
+
+
+def _compiled(rule: Rule) -> _Reader:
+    match rule:
+        case Literal(value):
+            return lambda _: value
+        case Fact(name):
+            return lambda facts: facts.value(name)
+        case Label(name):
+            return lambda facts: facts.labels.get(name, "")
+        case Not(part):
+            read = _compiled(part)
+            return lambda facts: not read(facts)
+        case Both(parts):
+            every = [_compiled(part) for part in parts]
+            return lambda facts: all(read(facts) for read in every)
+        case Either(parts):
+            some = [_compiled(part) for part in parts]
+            return lambda facts: any(read(facts) for read in some)
+        case Compare(first, rest):
+            return _comparison(_compiled(first), [(_SIGNS[sign], _compiled(value)) for sign, value in rest])
+        case OneOf(part, values):
+            return _membership(_compiled(part), [_compiled(value) for value in values])
+
+
+def _comparison(first: _Reader, rest: Sequence[tuple[Callable[[Any, Any], bool], _Reader]]) -> Callable[[Facts], bool]:
+    def holds(facts: Facts) -> bool:
+        left = first(facts)
+        for compare, read in rest:
+            right = read(facts)
+            if not compare(left, right):
+                return False
+            left = right
+        return True
+
+    return holds
+
+
+def _membership(part: _Reader, values: Sequence[_Reader]) -> Callable[[Facts], bool]:
+    def holds(facts: Facts) -> bool:
+        wanted = part(facts)
+        return any(read(facts) == wanted for read in values)
+
+    return holds

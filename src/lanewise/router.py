@@ -1,0 +1,330 @@
+"""The router as an app holds it: made from a config, opened and closed with the app, giving scopes and clients."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx2
+
+from lanewise.client import SdkClients
+from lanewise.config import Config
+from lanewise.engine.bridge import ThreadStream
+from lanewise.engine.engine import Engine
+from lanewise.engine.homes import TransportFactory
+from lanewise.engine.messages import Ask, Reply
+from lanewise.errors import NotInScope, RoutingError
+from lanewise.http_client import RoutedAsyncHttpClient, RoutedHttpClient
+from lanewise.lent import caller_here
+from lanewise.policy import keys
+from lanewise.records.scoring import score_of
+from lanewise.records.sinks import Record, Sink
+from lanewise.reviews import Review, Reviews, SyncReviews
+from lanewise.scope import Scope, current_scope
+from lanewise.transport import Transport
+from lanewise.transport.aio import AiohttpTransport
+from lanewise.transport.given import HttpClients, check_clients, has_instances
+from lanewise.transport.handed import HandedTransport
+from lanewise.words import Call, LaneName
+
+__all__ = ["Router"]
+
+
+class Router:
+    """Routes the OpenAI calls of an app.
+
+    ``http_client`` takes the place of the router's own connections to the providers: an ``httpx2.AsyncClient`` (mTLS,
+    proxies of its own), or better a function that makes one, since the router may need one for each of its two loops;
+    a mapping gives them by provider. A client that is handed in as it is stays the app's to close, and is only used in
+    the router's own thread.
+
+    Raises ConfigError: the config is wrong (when it is read) or keys are missing (when the router opens). TypeError,
+    ValueError: ``http_client`` is none, or names an unknown provider. A router that was never opened opens at its first
+    call.
+
+    Example::
+
+        router = Router.from_file("lanewise.toml")
+        async with router:
+            with router.scope(request_id="req-2026-000042") as scope:
+                reply = await scope.async_openai.chat.completions.create(model="ticket-summary", messages=messages)
+    """
+
+    def __init__(self, config: Config, *, http_client: HttpClients | None = None) -> None:
+        self.config = config
+        check_clients(http_client, config)
+        self._engine = Engine(
+            config,
+            _transports(http_client),
+            only_portal=has_instances(http_client),
+            environ=os.environ,
+        )
+        self._clients = SdkClients(self)
+        self._scopes_required = False
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, http_client: HttpClients | None = None) -> Self:
+        """A router by a TOML file. Raises ConfigError, with all mistakes at once."""
+        return cls(Config.from_file(path), http_client=http_client)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object], *, http_client: HttpClients | None = None) -> Self:
+        """A router by a mapping of the TOML file's form. Raises ConfigError, with all mistakes at once."""
+        return cls(Config.from_mapping(mapping), http_client=http_client)
+
+    def __repr__(self) -> str:
+        return f"<Router tasks={list(self.config.tasks)}>"
+
+    # -- opening and closing ---------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self._engine.aopen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._engine.aclose()
+
+    def __enter__(self) -> Self:
+        self._engine.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._engine.close()
+
+    def check_keys(self) -> None:
+        """Look up the providers' keys now, for apps whose framework has no start to open the router at.
+
+        Raises ConfigError: keys are missing. RouterClosed: it was closed, and not opened again.
+        """
+        self._engine.ready()
+
+    # -- scopes and clients ----------------------------------------------------------------------------------------
+
+    def scope(
+        self,
+        *,
+        request_id: str | None = None,
+        subject: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        sensitive: str | Iterable[str] = (),
+        start: LaneName | str | None = None,
+        review: Mapping[str, object] | None = None,
+    ) -> Scope:
+        """A scope for one inbound request or job; ``with`` makes it the current one.
+
+        ``request_id`` is used if it has 8 to 128 of the characters ``A-Z a-z 0-9 . _ -``, else a fresh one takes its
+        place. ``start`` is the lane to begin in: a drill, before the outage. ``review`` is what a person is to know if
+        a call is left to one: see :meth:`Scope.for_review`.
+
+        Raises ValueError: a category or lane that does not exist. TypeError: ``review`` is nothing that JSON can say.
+
+        Example::
+
+            with router.scope(request_id="nightly-2026-11-22", sensitive="payment", start="degraded") as scope:
+                ...
+        """
+        categories = frozenset((sensitive,) if isinstance(sensitive, str) else sensitive)
+        unknown = categories - self.config.sensitive.keys()
+        if unknown:
+            known = ", ".join(self.config.sensitive) or "none"
+            raise ValueError(f"unknown sensitive category {min(unknown)!r}; the config has: {known}")
+        return Scope(
+            self._clients,
+            keys.accept_request_id([request_id] if request_id is not None else []) or _fresh_request_id(),
+            subject=subject,
+            labels=labels,
+            sensitive=categories,
+            start=None if start is None else _lane(start),
+            review=review,
+        )
+
+    def inbound_scope(
+        self,
+        request_ids: Sequence[str | bytes],
+        *,
+        subject: str | None = None,
+        sensitive: frozenset[str] = frozenset(),
+        undeclared: str | None = None,
+        forwarded: tuple[tuple[str, str], ...] = (),
+        late_marks: Callable[[], frozenset[str] | None] | None = None,
+        late_subject: Callable[[], str | None] | None = None,
+    ) -> Scope:
+        """The scope of an inbound request (adapters call this, through ``lanewise.web``).
+
+        ``request_ids`` are the values of the header as often as it came; ``undeclared`` is the config's word on
+        endpoints without a mark, ``forwarded`` goes upstream with each attempt.
+        """
+        return Scope(
+            self._clients,
+            keys.accept_request_id(request_ids) or _fresh_request_id(),
+            subject=subject,
+            sensitive=sensitive,
+            undeclared=undeclared,
+            forwarded=forwarded,
+            late_marks=late_marks,
+            late_subject=late_subject,
+        )
+
+    def http_client(self) -> httpx2.AsyncClient:
+        """An HTTP client for libraries that make SDK clients themselves. It follows the current scope.
+
+        Its base URL is ignored. Closing it closes nothing shared.
+
+        Example::
+
+            ChatOpenAI(model="ticket-summary", api_key="-", http_async_client=router.http_client())
+        """
+        return RoutedAsyncHttpClient(self)
+
+    def sync_http_client(self) -> httpx2.Client:
+        """As :meth:`http_client`, for synchronous clients."""
+        return RoutedHttpClient(self)
+
+    # -- records ---------------------------------------------------------------------------------------------------
+
+    def on_call(self, hook: Callable[[Call], None]) -> Callable[[Call], None]:
+        """Have a function called with the record of each call that has ended. Also a decorator.
+
+        It runs in a thread of its own, some tenths of a second after the call: however slow it is, and whatever it
+        raises (which is logged), no request is affected. Calls that wait for it are dropped and counted beyond 10,000.
+
+        Raises TypeError: an async function, which nothing would wait for.
+
+        Example::
+
+            @router.on_call
+            def remember(call: Call) -> None:
+                fallbacks.labels(call.task, call.lane).inc()
+        """
+        if inspect.iscoroutinefunction(hook):
+            raise TypeError("on_call takes a plain function: it runs in a thread, where nothing waits for an async one")
+        self._engine.recording.add_hook(hook)
+        return hook
+
+    def add_sink(self, name: str, make_sink: Callable[[], Sink[Record]]) -> None:
+        """Have all records written to a sink of the app's own: calls that have ended, and scores, in batches.
+
+        ``make_sink`` is called in the sink's own thread, in each process at its first record, so that nothing that it
+        connects to is shared with another process. ``name`` stands in the log's lines about it.
+
+        Example::
+
+            router.add_sink("the warehouse", Warehouse)  # a class with write(batch) and close()
+        """
+        self._engine.recording.add(name, make_sink)
+
+    def score(self, call_id: str, value: float, *, name: str) -> None:
+        """Record what an answer was found to be worth: now, in a later request, or in another process.
+
+        ``call_id`` is the call's ``id`` (answers carry it as ``x-lanewise-call-id``), ``value`` any finite number on
+        a scale of the app's own, ``name`` what was measured (up to 64 letters, digits and any of ``. _ : / -``). Of
+        one name the latest score of a call counts.
+
+        Raises ValueError, TypeError: one of them can't be recorded. RouterClosed.
+
+        Example::
+
+            router.score(scope.call_for(reply).id, 0.8, name="helpful")
+        """
+        score = score_of(call_id, value, name)
+        self._engine.ready()
+        self._engine.recording.score(score)
+
+    # -- reviews ---------------------------------------------------------------------------------------------------
+
+    @property
+    def reviews(self) -> Reviews:
+        """The cases of sensitive calls that wait for a person, or did.
+
+        Example::
+
+            review = await router.reviews.get(error.review_id)
+            if review.status == "approved":
+                print(review.answer)
+        """
+        return Reviews(self._engine.review_queue)
+
+    @property
+    def sync_reviews(self) -> SyncReviews:
+        """As :attr:`reviews`, for synchronous code."""
+        return SyncReviews(self._engine.review_queue)
+
+    def on_review(self, hook: Callable[[Review], None]) -> Callable[[Review], None]:
+        """Have a function called with each case that was opened, to tell a person of it. Also a decorator.
+
+        It runs in a thread of its own, some tenths of a second later, in the process that opened the case.
+
+        Raises TypeError: an async function, which nothing would wait for.
+
+        Example::
+
+            @router.on_review
+            def tell_the_desk(review: Review) -> None:
+                desk.notify(f"{review.task} waits: {review.data}", until=review.expires_at)
+        """
+        self._engine.review_hooks.add(hook)
+        return hook
+
+    def require_scopes(self) -> None:
+        """Refuse calls outside any scope from now on. Adapters ask for it: a lost context is no unmarked call."""
+        self._scopes_required = True
+
+    # -- the clients' way in ---------------------------------------------------------------------------------------
+
+    async def ask(self, ask: Ask, scope: Scope | None) -> Reply:
+        """Route one request of a client (the clients call this). Raises RoutingError."""
+        return await self._engine.ask(ask, self._scope_here() if scope is None else caller_here(scope))
+
+    def ask_sync(self, ask: Ask, scope: Scope | None) -> tuple[Reply, ThreadStream | None]:
+        """Route one request of a synchronous client (the clients call this). Raises RoutingError."""
+        return self._engine.ask_sync(ask, self._scope_here() if scope is None else caller_here(scope))
+
+    def _scope_here(self) -> Scope:
+        scope = current_scope()
+        if scope is not None:
+            scope.settle()
+            return scope
+        if self._scopes_required:
+            raise NotInScope(
+                "an AI call was made outside any request, so nothing tells whether it is sensitive, and nothing was "
+                "sent. In a job or a script open one: `with router.scope() as scope:`; in a thread of your own take "
+                "the request's along: `executor.submit(scope.wrap(function))`."
+            )
+        return self.scope()
+
+
+def _fresh_request_id() -> str:
+    return keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def _lane(name: str) -> LaneName:
+    try:
+        return LaneName(name)
+    except ValueError:
+        raise ValueError(f"unknown lane {name!r}; a lane is one of {', '.join(LaneName)}") from None
+
+
+def _transports(given: HttpClients | None) -> TransportFactory:
+    """Makes a provider's transport: over the client that the app handed in for it, else over aiohttp."""
+
+    users: dict[int, int] = {}
+
+    def make(provider: str) -> Transport:
+        client = given.get(provider) if isinstance(given, Mapping) else given
+        if isinstance(client, httpx2.AsyncClient) and users.setdefault(id(client), os.getpid()) != os.getpid():
+            raise RoutingError(
+                "the http_client of this router was used before the process forked, and its connections are the "
+                "parent's: hand in a function that makes a client"
+            )
+        return AiohttpTransport() if client is None else HandedTransport(client)
+
+    return make

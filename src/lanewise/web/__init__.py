@@ -1,0 +1,43 @@
+"""What the framework adapters share: marks, path rules, inbound scopes, problems, the audit of endpoints."""
+
+from __future__ import annotations
+
+from lanewise.scope import sensitivity
+from lanewise.web.asgi import SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send, log_problem, routing_error_in
+from lanewise.web.audit import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
+from lanewise.web.inbound import Inbound, router_of
+from lanewise.web.logs import RequestIdFilter
+from lanewise.web.marks import STANDARD, Marks, find_marks, mark, mark_and_wrap, own_marks, raised_marks, standard
+from lanewise.web.paths import PathRules
+from lanewise.web.problems import MEDIA_TYPE, Problem, problem_for
+
+__all__ = [
+    "MEDIA_TYPE",
+    "SCOPE_KEY",
+    "STANDARD",
+    "AsgiCore",
+    "AsgiScope",
+    "Endpoint",
+    "Inbound",
+    "Marks",
+    "PathRules",
+    "Problem",
+    "Receive",
+    "RequestIdFilter",
+    "Send",
+    "Source",
+    "assert_declared",
+    "check_endpoints",
+    "endpoint_table",
+    "find_marks",
+    "log_problem",
+    "mark",
+    "mark_and_wrap",
+    "own_marks",
+    "problem_for",
+    "raised_marks",
+    "router_of",
+    "routing_error_in",
+    "sensitivity",
+    "standard",
+]

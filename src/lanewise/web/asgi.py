@@ -1,0 +1,248 @@
+"""What all ASGI adapters share: a scope around each request, its id echoed, hang-ups noticed, errors as problems."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from lanewise.errors import CallerGone, FailClosed, ReviewPending, RoutingError
+from lanewise.scope import Scope, current_scope
+from lanewise.web.inbound import Inbound
+from lanewise.web.problems import Problem, problem_for
+from lanewise.web.reader import Message, Reader, Receive
+from lanewise.words import Outcome
+
+__all__ = ["SCOPE_KEY", "AsgiCore", "AsgiScope", "Receive", "Send", "log_problem", "routing_error_in"]
+
+AsgiScope = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
+MarksOf = Callable[[AsgiScope], frozenset[str] | None]
+SubjectOf = Callable[[AsgiScope], str | None]
+
+SCOPE_KEY: Final = "lanewise"
+"""Where the scope stands in the ASGI scope; the adapters put it where their users look for it."""
+
+_log: Final = logging.getLogger("lanewise")
+_TRY_AGAIN_LATER: Final = 1013
+"""The WebSocket close code for a server that can't serve now (IANA registry)."""
+
+
+class AsgiCore:
+    """Serves one inbound request after another; the adapters' middleware is a thin skin over it.
+
+    ``marks_of`` gives the marks of the endpoint that an ASGI scope was routed to, ``None`` while it is not routed or
+    where it has none. ``subject_of`` gives the user or session of a request; it is asked when the request's first
+    client is, so that what runs inside of the middleware may find out who it is.
+    """
+
+    def __init__(self, inbound: Inbound, marks_of: MarksOf, subject_of: SubjectOf | None = None) -> None:
+        self._inbound = inbound
+        self._marks_of = marks_of
+        self._subject_of = subject_of
+        self._id_header = inbound.request_id_header.lower().encode("latin-1")
+
+    async def serve(self, app: App, asgi: AsgiScope, receive: Receive, send: Send) -> None:
+        """Run ``app`` for one HTTP request or WebSocket, in a scope of its own."""
+        scope = self._scope(asgi)
+        asgi[SCOPE_KEY] = scope
+        with scope.active():
+            if asgi["type"] == "http":
+                await _Request(app, asgi, scope, receive, send, self._id_header).run()
+            else:
+                await _Socket(app, asgi, scope, receive, send, self._id_header).run()
+
+    def echo(self, asgi: AsgiScope, message: Message) -> None:
+        """Echo the request's id on an answer's start that did not come through ``serve``: a 404, say."""
+        scope = asgi.get(SCOPE_KEY)
+        _echo(message, self._id_header, scope if isinstance(scope, Scope) else self._scope(asgi))
+
+    def _scope(self, asgi: AsgiScope) -> Scope:
+        own, traces = [], []
+        for name, value in asgi["headers"]:
+            if name == self._id_header:
+                own.append(value)
+            elif name == b"traceparent":
+                traces.append(value)
+        outer = current_scope()
+        marks_of, subject_of = self._marks_of, self._subject_of
+        scope = self._inbound.scope(
+            path=asgi["path"],
+            root_path=asgi.get("root_path", ""),
+            request_ids=own,
+            traceparents=traces,
+            late_marks=lambda: marks_of(asgi),
+            late_subject=None if subject_of is None else lambda: subject_of(asgi),
+        )
+        if outer is not None:  # an app mounted in another one that has a router of its own
+            scope.raise_sensitivity(*outer.sensitive)
+        return scope
+
+
+class _Request:
+    """One HTTP request: what the app sends passes through, and the connection is watched while a call runs.
+
+    An answer's start is held until its body begins: a stream that fails before its first piece can still be answered
+    with a problem. An app that wants its headers out at once sends an empty piece.
+    """
+
+    def __init__(self, app: App, asgi: AsgiScope, scope: Scope, receive: Receive, send: Send, id_header: bytes) -> None:
+        self._app = app
+        self._asgi = asgi
+        self._scope = scope
+        self._reader = Reader(receive, asgi, self._caller_left)
+        self._send_on = send
+        self._id_header = id_header
+        self._sent = False
+        self._complete = False
+        self._held: list[Message] = []
+        self._holds_all = False
+
+    async def run(self) -> None:
+        self._scope.on_busy = self._reader.watch
+        try:
+            await self._app(self._asgi, self._reader.receive, self._send)
+        except Exception as raised:
+            error = routing_error_in(raised)
+            if error is None or self._sent:
+                # once something was sent, the server aborts: a broken answer never ends as if it were whole
+                await self._release_whole()
+                raise
+            await self._send_problem(error)
+        else:
+            await self._release()
+        finally:
+            self._scope.on_busy = None
+            self._reader.stop()
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            _echo(message, self._id_header, self._scope)
+            # a mounted app may be about to raise what it answers so plainly
+            self._holds_all = message["status"] == 500 and self._has_failed_call()
+            self._held.append(message)
+            return
+        if kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body")):
+            self._complete = True
+            self._reader.stop()
+        if self._holds_all:
+            self._held.append(message)
+            return
+        if self._held:
+            await self._release()
+        await self._send_on(message)
+
+    def _has_failed_call(self) -> bool:
+        calls = self._scope.calls
+        return bool(calls) and calls[-1].outcome in (Outcome.FAILED, Outcome.REFUSED, Outcome.PENDING_REVIEW)
+
+    async def _release(self) -> None:
+        held, self._held = self._held, []
+        for message in held:
+            self._sent = True
+            await self._send_on(message)
+
+    async def _release_whole(self) -> None:
+        """Send a whole answer that was held; of a start alone, what lies outside makes the app's usual 500."""
+        if self._complete:
+            await self._release()
+
+    async def _send_problem(self, error: RoutingError) -> None:
+        if self._reader.left:
+            _log.info("the caller hung up: %s", error, extra={"request_id": self._scope.request_id})
+            return
+        problem = problem_for(error, request_id=self._scope.request_id)
+        log_problem(problem, error, self._scope)
+        headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in problem.all_headers]
+        headers.append((self._id_header, self._scope.request_id.encode("ascii")))
+        await self._send_on({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self._send_on({"type": "http.response.body", "body": problem.body})
+
+    def _caller_left(self) -> None:
+        if not self._complete and self._scope.ends_at_hang_up:
+            self._scope.hang_up()
+
+
+class _Socket:
+    """One WebSocket: watched while a call runs, and closed where a call's error ends it."""
+
+    def __init__(self, app: App, asgi: AsgiScope, scope: Scope, receive: Receive, send: Send, id_header: bytes) -> None:
+        self._app = app
+        self._asgi = asgi
+        self._scope = scope
+        self._reader = Reader(receive, asgi, self._caller_left)
+        self._send_on = send
+        self._id_header = id_header
+        self._closed = False
+
+    async def run(self) -> None:
+        self._scope.on_busy = self._reader.watch
+        try:
+            await self._app(self._asgi, self._reader.receive, self._send)
+        except Exception as raised:
+            error = routing_error_in(raised)
+            if error is None:
+                raise
+            if self._reader.left:
+                _log.info("the caller hung up: %s", error, extra={"request_id": self._scope.request_id})
+                return
+            _log.error("a WebSocket was closed: %s", error, extra={"request_id": self._scope.request_id})
+            if not self._closed:
+                await self._send_on({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "no answer"})
+        finally:
+            self._scope.on_busy = None
+            self._reader.stop()
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            _echo(message, self._id_header, self._scope)
+        self._closed = self._closed or message["type"] == "websocket.close"
+        await self._send_on(message)
+
+    def _caller_left(self) -> None:
+        if self._scope.ends_at_hang_up:
+            self._scope.hang_up()
+
+
+def routing_error_in(raised: BaseException) -> RoutingError | None:
+    """The router's error that an app let out; ``None`` for an error of its own."""
+    if isinstance(raised, RoutingError):
+        return raised
+    if isinstance(raised, BaseExceptionGroup):  # an asyncio.TaskGroup of calls
+        found = [routing_error_in(each) for each in raised.exceptions]
+        ours = [each for each in found if each is not None]
+        return min(ours, key=_weight) if len(ours) == len(found) else None
+    if type(raised) is RuntimeError and isinstance(raised.__cause__, RoutingError):
+        return raised.__cause__  # Starlette's own: a handler of the app would have answered, had it not begun already
+    return None
+
+
+def _weight(error: RoutingError) -> int:
+    """Of several errors the gravest is told: what failed closed, then what waits for a person."""
+    if isinstance(error, FailClosed):
+        return 0
+    return 1 if isinstance(error, ReviewPending) else 2
+
+
+def _echo(message: Message, id_header: bytes, scope: Scope) -> None:
+    headers = message.get("headers") or ()
+    if not any(name.lower() == id_header for name, _ in headers):
+        message["headers"] = [*headers, (id_header, scope.request_id.encode("ascii"))]
+
+
+def log_problem(problem: Problem, error: RoutingError, scope: Scope) -> None:
+    """Say in the log why a request was answered by a problem: an error where somebody has to mend something."""
+    if isinstance(error, CallerGone):
+        _log.info("the caller hung up: %s", error, extra={"request_id": scope.request_id})
+        return
+    level = {500: logging.ERROR, 202: logging.INFO}.get(problem.status, logging.WARNING)
+    call_id = error.call.id if error.call is not None else None
+    _log.log(
+        level,
+        "a request was answered with %d: %s",
+        problem.status,
+        error,
+        extra={"request_id": scope.request_id, "call_id": call_id},
+    )

@@ -1,0 +1,86 @@
+"""From an inbound request to its scope: the request id, the trace, the path's sensitivity."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from lanewise.config import Config
+from lanewise.router import Router
+from lanewise.scope import Scope
+from lanewise.web.marks import STANDARD
+from lanewise.web.paths import PathRules
+
+__all__ = ["Inbound", "router_of"]
+
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x21-\x7e]{1,200})?")
+"""The header of W3C Trace Context, of this and later versions."""
+
+
+class Inbound:
+    """Makes the scopes of an app's inbound requests. One for each installed adapter.
+
+    Raises ConfigError: the router's config file is wrong.
+    """
+
+    def __init__(self, router: Router) -> None:
+        settings = router.config.router
+        self.router = router
+        self.request_id_header = settings.request_id_header
+        self._rules = PathRules(router.config.endpoints)
+        self._undeclared = None if settings.undeclared == STANDARD else settings.undeclared
+        router.require_scopes()
+
+    @property
+    def config(self) -> Config:
+        """The router's config."""
+        return self.router.config
+
+    def scope(
+        self,
+        *,
+        path: str,
+        root_path: str = "",
+        request_ids: Sequence[str | bytes] = (),
+        traceparents: Sequence[str | bytes] = (),
+        subject: str | None = None,
+        late_marks: Callable[[], frozenset[str] | None] | None = None,
+        late_subject: Callable[[], str | None] | None = None,
+    ) -> Scope:
+        """The scope of a request. ``path`` is decoded once; headers are given as often as they came.
+
+        ``late_marks`` gives the marks of the endpoint, or ``None`` while it is not known; it is asked at each call.
+        ``late_subject`` gives the subject; it is asked once, before the first call.
+        """
+        categories = self._rules.match(path, root_path)
+        return self.router.inbound_scope(
+            request_ids,
+            subject=subject,
+            sensitive=categories - {STANDARD},
+            undeclared=None if categories else self._undeclared,
+            forwarded=_traces(traceparents),
+            late_marks=late_marks,
+            late_subject=late_subject,
+        )
+
+
+def router_of(given: Router | str | Path) -> Router:
+    """The router that an adapter was given, or the one by the config file at a path.
+
+    Raises ConfigError: the file has mistakes. TypeError: neither a router nor a path.
+    """
+    if isinstance(given, Router):
+        return given
+    if isinstance(given, str | Path):
+        return Router.from_file(given)
+    raise TypeError(f"lanewise takes a Router or the path of a config file, not {type(given).__name__}")
+
+
+def _traces(traceparents: Sequence[str | bytes]) -> tuple[tuple[str, str], ...]:
+    if len(traceparents) != 1:
+        return ()
+    value = traceparents[0]
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return (("traceparent", text),) if _TRACEPARENT.fullmatch(text) else ()

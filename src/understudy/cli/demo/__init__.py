@@ -1,7 +1,0 @@
-"""``understudy demo``: a failing provider, and two web apps' users who notice it, or don't."""
-
-from __future__ import annotations
-
-from understudy.cli.demo.command import demo
-
-__all__ = ["demo"]

@@ -1,5 +1,0 @@
-"""``understudy estimate``: what a task's calls would cost on each route of each lane, before any is sent."""
-
-from understudy.cli.estimate.command import estimate
-
-__all__ = ["estimate"]
