@@ -24,7 +24,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/ready
-	$(BIN)/python -m lanewise.policy.failures > docs/failures.md
+	$(BIN)/python -m lanewise._failures.failure_table > docs/failures.md
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.measure import machine
+from lanewise._contracts.contract import SHAPING, Contract, contract_of
+from lanewise._openai.choices import said_by
+from lanewise._openai.request_body import Body, binding
+from lanewise._transform.request_transform import Recipe
 from lanewise.config import Route
-from lanewise.policy.body import Body, binding
-from lanewise.policy.contracts import SHAPING, Contract, contract_of
-from lanewise.policy.payload import Recipe
-from lanewise.policy.said import said_by
-from lanewise.words import Api
+from lanewise.types import Api
 
 CHECK_US = 30.0
 """Microseconds of CPU to hold for checking an answer of 4 kB against a schema."""

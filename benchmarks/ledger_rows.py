@@ -7,8 +7,8 @@ from typing import Final
 
 from sqlalchemy import Engine, text
 
-from lanewise.records.ledger.database import writing
-from lanewise.words import Api, Attempt, Call, CostStatus, FailureKind, LaneName, Outcome, Send, Switch
+from lanewise._ledger.database import writing
+from lanewise.types import Api, Attempt, Call, CostStatus, FailureKind, LaneName, Outcome, Send, Switch
 
 __all__ = ["FIRST_DAY", "fill", "made_up_calls"]
 

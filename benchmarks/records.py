@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from lanewise.engine.recording import Recording
-from lanewise.engine.services import Services
-from lanewise.records.sinks import Record
-from lanewise.words import Api, Attempt, Call, CostStatus, LaneName, Outcome
+from lanewise._runtime.lifecycle import Services
+from lanewise._runtime.recording import Recording
+from lanewise.types import Api, Attempt, Call, CostStatus, LaneName, Outcome
+from lanewise.types.sinks import Record
 
 HOLD_US = 8.0
 """Microseconds of CPU for a record, a sink and a line of the log; the threads that write are not counted."""

@@ -21,7 +21,7 @@ from multidict import CIMultiDict
 
 import lanewise.router
 from lanewise import Router, Scope
-from lanewise.engine.messages import Ask
+from lanewise._runtime.messages import Ask
 from lanewise.testing import Answer, FakeProvider, Status
 
 MESSAGES: Any = [{"role": "user", "content": "Summarise the ticket."}]

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from lanewise import Router
-from lanewise.http_client import RoutedAsyncHttpClient, RoutedHttpClient
+from lanewise._client.http_clients import RoutedAsyncHttpClient, RoutedHttpClient
 from lanewise.testing import FakeProvider
 
 MESSAGES: Any = [{"role": "user", "content": "Grüße"}]

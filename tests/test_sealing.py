@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise.sealing import Seal, SealBroken, wrong_with_storage_key
+from lanewise._sealing import Seal, SealBroken, wrong_with_storage_key
 
 KEY, OLD_KEY = "canary-" + "k" * 32, "canary-" + "o" * 32
 

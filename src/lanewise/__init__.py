@@ -19,6 +19,17 @@ from typing import TYPE_CHECKING
 from lanewise.version import __version__
 
 if TYPE_CHECKING:
+    from lanewise._reviews import (
+        Case,
+        Draft,
+        Review,
+        ReviewDecided,
+        ReviewError,
+        ReviewNotFound,
+        ReviewStatus,
+        ReviewsUnavailable,
+    )
+    from lanewise._telemetry.json_formatter import JsonFormatter
     from lanewise.config import Config, ConfigError
     from lanewise.errors import (
         BadResponse,
@@ -38,21 +49,10 @@ if TYPE_CHECKING:
         Unreachable,
         UpstreamTimeout,
     )
-    from lanewise.records.json_lines import JsonFormatter
-    from lanewise.reviews import (
-        Case,
-        Draft,
-        Review,
-        ReviewDecided,
-        ReviewError,
-        ReviewNotFound,
-        ReviewStatus,
-        ReviewsUnavailable,
-    )
     from lanewise.router import Router
     from lanewise.scope import Scope, current_scope
-    from lanewise.streams import Collected, collect
-    from lanewise.words import (
+    from lanewise.streaming import Collected, collect
+    from lanewise.types import (
         Api,
         Attempt,
         BreakerEffect,
@@ -115,8 +115,8 @@ __all__ = [
 
 _HOMES = {
     "lanewise.config": ("Config", "ConfigError"),
-    "lanewise.records.json_lines": ("JsonFormatter",),
-    "lanewise.reviews": (
+    "lanewise._telemetry.json_formatter": ("JsonFormatter",),
+    "lanewise._reviews": (
         "Case",
         "Draft",
         "Review",
@@ -128,8 +128,8 @@ _HOMES = {
     ),
     "lanewise.router": ("Router",),
     "lanewise.scope": ("Scope", "current_scope"),
-    "lanewise.streams": ("Collected", "collect"),
-    "lanewise.words": (
+    "lanewise.streaming": ("Collected", "collect"),
+    "lanewise.types": (
         "Api",
         "Attempt",
         "BreakerEffect",

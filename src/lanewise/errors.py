@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 import openai
 
-from lanewise.words import Call
+from lanewise.types import Call
 
 __all__ = [
     "BadResponse",

@@ -12,25 +12,25 @@ from typing import Self
 
 import httpx2
 
-from lanewise.client import SdkClients
+from lanewise._client.http_clients import RoutedAsyncHttpClient, RoutedHttpClient
+from lanewise._client.sdk_clients import SdkClients
+from lanewise._reviews import Review, Reviews, SyncReviews
+from lanewise._routing import idempotency as keys
+from lanewise._runtime.bridge import ThreadStream
+from lanewise._runtime.engine import Engine
+from lanewise._runtime.loop_context import TransportFactory
+from lanewise._runtime.messages import Ask, Reply
+from lanewise._scope.combined_caller import caller_here
+from lanewise._telemetry.scoring import score_of
+from lanewise._transport import Transport
+from lanewise._transport.aiohttp_transport import AiohttpTransport
+from lanewise._transport.client_argument import HttpClients, check_clients, has_instances
+from lanewise._transport.httpx_transport import HandedTransport
 from lanewise.config import Config
-from lanewise.engine.bridge import ThreadStream
-from lanewise.engine.engine import Engine
-from lanewise.engine.homes import TransportFactory
-from lanewise.engine.messages import Ask, Reply
 from lanewise.errors import NotInScope, RoutingError
-from lanewise.http_client import RoutedAsyncHttpClient, RoutedHttpClient
-from lanewise.lent import caller_here
-from lanewise.policy import keys
-from lanewise.records.scoring import score_of
-from lanewise.records.sinks import Record, Sink
-from lanewise.reviews import Review, Reviews, SyncReviews
 from lanewise.scope import Scope, current_scope
-from lanewise.transport import Transport
-from lanewise.transport.aio import AiohttpTransport
-from lanewise.transport.given import HttpClients, check_clients, has_instances
-from lanewise.transport.handed import HandedTransport
-from lanewise.words import Call, LaneName
+from lanewise.types import Call, LaneName
+from lanewise.types.sinks import Record, Sink
 
 __all__ = ["Router"]
 

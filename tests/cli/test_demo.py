@@ -25,7 +25,7 @@ from lanewise.cli.demo.stage import PHASES, Stage
 from lanewise.cli.demo.tally import Sample, Side, Tally, percentile, verdict
 from lanewise.cli.demo.traffic import RATE, scheduled
 from lanewise.config import Config
-from lanewise.words import LaneName
+from lanewise.types import LaneName
 
 COMMAND = [sys.executable, "-c", "from lanewise.cli import main; main()", "demo", "--no-live"]
 

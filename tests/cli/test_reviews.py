@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lanewise import Api, Call, Config, ReviewStatus
+from lanewise._reviews import NewCase, Review, ReviewQueue
+from lanewise._sealing import Seal
 from lanewise.cli import main
 from lanewise.cli.app import app_commands
-from lanewise.reviews import NewCase, Review, ReviewQueue
-from lanewise.sealing import Seal
 
 KEY = "canary-storage-key-of-at-least-32-characters"
 CONFIG = """
@@ -65,9 +65,7 @@ def opened(queue: ReviewQueue, question: object = QUESTION, expires: float = 864
         started_at=datetime.now(UTC),
         sensitive=("payment",),
     )
-    review = queue.open(
-        NewCase(call, "main: outage", b'{"ticket":7}', json.dumps(question).encode(), expires, 3600.0)
-    )
+    review = queue.open(NewCase(call, "main: outage", b'{"ticket":7}', json.dumps(question).encode(), expires, 3600.0))
     assert review is not None
     return review
 

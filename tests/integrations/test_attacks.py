@@ -29,7 +29,7 @@ from integrations.asgi_stage import FIRST_TEXT, MESSAGES, SECOND_TEXT, Stage, as
 from integrations.litestar.serving import serve as serve_litestar
 from integrations.starlette.serving import serve
 from lanewise import FailClosed, LaneName, Router, Scope, current_scope
-from lanewise.policy import repeats
+from lanewise._routing import retry as repeats
 from lanewise.testing import Answer, FakeProvider, JsonBody, Status, StreamOf
 from lanewise.web import mark_and_wrap
 from litestar_lanewise import RequestScope

@@ -14,9 +14,9 @@ import trustme
 
 from certificates import authority, served, trusting
 from lanewise import Router
-from lanewise.policy import repeats
+from lanewise._routing import retry as repeats
+from lanewise._transport import aiohttp_pool as pool
 from lanewise.testing import FakeProvider
-from lanewise.transport import pool
 from real.llama import Llama, llama_server, unsupported
 from real.pair import KEY
 

@@ -9,10 +9,10 @@ import anyio
 import pytest
 
 from lanewise import FailureKind, Router
-from lanewise.engine import attempt
+from lanewise._runtime.call import attempt
 from lanewise.testing import Answer, Behaviour, Close, FakeProvider, Raw, Reset, Silence, StreamOf
 from real.pair import FIRST, pair
-from routing.driving import FORMS, Form, Got, ask
+from router.driving import FORMS, Form, Got, ask
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ import pytest
 from lanewise import FailureKind, LaneName, Router
 from lanewise.testing import Answer, FakeProvider, Reset, Status, StreamOf
 from real.llama import CONTEXT, MODEL, Llama
-from routing.driving import FORMS, MESSAGES, PROMPT, Form, ask
+from router.driving import FORMS, MESSAGES, PROMPT, Form, ask
 
 pytestmark = pytest.mark.anyio
 

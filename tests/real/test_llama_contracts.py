@@ -9,7 +9,7 @@ import pytest
 
 from lanewise import ContractViolated, FailureKind, Outcome, Router
 from real.llama import MODEL, Llama
-from routing.driving import FORMS, STREAMS, Form, ask, ask_in
+from router.driving import FORMS, STREAMS, Form, ask, ask_in
 
 pytestmark = pytest.mark.anyio
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from _transport.peers import Peer, Wire, connect_proxy
 from lanewise import FailureKind, Router
 from lanewise.testing import FakeProvider
 from real.pair import KEY, pair
-from routing.driving import FORMS, PROMPT, Form, ask
-from transport.peers import Peer, Wire, connect_proxy
+from router.driving import FORMS, PROMPT, Form, ask
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ import trustme
 from lanewise import FailureKind, Router
 from lanewise.testing import FakeProvider
 from real.pair import FIRST, KEY, pair
-from routing.driving import FORMS, PROMPT, Form, ask
+from router.driving import FORMS, PROMPT, Form, ask
 
 pytestmark = pytest.mark.anyio
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
+from lanewise._contracts.task_contracts import look_up_contracts
 from lanewise.cli.reading import config_argument, look_here_for_modules, read_config
 from lanewise.config import Config, ConfigError, Task, duration_text
 from lanewise.config.credentials import look_up_keys
-from lanewise.config.timing import reserve, route_times
-from lanewise.engine.contracts import look_up_contracts
+from lanewise.config.deadline_budget import reserve, route_times
 
 __all__ = ["check", "concerns"]
 
@@ -129,7 +129,7 @@ def _short_deadline(name: str, task: Task, config: Config) -> Iterator[str]:
 def _unknown_prices(name: str, task: Task, config: Config) -> Iterator[str]:
     if task.select != "cheapest":
         return
-    from lanewise.records.prices import price_of
+    from lanewise._telemetry.prices import price_of
 
     for route in (config.routes[route] for route in task.routes):
         if price_of(route, config.providers[route.provider]) is None:

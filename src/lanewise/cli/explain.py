@@ -8,7 +8,7 @@ import click
 
 from lanewise.cli.ledger_access import ledger_argument, ledger_of
 from lanewise.cli.plain_text import plain
-from lanewise.words import Attempt, Call, CostStatus
+from lanewise.types import Attempt, Call, CostStatus
 
 __all__ = ["explain"]
 
@@ -22,8 +22,8 @@ def explain(wanted: str, file: Path) -> None:
     A request's id is the one in its X-Request-ID header and in the log's `request_id`; a call's id is in the
     x-lanewise-call-id header of its answer. Exit code 1 if the ledger knows neither.
     """
-    from lanewise.records.ledger.contents import span
-    from lanewise.records.ledger.explaining import calls_of, scores_of
+    from lanewise._ledger.explaining import calls_of, scores_of
+    from lanewise._ledger.stats import span
 
     place = ledger_of(file)
     with place.filled() as connection:

@@ -20,8 +20,8 @@ from lanewise.config.store import MEMORY, StoreAddress, find_store
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from lanewise._health.breaker_store import Circuits
     from lanewise.cli.health_table import Row
-    from lanewise.state.circuits import Circuits
 
 __all__ = ["health"]
 
@@ -85,9 +85,9 @@ def _by_hand(route: str, config_file: Path, *, opens: bool) -> None:
     if route not in config.routes:
         raise click.ClickException(f"no route is called {route!r}. {nearest(route, config.routes)}")
     with _circuits(config, config_file) as circuits:
-        from lanewise.engine.health import breaker_settings
-        from lanewise.engine.sharing import circuit_keys, circuits_of
-        from lanewise.policy.circuit import ByHand
+        from lanewise._health.circuit import ByHand
+        from lanewise._health.route_health import breaker_settings
+        from lanewise._health.sharing import circuit_keys, circuits_of
 
         keys = circuit_keys(config)
         for name in circuits_of(config, route, account=not opens):
@@ -100,8 +100,8 @@ def _circuits(config: Config, config_file: Path) -> Iterator[Circuits]:
     address = _store_of(config, config_file)
     import redis
 
-    from lanewise.state.circuits import Circuits
-    from lanewise.state.connection import client
+    from lanewise._health.breaker_store import Circuits
+    from lanewise._store import client
 
     try:
         with client(address) as store:

@@ -11,12 +11,12 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
+from lanewise._health.breaker_store import Circuits
+from lanewise._health.circuit import Circuit
+from lanewise._health.route_health import account_circuit
+from lanewise._health.sharing import circuit_keys, circuits_of
 from lanewise.config import Config
-from lanewise.engine.health import account_circuit
-from lanewise.engine.sharing import circuit_keys, circuits_of
-from lanewise.policy.circuit import Circuit
-from lanewise.state.circuits import Circuits
-from lanewise.words import Failure
+from lanewise.types import Failure
 
 __all__ = ["LEAST_WIDTH", "Row", "look", "table"]
 

@@ -29,8 +29,8 @@ def status(file: Path) -> None:
         click.echo("tables: none yet; a router makes the file and its tables at its first call")
         return
     with place.reading() as connection:
-        from lanewise.records.ledger.contents import contents
-        from lanewise.records.ledger.standing import LedgerOutdated, require_current, standing
+        from lanewise._ledger.schema_version import LedgerOutdated, require_current, standing
+        from lanewise._ledger.stats import contents
 
         found = standing(connection)
         try:
@@ -52,8 +52,8 @@ def upgrade(file: Path) -> None:
 
     Safe to run again, and while apps write: what they record waits for it.
     """
-    from lanewise.records.ledger.standing import LedgerOutdated
-    from lanewise.records.ledger.upgrading import upgrade as bring_up_to_date
+    from lanewise._ledger.schema_version import LedgerOutdated
+    from lanewise._ledger.upgrading import upgrade as bring_up_to_date
 
     place = ledger_of(file)
     with place.engine() as engine:

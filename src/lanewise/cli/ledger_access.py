@@ -48,7 +48,7 @@ class LedgerPlace:
         """The database. What it says when it can't be reached ends the command."""
         from sqlalchemy.exc import SQLAlchemyError
 
-        from lanewise.records.ledger.database import open_ledger
+        from lanewise._ledger.database import open_ledger
 
         engine = open_ledger(self.url)
         try:
@@ -68,7 +68,7 @@ class LedgerPlace:
     @contextmanager
     def filled(self) -> Iterator[Connection]:
         """A connection to a ledger whose tables are those of this release. Else the command ends, and says why."""
-        from lanewise.records.ledger.standing import LedgerOutdated, require_current, standing
+        from lanewise._ledger.schema_version import LedgerOutdated, require_current, standing
 
         if not self.there:
             raise click.ClickException(
@@ -91,6 +91,6 @@ def ledger_of(file: Path) -> LedgerPlace:
         raise click.ClickException("\n".join(str(mistake) for mistake in findings.found))
     if url is None:
         raise click.ClickException(NO_LEDGER.format(file=file))
-    from lanewise.records.ledger.database import place_of
+    from lanewise._ledger.database import place_of
 
     return LedgerPlace(url, place_of(url))

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from lanewise._routing.model_match import is_substitute
 from lanewise.config import Config, ConfigError, Provider, Route, Task
 from lanewise.config.lanes import Lane, LaneEntry
-from lanewise.policy.substitution import is_substitute
-from lanewise.words import Api, Attempt, Call, FailureKind, LaneName
+from lanewise.types import Api, Attempt, Call, FailureKind, LaneName
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

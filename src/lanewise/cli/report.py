@@ -14,8 +14,8 @@ import click
 from lanewise.cli.ledger_access import ledger_argument, ledger_of
 
 if TYPE_CHECKING:
-    from lanewise.records.ledger.facts import By
-    from lanewise.records.ledger.reporting import Line
+    from lanewise._ledger.aggregates import By
+    from lanewise._ledger.reporting import Line
 
 __all__ = ["report"]
 
@@ -66,10 +66,10 @@ def report(
     How many there were and were answered, which failures were absorbed, how much came from fallbacks, how long it took
     and what it cost. Days are those of UTC; percentiles are within 4 %.
     """
+    from lanewise._ledger.aggregates import By, read_facts
+    from lanewise._ledger.reporting import lines
+    from lanewise._ledger.stats import span
     from lanewise.cli.report_screen import VIEWS, Page, print_report
-    from lanewise.records.ledger.contents import span
-    from lanewise.records.ledger.facts import By, read_facts
-    from lanewise.records.ledger.reporting import lines
 
     begin, end = _span(days, since, until)
     views = [[key for key in By if key in by]] if by is not None else [list(By)] if form is not None else VIEWS
@@ -128,7 +128,7 @@ def _columns(keys: list[By], line: Line) -> dict[str, object]:
 
 
 def _write_csv(keys: list[By], found: list[Line]) -> None:
-    from lanewise.records.ledger.reporting import Line
+    from lanewise._ledger.reporting import Line
 
     blank = Line(tuple("" for _ in keys))
     writer = csv.DictWriter(sys.stdout, _columns(keys, blank).keys(), lineterminator="\n")

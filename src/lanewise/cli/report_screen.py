@@ -12,10 +12,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from lanewise._ledger.aggregates import By, Facts
+from lanewise._ledger.reporting import Line, lines, total
+from lanewise._ledger.stats import Span
 from lanewise.cli.dollars import dollars
-from lanewise.records.ledger.contents import Span
-from lanewise.records.ledger.facts import By, Facts
-from lanewise.records.ledger.reporting import Line, lines, total
 
 __all__ = ["VIEWS", "Page", "fitting", "print_report"]
 
@@ -119,9 +119,7 @@ def _notes(whole: Line, *, left_out: bool) -> list[Text]:
             Text("Columns were left out: a wider terminal shows them, and so do --csv and --json.", style="dim")
         )
     notes.append(
-        Text(
-            "One request: lanewise explain REQUEST_ID. Other tables: --by task,route. Times within 4 %.", style="dim"
-        )
+        Text("One request: lanewise explain REQUEST_ID. Other tables: --by task,route. Times within 4 %.", style="dim")
     )
     return notes
 

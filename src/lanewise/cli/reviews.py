@@ -22,7 +22,7 @@ from lanewise.cli.reading import read_config
 from lanewise.config.credentials import look_up_keys
 
 if TYPE_CHECKING:
-    from lanewise.reviews import Case, Review, ReviewQueue
+    from lanewise._reviews import Case, Review, ReviewQueue
 
 __all__ = ["reviews"]
 
@@ -48,7 +48,7 @@ def reviews(context: click.Context, config_file: Path) -> None:
 @click.pass_obj
 def list_cases(config_file: Path, status: str, limit: int, as_json: bool) -> None:
     """List the cases, newest first, without their texts."""
-    from lanewise.reviews import ReviewStatus
+    from lanewise._reviews import ReviewStatus
 
     with _queue(config_file) as queue:
         found = queue.latest(None if status == "all" else ReviewStatus(status), limit)
@@ -109,7 +109,7 @@ def reject(config_file: Path, review_id: str, by: str | None) -> None:
 @contextmanager
 def _queue(config_file: Path) -> Iterator[ReviewQueue]:
     """The queue that the config names. What goes wrong with it ends the command with exit code 1."""
-    from lanewise.reviews import ReviewError, ReviewQueue
+    from lanewise._reviews import ReviewError, ReviewQueue
 
     config = read_config(config_file)
     credentials, findings = look_up_keys(config, os.environ)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lanewise.cli.reading import config_argument, read_config
 from lanewise.config import DEFAULT_ON, Config, Lane, LaneEntry, Task, duration_text
-from lanewise.words import FailureKind, LaneName
+from lanewise.types import FailureKind, LaneName
 
 __all__ = ["routes", "routes_table"]
 

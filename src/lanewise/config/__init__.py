@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from lanewise.config.capabilities import StandIns
+from lanewise.config.config import Config
 from lanewise.config.contracts import Contract
 from lanewise.config.credentials import Credentials, key_header, resolve_credentials
-from lanewise.config.declared import Config
 from lanewise.config.durations import duration_text, seconds_of
 from lanewise.config.keys import KeySource
 from lanewise.config.lanes import DEFAULT_ON, Lane, LaneEntry
@@ -18,7 +19,6 @@ from lanewise.config.models import (
     StreamSettings,
     Task,
 )
-from lanewise.config.stand_ins import StandIns
 
 __all__ = [
     "DEFAULT_ON",

@@ -8,13 +8,13 @@ from typing import NoReturn
 
 from pydantic import SecretStr
 
-from lanewise.config.declared import Config
+from lanewise._sealing import Seal, storage_keys, wrong_with_storage_key
+from lanewise.config.config import Config
 from lanewise.config.keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
 from lanewise.config.ledger_url import ledger_warnings, look_up_ledger
 from lanewise.config.mistakes import Findings
 from lanewise.config.models import Provider
 from lanewise.config.store import StoreAddress, find_store
-from lanewise.sealing import Seal, storage_keys, wrong_with_storage_key
 
 __all__ = ["Credentials", "key_header", "look_up_keys", "resolve_credentials"]
 

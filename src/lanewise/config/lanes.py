@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from lanewise.config.mistakes import quoted
 from lanewise.config.values import FailureSet, NonEmpty, wrong
-from lanewise.words import FailureKind, LaneName
+from lanewise.types import FailureKind, LaneName
 
 __all__ = ["DEFAULT_ON", "Lane", "LaneEntry", "LaneField"]
 

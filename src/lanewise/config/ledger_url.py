@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Strict
 
+from lanewise.config.http_fields import ServiceUrl, is_env_name
 from lanewise.config.mistakes import Findings
 from lanewise.config.values import wrong
-from lanewise.config.wire import ServiceUrl, is_env_name
 
 if TYPE_CHECKING:
-    from lanewise.config.declared import Config
+    from lanewise.config.config import Config
 
 __all__ = ["LedgerUrl", "ledger_warnings", "look_up_ledger"]
 

@@ -11,12 +11,22 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lanewise.config.capabilities import Abilities, StandIns
 from lanewise.config.contracts import ContractField
+from lanewise.config.http_fields import (
+    BaseUrl,
+    EnvName,
+    HeaderName,
+    Headers,
+    OffOrHeader,
+    ProxySetting,
+    Query,
+    ServiceUrl,
+)
 from lanewise.config.keys import ApiKeyField, KeyDropped
 from lanewise.config.lanes import Lane, LaneField
 from lanewise.config.ledger_url import LedgerUrl
-from lanewise.config.stand_ins import Abilities, StandIns
-from lanewise.config.starts import StartField
+from lanewise.config.start_rules import StartField
 from lanewise.config.values import (
     Bool,
     Count,
@@ -38,8 +48,7 @@ from lanewise.config.values import (
     Undeclared,
     Weight,
 )
-from lanewise.config.wire import BaseUrl, EnvName, HeaderName, Headers, OffOrHeader, ProxySetting, Query, ServiceUrl
-from lanewise.words import Api
+from lanewise.types import Api
 
 __all__ = ["HealthSettings", "Provider", "Route", "RouterSettings", "SensitiveCategory", "StreamSettings", "Task"]
 

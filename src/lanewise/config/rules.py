@@ -23,7 +23,7 @@ from typing import Final
 
 from lanewise.config.mistakes import nearest, quoted
 from lanewise.config.rule_tree import FACTS, Both, Compare, Either, Fact, FactKind, Label, Literal, Not, OneOf, Rule
-from lanewise.words import Api
+from lanewise.types import Api
 
 __all__ = ["RuleError", "parse_rule"]
 

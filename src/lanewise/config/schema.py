@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
+from lanewise.config.capabilities import ABILITIES, StandIns
 from lanewise.config.contracts import Contract
 from lanewise.config.durations import duration_text
 from lanewise.config.lanes import LaneEntry
@@ -19,10 +20,9 @@ from lanewise.config.models import (
     StreamSettings,
     Task,
 )
-from lanewise.config.stand_ins import ABILITIES, StandIns
-from lanewise.config.starts import StartRule
+from lanewise.config.start_rules import StartRule
 from lanewise.config.values import REVIEW_LOCATION
-from lanewise.words import Api, FailureKind, LaneName
+from lanewise.types import Api, FailureKind, LaneName
 
 __all__ = ["toml_schema"]
 

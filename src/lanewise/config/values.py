@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from lanewise.config.durations import LONGEST, seconds_of
 from lanewise.config.mistakes import nearest, quoted
-from lanewise.words import FailureKind
+from lanewise.types import FailureKind
 
 __all__ = [
     "NAME",

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from lanewise.scope import sensitivity
+from lanewise._scope.raising import sensitivity
 from lanewise.web.asgi import SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send, log_problem, routing_error_in
-from lanewise.web.audit import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
+from lanewise.web.endpoint_report import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
 from lanewise.web.inbound import Inbound, router_of
 from lanewise.web.logs import RequestIdFilter
-from lanewise.web.marks import STANDARD, Marks, find_marks, mark, mark_and_wrap, own_marks, raised_marks, standard
 from lanewise.web.paths import PathRules
 from lanewise.web.problems import MEDIA_TYPE, Problem, problem_for
+from lanewise.web.sensitivity_marks import (
+    STANDARD,
+    Marks,
+    find_marks,
+    mark,
+    mark_and_wrap,
+    own_marks,
+    raised_marks,
+    standard,
+)
 
 __all__ = [
     "MEDIA_TYPE",

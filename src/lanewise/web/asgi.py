@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from lanewise.errors import CallerGone, FailClosed, ReviewPending, RoutingError
 from lanewise.scope import Scope, current_scope
+from lanewise.types import Outcome
+from lanewise.web.disconnect_watcher import Message, Reader, Receive
 from lanewise.web.inbound import Inbound
 from lanewise.web.problems import Problem, problem_for
-from lanewise.web.reader import Message, Reader, Receive
-from lanewise.words import Outcome
 
 __all__ = ["SCOPE_KEY", "AsgiCore", "AsgiScope", "Receive", "Send", "log_problem", "routing_error_in"]
 

@@ -21,7 +21,7 @@ from lanewise.errors import (
     RoutingError,
     UnknownTask,
 )
-from lanewise.words import FailureKind
+from lanewise.types import FailureKind
 
 __all__ = ["MEDIA_TYPE", "Problem", "problem_for"]
 

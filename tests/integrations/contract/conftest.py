@@ -8,7 +8,7 @@ import pytest
 
 from integrations.contract.harness import Driver
 from integrations.contract.house import DRIVERS, House, Stage, kept_house
-from lanewise.policy import repeats
+from lanewise._routing import retry as repeats
 from lanewise.testing import FakeProvider
 
 

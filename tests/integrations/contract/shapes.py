@@ -12,8 +12,8 @@ from integrations.contract import deeds
 from integrations.contract.harness import Deed, Driver, Form, Placing, Spot
 from integrations.contract.house import Stage
 from lanewise import Api, Router
-from lanewise.engine.health import route_circuit
-from lanewise.policy.circuit import ByHand
+from lanewise._health.circuit import ByHand
+from lanewise._health.route_health import route_circuit
 from lanewise.testing import Answer, Html, Reset, Scripted, Silence, Status, StreamOf, TruncatedBody
 
 __all__ = [

@@ -10,7 +10,7 @@ from flask import Flask
 
 from flask_lanewise import Lanewise
 from lanewise import Router
-from lanewise.policy import repeats
+from lanewise._routing import retry as repeats
 from lanewise.testing import FakeProvider
 
 Install = Callable[..., Lanewise]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from integrations.asgi_stage import Stage
-from lanewise.policy import repeats
+from lanewise._routing import retry as repeats
 from lanewise.testing import FakeProvider
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from lanewise.cli.demo.stage import Phase
 from lanewise.cli.demo.tally import Line, Side, Tally, Verdict, percentile
-from lanewise.words import LaneName
+from lanewise.types import LaneName
 
 __all__ = [
     "INDENT",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import ceil
 
-from lanewise.words import LaneName
+from lanewise.types import LaneName
 
 __all__ = ["Line", "Sample", "Side", "Tally", "Verdict", "percentile", "verdict"]
 

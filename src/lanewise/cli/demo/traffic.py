@@ -12,7 +12,7 @@ import msgspec
 
 from lanewise.cli.demo.stage import Phase, Stage
 from lanewise.cli.demo.tally import Sample, Side, Tally
-from lanewise.words import LaneName
+from lanewise.types import LaneName
 
 __all__ = ["PATIENCE", "RATE", "Traffic", "scheduled"]
 

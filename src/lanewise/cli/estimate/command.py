@@ -13,14 +13,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from lanewise._openai.encodings import encoding, encoding_of
+from lanewise._openai.tokens import TokenCount
 from lanewise.cli.dollars import dollars as shown_dollars
 from lanewise.cli.estimate.figures import DAYS_A_MONTH, Load, RouteFigures, figures
 from lanewise.cli.estimate.samples import BadSample, read_samples
 from lanewise.cli.reading import read_config
 from lanewise.config import Config, Task
-from lanewise.records.encodings import encoding, encoding_of
-from lanewise.records.tokens import TokenCount
-from lanewise.words import Api
+from lanewise.types import Api
 
 __all__ = ["estimate"]
 

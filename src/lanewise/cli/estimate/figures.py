@@ -8,12 +8,12 @@ from typing import Final
 
 import msgspec
 
+from lanewise._openai.tokens import TokenCount, count_body
+from lanewise._telemetry.prices import Price, Tokens, context_window, price_of
+from lanewise._transform.request_transform import Recipe
 from lanewise.cli.estimate.samples import Sample
 from lanewise.config import Config, Task
-from lanewise.policy.payload import Recipe
-from lanewise.records.prices import Price, Tokens, context_window, price_of
-from lanewise.records.tokens import TokenCount, count_body
-from lanewise.words import Api, LaneName
+from lanewise.types import Api, LaneName
 
 __all__ = ["DAYS_A_MONTH", "Load", "RouteFigures", "figures"]
 

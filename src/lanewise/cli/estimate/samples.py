@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from lanewise.policy.body import Body
-from lanewise.words import Api
+from lanewise._openai.request_body import Body
+from lanewise.types import Api
 
 __all__ = ["BadSample", "Sample", "read_samples"]
 

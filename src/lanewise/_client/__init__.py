@@ -1,0 +1,1 @@
+"""The SDK's clients and HTTP clients whose requests are routed."""

@@ -1,0 +1,298 @@
+"""What an answer must look like to count: compiled from the request and from the task, and checked on every answer.
+
+Of a request's own words these ask for a shape: ``response_format`` (chat), ``text.format`` (Responses), ``tools`` and
+``tool_choice``. A task adds its ``contract``. What a call does not ask for costs it some look-ups; what it asks for is
+compiled once for all calls that say the same, by the bytes of what they say.
+
+A breach is told in paths and keywords. Nothing here keeps, logs or tells what an answer says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from re import Pattern
+from typing import Final
+
+import msgspec
+
+from lanewise._contracts.json_schema import BadSchema, Schema
+from lanewise._contracts.tool_calls import ToolRules, tool_rules
+from lanewise._failures import failure_table as failures
+from lanewise._openai.choices import Said
+from lanewise._openai.request_body import Body
+from lanewise._openai.response_schema import MALFORMED
+from lanewise.types import Api, Failure
+
+__all__ = [
+    "SHAPING",
+    "BadFormat",
+    "Breach",
+    "Contract",
+    "Declared",
+    "JsonRule",
+    "Repair",
+    "contract_of",
+    "with_declared_format",
+]
+
+_KEPT: Final = 256
+"""How many different formats of requests are kept compiled."""
+_ENCODE: Final = msgspec.json.Encoder().encode
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+SHAPING: Final = frozenset({"response_format", "text", "tools", "functions"})
+"""The parameters by which a request asks for a shape: a call without any of them, and of a task without a contract,
+need not be looked at further."""
+_SHAPES: Final = frozenset({"json_object", "json_schema"})
+
+
+class BadFormat(ValueError):
+    """What a request asks for can't be checked. ``param`` is the parameter that says it."""
+
+    def __init__(self, param: str, problem: str) -> None:
+        super().__init__(param, problem)
+        self.param = param
+        self.problem = problem
+
+
+class JsonRule(msgspec.Struct, frozen=True):
+    """A text that must be JSON: an object, or whatever its schema says."""
+
+    schema: Schema | None = None
+    only_objects: bool = False
+
+    def breach(self, text: str) -> str | None:
+        """What is wrong with a text, or ``None``."""
+        try:
+            value: object = msgspec.json.decode(text)
+        except MALFORMED:
+            return _not_json(text)
+        if self.schema is not None:
+            return self.schema.breach(value)
+        return "it is no JSON object" if self.only_objects and not isinstance(value, dict) else None
+
+
+def _not_json(text: str) -> str:
+    if not text.strip():
+        return "it has no text"
+    return "it is not JSON: a code fence is around it" if text.lstrip().startswith("```") else "it is not JSON"
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """A task's contract, ready to be checked. ``formats`` is what asks a provider for its schema, by kind of API.
+
+    ``accepts`` says more than the schema can (a pydantic model's own validators): it gives what is wrong, in words
+    without values. ``check`` is the app's own, and says whether a text will do. ``repair``: a route that breaks the
+    contract may mend its answer, once.
+    """
+
+    json: JsonRule | None = None
+    formats: Mapping[Api, msgspec.Raw] = {}
+    accepts: Callable[[str], str | None] | None = None
+    max_chars: int | None = None
+    must_match: Pattern[str] | None = None
+    check: Callable[[str], object] | None = None
+    repair: bool = False
+
+    def breach(self, text: str) -> str | None:
+        """What is wrong with a text beside its JSON, or ``None``."""
+        if self.max_chars is not None and len(text) > self.max_chars:
+            return f"max_chars: it is longer than {self.max_chars} characters"
+        if self.must_match is not None and self.must_match.search(text) is None:
+            return "must_match: the pattern is not in it"
+        return None if self.check is None else self._checked(self.check, text)
+
+    def _checked(self, check: Callable[[str], object], text: str) -> str | None:
+        try:
+            return None if check(text) else "check: the app's function says no"
+        except Exception as error:  # noqa: BLE001 - the app's function may raise anything
+            return f"check: the app's function raised {type(error).__name__}"
+
+
+class Repair(msgspec.Struct, frozen=True):
+    """What a route must be shown to mend its answer: what it said, and what is wrong with it. Its repr has neither."""
+
+    said: Said
+    problem: str
+
+    def __repr__(self) -> str:
+        return "<Repair>"
+
+
+class Breach(msgspec.Struct, frozen=True):
+    """An answer that breaks its contract: the failure that it is, and how it could be mended, if it may be."""
+
+    failure: Failure
+    repair: Repair | None = None
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
+    """What the answers of one call must keep. ``asked``: the app itself asked for JSON."""
+
+    json: tuple[JsonRule, ...] = ()
+    declared: Declared | None = None
+    tools: ToolRules | None = None
+    asked: bool = False
+
+    def breach(self, said: Sequence[Said] | None) -> Breach | None:
+        """How an answer breaks the contract, or ``None``; ``None`` for ``said`` is one that can't be read.
+
+        A refusal is the app's to read, and breaks nothing.
+
+        Example::
+
+            contract.breach(said_by(Api.CHAT, body))
+        """
+        if not said:
+            return Breach(_failure("the answer can't be read as what was asked for"))
+        for number, choice in enumerate(said, 1):
+            if choice.refused:
+                continue
+            if choice.finish_reason == "length" and (self.json or choice.calls):
+                return Breach(failures.LENGTH.failure(http_status=200))
+            problem = self._problem(choice)
+            if problem is not None:
+                where = f"choice {number}: " if len(said) > 1 else ""
+                repair = Repair(choice, problem) if self.declared is not None and self.declared.repair else None
+                return Breach(_failure(f"breaks the contract: {where}{problem}"), repair)
+        return None
+
+    def _problem(self, choice: Said) -> str | None:
+        calls = choice.calls
+        if self.tools is not None:
+            problem = self.tools.breach(calls)
+            if problem is not None:
+                return problem
+        elif calls:
+            return "it calls a function, and none was offered"
+        if calls and not choice.text.strip():
+            return None
+        for rule in self.json:
+            problem = rule.breach(choice.text)
+            if problem is not None:
+                return problem
+        if self.declared is None or calls:
+            return None
+        if self.declared.accepts is not None and self.declared.json in self.json:
+            problem = self.declared.accepts(choice.text)
+            if problem is not None:
+                return problem
+        return self.declared.breach(choice.text)
+
+
+def _failure(cause: str) -> Failure:
+    return failures.CONTRACT.failure(http_status=200, cause=cause)
+
+
+def contract_of(body: Body, api: Api, declared: Declared | None) -> Contract | None:
+    """What the answers to this body must keep, or ``None`` if anything will do.
+
+    The app's own JSON Schema stands in place of the task's; the rest of the task's contract holds beside it.
+    Raises BadFormat: a schema of the request can't be compiled.
+
+    Example::
+
+        contract = contract_of(Body.parse(b'{"response_format": {"type": "json_object"}}'), Api.CHAT, None)
+    """
+    fields = body.fields
+    given = fields.get("text" if api is Api.RESPONSES else "response_format")
+    tools = fields.get("tools")
+    functions = fields.get("functions")
+    if api is Api.EMBEDDINGS:
+        return None
+    asked = None if given is None else _asked(bytes(given), api)
+    rules: tuple[JsonRule, ...] = () if asked is None else (asked,)
+    if declared is not None and declared.json is not None and (asked is None or asked.schema is None):
+        rules += (declared.json,)
+    offered = tools if functions is None else functions
+    called = None if offered is None else _tools(offered, fields.get("tool_choice") or fields.get("function_call"))
+    if not rules and called is None and declared is None:
+        return None
+    return Contract(json=rules, declared=declared, tools=called, asked=asked is not None)
+
+
+def with_declared_format(body: Body, api: Api, declared: Declared | None) -> Body:
+    """The body with the task's schema as its format, where the app gave none; the same body if there is nothing to add.
+
+    Example::
+
+        body = with_declared_format(body, Api.CHAT, declared)
+    """
+    format_ = None if declared is None else declared.formats.get(api)
+    if format_ is None:
+        return body
+    if api is Api.CHAT:
+        return (
+            body if _gives_format(body.fields.get("response_format")) else body.with_added("response_format", format_)
+        )
+    given = body.fields.get("text")
+    try:
+        options = {} if given is None or bytes(given) == b"null" else _FIELDS.decode(given)
+    except MALFORMED:
+        return body  # the provider says what is wrong with it
+    if _gives_format(options.get("format")):
+        return body
+    return body.with_added("text", msgspec.Raw(_ENCODE({**options, "format": format_})))
+
+
+class _Kind(msgspec.Struct):
+    type: str | None = None
+
+
+def _gives_format(raw: msgspec.Raw | None) -> bool:
+    """Whether the app asked for a JSON of its own; ``{"type": "text"}`` is what goes without saying."""
+    try:
+        return raw is not None and bytes(raw) != b"null" and msgspec.json.decode(raw, type=_Kind).type != "text"
+    except MALFORMED:
+        return True
+
+
+class _JsonSchema(msgspec.Struct):
+    schema: object = None
+
+
+class _ChatFormat(msgspec.Struct):
+    type: str | None = None
+    json_schema: _JsonSchema | None = None
+
+
+class _Format(msgspec.Struct):
+    type: str | None = None
+    schema: object = None
+
+
+class _Text(msgspec.Struct):
+    format: _Format | None = None
+
+
+@lru_cache(_KEPT)
+def _asked(raw: bytes, api: Api) -> JsonRule | None:
+    """The rule that a request's format asks for. Raises BadFormat."""
+    try:
+        if api is Api.RESPONSES:
+            given = msgspec.json.decode(raw, type=_Text | None)
+            format_ = None if given is None else given.format
+        else:
+            chat = msgspec.json.decode(raw, type=_ChatFormat | None)
+            format_ = None if chat is None else _Format(chat.type, chat.json_schema and chat.json_schema.schema)
+    except MALFORMED:
+        return None  # the provider says what is wrong with it
+    if format_ is None or format_.type not in _SHAPES:
+        return None
+    if format_.type == "json_object":
+        return JsonRule(only_objects=True)
+    if format_.schema is None:
+        return JsonRule()
+    try:
+        return JsonRule(Schema(format_.schema))
+    except BadSchema as error:
+        problem = str(error)
+    raise BadFormat("text" if api is Api.RESPONSES else "response_format", f"the schema can't be used: {problem}")
+
+
+def _tools(offered: msgspec.Raw, choice: msgspec.Raw | None) -> ToolRules | None:
+    try:
+        return tool_rules(bytes(offered), None if choice is None else bytes(choice))
+    except BadSchema as error:
+        problem = str(error)
+    raise BadFormat("tools", f"the schema of a strict function can't be used: {problem}")

@@ -1,0 +1,198 @@
+"""The contracts of tasks, made ready when a router opens: models imported, schemas read, functions found."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from pydantic import BaseModel, PydanticUserError, ValidationError
+
+from lanewise._contracts.contract import Declared, JsonRule
+from lanewise._contracts.json_schema import BadSchema, Schema, path_text
+from lanewise.config import Config, Contract
+from lanewise.config.contracts import is_reference
+from lanewise.config.mistakes import Findings, Place, quoted
+from lanewise.types import Api
+
+__all__ = ["load_contracts", "look_up_contracts"]
+
+_FORMAT_NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_TOLD: Final = 3
+
+
+class _Unusable(Exception):
+    """What a contract names can't be used. The arguments: what is wrong, and what would be right."""
+
+
+def load_contracts(config: Config) -> dict[str, Declared]:
+    """The contract of each task that has one.
+
+    Raises:
+        ConfigError: naming everything that can't be imported, read or compiled.
+
+    Example::
+
+        contracts = load_contracts(config)
+        contracts["ticket-summary"].max_chars
+    """
+    contracts, findings = look_up_contracts(config)
+    findings.raise_any(None if config.source is None else str(config.source))
+    return contracts
+
+
+def look_up_contracts(config: Config) -> tuple[dict[str, Declared], Findings]:
+    """As :func:`load_contracts`, with the mistakes beside what was found."""
+    findings = Findings()
+    loader = _Loader(Path() if config.source is None else config.source.parent, findings)
+    found = {
+        name: loader.declared(("tasks", name, "contract"), name, task.contract)
+        for name, task in config.tasks.items()
+        if task.contract is not None
+    }
+    return found, findings
+
+
+class _Loader:
+    def __init__(self, base: Path, findings: Findings) -> None:
+        self._base = base
+        self._findings = findings
+
+    def declared(self, place: Place, task: str, contract: Contract) -> Declared:
+        source = self._schema((*place, "schema"), contract.source)
+        model = source if isinstance(source, type) else None
+        try:
+            named, schema, strict = _described(source, task)
+        except (PydanticUserError, ValueError, TypeError):
+            named, schema, strict = task, None, False
+            self._findings.add((*place, "schema"), "the model can't be written as a JSON Schema", "See its fields.")
+        rule = None if schema is None else self._rule((*place, "schema"), schema)
+        return Declared(
+            json=rule,
+            formats={} if schema is None else _formats(named, schema, strict=strict),
+            accepts=None if model is None or rule is None or rule.schema is None else _by_model(model, rule.schema),
+            max_chars=contract.max_chars,
+            must_match=None if contract.must_match is None else re.compile(contract.must_match),
+            check=self._function((*place, "check"), contract.check),
+            repair=contract.on_violation == "repair",
+        )
+
+    def _schema(
+        self, place: Place, source: str | Mapping[str, object] | None
+    ) -> type[BaseModel] | dict[str, object] | None:
+        if source is None or isinstance(source, Mapping):
+            return None if source is None else dict(source)
+        try:
+            if not is_reference(source):
+                return _read(self._base / source)
+            found = _imported(source)
+            if isinstance(found, type) and issubclass(found, BaseModel):
+                return found
+            if isinstance(found, Mapping):
+                return dict(found)
+            raise _Unusable(
+                f"{quoted(source)} is no schema", "It must be a pydantic model or a dict with a JSON Schema."
+            )
+        except _Unusable as error:
+            self._findings.add(place, *error.args)
+        return None
+
+    def _rule(self, place: Place, schema: dict[str, object]) -> JsonRule | None:
+        try:
+            return JsonRule(Schema(schema))
+        except BadSchema as error:
+            self._findings.add(place, f"the schema can't be used: {error}")
+        return None
+
+    def _function(self, place: Place, source: str | None) -> Callable[[str], object] | None:
+        if source is None:
+            return None
+        try:
+            found = _imported(source)
+            if callable(found) and not inspect.iscoroutinefunction(found):
+                return found
+            raise _Unusable(
+                f"{quoted(source)} is no plain function", "It takes the answer's text, and says whether it will do."
+            )
+        except _Unusable as error:
+            self._findings.add(place, *error.args)
+        return None
+
+
+def _imported(source: str) -> object:
+    module, _, name = source.partition(":")
+    try:
+        found: object = import_module(module)
+    except Exception as error:  # noqa: BLE001 - the app's module may raise anything
+        problem = f"the module {quoted(module)} can't be imported ({type(error).__name__})"
+        if isinstance(error, ModuleNotFoundError):
+            problem = f"there is no module {quoted(error.name or module)} to import"
+        raise _Unusable(problem, "It must be importable where the app runs.") from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise _Unusable(f"the module {quoted(module)} has no {quoted(name)}", "")
+        found = getattr(found, part)
+    return found
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problem = f"there is no file {quoted(str(path))}"
+    except OSError as error:
+        problem = f"the file {quoted(str(path))} can't be read ({error.strerror})"
+    except (ValueError, RecursionError):
+        problem = f"the file {quoted(str(path))} is no JSON"
+    else:
+        if isinstance(schema, dict):
+            return schema
+        problem = f"the file {quoted(str(path))} is no JSON Schema"
+    raise _Unusable(problem, 'Write the path of a JSON Schema, relative to the config, or "module:name".')
+
+
+def _described(
+    source: type[BaseModel] | dict[str, object] | None, task: str
+) -> tuple[str, dict[str, object] | None, bool]:
+    """A schema's name, the schema, and whether a provider can hold a model to it strictly."""
+    if not isinstance(source, type):
+        title = None if source is None else source.get("title")
+        return _name(title if isinstance(title, str) and title else task), source, False
+    import openai
+
+    # What the SDK itself sends for a model: all fields required, none beside them.
+    function = openai.pydantic_function_tool(source)["function"]
+    return _name(source.__name__), dict(function.get("parameters", {})), True
+
+
+def _name(text: str) -> str:
+    return _FORMAT_NAME.sub("_", text)[:64]
+
+
+def _formats(name: str, schema: dict[str, object], *, strict: bool) -> dict[Api, msgspec.Raw]:
+    described = {"name": name, "schema": schema, **({"strict": True} if strict else {})}
+    return {
+        Api.CHAT: msgspec.Raw(msgspec.json.encode({"type": "json_schema", "json_schema": described})),
+        Api.RESPONSES: msgspec.Raw(msgspec.json.encode({"type": "json_schema", **described})),
+    }
+
+
+def _by_model(model: type[BaseModel], schema: Schema) -> Callable[[str], str | None]:
+    """What a model's own validators say of a text: the place and the kind of each mistake, and no value."""
+
+    def breach(text: str) -> str | None:
+        try:
+            model.model_validate_json(text)
+        except ValidationError as error:
+            told = error.errors(include_url=False, include_context=False, include_input=False)[:_TOLD]
+            return "; ".join(f"{path_text(mistake['loc'], schema.names)}: {mistake['type']}" for mistake in told)
+        except Exception as error:  # noqa: BLE001 - the model's validators are the app's
+            return f"the model's validation raised {type(error).__name__}"
+        return None
+
+    return breach

@@ -1,0 +1,167 @@
+"""What calls of functions must keep: only functions that were offered, arguments that are JSON objects, and of strict
+functions arguments that keep their schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from lanewise._contracts.json_schema import Schema
+from lanewise._openai.choices import Called
+from lanewise._openai.response_schema import MALFORMED
+
+__all__ = ["ToolRules", "tool_rules"]
+
+_KEPT: Final = 256
+_FUNCTIONS: Final = frozenset({None, "function", "custom"})
+_NOTHING: Final = (b"null", b"[]")
+
+
+class _Inner(msgspec.Struct):
+    name: str | None = None
+    parameters: object = None
+    strict: object = None
+
+
+class _Tool(_Inner):
+    """A tool as chat writes it (an object within), as Responses does (flat), or one of the old ``functions``."""
+
+    type: str | None = None
+    function: _Inner | None = None
+    custom: _Inner | None = None
+
+    def described(self) -> _Inner:
+        return self.function or self.custom or self
+
+
+class _Allowed(msgspec.Struct):
+    mode: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    """A choice of tools that is an object: one function, or some that are allowed (chat has these one level down)."""
+
+    type: str | None = None
+    name: str | None = None
+    function: _Inner | None = None
+    mode: str | None = None
+    allowed_tools: _Allowed | None = None
+
+
+class _Offer(msgspec.Struct, frozen=True):
+    """The functions of a request. ``closed``: nothing else can be called. ``readable``: the list makes sense."""
+
+    schemas: Mapping[str, Schema | None]
+    closed: bool
+
+
+class ToolRules(msgspec.Struct, frozen=True):
+    """What the calls of an answer must keep. ``required`` is the function that must be called; ``""`` is any.
+    ``forbidden``: none may be.
+
+    The list of tools is only read once an answer calls one of them, or at once where one of them is strict.
+    """
+
+    tools: bytes
+    required: str | None = None
+    forbidden: bool = False
+
+    def __repr__(self) -> str:
+        return "<ToolRules>"
+
+    def breach(self, calls: Sequence[Called]) -> str | None:
+        """What is wrong with an answer's calls, or ``None``.
+
+        Example::
+
+            rules.breach([Called("refund", '{"amount": ')])  # "the arguments of refund are no JSON object"
+        """
+        if not calls:
+            return "it calls no function, and one was required" if self._wants_calls() else None
+        if self.forbidden:
+            return "it calls a function, and none was to be called"
+        offer = _offer(self.tools)
+        if offer is None:
+            return None
+        for call in calls:
+            problem = _wrong_with(call, offer)
+            if problem is not None:
+                return problem
+        if self.required and all(call.name != self.required for call in calls):
+            return "it does not call the function that was required"
+        return None
+
+    def _wants_calls(self) -> bool:
+        """Whether an answer without calls is none. A tool of the provider's own, a web search, is called unseen."""
+        if self.required:
+            return True
+        offer = None if self.required is None else _offer(self.tools)
+        return offer is not None and offer.closed
+
+
+def _wrong_with(call: Called, offer: _Offer) -> str | None:
+    if call.name not in offer.schemas and offer.closed:
+        return "it calls a function that was not offered"
+    if call.arguments is None:
+        return None
+    what = f"the arguments of {call.name}" if call.name in offer.schemas else "the arguments of a call"
+    try:
+        arguments: object = msgspec.json.decode(call.arguments)
+    except MALFORMED:
+        return f"{what} are not JSON"
+    if not isinstance(arguments, dict):
+        return f"{what} are no JSON object"
+    schema = offer.schemas.get(call.name)
+    breach = None if schema is None else schema.breach(arguments)
+    return None if breach is None else f"{what}: {breach}"
+
+
+def tool_rules(tools: bytes, choice: bytes | None) -> ToolRules | None:
+    """The rules for what a request offers, both as the JSON that the app sent; ``None`` if it offers nothing.
+
+    Raises BadSchema: the schema of a strict function can't be compiled.
+
+    Example::
+
+        tool_rules(b'[{"type": "function", "function": {"name": "refund", "strict": true}}]', b'"required"')
+    """
+    if tools in _NOTHING:
+        return None
+    if b'"strict"' in tools:
+        _offer(tools)  # now, so that a schema that can't be used is told before anything is sent
+    return ToolRules(tools, None if choice is None else _required(choice), forbidden=choice == b'"none"')
+
+
+def _required(choice: bytes) -> str | None:
+    if choice in (b'"auto"', b'"none"'):
+        return None
+    if choice == b'"required"':
+        return ""
+    try:
+        given = msgspec.json.decode(choice, type=_Choice)
+    except MALFORMED:
+        return None
+    if given.type == "allowed_tools":
+        return "" if (given.allowed_tools or given).mode == "required" else None
+    if given.type not in (None, "function"):
+        return None
+    return given.name or (given.function.name if given.function else None)
+
+
+@lru_cache(_KEPT)
+def _offer(tools: bytes) -> _Offer | None:
+    """The functions of a list of tools; ``None`` if it makes no sense (the provider says so). Raises BadSchema."""
+    try:
+        offered = msgspec.json.decode(tools, type=list[_Tool])
+    except MALFORMED:
+        return None
+    schemas: dict[str, Schema | None] = {}
+    for tool in offered:
+        described = tool.described()
+        if tool.type in _FUNCTIONS and described.name:
+            strict = described.strict is True and described.parameters is not None
+            schemas[described.name] = Schema(described.parameters) if strict else None
+    return _Offer(schemas, all(tool.type in _FUNCTIONS for tool in offered))

@@ -1,0 +1,292 @@
+"""The failure table: every signal of an attempt, what it is called, and what it allows next.
+
+Everything that decides how a failure is treated lives in this table. ``classification``, and in ``_openai`` the
+``response_check`` and the ``stream_validator``, read what a provider sent and pick a row; a
+:class:`~lanewise.types.Failure` is only ever made from a row. The documentation's page is printed from it
+(``python -m lanewise._failures.failure_table > docs/failures.md``), so it can't lie.
+
+What is read first, and stops at the first that speaks: local checks, transport, status with ``error.code`` and
+``error.type``, shape of a 200's body, end of the stream, finish reason, contract. Message text is a last resort.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from lanewise.types import BreakerEffect, Failure, FailureKind, Retry
+
+__all__ = ["SUCCESSES", "TABLE", "Row", "Success", "document"]
+
+_K, _B = FailureKind, BreakerEffect
+_SAME, _WAIT, _NEXT, _STOP = Retry.SAME, Retry.WAIT, Retry.NEXT, Retry.STOP
+_FAILURE, _NEUTRAL, _ACCOUNT, _ROUTE = _B.FAILURE, _B.NEUTRAL, _B.ACCOUNT, _B.ROUTE
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row: a signal, the failure that it is, and what that allows. ``detail`` is what an error says of it."""
+
+    id: str
+    signal: str
+    kind: FailureKind
+    retry: Retry
+    breaker: BreakerEffect
+    detail: str
+    note: str = ""
+    outcome_unknown: bool = False
+    executed: bool = False
+    stale_connection: bool = False
+
+    def failure(
+        self,
+        *,
+        http_status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+        retry: Retry | None = None,
+        breaker: BreakerEffect | None = None,
+        executed: bool = False,
+        retry_refused: bool = False,
+        detail: str | None = None,
+        cause: str = "",
+    ) -> Failure:
+        """The failure of this row, with what the provider said. ``retry_after`` is in seconds.
+
+        Example::
+
+            CONTRACT.failure(http_status=200)
+        """
+        return Failure(
+            kind=self.kind,
+            retry=retry or self.retry,
+            breaker=breaker or self.breaker,
+            detail=detail or self.detail,
+            http_status=http_status,
+            code=code,
+            param=param,
+            retry_after=retry_after,
+            outcome_unknown=self.outcome_unknown,
+            executed=executed or self.executed,
+            stale_connection=self.stale_connection,
+            retry_refused=retry_refused,
+            cause=cause,
+        )
+
+
+class Success(msgspec.Struct, frozen=True):
+    """A signal that looks like a failure and is none."""
+
+    id: str
+    signal: str
+    note: str
+
+
+# A table is read by its columns:
+# fmt: off
+
+# Nothing was answered.
+LOCAL = Row("local", "bad header value, bad URL, not encodable, unknown task: ours or the app's bug, nothing sent",
+            _K.LOCAL, _STOP, _NEUTRAL, "nothing was sent: the request can't be written as HTTP")
+KEY_UNAVAILABLE = Row("key-unavailable", "the app's function for a key failed, or gave what can't be in a header",
+                      _K.AUTH, _NEXT, _NEUTRAL, "the function for the provider's key gave none",
+                      "nothing was sent; logged as a warning")
+CAPPED = Row("capped", "a cap of our own for the provider (`rpm`, `tpm`, `max_concurrency`), for longer than patience",
+             _K.RATE_LIMIT, _NEXT, _NEUTRAL, "the config's cap for the provider is reached", "nothing was sent")
+TOO_LONG = Row("too-long", "a question too long for all routes (known before sending), or a longer answer asked for",
+               _K.CONTEXT_LENGTH, _STOP, _NEUTRAL, "no route has room for the question and its answer",
+               "nothing was sent")
+BOUND_GONE = Row("bound-gone", "a call bound to what one provider keeps, whose routes are off or not in the task",
+                 _K.BAD_REQUEST, _STOP, _NEUTRAL, "no route of the task can read what the call goes on from",
+                 "nothing was sent")
+CANCELLED = Row("cancelled", "caller went away", _K.CANCELLED, _STOP, _NEUTRAL, "the caller went away",
+                "the upstream exchange is closed", outcome_unknown=True)
+DEADLINE = Row("deadline", "call deadline hit, in an attempt that had less than half its normal timeout",
+               _K.DEADLINE, _STOP, _NEUTRAL, "the call's deadline passed", outcome_unknown=True)
+DEADLINE_LONG = Row("deadline-long", "call deadline hit, in an attempt that had at least half its normal timeout",
+                    _K.DEADLINE, _STOP, _FAILURE, "the call's deadline passed", outcome_unknown=True)
+UNREACHABLE = Row("unreachable", "DNS, refused, connect timeout, reset before anything was written",
+                  _K.UNREACHABLE, _SAME, _FAILURE, "no connection could be made", "same key")
+STALE_CONNECTION = Row("stale-connection", "a *reused* connection closed before any byte of an answer",
+                       _K.UNREACHABLE, _SAME, _NEUTRAL, "a reused connection had been closed",
+                       "on a fresh connection, same key; not charged to the retry allowance", stale_connection=True)
+TLS = Row("tls", "TLS certificate wrong", _K.CONFIG, _NEXT, _ROUTE, "the TLS certificate is not trusted",
+          "logged as an error")
+TIMEOUT = Row("timeout", "reset or read timeout after the request was written", _K.TIMEOUT, _NEXT, _FAILURE,
+              "no answer in time after the request was written", "may be billed; S if there is no other route",
+              outcome_unknown=True)
+TIMEOUT_SHORT = Row("timeout-short", "the same, in an attempt that had less than half its normal timeout", _K.TIMEOUT,
+                    _NEXT, _NEUTRAL, "no answer in the little time that was left", outcome_unknown=True)
+
+# A status that is not 200.
+REDIRECT = Row("redirect", "3xx", _K.CONFIG, _NEXT, _ROUTE, "the provider redirects",
+               "never followed: a redirect to another origin would carry the prompt along")
+CONTEXT_LENGTH = Row("context-length", "400 `context_length_exceeded` and its known spellings; 413",
+                     _K.CONTEXT_LENGTH, _NEXT, _NEUTRAL, "the request is too long for this model",
+                     "to a larger window only, else X")
+UNSUPPORTED_PARAMETER = Row(
+    "unsupported-parameter",
+    "400 `unsupported_parameter`, `unsupported_value`; 422 `extra_forbidden`; \"Unknown name\" (Gemini)",
+    _K.UNSUPPORTED_PARAMETER, _NEXT, _NEUTRAL, "the model can't take a parameter",
+    "a droppable parameter is dropped once on the same route, and that is remembered for an hour")
+CONTENT_POLICY = Row(
+    "content-policy",
+    "400 `content_filter`, `content_policy_violation`, `ResponsibleAIPolicyViolation`; 403 moderation",
+    _K.CONTENT_POLICY, _STOP, _NEUTRAL, "the provider's content policy refused the request",
+    "unless the lane lists it")
+BILLING_400 = Row("billing-400", "400 or 403 that is really billing (Anthropic spend limit)", _K.QUOTA, _NEXT, _ACCOUNT,
+                  "the account has no credit left")
+BAD_KEY_400 = Row("bad-key-400", "400 that is really a bad key (Gemini `API_KEY_INVALID`)", _K.AUTH, _NEXT, _ACCOUNT,
+                  "the key was not accepted", "logged as an error")
+BAD_REQUEST = Row("bad-request", "400, 422 other, and any 4xx not named here", _K.BAD_REQUEST, _STOP, _NEUTRAL,
+                  "the provider refused the request as wrong",
+                  "N if only the payload of that lane was transformed and an earlier lane accepted it")
+AUTH = Row("auth", "401; 403 with a recognised code for key, account or region", _K.AUTH, _NEXT, _ACCOUNT,
+           "the key, account or region was not accepted", "logged as an error")
+AUTH_UNRECOGNISED = Row("auth-unrecognised", "403 unrecognised (a firewall that disliked a prompt, say); 451", _K.AUTH,
+                        _NEXT, _NEUTRAL, "the provider forbids the request, and does not say why",
+                        "logged as a warning; T after 3 different scopes in a row")
+MODEL_FORBIDDEN = Row("model-forbidden", "403 about this model only", _K.MODEL_MISSING, _NEXT, _ROUTE,
+                      "the account may not use this model", "logged as a warning")
+PAYMENT = Row("payment", "402", _K.QUOTA, _NEXT, _ACCOUNT, "the account has no credit left")
+PAYMENT_LATER = Row("payment-later", "402 with Retry-After", _K.RATE_LIMIT, _WAIT, _NEUTRAL,
+                    "the account's limit is used up for now")
+MODEL_MISSING = Row("model-missing", "404 `model_not_found`; 400 with such a code", _K.MODEL_MISSING, _NEXT, _ROUTE,
+                    "the provider does not have this model", "logged as a warning")
+NOT_FOUND = Row("not-found", "other 404, 405, 410 (an API that this route lacks)", _K.MODEL_MISSING, _NEXT, _NEUTRAL,
+                "the provider does not have this API or model")
+NOT_FOUND_BOUND = Row("not-found-bound", "the same, when the call is bound to a provider's memory (a stale id)",
+                      _K.BAD_REQUEST, _STOP, _NEUTRAL, "the provider does not have what the request refers to")
+REQUEST_TIMEOUT = Row("request-timeout", "408", _K.TIMEOUT, _SAME, _FAILURE, "the provider gave up on the request",
+                      "a definite answer: nothing is running; same key")
+CONFLICT = Row("conflict", "409", _K.CONFLICT, _WAIT, _NEUTRAL, "the provider is busy with the same request",
+               "same key")
+DEPENDENCY = Row("dependency", "424; 499", _K.OUTAGE, _NEXT, _FAILURE, "something behind the provider failed",
+                 "S if there is no other route")
+RATE_LIMIT = Row("rate-limit", "429; 498 (Groq: flex tier at capacity)", _K.RATE_LIMIT, _WAIT, _NEUTRAL,
+                 "the provider limits the rate",
+                 "closed to new calls until Retry-After (none: 1 s, doubling to 10 s) while another route is left")
+NO_ROOM = Row("no-room", "an answer whose headers say that the rate limits leave no room for another call",
+              _K.RATE_LIMIT, _NEXT, _NEUTRAL, "the provider's limits leave no room",
+              "the answer counts; the route is closed to new calls until the reset, while another route is left")
+RATE_TOO_LARGE = Row("rate-too-large", "429 \"request too large\" for the tokens-a-minute limit", _K.CONTEXT_LENGTH,
+                     _NEXT, _NEUTRAL, "the request is larger than the tokens-a-minute limit",
+                     "to a larger limit only, else X")
+BILLING_429 = Row("billing-429", "429 whose *code* is `insufficient_quota`, `billing_hard_limit_reached`, a spend "
+                  "limit, credit exhausted", _K.QUOTA, _NEXT, _ACCOUNT, "the account has no credit left")
+SERVER_ERROR = Row("server-error", "500", _K.OUTAGE, _SAME, _FAILURE, "the provider failed",
+                   "with another key: a provider that honours it would replay the failure", executed=True)
+GATEWAY = Row("gateway", "502, 504, 520-527, 530, other 5xx", _K.OUTAGE, _SAME, _FAILURE,
+              "the provider's gateway got no answer", "same key", outcome_unknown=True)
+UNAVAILABLE = Row("unavailable", "503", _K.OUTAGE, _SAME, _FAILURE, "the provider is not available", "same key")
+UNAVAILABLE_LATER = Row("unavailable-later", "503 with Retry-After", _K.OUTAGE, _WAIT, _FAILURE,
+                        "the provider is not available for now", "same key")
+OVERLOADED = Row("overloaded", "503 `server_is_overloaded` without Retry-After; 529", _K.OUTAGE, _NEXT, _FAILURE,
+                 "the provider is overloaded", "S if there is no other route")
+NOT_IMPLEMENTED = Row("not-implemented", "501, 505", _K.CONFIG, _NEXT, _ROUTE, "the provider can't do this at all")
+ODD_STATUS = Row("odd-status", "a status that is no final answer to these APIs (1xx, 2xx other than 200, over 599)",
+                 _K.BAD_RESPONSE, _NEXT, _FAILURE, "the status makes no sense here")
+
+# A 200 that is no answer.
+INNER_ERROR = Row("inner-error", "200 with an `error` object", _K.OUTAGE, _SAME, _FAILURE,
+                  "the provider answered 200 with an error inside",
+                  "as the inner code says, by the rows above; this row if it says nothing. Retried with another key",
+                  executed=True)
+NOT_JSON = Row("not-json", "200 that is HTML, text, a list, not JSON, or not the shape of this API", _K.BAD_RESPONSE,
+               _NEXT, _FAILURE, "the answer is not what this API answers")
+CUT = Row("cut", "200 cut short, undecodable, or not HTTP", _K.BAD_RESPONSE, _NEXT, _FAILURE,
+          "the answer was cut short or can't be decoded", "S if there is no other route", outcome_unknown=True)
+EMPTY_EMBEDDINGS = Row("empty-embeddings", "200 with an empty embeddings list", _K.BAD_RESPONSE, _NEXT, _FAILURE,
+                       "the answer has no embeddings")
+TOO_LARGE = Row("too-large", "an answer over our size cap", _K.BAD_RESPONSE, _NEXT, _NEUTRAL,
+                "the answer is larger than the cap")
+NO_CHOICES = Row("no-choices", "200 with `choices` (`output`) null, empty, or without a message (and no refusal)",
+                 _K.BAD_RESPONSE, _SAME, _FAILURE, "the answer holds nothing", "with another key", executed=True)
+
+# A stream.
+STREAM_ERROR = Row("stream-error", "an `error` event in a stream, `response.failed`, before commit", _K.OUTAGE, _SAME,
+                   _FAILURE, "the stream broke off with an error",
+                   "as the inner code says, by the rows above; this row if it says nothing. Retried with another key",
+                   executed=True)
+STREAM_ERROR_LATE = Row("stream-error-late", "the same, after commit", _K.STREAM_BROKEN, _STOP, _FAILURE,
+                        "the stream broke off with an error after its first content",
+                        "0 if the inner code is one that a caller can cause")
+STREAM_CUT = Row("stream-cut", "end of stream without `[DONE]` **and** without a finish reason, or with nothing in it",
+                 _K.STREAM_BROKEN, _NEXT, _FAILURE, "the stream ended early", "X after commit", outcome_unknown=True)
+MALFORMED_EVENT = Row("malformed-event", "one malformed event (a blank `data:` line is none)", _K.STREAM_BROKEN, _NEXT,
+                      _FAILURE, "the stream holds an event that can't be read", "X after commit", outcome_unknown=True)
+STREAM_TOO_LARGE = Row("stream-too-large", "an event over our size cap", _K.STREAM_BROKEN, _NEXT, _NEUTRAL,
+                       "the stream holds an event larger than the cap", "X after commit", outcome_unknown=True)
+NO_CONTENT = Row("no-content", "no real content within `first_token`", _K.TIMEOUT, _NEXT, _FAILURE,
+                 "no content in time", "comments and blank deltas don't count", outcome_unknown=True)
+STALLED = Row("stalled", "no sign of the model for `stall`", _K.TIMEOUT, _NEXT, _FAILURE, "the stream stalled",
+              "comments and blank deltas don't count; X after commit", outcome_unknown=True)
+
+# An answer that is complete, and yet none.
+CONTENT_FILTERED = Row("content-filtered", "`finish_reason` `content_filter`, a refusal", _K.CONTENT_POLICY, _NEXT,
+                       _NEUTRAL, "the model or its filter refused",
+                       "the app's to read: handed through, recorded as this; a failure only if a lane lists it")
+LENGTH = Row("length", "`finish_reason` `length` while JSON was asked for", _K.CONTRACT, _NEXT, _NEUTRAL,
+             "the answer ended before its JSON did")
+FINISH_ERROR = Row("finish-error", "`finish_reason` `error`", _K.OUTAGE, _SAME, _FAILURE, "the model broke off",
+                   "with another key", executed=True)
+CONTRACT = Row("contract", "answer breaks the contract", _K.CONTRACT, _NEXT, _NEUTRAL, "the answer breaks the contract",
+               "counted apart as quality")
+SUBSTITUTED = Row("substituted", "sensitive call answered by a model that was not asked for", _K.SUBSTITUTED, _NEXT,
+                  _NEUTRAL, "another model answered than was asked for", "next *approved* route, else X: fails closed")
+
+# fmt: on
+
+TABLE: Final = tuple(value for value in tuple(globals().values()) if isinstance(value, Row))
+"""Every row above, in order."""
+
+SUCCESSES: Final = (
+    Success("no-done", "complete stream that only lacks `[DONE]`", "every choice had its finish reason"),
+    Success("null-finish", "`finish_reason` null in a complete answer with content", "Ollama, other lenient servers"),
+)
+"""What looks like a failure and is none."""
+
+_LEGEND: Final = """\
+# Failures: from signal to action
+
+This page is printed from the table in `lanewise/_failures/failure_table.py`.
+
+Retry: **S** the same route once, then the next · **W** wait (Retry-After, else jitter) if patience allows, then the
+same, else the next · **N** the next lane or route · **X** stop, tell the app.
+Breaker: **F** counts · **0** neutral, but releases a probe · **A** opens the account at once · **T** opens the route at
+once.
+Outcome: **unknown**: the request may still run, and be billed · **failed**: the provider did the work and failed, so a
+retry goes with another idempotency key.
+
+"""
+
+_EPILOGUE: Final = """
+`x-should-retry: false` from the provider turns S and W into N; `true` turns W and N into S, but for failures that the
+same route would only repeat (those that open it, and what it can't take). Neither lifts X, the deadline or a cap.
+
+Retry-After: `retry-after-ms`, then `retry-after` as (fractional) seconds, then as an HTTP date, as what other providers
+write there (`1m30s`, RFC 3339, seconds or milliseconds since 1970), then Gemini's `RetryInfo` in the body. What is not
+finite, negative or past is ignored; over 300 s is read as 300 s.
+"""
+
+
+def document() -> str:
+    """The documentation's page of this table, as Markdown.
+
+    Example::
+
+        python -m lanewise._failures.failure_table > docs/failures.md
+    """
+    lines = ["| signal | failure | retry | breaker | outcome | note |", "|---|---|---|---|---|---|"]
+    for row in TABLE:
+        outcome = "unknown" if row.outcome_unknown else "failed" if row.executed else ""
+        lines.append(f"| {row.signal} | `{row.kind}` | {row.retry} | {row.breaker} | {outcome} | {row.note} |")
+    lines += [f"| {fine.signal} | success | | | | {fine.note} |" for fine in SUCCESSES]
+    return _LEGEND + "\n".join(lines) + "\n" + _EPILOGUE
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(document())

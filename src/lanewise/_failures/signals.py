@@ -1,0 +1,47 @@
+"""The signals that a transport gives: what happened to the bytes of one attempt, before anybody judges it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["TransportFailure", "TransportSignal"]
+
+
+class TransportSignal(StrEnum):
+    """How one HTTP exchange failed, seen from the socket. ``_failures/failure_table.py`` says what each means."""
+
+    LOCAL = "local"
+    """A bad header or URL, a text that can't be encoded: ours or the app's bug. Nothing was sent."""
+    UNREACHABLE = "unreachable"
+    """DNS, refused, connect time-out, a proxy that won't connect, or a reset before anything was written."""
+    STALE_CONNECTION = "stale_connection"
+    """A *reused* connection was closed before any byte of an answer: the commonest reset of all."""
+    TLS = "tls"
+    """The peer's certificate or its TLS is wrong."""
+    TIMEOUT = "timeout"
+    """The deadline came after the request was written, or written in part. It may still run."""
+    RESET_AFTER_WRITE = "reset_after_write"
+    """A fresh connection was closed after the request was written, before an answer. It may still run."""
+    CUT = "cut"
+    """The connection ended within the body of an answer."""
+    TOO_LARGE = "too_large"
+    """The answer, an event of it or its head is over the cap."""
+    UNDECODABLE = "undecodable"
+    """The body is not what its Content-Encoding says, or is in an encoding that was not asked for."""
+    MALFORMED_HTTP = "malformed_http"
+    """The peer does not speak HTTP."""
+
+
+class TransportFailure(Exception):
+    """An attempt that got no complete answer: the only exception that leaves a transport.
+
+    ``detail`` is in our own words: no URL, header or body is in it, so both may be logged.
+    """
+
+    def __init__(self, signal: TransportSignal, detail: str = "") -> None:
+        super().__init__(signal, detail)
+        self.signal = signal
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.signal}: {self.detail}" if self.detail else str(self.signal)

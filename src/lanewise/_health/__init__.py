@@ -1,0 +1,1 @@
+"""Circuit breakers and rate limits of routes and accounts, in one worker and shared by all."""

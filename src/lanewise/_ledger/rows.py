@@ -1,0 +1,183 @@
+"""A call, its attempts and its scores as rows of the ledger, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy import Row
+
+from lanewise.types import (
+    Api,
+    Attempt,
+    Call,
+    CostStatus,
+    FailureKind,
+    LaneName,
+    Move,
+    Outcome,
+    Score,
+    Send,
+    Stop,
+    Switch,
+    Wait,
+)
+
+__all__ = ["Columns", "attempt_rows", "call_of", "call_row", "score_row"]
+
+Columns = Mapping[str, object]
+"""A row: each column's name, and what goes there."""
+
+_AND: Final = "; "
+MOST_TOKENS: Final = 2**53
+"""What a provider says beyond this is no count of tokens, and no database's integer."""
+
+_moves: Final = msgspec.json.Decoder(tuple[tuple[float, Send | Switch | Wait | Stop], ...])
+_notes: Final = msgspec.json.Decoder(tuple[tuple[float, str], ...])
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def call_row(call: Call) -> Columns:
+    """The row of a call that has ended."""
+    return {
+        "id": call.id,
+        "request_id": call.request_id,
+        "task": call.task,
+        "api": call.api.value,
+        "stream": call.stream,
+        "sensitive": ",".join(call.sensitive),
+        "subject_hash": call.subject_hash,
+        "labels": _labels(call.labels) if call.labels else "{}",
+        "route": call.route,
+        "lane": call.lane,
+        "outcome": call.outcome or Outcome.CANCELLED,
+        "failure": call.failure,
+        "attempts": len(call.attempts),
+        "started_at": call.started_at,
+        "total_ms": call.total_ms,
+        "moves": _encode([(round(at_ms, 3), move) for at_ms, move in call.moves]).decode(),
+        "notes": _encode([(round(at_ms, 3), note) for at_ms, note in call.notes]).decode(),
+        "replayed_from": call.replayed_from,
+    }
+
+
+def attempt_rows(call: Call) -> Iterator[Columns]:
+    """The rows of a call's attempts."""
+    answered = call.outcome is Outcome.ANSWERED
+    answering = call.attempts[-1] if answered and call.attempts else None
+    routes: set[str] = set()
+    lanes: set[str] = set()
+    asked = call.draft_of is None  # a draft's call is none of the app's: the report counts what it costs
+    for attempt in call.attempts:
+        yield {
+            "call_id": call.id,
+            "attempt_number": attempt.attempt_number,
+            "request_id": call.request_id,
+            "subject_hash": call.subject_hash,
+            "task": call.task,
+            "route": attempt.route,
+            "lane": attempt.lane,
+            "model_asked": attempt.model_asked,
+            "model_answered": _storable(attempt.model_answered),
+            "provider_host": attempt.provider_host,
+            "http_status": attempt.http_status,
+            "timed_out": attempt.timed_out,
+            "provider_error_code": attempt.provider_error_code,
+            "failure": attempt.failure,
+            "detail": attempt.detail,
+            "idempotency_key": attempt.idempotency_key,
+            "dropped": ",".join(attempt.dropped),
+            "adapted": _AND.join(attempt.adapted),
+            "input_tokens": _count(attempt.input_tokens),
+            "output_tokens": _count(attempt.output_tokens),
+            "cached_tokens": _count(attempt.cached_tokens),
+            "reasoning_tokens": _count(attempt.reasoning_tokens),
+            "tokens_estimated": attempt.tokens_estimated,
+            "cost_usd": attempt.cost_usd,
+            "cost_status": attempt.cost_status,
+            "cost_upper_usd": attempt.cost_upper_usd,
+            "first_byte_ms": attempt.first_byte_ms,
+            "first_content_ms": attempt.first_content_ms,
+            "total_ms": attempt.total_ms,
+            "started_at": attempt.started_at,
+            "answered": attempt is answering,
+            "absorbed": answered and attempt is not answering and attempt.failure is not None,
+            "first_on_route": asked and attempt.route not in routes,
+            "first_in_lane": asked and attempt.lane not in lanes,
+        }
+        routes.add(attempt.route)
+        lanes.add(attempt.lane)
+
+
+def score_row(score: Score) -> Columns:
+    """The row of a score."""
+    return {"call_id": score.call_id, "name": _storable(score.name), "at": score.at, "value": score.value}
+
+
+def call_of(row: Row[tuple[object, ...]], attempt_rows: Sequence[Row[tuple[object, ...]]]) -> Call:
+    """The call of a row, with its attempts: what ``explain()`` says of it is what it said when it had ended."""
+    said = row._mapping
+    return Call(
+        id=said["id"],
+        request_id=said["request_id"],
+        task=said["task"],
+        api=Api(said["api"]),
+        started_at=said["started_at"],
+        stream=said["stream"],
+        sensitive=_listed(said["sensitive"]),
+        subject_hash=said["subject_hash"],
+        labels=tuple(msgspec.json.decode(said["labels"], type=dict[str, str]).items()),
+        route=said["route"],
+        lane=None if said["lane"] is None else LaneName(said["lane"]),
+        outcome=Outcome(said["outcome"]),
+        failure=None if said["failure"] is None else FailureKind(said["failure"]),
+        attempts=tuple(_attempt_of(attempt) for attempt in attempt_rows),
+        moves=_moves_of(said["moves"]),
+        notes=_notes.decode(said["notes"]),
+        replayed_from=said["replayed_from"],
+        total_ms=said["total_ms"],
+    )
+
+
+def _attempt_of(row: Row[tuple[object, ...]]) -> Attempt:
+    said = {name: value for name, value in row._mapping.items() if name in _ATTEMPT_FIELDS}
+    return Attempt(
+        **{
+            **said,
+            "lane": LaneName(said["lane"]),
+            "failure": None if said["failure"] is None else FailureKind(said["failure"]),
+            "cost_status": CostStatus(said["cost_status"]),
+            "dropped": _listed(said["dropped"]),
+            "adapted": _listed(said["adapted"], _AND),
+        }
+    )
+
+
+_ATTEMPT_FIELDS: Final = frozenset(Attempt.__struct_fields__)
+
+
+def _moves_of(text: str) -> tuple[tuple[float, Move], ...]:
+    try:
+        return _moves.decode(text)
+    except msgspec.ValidationError:
+        return ()  # of a release that knew other moves: the attempts still tell what happened
+
+
+def _labels(labels: tuple[tuple[str, str], ...]) -> str:
+    return _encode({_storable(name): _storable(value) for name, value in labels}).decode()
+
+
+def _listed(text: str, between: str = ",") -> tuple[str, ...]:
+    return tuple(text.split(between)) if text else ()
+
+
+def _count(tokens: int | None) -> int | None:
+    return tokens if tokens is None or 0 <= tokens <= MOST_TOKENS else None
+
+
+def _storable(text: str | None) -> str | None:
+    """A text from outside as both databases take it: without NUL and half surrogates."""
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -1,0 +1,275 @@
+"""Judging a stream, event by event: what commits it, what is a sign of life, and what breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from lanewise._failures import failure_table as failures
+from lanewise._failures.classification import from_inner_error
+from lanewise._failures.failure_table import Row
+from lanewise._failures.signals import TransportSignal
+from lanewise._openai import response_schema as wire
+from lanewise._openai.choices import Gathered
+from lanewise._openai.response_schema import MALFORMED, is_blank, is_utf8
+from lanewise.types import Api, BreakerEffect, Failure, FailureKind, Retry
+
+__all__ = ["StreamJudge", "Verdict"]
+
+
+class Verdict(IntEnum):
+    """What an event is. Before commit everything but content and ``DONE`` is held, after it everything is passed on."""
+
+    PREAMBLE = 0
+    """Hold it: nothing real has come yet. No sign of life."""
+    PROGRESS = 1
+    """Hold it before commit. The model is at work: a sign of life, but nothing of the answer."""
+    CONTENT = 2
+    """Real content: commits the stream, and is a sign of life."""
+    PASS = 3
+    """After commit: pass it on. No sign of life."""
+    HIDE = 4
+    """The usage that the app did not ask for: account it, and don't pass it on."""
+    DONE = 5
+    """The last event of a complete answer: pass on what is held, and this."""
+
+
+_CALLERS_FAULT: Final = frozenset({
+    FailureKind.BAD_REQUEST,
+    FailureKind.CONTENT_POLICY,
+    FailureKind.CONTEXT_LENGTH,
+    FailureKind.UNSUPPORTED_PARAMETER,
+})  # fmt: skip
+
+_BROKEN_BY: Final = {TransportSignal.TIMEOUT: failures.STALLED, TransportSignal.TOO_LARGE: failures.STREAM_TOO_LARGE}
+_BROKEN: Final = FailureKind.STREAM_BROKEN
+_LONGEST_NAME: Final = 200
+_TOKEN: Final = 5
+"""Bytes that a piece counts for at the least: as ``rough_tokens.likely`` has it, a token."""
+_CHUNK: Final = msgspec.json.Decoder(wire.ChatChunk)
+_EVENT: Final = msgspec.json.Decoder(wire.ResponsesEvent)
+_NO_SIGN_OF_LIFE: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
+_LAST: Final = frozenset({"response.completed", "response.incomplete"})
+_BROKEN_OFF: Final = frozenset({"error", "response.failed", "response.cancelled"})
+
+
+class StreamJudge:
+    """Judges the stream of one attempt. Pure: it is fed events, and says what each is.
+
+    ``hide_usage``: the usage chunk was asked for by us, not by the app. ``choices``: how many the app asked
+    for (``n``). ``accepts`` tells of each model that the stream names whether it may answer: one that may not ends the
+    stream, wherever in it the name comes. ``gathered`` keeps what is said, for a contract. After a failure, or after
+    ``DONE``, feed no more.
+
+    Example::
+
+        judge = StreamJudge(Api.CHAT, hide_usage=True)
+        judge.feed(None, b'{"choices": [{"delta": {"content": "Hi"}}]}')  # Verdict.CONTENT
+        judge.end()  # a Failure: neither [DONE] nor a finish reason
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        hide_usage: bool,
+        choices: int = 1,
+        accepts: Callable[[str], bool] | None = None,
+        gathered: Gathered | None = None,
+    ) -> None:
+        self._responses = api is Api.RESPONSES
+        self._hide_usage = hide_usage
+        self._choices = choices
+        self._accepts = accepts
+        self.gathered = gathered
+        """What the stream says, where somebody will ask."""
+        self._open: set[int] = set()
+        self._finished: set[int] = set()
+        self._done = False
+        self._failed: Failure | None = None
+        self.committed = False
+        """Whether real content has come."""
+        self.model: str | None = None
+        self.response_id: str | None = None
+        self.finish_reason: str | None = None
+        """Of the choice that finished last, in chat's words."""
+        self.refusal = False
+        self.said = 0
+        """About the bytes of what was said, where the provider gives no tokens to go by."""
+        self.input_tokens: int | None = None
+        self.output_tokens: int | None = None
+        self.cached_tokens: int | None = None
+        self.reasoning_tokens: int | None = None
+
+    @property
+    def content_policy(self) -> bool:
+        """Whether the model or its filter refused: the app's to read, a failure only where a lane lists it."""
+        return self.refusal or self.finish_reason == "content_filter"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is whole, so that an end of the stream now is a success."""
+        return self._done or (len(self._finished) >= self._choices and not self._open)
+
+    def feed(self, event_name: str | None, data: bytes) -> Verdict | Failure:
+        """What an event is, or the failure that it is. Never raises, whatever it holds. About 1 us a chat chunk."""
+        if data == b"[DONE]":
+            return self._finish()
+        if not data or data.isspace():  # a blank `data:` line
+            return Verdict.PASS if self.committed else Verdict.PREAMBLE
+        try:
+            verdict = self._response_event(event_name, data) if self._responses else self._chunk(event_name, data)
+            if self.gathered is not None and isinstance(verdict, Verdict):
+                self.gathered.add(data)
+        except MALFORMED:
+            if self._reports_error(event_name, data, known=False):
+                return self._error(data)
+            return self._broken(failures.MALFORMED_EVENT)
+        if not data.isascii() and not is_utf8(data):
+            return self._broken(failures.MALFORMED_EVENT)
+        return verdict
+
+    def end(self) -> Failure | None:
+        """The failure that the end of the stream is, if the answer isn't whole."""
+        if self._failed is not None:
+            return self._failed
+        if self.complete:
+            return None
+        return self._broken(failures.STREAM_CUT)
+
+    def broken(self, signal: TransportSignal) -> Failure:
+        """The failure that a transport's signal is in the middle of this stream."""
+        return self._broken(_BROKEN_BY.get(signal, failures.STREAM_CUT))
+
+    def stalled(self) -> Failure:
+        """The failure when a timer ran out: no content in time before commit, no sign of life after it."""
+        return self._broken(failures.STALLED if self.committed else failures.NO_CONTENT)
+
+    def _chunk(self, event_name: str | None, data: bytes) -> Verdict | Failure:
+        chunk = _CHUNK.decode(data)
+        if chunk.error:
+            return self._error(data)
+        if chunk.model and chunk.model != self.model:
+            if self._accepts is not None and not self._accepts(chunk.model):
+                return self._swapped(chunk.model)
+            if self.model is None:
+                self.model = chunk.model[:_LONGEST_NAME]
+        if self.response_id is None and chunk.id:
+            self.response_id = str(chunk.id)[:_LONGEST_NAME]
+        if chunk.usage:
+            self._account(chunk.usage)
+        if not chunk.choices:
+            if self._reports_error(event_name, data, known=chunk.choices is not None or bool(chunk.usage)):
+                return self._error(data)
+            if chunk.usage and self._hide_usage:
+                return Verdict.HIDE
+            return Verdict.PASS if self.committed else Verdict.PREAMBLE
+        says_something = False
+        for choice in chunk.choices:
+            delta = choice.delta
+            if delta is not None and delta.says_something():
+                says_something = True
+                self._hear(delta.content)
+                self.refusal = self.refusal or bool(delta.refusal)
+            index, reason = choice.index or 0, choice.finish_reason
+            if reason:
+                if reason == "error":
+                    return self._error(msgspec.json.encode(choice.error), failures.FINISH_ERROR)
+                self.finish_reason = reason[:_LONGEST_NAME]
+                self._finished.add(index)
+                self._open.discard(index)
+            elif index not in self._finished:
+                self._open.add(index)
+        if says_something:
+            self.committed = True
+            return Verdict.CONTENT
+        return Verdict.PASS if self.committed else Verdict.PREAMBLE
+
+    def _response_event(self, event_name: str | None, data: bytes) -> Verdict | Failure:
+        event = _EVENT.decode(data)
+        name = event.type or event_name or ""
+        if event.response is not None:
+            model = event.response.model
+            if self._accepts is not None and model and not self._accepts(model):
+                return self._swapped(model)
+            self._note(event.response)
+        if name in _BROKEN_OFF or event.error:
+            return self._error(data if event.response is None else event.response.error)
+        if name in _LAST:
+            return self._last(event.response)
+        if name.endswith(".delta") or name == "response.output_item.done":
+            return self._piece(name, event)
+        if name in _NO_SIGN_OF_LIFE or not name.startswith("response."):
+            return Verdict.PASS if self.committed else Verdict.PREAMBLE
+        return Verdict.PROGRESS
+
+    def _piece(self, name: str, event: wire.ResponsesEvent) -> Verdict:
+        if name.endswith(".delta") and not event.delta:
+            return Verdict.PASS if self.committed else Verdict.PREAMBLE
+        self._hear(event.delta)
+        self.refusal = self.refusal or name == "response.refusal.delta"
+        self.committed = True
+        return Verdict.CONTENT
+
+    def _last(self, response: wire.ResponsesAnswer | None) -> Verdict | Failure:
+        if response is not None and response.output == [] and not self.committed and response.status == "completed":
+            return self._broken(failures.NO_CHOICES)
+        self._done = True
+        return Verdict.DONE
+
+    def _finish(self) -> Verdict | Failure:
+        if not self.committed and not self._finished:
+            return self._broken(failures.STREAM_CUT)
+        self._done = True
+        return Verdict.DONE
+
+    def _hear(self, text: object) -> None:
+        """Count what was said, in case that no usage comes: each piece is a token at least."""
+        self.said += max(_TOKEN, len(text)) if isinstance(text, str) else _TOKEN
+
+    def _note(self, response: wire.ResponsesAnswer) -> None:
+        self.model = (response.model or "")[:_LONGEST_NAME] or self.model
+        self.response_id = (response.id or "")[:_LONGEST_NAME] or self.response_id
+        self.finish_reason = response.finish_reason()
+        self.refusal = self.refusal or response.refuses()
+        if not is_blank(response.usage):
+            self._account(response.usage)
+
+    def _account(self, raw: msgspec.Raw | object) -> None:
+        usage = wire.read_usage(raw)
+        self.input_tokens, self.output_tokens = usage.read, usage.written
+        self.cached_tokens, self.reasoning_tokens = usage.cached, usage.reasoned
+
+    def _reports_error(self, event_name: str | None, data: bytes, *, known: bool) -> bool:
+        """Whether an event that holds nothing of an answer is an error in a shape of its own (vLLM, Gemini)."""
+        if event_name == "error":
+            return True
+        return not known and from_inner_error(data, otherwise=failures.MALFORMED_EVENT).kind is not _BROKEN
+
+    def _error(self, error: bytes | msgspec.Raw, otherwise: Row = failures.STREAM_ERROR) -> Failure:
+        """An error that the provider reports: as its inner code says before commit, a broken stream after."""
+        inner = from_inner_error(error, otherwise=otherwise)
+        if not self.committed:
+            self._failed = inner
+            return inner
+        breaker = BreakerEffect.NEUTRAL if inner.kind in _CALLERS_FAULT else None
+        self._failed = failures.STREAM_ERROR_LATE.failure(
+            http_status=200,
+            code=inner.code,
+            param=inner.param,
+            retry_after=inner.retry_after,
+            breaker=breaker,
+            executed=True,
+        )
+        return self._failed
+
+    def _swapped(self, model: str) -> Failure:
+        self.model = model[:_LONGEST_NAME]
+        return self._broken(failures.SUBSTITUTED)
+
+    def _broken(self, row: Row) -> Failure:
+        self._failed = row.failure(http_status=200, retry=Retry.STOP if self.committed else None)
+        return self._failed

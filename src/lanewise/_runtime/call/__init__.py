@@ -1,0 +1,1 @@
+"""One call, driven from its request to its one outcome: attempts, streams, records, cost, cancellation."""

@@ -1,0 +1,117 @@
+"""Lets the attempts of one call out: past our own caps and the health of the route, which hear how each ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from lanewise._failures import failure_table as failures
+from lanewise._health.local_breaker import Entry
+from lanewise._health.rate_limit_headers import exhausted_for
+from lanewise._health.rate_limiter import Gate
+from lanewise._openai import token_estimate as rough_tokens
+from lanewise._routing.plan import Plan
+from lanewise._runtime.call.resolve import Prepared
+from lanewise._runtime.router_runtime import Kit
+from lanewise.config import Provider
+from lanewise.types import Failure, Move, Send, Wait
+
+__all__ = ["Admission"]
+
+_NOTICEABLE: Final = 0.005
+"""Seconds: to be held back for less is not told, and takes nothing of an attempt's time."""
+
+
+class Admission:
+    """Of one call. One attempt is out at a time."""
+
+    __slots__ = ("_api", "_attempt", "_gate", "_health", "_kit", "_prepared", "_route", "_scope")
+
+    def __init__(self, kit: Kit, prepared: Prepared, scope: str) -> None:
+        self._kit = kit
+        self._health = kit.health
+        self._prepared = prepared
+        self._api = prepared.call.api
+        self._scope = scope
+        self._route = ""
+        self._attempt: Entry | None = None
+        self._gate: Gate | None = None
+
+    async def enter(self, send: Send, plan: Plan, told: Callable[[Move], None]) -> Move:
+        """Let an attempt out: the very ``send``, or what the plan does instead. ``told`` hears of a wait."""
+        gates = self._kit.gates
+        if gates:
+            instead = await self._pass_gate(send, plan, gates, told)
+            if instead is not None:
+                if not (isinstance(instead, Send) and instead.route == self._route):
+                    self._leave_gate(0)  # it does not go there any more: another call may have the place
+                return instead
+        self._attempt = self._health.enter(send.route, self._api)
+        if self._attempt is None:
+            self._leave_gate(0)
+            return plan.held_back(asyncio.get_running_loop().time())
+        self._route = send.route
+        return send
+
+    def leave(self, failure: Failure | None, *, tokens: int | None = None) -> None:
+        """Note how the attempt that is out ended, with the tokens that it took, if they are known.
+
+        Does nothing if none is out.
+        """
+        entry = self._attempt
+        if entry is None:
+            return
+        self._attempt = None
+        self._health.leave(self._route, self._api, entry, failure, scope=self._scope)
+        if self._gate is not None:
+            self._leave_gate(tokens)
+
+    def committed(self) -> None:
+        """Note that the attempt's stream has begun to answer, which decides a probe: its end may be minutes off."""
+        entry = self._attempt
+        if entry is not None and (entry.probes_route or entry.probes_account):
+            self._health.leave(self._route, self._api, entry, None, scope=self._scope)
+            self._attempt = self._health.turns(self._route, self._api)
+
+    def limits(self, headers: dict[str, str]) -> None:
+        """Take in what an answer's headers say of the provider's limits; the names are lower-case."""
+        wait = exhausted_for(headers, self._health.usual_tokens(self._route, self._tokens()), datetime.now(UTC))
+        if wait is not None:
+            self._health.limit(self._route, self._api, failures.NO_ROOM.failure(retry_after=wait))
+
+    async def _pass_gate(
+        self, send: Send, plan: Plan, gates: dict[str, Gate], told: Callable[[Move], None]
+    ) -> Move | None:
+        """Wait for room under our own caps. What the plan does, unless the attempt may go out as it is."""
+        provider = self._kit.ways[send.route].provider
+        if self._gate is not None and self._route == send.route:
+            return None  # it has waited, and has its place
+        self._leave_gate(0)
+        gate = gates.get(provider.name)
+        if gate is None:
+            return None
+        waited = await gate.enter(self._tokens(), send.patience)
+        now = asyncio.get_running_loop().time()
+        if waited is None:
+            return plan.held_back(now, failures.CAPPED.failure(cause=_caps_of(provider)))
+        self._gate, self._route = gate, send.route
+        if waited < _NOTICEABLE:
+            return None
+        told(Wait(seconds=waited, route=send.route, lane=send.lane, reason=f"held back by {_caps_of(provider)}"))
+        return plan.held_back(now)
+
+    def _leave_gate(self, tokens: int | None) -> None:
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.leave(0 if tokens is None else tokens - self._tokens())
+
+    def _tokens(self) -> int:
+        return rough_tokens.likely(rough_tokens.text_bytes(self._prepared.body.raw))
+
+
+def _caps_of(provider: Provider) -> str:
+    caps = {"rpm": provider.rpm, "tpm": provider.tpm, "max_concurrency": provider.max_concurrency}
+    declared = ", ".join(f"{name} = {cap}" for name, cap in caps.items() if cap is not None)
+    return f"the config's cap for {provider.name} ({declared})"

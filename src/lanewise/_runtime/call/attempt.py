@@ -1,0 +1,206 @@
+"""One attempt: a request goes out on a route, and comes back as an answer, an opened stream or a failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from lanewise._failures import failure_table as failures
+from lanewise._failures.classification import from_status, from_transport
+from lanewise._failures.error_body import model_name
+from lanewise._failures.signals import TransportFailure, TransportSignal
+from lanewise._openai.choices import Gathered
+from lanewise._openai.response_check import Answer, from_answer
+from lanewise._openai.stream_validator import StreamJudge
+from lanewise._runtime.call.upstream_stream import Flow, Piece
+from lanewise._runtime.upstreams import KeyUnavailable, Way
+from lanewise._transport import Exchange, Headers, Target, Transport
+from lanewise.types import Api, Attempt, Failure, note
+
+__all__ = ["Job", "Limits", "Opened", "Whole", "run"]
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds for name, TCP and TLS together; a route's own timeout may be shorter."""
+ERROR_BODY: Final = 256 * 1024
+"""Bytes of an error's body that are read."""
+ERROR_BODY_WAIT: Final = 2.0
+"""Seconds for which an error's body is waited for once the status has come: the next route could answer by then."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Caps in decoded bytes."""
+
+    answer: int
+    embeddings: int
+    event: int
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Everything that one attempt needs. ``timeout`` and ``first_token`` are in seconds."""
+
+    transport: Transport
+    way: Way
+    api: Api
+    target: Target
+    headers: Headers
+    body: bytes
+    stream: bool
+    hide_usage: bool
+    hold_all: bool
+    choices: int
+    bound: bool
+    fresh: bool
+    timeout: float
+    first_token: float | None
+    limits: Limits
+    accepts: Callable[[str], bool] | None = None
+    """Whether a model may answer, where not each may."""
+    gather: bool = False
+    """Keep what a stream says: it will be checked."""
+
+    def __repr__(self) -> str:
+        return f"Job({self.way.route.name})"
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """An answer that has come whole."""
+
+    headers: list[tuple[str, str]]
+    body: bytes
+    answer: Answer
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A stream that has begun to answer: ``held`` is what came so far, ``ended`` whether that is all."""
+
+    headers: list[tuple[str, str]]
+    flow: Flow
+    held: bytes
+    ended: bool
+
+
+async def run(job: Job, record: Attempt) -> Whole | Opened | Failure:
+    """Make the attempt, and write its times and its status into ``record``."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    deadline = started + job.timeout
+    try:
+        headers = (*job.headers, *await job.way.key_headers(deadline))
+        exchange = await job.transport.send(
+            job.target,
+            headers,
+            job.body,
+            stream=job.stream,
+            deadline=deadline,
+            connect_timeout=min(CONNECT_TIMEOUT, job.timeout),
+            fresh=job.fresh,
+        )
+    except KeyUnavailable as reason:
+        return failures.KEY_UNAVAILABLE.failure(cause=str(reason))
+    except TransportFailure as failure:
+        return _unsent(job, failure)
+    note(record, "first_byte_ms", (loop.time() - started) * 1000)
+    note(record, "http_status", exchange.status)
+    opened = False
+    try:
+        if exchange.status != 200:
+            return await _refused(job, exchange, deadline)
+        if not job.stream:
+            return await _whole(job, exchange)
+        result = await _open(job, exchange, record, started, deadline)
+        opened = isinstance(result, Opened)
+        return result
+    except TransportFailure as failure:
+        return _unsent(job, failure)
+    finally:
+        if not opened:
+            exchange.release()
+
+
+def _unsent(job: Job, failure: TransportFailure) -> Failure:
+    return from_transport(
+        failure.signal, cause=failure.detail, half_of_normal_timeout=job.timeout * 2 >= job.way.route.timeout
+    )
+
+
+async def _refused(job: Job, exchange: Exchange, deadline: float) -> Failure:
+    exchange.bound_reads(min(deadline, asyncio.get_running_loop().time() + ERROR_BODY_WAIT))
+    try:
+        body = await exchange.read(ERROR_BODY)
+    except TransportFailure:
+        body = b""  # the status alone speaks
+    return from_status(exchange.status, exchange.headers, body, now=datetime.now(UTC), bound=job.bound)
+
+
+async def _whole(job: Job, exchange: Exchange) -> Whole | Failure:
+    limit = job.limits.embeddings if job.api is Api.EMBEDDINGS else job.limits.answer
+    body = await exchange.read(limit)
+    judged = from_answer(job.api, body, exchange.headers.get("content-type"))
+    if isinstance(judged, Failure):
+        return judged
+    return Whole(_as_json(exchange.headers.items()), body, judged)
+
+
+def _as_json(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers of an answer that is JSON, whatever the provider called it: the SDK goes by the name."""
+    fields = list(headers)
+    for position, (name, value) in enumerate(fields):
+        if name.lower() == "content-type":
+            if "json" not in value:
+                fields[position] = (name, "application/json")
+            return fields
+    return [*fields, ("content-type", "application/json")]
+
+
+async def _open(
+    job: Job, exchange: Exchange, record: Attempt, started: float, deadline: float
+) -> Whole | Opened | Failure:
+    """Read a stream until its first real content (or its end), so that every failure before can still switch."""
+    content_type = exchange.headers.get("content-type", "").lower()
+    if "json" in content_type or "html" in content_type:
+        return await _not_a_stream(job, exchange)
+    loop = asyncio.get_running_loop()
+    gathered = Gathered(job.api, job.limits.answer) if job.gather else None
+    judge = StreamJudge(job.api, hide_usage=job.hide_usage, choices=job.choices, accepts=job.accepts, gathered=gathered)
+    flow = Flow(exchange, judge, job.limits.event)
+    silent_until = deadline if job.first_token is None else min(deadline, started + job.first_token)
+    limit = job.limits.answer if job.hold_all else job.limits.event
+    held: list[bytes] = []
+    size = 0
+    while True:
+        exchange.bound_reads(silent_until)
+        piece = await _next(job, flow, deadline)
+        if piece.failure is not None:
+            note(record, "model_answered", model_name(judge.model))
+            return piece.failure
+        held.append(piece.data)
+        size += len(piece.data)
+        if judge.committed and record.first_content_ms is None:
+            note(record, "first_content_ms", (loop.time() - started) * 1000)
+        commits = judge.committed and not job.hold_all
+        if size > limit and not commits:
+            return judge.broken(TransportSignal.TOO_LARGE)
+        if piece.ended or commits:
+            return Opened(list(exchange.headers.items()), flow, b"".join(held), piece.ended)
+        if piece.alive:
+            silent_until = min(deadline, loop.time() + job.way.route.stall)
+
+
+async def _next(job: Job, flow: Flow, deadline: float) -> Piece:
+    try:
+        return await flow.next_piece()
+    except TransportFailure as failure:
+        if asyncio.get_running_loop().time() >= deadline:
+            return Piece(failure=_unsent(job, failure))
+        return Piece(failure=flow.judge.stalled())
+
+
+async def _not_a_stream(job: Job, exchange: Exchange) -> Failure:
+    """A stream was asked for and JSON or a page came: an error inside a 200, or what the app could not read."""
+    body = await exchange.read(job.limits.answer)
+    judged = from_answer(job.api, body, exchange.headers.get("content-type"))
+    return judged if isinstance(judged, Failure) else failures.NOT_JSON.failure(http_status=200)

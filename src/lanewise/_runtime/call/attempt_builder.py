@@ -1,0 +1,185 @@
+"""What goes out: the body, the headers and the key of each attempt of a call, and what its failures teach the next."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from lanewise._contracts.contract import Repair
+from lanewise._routing import idempotency as keys
+from lanewise._routing.model_match import is_substitute
+from lanewise._runtime.call.attempt import Job
+from lanewise._runtime.call.resolve import Prepared
+from lanewise._runtime.loop_context import Home
+from lanewise._runtime.messages import Ask, Caller
+from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.upstreams import Way
+from lanewise._transform.repair import repaired
+from lanewise._transform.request_transform import Body, Rendered
+from lanewise.config import Route
+from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Send
+
+__all__ = ["Lesson", "Sender", "Sent"]
+
+_NO_PARAMETERS: Final[frozenset[str]] = frozenset()
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """An attempt that is about to go out, and the beginning of its record."""
+
+    job: Job
+    record: Attempt
+    more: tuple[Job, ...] = ()
+    """What goes out beside it, where several requests make one answer."""
+
+    def __repr__(self) -> str:
+        return f"Sent({self.record.route})"
+
+
+class Lesson(msgspec.Struct, frozen=True):
+    """What the plan must know of a failed attempt: whether the refused parameter can be left out the next time,
+    whether this route got another body than the app wrote, and whether it may mend its answer."""
+
+    droppable: bool
+    transformed: bool
+    repairable: bool
+
+
+class Sender:
+    """Makes the attempts of one call."""
+
+    def __init__(self, kit: Kit, prepared: Prepared, ask: Ask, caller: Caller) -> None:
+        self._kit = kit
+        self._prepared = prepared
+        self._ask = ask
+        self._caller = caller
+        self._call = prepared.call
+        self._loop = asyncio.get_running_loop()
+        self._sent: tuple[str, Rendered] | None = None
+        self._fresh = False
+        self._replays: dict[str, int] = {}
+        self._dropped_here: set[tuple[str, str]] = set()
+        self._body = prepared.body
+        self._mended: Body | None = None
+        self._may_mend = prepared.contract is not None
+
+    def make(self, send: Send, home: Home) -> Sent:
+        """The attempt that the plan asks for. Raises RouterClosed."""
+        way = self._kit.ways[send.route]
+        self._body = self._prepared.body
+        if send.cause == "repair" and self._mended is not None:
+            self._body = self._mended
+        self._mended = None
+        rendered = self._render(way)
+        self._sent = send.route, rendered
+        key = self._key(way, rendered)
+        prepared = self._prepared
+        job = Job(
+            transport=home.transport(way.provider.name),
+            way=way,
+            api=self._call.api,
+            target=way.target(self._call.api, self._ask.query),
+            headers=self._headers(send, way, key),
+            body=rendered.raw,
+            stream=prepared.body.stream,
+            hide_usage=rendered.injected_usage,
+            hold_all=prepared.hold_all,
+            choices=prepared.choices,
+            bound=prepared.bound,
+            fresh=self._fresh,
+            timeout=send.timeout,
+            first_token=send.first_token,
+            limits=self._kit.limits,
+            accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,
+            gather=prepared.contract is not None,
+        )
+        record = _attempt_record(self._call, send, model=way.route.model, host=way.host, key=key, rendered=rendered)
+        return Sent(job, record, self._more(send, way, rendered, job) if rendered.calls > 1 else ())
+
+    def _more(self, send: Send, way: Way, rendered: Rendered, job: Job) -> tuple[Job, ...]:
+        """The requests beside the first, each with a key and an id of its own: nobody must take them for one."""
+        more: tuple[Job, ...] = ()
+        for number in range(2, rendered.calls + 1):
+            key = self._key(way, rendered, b"%d" % number)
+            more += (msgspec.structs.replace(job, headers=self._headers(send, way, key, f"-{number}")),)
+        return more
+
+    def learn(self, failure: Failure) -> Lesson:
+        """Take a failure of the latest attempt into account, for the attempts to come."""
+        assert self._sent is not None, "only an attempt fails"
+        route, rendered = self._sent
+        if failure.executed:
+            self._replays[route] = self._replays.get(route, 0) + 1
+        self._fresh = failure.stale_connection
+        return Lesson(self._learns_to_drop(route, rendered, failure), rendered.transformed, self._mended is not None)
+
+    def may_mend(self, repair: Repair | None) -> None:
+        """The latest attempt's answer broke its contract: keep what its route must be shown to mend it, once a call."""
+        if repair is None or not self._may_mend:
+            return
+        self._may_mend = False
+        self._mended = repaired(self._prepared.body, self._call.api, repair.said, repair.problem)
+
+    def _render(self, way: Way) -> Rendered:
+        body, api = self._body, self._call.api
+        learned = _NO_PARAMETERS if self._call.sensitive else self._kit.learned.of(way.route.name, self._loop.time())
+        return way.recipe.render(body, api, inject_usage=api is Api.CHAT and body.stream, without=learned)
+
+    def _key(self, way: Way, rendered: Rendered, number: bytes = b"") -> str:
+        prepared = self._prepared
+        return keys.idempotency_key(
+            self._call.request_id,
+            body_digest=self._body.digest,
+            recipe_fingerprint=rendered.fingerprint + number,
+            route=way.route.name,
+            subject=self._caller.subject,
+            secret=self._kit.secret,
+            ordinal=prepared.ordinal,
+            retry=self._replays.get(way.route.name, 0),
+        )
+
+    def _headers(self, send: Send, way: Way, key: str, which: str = "") -> list[tuple[str, str]]:
+        headers = [("X-Client-Request-Id", keys.client_request_id(self._call.id, send.attempt_number) + which)]
+        if way.provider.idempotency_header:
+            headers.append((way.provider.idempotency_header, key))
+        headers += self._caller.forwarded
+        if self._ask.headers:
+            own = way.provider.auth_header.lower()
+            headers += [field for field in self._ask.headers if field[0] != own]
+        return headers
+
+    def _learns_to_drop(self, route: str, rendered: Rendered, failure: Failure) -> bool:
+        """Whether the refused parameter can be left out on this route. Never learned from a sensitive call."""
+        if failure.kind is not FailureKind.UNSUPPORTED_PARAMETER or self._call.sensitive:
+            return False
+        parameter = self._kit.ways[route].recipe.droppable(failure.param, self._prepared.body, rendered)
+        if parameter is None or (route, parameter) in self._dropped_here:
+            return False
+        self._dropped_here.add((route, parameter))
+        if self._kit.learned.add(route, parameter, self._loop.time()):
+            self._kit.recording.log.learned(self._call, route, parameter, self._kit.ways[route].route.drop)
+        return True
+
+
+def _is_asked_for(route: Route, model: str) -> bool:
+    return not is_substitute(route.model, model, route.answers_as)
+
+
+def _attempt_record(call: Call, send: Send, *, model: str, host: str, key: str, rendered: Rendered) -> Attempt:
+    """The record of an attempt that is about to go out."""
+    return Attempt(
+        call_id=call.id,
+        attempt_number=send.attempt_number,
+        route=send.route,
+        lane=send.lane,
+        model_asked=model,
+        provider_host=host,
+        idempotency_key=key,
+        started_at=datetime.now(UTC),
+        dropped=rendered.dropped,
+        adapted=rendered.adapted,
+    )

@@ -1,0 +1,248 @@
+"""A committed stream on its way to the app: watched until its end, or until it breaks and perhaps starts over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol
+
+import msgspec
+
+from lanewise._failures.signals import TransportFailure
+from lanewise._runtime.call.cancellation import HangUp
+from lanewise._runtime.call.upstream_stream import Flow
+from lanewise.errors import RoutingError, StreamBroken
+from lanewise.types import Call, Failure
+
+__all__ = ["Relay", "Restarted", "Watcher"]
+
+DRAIN: Final = 0.1
+"""Seconds given to a finished stream to end cleanly; the SDK gives as much."""
+
+
+class Restarted(msgspec.Struct, frozen=True):
+    """A stream that has started over: what to go on with. ``held`` begins with the chunk that tells the app."""
+
+    flow: Flow
+    held: bytes
+    ended: bool
+    stall: float
+
+
+class Watcher(Protocol):
+    """Is told how a stream ended, once, and finds out how one that broke goes on.
+
+    ``completed`` gives the failure of a stream that is whole and yet no answer.
+    """
+
+    @property
+    def call(self) -> Call: ...
+
+    def completed(self) -> Failure | None: ...
+
+    def broken(self, failure: Failure) -> RoutingError: ...
+
+    def abandoned(self) -> None: ...
+
+    def caller_gone(self) -> RoutingError: ...
+
+    def broke(self, failure: Failure) -> bool:
+        """Whether the stream starts over. If so, its attempt has ended, and the call goes on."""
+        ...
+
+    async def start_over(self, failure: Failure, max_at: float) -> Restarted:
+        """Have the call answered anew. Raises RoutingError, which ends the call."""
+        ...
+
+
+class Relay:
+    """Passes a committed stream on. ``stall`` in seconds, ``max_at`` by the loop's clock.
+
+    Where the call asked for that, a stream that breaks starts over at the read that would have raised.
+
+    The app's pauses between two reads don't count as silence of the provider.
+    """
+
+    def __init__(self, flow: Flow, held: bytes, *, ended: bool, stall: float, max_at: float, watcher: Watcher) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._flow = flow
+        self._kept_back = b""
+        """What ends a stream whose contract is still to be checked: with it an app would take the answer for whole."""
+        self._ready = held if ended else self._passed_on(held)
+        self._stall = stall
+        self._max_at = max_at
+        self._watcher = watcher
+        self._error: RoutingError | None = None
+        self._broke: Failure | None = None
+        self._restarting: HangUp | None = None
+        self._complete = False
+        self._closed = False
+        self._last_life = self._returned_at = self._loop.time()
+        self._limit = self._loop.call_at(max_at, self._over)
+        if ended:
+            self._finish()
+
+    async def read(self) -> bytes:
+        """The next piece, ``b""`` at the end. Raises StreamBroken, RouterClosed, CallerGone: again at each read."""
+        if self._ready:
+            ready, self._ready = self._ready, b""
+            return ready
+        if self._error is not None:
+            raise self._error
+        if self._complete:
+            await self._drain()
+            return b""
+        if self._broke is not None:
+            return await self._start_over(self._broke)
+        now = self._loop.time()
+        self._last_life += now - self._returned_at
+        try:
+            data = await self._next()
+        except BaseException:
+            self._abandon()  # a cancelled read has aborted the exchange
+            raise
+        self._returned_at = self._loop.time()
+        return data
+
+    async def aclose(self) -> None:
+        """Give the connection back if the stream came to its end, else close the exchange now. Idempotent."""
+        if self._complete:
+            await self._drain()
+        else:
+            self._abandon()
+
+    def drop(self) -> None:
+        """Close what the app has let go of without a word. From any thread: it is the garbage collector that tells."""
+        if not self._closed and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._dropped)
+
+    def end(self, error: RoutingError) -> None:
+        """Close the exchange of a stream that has not come to its end, whose reader gets ``error``."""
+        if not self._closed and not self._complete:
+            self._abandon()
+            self._error = error
+
+    def hang_up(self) -> None:
+        """End the stream because the caller of the request has gone. May come from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._hung_up)
+
+    def _hung_up(self) -> None:
+        if not self._closed and not self._complete:
+            self._error = self._watcher.caller_gone()
+            self._close()
+
+    async def _next(self) -> bytes:
+        flow = self._flow
+        while True:
+            flow.exchange.bound_reads(min(self._max_at, self._last_life + self._stall))
+            try:
+                piece = await flow.next_piece()
+            except TransportFailure:
+                self._break(flow.judge.stalled())
+                return await self.read()
+            if piece.alive:
+                self._last_life = self._loop.time()
+            if piece.failure is not None:
+                self._break(piece.failure)
+                return piece.data or await self.read()
+            if piece.ended:
+                self._finish()
+                last = self._kept_back + piece.data
+                return last if self._complete and last else await self.read()
+            if data := self._passed_on(piece.data):
+                return data
+
+    def _passed_on(self, data: bytes) -> bytes:
+        """What of a piece the app may have now: nothing from the end of an answer on, while that is to be checked."""
+        if self._flow.judge.gathered is None or not self._flow.judge.complete:
+            return data
+        self._kept_back += data
+        return b""
+
+    def _dropped(self) -> None:
+        if self._complete and not self._closed:
+            self._close()
+        else:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        if not self._closed and not self._complete:
+            self._close()
+            self._ready = b""
+            self._error = StreamBroken("the stream was closed before its end")
+            self._watcher.abandoned()
+
+    def _finish(self) -> None:
+        failure = self._watcher.completed()
+        if failure is not None:
+            self._break(failure)
+            return
+        self._complete = True
+        self._limit.cancel()
+
+    def _break(self, failure: Failure) -> None:
+        if self._closed:
+            return
+        if self._watcher.broke(failure):
+            self._flow.exchange.abort()
+            self._broke = failure
+        else:
+            self._close()
+            self._error = self._watcher.broken(failure)
+
+    async def _start_over(self, failure: Failure) -> bytes:
+        try:
+            restarted = await self._restarted(failure)
+        except RoutingError as error:
+            self._close()
+            self._error = error
+            raise
+        except BaseException:
+            self._abandon()
+            raise
+        self._broke = None
+        self._flow, self._stall, self._kept_back = restarted.flow, restarted.stall, b""
+        self._ready = restarted.held if restarted.ended else self._passed_on(restarted.held)
+        if restarted.ended:
+            self._finish()
+        self._last_life = self._returned_at = self._loop.time()
+        return await self.read()
+
+    async def _restarted(self, failure: Failure) -> Restarted:
+        restarting = self._restarting = HangUp()
+        try:
+            return await self._watcher.start_over(failure, self._max_at)
+        except asyncio.CancelledError:
+            closed = restarting.taken_back(self._watcher.call)
+            if closed is None:
+                raise
+            raise closed from None
+        finally:
+            restarting.disarm()
+            self._restarting = None
+
+    def _over(self) -> None:
+        """``stream.max`` has passed, whether the app reads or not: there is no time left to start over in."""
+        if not self._closed:
+            self._close()
+            self._error = self._watcher.broken(self._flow.judge.stalled())
+
+    def _close(self) -> None:
+        self._closed = True
+        self._limit.cancel()
+        self._flow.exchange.abort()
+        if self._restarting is not None:
+            self._restarting.end(self._why_closed)
+
+    def _why_closed(self, _: Call) -> RoutingError:
+        assert self._error is not None, "a stream is closed with its error"
+        return self._error
+
+    async def _drain(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self._flow.drain(self._loop.time() + DRAIN)
+        finally:
+            self._flow.exchange.release()

@@ -1,0 +1,93 @@
+"""One attempt that is several requests at once: a route that gives one answer at a time stands in for ``n``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from lanewise._openai.response_check import Answer, from_answer
+from lanewise._runtime.call import attempt
+from lanewise._runtime.call.attempt import Job, Opened, Whole
+from lanewise._transform.merge_choices import merged
+from lanewise.types import Attempt, Failure, note
+
+__all__ = ["Fell", "run_all"]
+
+_Result = Whole | Opened | Failure
+
+
+class Fell(msgspec.Struct, frozen=True):
+    """Several requests that did not come to one answer.
+
+    ``answer`` is what those used that were answered all the same. ``unclear``: others may be billed too, since they
+    were cut off, or nobody knows how they ended.
+    """
+
+    failure: Failure
+    answer: Answer | None
+    unclear: bool
+
+
+async def run_all(jobs: Sequence[Job], record: Attempt) -> Whole | Fell:
+    """Make all requests of an attempt, and put their answers together. The first failure is the attempt's, and ends
+    the others; the times in ``record`` are those of the first request, its status that of the one that failed."""
+    records = [record, *(msgspec.structs.replace(record) for _ in jobs[1:])]
+    running = [asyncio.ensure_future(attempt.run(job, its)) for job, its in zip(jobs, records, strict=True)]
+    try:
+        await _first_failure(running)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    results = [task.result() for task in running if not task.cancelled()]
+    for its, task in zip(records, running, strict=True):
+        if not task.cancelled() and isinstance(failure := task.result(), Failure):
+            note(record, "http_status", its.http_status)
+            return _fallen(failure, results, cut=len(results) < len(jobs))
+    return _together(jobs[0], results)
+
+
+async def _first_failure(running: Sequence[asyncio.Future[_Result]]) -> None:
+    """Wait for the first request that fails, or for all of them."""
+    for done in asyncio.as_completed(running):
+        if isinstance(await done, Failure):
+            return
+
+
+def _fallen(failure: Failure, results: Sequence[_Result], *, cut: bool) -> Fell:
+    unclear = any(
+        isinstance(result, Failure) and (result.outcome_unknown or result.http_status == 200) for result in results
+    )
+    return Fell(failure, _sum([result.answer for result in results if isinstance(result, Whole)]), cut or unclear)
+
+
+def _together(job: Job, results: Sequence[_Result]) -> Whole | Fell:
+    answers = [result for result in results if isinstance(result, Whole)]
+    body = merged([answer.body for answer in answers]) or b""
+    judged = from_answer(job.api, body)
+    if isinstance(judged, Failure):
+        return Fell(judged, _sum([answer.answer for answer in answers]), unclear=False)
+    if len({answer.answer.model for answer in answers}) > 1:
+        judged = msgspec.structs.replace(judged, model=None)  # so it is none that a sensitive call could have asked for
+    return Whole(answers[0].headers, body, judged)
+
+
+def _sum(answers: Sequence[Answer]) -> Answer | None:
+    """What some answers used together; a count that one of them does not tell is not told of all."""
+    if not answers:
+        return None
+    return Answer(
+        model=answers[0].model,
+        input_tokens=_total([answer.input_tokens for answer in answers]),
+        output_tokens=_total([answer.output_tokens for answer in answers]),
+        cached_tokens=_total([answer.cached_tokens for answer in answers]),
+        reasoning_tokens=_total([answer.reasoning_tokens for answer in answers]),
+        said=sum(answer.said for answer in answers),
+    )
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

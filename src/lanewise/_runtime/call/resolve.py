@@ -1,0 +1,210 @@
+"""Before the first move: the body is read, the task found, sensitivity settled, and the candidates listed."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+
+from lanewise._contracts.contract import SHAPING, BadFormat, Contract, contract_of, with_declared_format
+from lanewise._routing import idempotency as keys
+from lanewise._routing import restarts
+from lanewise._routing.candidates import Candidate
+from lanewise._routing.escalation import ReviewRule, review_rule
+from lanewise._routing.restarts import OnBreak
+from lanewise._runtime.candidate_selector import Unsure
+from lanewise._runtime.messages import API_OF_PATH, Ask, Caller
+from lanewise._runtime.router_runtime import Kit
+from lanewise._transform.emulation import asked_choices
+from lanewise._transform.request_transform import BadBody, Body
+from lanewise.config import Task
+from lanewise.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
+from lanewise.types import Api, Call, Failure, FailureKind, Outcome, note
+
+__all__ = ["Prepared", "end_unsent", "prepare"]
+
+_MODEL: Final = "models/"
+_ON_BREAK: Final = ("error", "restart")
+_SHOWN: Final = 20
+"""How many tasks an error lists."""
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A call that can be driven. ``budget`` is its whole deadline in seconds."""
+
+    call: Call
+    task: Task
+    body: Body
+    candidates: tuple[Candidate, ...]
+    budget: float
+    ordinal: int
+    hold_all: bool
+    choices: int
+    bound: bool
+    nowhere: Failure
+    unsure: Unsure | None
+    refusals_move: bool
+    on_break: OnBreak = restarts.ERROR
+    contract: Contract | None = None
+    """What an answer must keep to count."""
+    review: ReviewRule | None = None
+    """How the call is left to a person if nobody answers it. Then ``candidates`` may be empty."""
+    ends_as: Outcome = Outcome.ANSWERED
+    """What becomes of a call with a whole answer: a draft waits for a person."""
+
+    def __repr__(self) -> str:
+        return f"Prepared({self.call.id})"
+
+
+def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
+    """Read the request and list the routes that may answer it, or refuse it before anything is sent.
+
+    Raises RoutingError: UnknownTask, NotRouted, InvalidCall; FailClosed instead of any, in a sensitive scope.
+    """
+    api = API_OF_PATH.get(ask.path)
+    if ask.method == "GET" and ask.path.startswith(_MODEL):
+        raise _no_such_task(kit, ask, caller, unquote(ask.path.removeprefix(_MODEL)))
+    if api is None or ask.method != "POST":
+        raise _refusal(caller, NotRouted, _not_routed(ask), Facts(path=ask.path, status=404, code="not_routed"))
+    try:
+        body = Body.parse(ask.body)
+    except BadBody as error:
+        raise _refusal(
+            caller, InvalidCall, f"nothing was sent: {error}", Facts(path=ask.path, status=400, code="invalid_body")
+        ) from None
+    task = kit.config.tasks.get(body.model or "")
+    if task is None:
+        raise _no_such_task(kit, ask, caller, body.model)
+    if ask.on_break is not None and ask.on_break not in _ON_BREAK:
+        message = "nothing was sent: the header x-lanewise-on-break is neither 'restart' nor 'error'"
+        raise _refusal(caller, InvalidCall, message, Facts(path=ask.path, status=400, code="invalid_header"))
+    declared = kit.contracts.get(task.name)
+    try:
+        contract = contract_of(body, api, declared) if declared or not SHAPING.isdisjoint(body.fields) else None
+    except BadFormat as error:
+        facts = Facts(path=ask.path, status=400, code="invalid_schema", param=error.param)
+        raise _refusal(caller, InvalidCall, f"nothing was sent: {error.param}: {error.problem}", facts) from None
+    if declared is not None:
+        body = with_declared_format(body, api, declared)
+    return _prepared(kit, ask, caller, api, body, task, contract)
+
+
+def _prepared(
+    kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Task, contract: Contract | None
+) -> Prepared:
+    categories = caller.sensitive if task.sensitive is None else caller.sensitive | {task.sensitive}
+    if caller.closed_questions:
+        categories |= caller.closed_questions.get(body.question, frozenset())
+    call = Call(
+        id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
+        request_id=caller.request_id,
+        task=task.name,
+        api=api,
+        started_at=datetime.now(UTC),
+        stream=body.stream,
+        sensitive=tuple(sorted(categories)),
+        subject_hash=None if kit.secret is None else keys.subject_hash(caller.subject, kit.secret),
+        labels=tuple(caller.labels.items()) if caller.labels else (),
+    )
+    try:
+        approved = _approved(kit, caller, call)
+        listed = kit.listers[task.name].list(body, api, caller, approved)
+        if listed.start is not None:
+            note(call, "notes", ((0.0, f"starts in {listed.start}"),))
+        review = _review_rule(kit, call) if categories else None
+        if categories and not listed.candidates and review is None:
+            raise FailClosed(
+                f"task {task.name!r} is sensitive ({', '.join(call.sensitive)}) and none of its routes is approved for "
+                "that. Nothing was sent.",
+                call,
+            )
+    except FailClosed:
+        caller.close_question(body.question, call.sensitive)
+        end_unsent(kit, call, Outcome.REFUSED)
+        raise
+    finally:
+        caller.add_call(call)
+    return Prepared(
+        call=call,
+        task=task,
+        body=body,
+        candidates=listed.candidates,
+        budget=task.deadline if ask.timeout is None else min(task.deadline, ask.timeout),
+        ordinal=caller.ordinal(body.digest),
+        hold_all=task.stream.hold == "all",
+        choices=asked_choices(body.fields),
+        bound=listed.bound is not None,
+        nowhere=listed.nowhere,
+        unsure=listed.unsure,
+        refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed.candidates[1:]),
+        on_break=restarts.ERROR if ask.on_break is None else _on_break(ask, call, body, task),
+        contract=contract,
+        review=review,
+    )
+
+
+def _on_break(ask: Ask, call: Call, body: Body, task: Task) -> OnBreak:
+    """What becomes of the stream of a call that has a wish for it."""
+    if ask.on_break != "restart" or not call.stream:
+        return restarts.ERROR
+    allowed = task.stream.on_break == "restart"
+    return restarts.on_break(call.api, body, allowed=allowed, sensitive=bool(call.sensitive), helper=ask.helper)
+
+
+def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str] | None:
+    """The routes that every category approves; ``None`` for a call under none. What can't be resolved fails closed."""
+    refusal = caller.refusal
+    if refusal is not None:
+        raise FailClosed(f"nothing was sent: {refusal}.", call)
+    approved: frozenset[str] | None = None
+    for name in call.sensitive:
+        category = kit.config.sensitive.get(name)
+        if category is None:
+            raise FailClosed(f"the sensitive category {name!r} is not in the config; nothing was sent", call)
+        routes = frozenset(category.routes)
+        approved = routes if approved is None else approved & routes
+    return approved
+
+
+def _review_rule(kit: Kit, call: Call) -> ReviewRule | None:
+    """How a sensitive call is left to a person; ``None``: it fails closed."""
+    return review_rule([kit.config.sensitive[name] for name in call.sensitive])
+
+
+def end_unsent(kit: Kit, call: Call, outcome: Outcome) -> None:
+    """End the record of a call that ends before its first move."""
+    note(call, "total_ms", (datetime.now(UTC) - call.started_at) / timedelta(milliseconds=1))
+    note(call, "outcome", outcome)
+    kit.recording.call(call, kit.recording.trace())
+
+
+def _refusal(caller: Caller, kind: type[RoutingError], message: str, facts: Facts) -> RoutingError:
+    return FailClosed(message, None, facts) if caller.sensitive else kind(message, None, facts)
+
+
+def _no_such_task(kit: Kit, ask: Ask, caller: Caller, model: str | None) -> RoutingError:
+    facts = Facts(path=ask.path, status=404, code="unknown_task", param="model")
+    return _refusal(caller, UnknownTask, _unknown_task(kit, model), facts)
+
+
+def _not_routed(ask: Ask) -> str:
+    routed = ", ".join(f"POST /{path}" for path in API_OF_PATH)
+    return (
+        f"{ask.method} /{ask.path} is not routed by lanewise: it routes {routed}, and answers GET /models with the "
+        "tasks. Use a client of the provider's own for the rest."
+    )
+
+
+def _unknown_task(kit: Kit, model: str | None) -> str:
+    tasks = list(kit.config.tasks)
+    listed = ", ".join(tasks[:_SHOWN]) + (f" and {len(tasks) - _SHOWN} more" if len(tasks) > _SHOWN else "")
+    if model is None:
+        return f"the call names no task: give model=... one of {listed}"
+    near = difflib.get_close_matches(model, tasks, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown task {model[:100]!r}: the model argument names a task of the config.{hint} The tasks are {listed}"

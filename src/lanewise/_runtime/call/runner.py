@@ -1,0 +1,325 @@
+"""One call, driven: asks the plan, makes the attempts, and ends in exactly one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+from lanewise._contracts.contract import Breach
+from lanewise._failures import failure_table as failures
+from lanewise._health.latency import Speeds
+from lanewise._openai.choices import said_by
+from lanewise._openai.stream_validator import StreamJudge
+from lanewise._routing.acceptance import READ_BY_THE_APP, may_be_read, unacceptable
+from lanewise._routing.escalation import opens_case
+from lanewise._routing.plan import Plan
+from lanewise._routing.restarts import announcement
+from lanewise._routing.retry_budget import is_charged
+from lanewise._runtime.call import attempt
+from lanewise._runtime.call.admission import Admission
+from lanewise._runtime.call.attempt import Opened, Whole
+from lanewise._runtime.call.attempt_builder import Sender, Sent
+from lanewise._runtime.call.committed_stream import Relay
+from lanewise._runtime.call.cost import Billing
+from lanewise._runtime.call.fan_out import run_all
+from lanewise._runtime.call.final_errors import broken_stream, error_for
+from lanewise._runtime.call.recorder import Account
+from lanewise._runtime.call.reply_headers import reply_headers
+from lanewise._runtime.call.resolve import Prepared
+from lanewise._runtime.call.stream_end import StreamEnd
+from lanewise._runtime.escalation import leave_to_a_person, outcome_of
+from lanewise._runtime.loop_context import Home
+from lanewise._runtime.messages import Ask, Caller, Reply
+from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.upstreams import Way
+from lanewise.errors import FailClosed, RoutingError
+from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
+
+__all__ = ["Drive"]
+
+
+class Drive:
+    """Drives one prepared call, in the running loop."""
+
+    def __init__(self, kit: Kit, prepared: Prepared, ask: Ask, caller: Caller) -> None:
+        self._kit = kit
+        self._prepared = prepared
+        self._ask = ask
+        self._caller = caller
+        self._call = prepared.call
+        self._loop = asyncio.get_running_loop()
+        billing = Billing(kit.prices, prepared.call.api, prepared.body, prepared.choices)
+        self._account = Account(prepared.call, prepared.candidates[0].lane, kit.recording, billing)
+        self._sender = Sender(kit, prepared, ask, caller)
+        self._admission = Admission(kit, prepared, caller.request_id)
+        self._contract = prepared.contract
+        self._kept: Whole | Opened | None = None
+        self._begun = False
+
+    @property
+    def call(self) -> Call:
+        """The call's record."""
+        return self._call
+
+    @property
+    def account(self) -> Account:
+        """The call's record, as it is written."""
+        return self._account
+
+    async def run(self, home: Home) -> Reply:
+        """The routed answer. Raises RoutingError, or CancelledError when the caller goes away."""
+        prepared = self._prepared
+        self._home = home
+        self._plan = Plan(
+            prepared.candidates,
+            deadline=self._account.started + prepared.budget,
+            budget=prepared.budget,
+            patience=prepared.task.patience,
+            retries=prepared.task.retries,
+            sensitive=bool(self._call.sensitive),
+            open_routes=self._kit.health.opened[self._call.api],
+            permits=self._kit.health.permits,
+            nowhere=prepared.nowhere,
+        )
+        result = await self._answer(self._plan.begin(self._loop.time()))
+        return self._reply(result)
+
+    async def start_over(self, failure: Failure, max_at: float) -> tuple[Opened, bytes]:
+        """The answer anew, of another route, after the app had got a part of one, and the chunk that tells of it.
+
+        It has the call's whole deadline again, but not longer than ``max_at`` (by the loop's clock). Raises
+        RoutingError.
+        """
+        now = self._loop.time()
+        budget = min(self._prepared.budget, max_at - now)
+        move = self._plan.broke(
+            failure,
+            now,
+            random.random(),
+            deadline=now + budget,
+            budget=budget,
+            transformed=self._sender.learn(failure).transformed,
+        )
+        result = await self._answer(move)
+        assert isinstance(result, Opened), "a stream was asked for"
+        attempt = self._account.attempt
+        assert attempt is not None, "it was answered"
+        return result, announcement(attempt, result.flow.judge, failure.kind, int(time.time()))
+
+    async def _answer(self, move: Move) -> Whole | Opened:
+        """What the plan comes to from this move on."""
+        try:
+            while True:
+                if isinstance(move, Send):
+                    admitted = await self._admission.enter(move, self._plan, self._account.move)
+                    if admitted is not move:
+                        move = admitted
+                        continue
+                self._account.move(move)
+                if isinstance(move, Send):
+                    result = await self._attempt(move)
+                    if self._kit.speeds is not None:
+                        self._note_speed(self._kit.speeds, result if isinstance(result, Failure) else None)
+                    if not isinstance(result, Failure):
+                        return result
+                    move = self._after(result)
+                elif isinstance(move, Wait):
+                    await asyncio.sleep(move.seconds)
+                    move = self._plan.waited(self._loop.time())
+                else:
+                    return await self._stopped(move)
+        except RoutingError:
+            self.end_attempt(failures.CANCELLED.failure())
+            self._account.end(Outcome.FAILED, FailureKind.LOCAL)  # does nothing if the plan has ended the call
+            raise
+        except BaseException:
+            self.end_attempt(failures.CANCELLED.failure())
+            self._account.end(Outcome.CANCELLED, FailureKind.CANCELLED)
+            raise
+
+    # -- one attempt -----------------------------------------------------------------------------------------------
+
+    async def _attempt(self, send: Send) -> Whole | Opened | Failure:
+        if isinstance(self._kept, Opened):
+            self._kept.flow.exchange.abort()
+        self._kept = None
+        self.check_sensitivity()
+        sent = self._sender.make(send, self._home)
+        way = sent.job.way
+        record = self._account.begin_attempt(sent)
+        result = await (self._several(sent, record) if sent.more else attempt.run(sent.job, record))
+        if not isinstance(result, Failure):
+            self.check_sensitivity(result)
+        if isinstance(result, Failure):
+            self.end_attempt(result)
+            return result
+        if isinstance(result, Whole):
+            return self._whole(result, way)
+        return self._opened(result, way)
+
+    async def _several(self, sent: Sent, record: Attempt) -> Whole | Failure:
+        result = await run_all((sent.job, *sent.more), record)
+        if isinstance(result, Whole):
+            return result
+        self._account.fell(result)
+        return result.failure
+
+    def end_attempt(self, failure: Failure | None) -> None:
+        """The latest attempt is over: health, caps and the record hear of it. Does nothing if it was before."""
+        self._account.end_attempt(failure)  # before the caps hear of it: it writes what the attempt used
+        record = self._account.attempt
+        tokens = None if record is None else (record.input_tokens or 0) + (record.output_tokens or 0) or None
+        self._admission.leave(failure, tokens=tokens)
+
+    def _note_speed(self, speeds: Speeds, failure: Failure | None) -> None:
+        """For tasks that select the fastest route: how long this one took, or that it failed."""
+        if self._account.attempt is not None:
+            speeds.note(self._account.attempt, self._call.api, failure, stream=self._call.stream)
+
+    def check_sensitivity(self, result: Whole | Opened | None = None) -> None:
+        """Let nothing out, nor any answer in, by the rules of before: the request may have become sensitive since.
+
+        Raises FailClosed.
+        """
+        if self._caller.admits(self._call):
+            return
+        if isinstance(result, Opened):
+            result.flow.exchange.abort()
+        self.end_attempt(failures.CANCELLED.failure())
+        self._account.end(Outcome.REFUSED, FailureKind.LOCAL)
+        raise FailClosed(
+            f"task {self._call.task!r} was not answered: its request became sensitive while the call ran. Mark the "
+            f"endpoint itself, so that the mark is known before the first call. [call {self._call.id}]",
+            self._call,
+        )
+
+    # -- an answer -------------------------------------------------------------------------------------------------
+
+    def _whole(self, result: Whole, way: Way) -> Whole | Failure:
+        answer = result.answer
+        self._account.answer(answer)
+        failure = unacceptable(
+            answer, way.route, sensitive=bool(self._call.sensitive), refusals_move=self._prepared.refusals_move
+        )
+        if failure is None and self._contract is not None:
+            failure = self._broken(self._contract.breach(said_by(self._call.api, result.body)))
+        self.end_attempt(failure)
+        if failure is not None:
+            if self._may_be_read(failure):
+                self._kept = result
+            return failure
+        self._account.refusal(answer)
+        self._account.settle()
+        return result
+
+    def _opened(self, result: Opened, way: Way) -> Opened | Failure:
+        judge = result.flow.judge
+        failure = unacceptable(
+            judge, way.route, sensitive=bool(self._call.sensitive), refusals_move=self._prepared.refusals_move
+        )
+        if failure is None and result.ended:
+            failure = self.breach(judge)
+        if failure is not None:
+            self._account.answer(judge)
+            self.end_attempt(failure)
+            if self._may_be_read(failure):
+                self._kept = result  # stays open: it goes to the app if nobody else is asked
+            else:
+                result.flow.exchange.abort()
+            return failure
+        self._admission.committed()
+        self._account.settle()
+        return result
+
+    def breach(self, judge: StreamJudge) -> Failure | None:
+        """The failure of a stream that has come to its end and breaks the contract."""
+        if self._contract is None or judge.gathered is None:
+            return None
+        return self._broken(self._contract.breach(judge.gathered.said()))
+
+    def _broken(self, breach: Breach | None) -> Failure | None:
+        if breach is None:
+            return None
+        self._sender.may_mend(breach.repair)
+        return breach.failure
+
+    def _may_be_read(self, failure: Failure) -> bool:
+        json_asked = self._contract is not None and self._contract.asked
+        return may_be_read(failure, self._call.attempts[:-1], json_asked=json_asked)
+
+    # -- the reply -------------------------------------------------------------------------------------------------
+
+    def _reply(self, result: Whole | Opened) -> Reply:
+        """What the app gets. A whole answer ends the call, a stream does so itself."""
+        if self._call.api is Api.RESPONSES:
+            self._remember((result.flow.judge if isinstance(result, Opened) else result.answer).response_id)
+        relay = self._relay(result) if isinstance(result, Opened) else None
+        headers = reply_headers(self._call, result.headers)
+        if headers.limits:
+            self._admission.limits(headers.limits)
+        self._caller.answered(headers.reply_id, self._call)
+        if isinstance(result, Opened):
+            return Reply(200, headers.all, b"", relay)
+        self._account.end(self._prepared.ends_as, None)
+        return Reply(200, headers.all, result.body)
+
+    def _relay(self, result: Opened) -> Relay:
+        self._begun = True
+        end = StreamEnd(self, self._prepared, self._ask, self._caller, result)
+        relay = Relay(
+            result.flow,
+            result.held,
+            ended=result.ended,
+            stall=self.stall,
+            max_at=self._loop.time() + self._prepared.task.stream.max,
+            watcher=end,
+        )
+        if not result.ended:
+            end.hang_up = relay.hang_up
+            self._caller.begun(relay.hang_up)
+        return relay
+
+    @property
+    def stall(self) -> float:
+        """How long the route that answers may be silent within a stream, in seconds."""
+        return self._kit.ways[self._call.route or ""].route.stall
+
+    def _remember(self, response_id: str | None) -> None:
+        """Note whose memory the next call rests on; of a stream from its commit on, when the app knows the id."""
+        if self._call.route is not None:
+            self._kit.memory.remember(self._prepared.body, response_id, self._call.route)
+
+    # -- moving on -------------------------------------------------------------------------------------------------
+
+    def _after(self, failure: Failure) -> Move:
+        lesson = self._sender.learn(failure)
+        move = self._plan.failed(
+            failure,
+            self._loop.time(),
+            random.random(),
+            droppable=lesson.droppable,
+            repairable=lesson.repairable,
+            transformed=lesson.transformed,
+        )
+        if isinstance(move, Send | Wait) and is_charged(move, failure):
+            self._kit.health.spend(move.route)
+        return move
+
+    async def _stopped(self, stop: Stop) -> Whole | Opened:
+        if stop.failure.kind in READ_BY_THE_APP and self._kept is not None:
+            self._account.settle()
+            return self._kept
+        self.close_question()
+        if self._prepared.review is not None and opens_case(stop.failure.kind) and not self._begun:
+            error = await leave_to_a_person(self._kit, self._prepared, self._ask, self._caller, stop)
+            self._account.end(outcome_of(error), stop.failure.kind)
+            raise error
+        outcome = Outcome.REFUSED if self._call.sensitive else Outcome.FAILED
+        self._account.end(outcome, stop.failure.kind)
+        raise (broken_stream if self._begun else error_for)(self._call, stop, path=self._ask.path) from None
+
+    def close_question(self) -> None:
+        """Let no layer above have the question of a sensitive call answered by another task."""
+        if self._call.sensitive:
+            self._caller.close_question(self._prepared.body.question, self._call.sensitive)

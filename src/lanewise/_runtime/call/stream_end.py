@@ -1,0 +1,115 @@
+"""How a committed stream ends: what the record, the app and the scope's hang-ups get of it, and whether it restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lanewise._failures import failure_table as failures
+from lanewise._openai.stream_validator import StreamJudge
+from lanewise._routing.restarts import OnBreak
+from lanewise._runtime.call.attempt import Opened
+from lanewise._runtime.call.cancellation import caller_gone
+from lanewise._runtime.call.committed_stream import Restarted
+from lanewise._runtime.call.final_errors import broken_stream
+from lanewise._runtime.call.resolve import Prepared
+from lanewise._runtime.messages import Ask, Caller
+from lanewise.errors import RoutingError
+from lanewise.types import Call, Failure, Outcome, Stop
+
+if TYPE_CHECKING:
+    from lanewise._runtime.call.runner import Drive
+
+__all__ = ["StreamEnd"]
+
+
+class StreamEnd:
+    """The watcher of one call's stream."""
+
+    def __init__(self, drive: Drive, prepared: Prepared, ask: Ask, caller: Caller, opened: Opened) -> None:
+        self._drive = drive
+        self._on_break = prepared.on_break
+        self._path = ask.path
+        self._caller = caller
+        self._judge: StreamJudge | None = opened.flow.judge
+        """``None`` while the stream is about to start over."""
+        self._checked = opened.ended
+        self.hang_up: Callable[[], None] | None = None
+        """What ends the stream when the caller hangs up, if that was told to the scope."""
+
+    @property
+    def call(self) -> Call:
+        """The call's record."""
+        return self._drive.call
+
+    def completed(self) -> Failure | None:
+        """The stream is whole. Gives the failure of one that breaks its contract, and so does not end here."""
+        failure = None if self._checked or self._judge is None else self._drive.breach(self._judge)
+        if failure is not None:
+            return failure
+        self._ends(None)
+        if self._judge is not None:
+            self._drive.account.refusal(self._judge)
+        self._drive.account.end(Outcome.ANSWERED, None)
+        return None
+
+    def broken(self, failure: Failure) -> RoutingError:
+        """The stream broke for good: the error that its reader gets."""
+        drive, call = self._drive, self.call
+        self._ends(failure)
+        stop = Stop(failure=failure, reason=_why_broken(self._on_break))
+        if call.outcome is None:
+            drive.account.move(stop)
+        drive.account.end(Outcome.FAILED, failure.kind)
+        drive.close_question()
+        return broken_stream(call, stop, path=self._path)
+
+    def abandoned(self) -> None:
+        """The app, or its caller, has let go of the stream."""
+        failure = failures.CANCELLED.failure()
+        self._ends(failure)
+        self._drive.account.end(Outcome.CANCELLED, failure.kind)
+
+    def caller_gone(self) -> RoutingError:
+        """The caller of the request hung up: the error that the stream's reader gets."""
+        self.abandoned()
+        return caller_gone(self.call)
+
+    def broke(self, failure: Failure) -> bool:
+        """Whether the stream that broke starts over. If so, its attempt ends here, and the call goes on."""
+        if self._judge is None or not self._on_break.restarts:
+            return False
+        self._drive.account.answer(self._judge)
+        self._drive.end_attempt(failure)
+        self._judge = None
+        return True
+
+    async def start_over(self, failure: Failure, max_at: float) -> Restarted:
+        """Have the call answered anew. Raises RoutingError, which ends the call."""
+        try:
+            opened, told = await self._drive.start_over(failure, max_at)
+        except BaseException:
+            self._forget()
+            raise
+        self._judge = opened.flow.judge
+        self._checked = opened.ended
+        return Restarted(opened.flow, told + opened.held, opened.ended, self._drive.stall)
+
+    def _ends(self, failure: Failure | None) -> None:
+        """Note the end of the attempt that answered, with what is known of its answer."""
+        self._forget()
+        if self._judge is not None:
+            self._drive.account.answer(self._judge)
+        self._drive.end_attempt(failure)
+
+    def _forget(self) -> None:
+        """No hang-up ends this call any more: it has ended."""
+        if self.hang_up is not None:
+            self._caller.ended(self.hang_up)
+
+
+def _why_broken(on_break: OnBreak) -> str:
+    if on_break.restarts:
+        return "the longest time of a stream has passed"
+    asked = f"; it was to start over, but {on_break.why_not}" if on_break.why_not else ""
+    return f"a stream that has begun to answer belongs to its route{asked}"

@@ -1,0 +1,114 @@
+"""A provider's stream as it arrives: pieces become events, events are judged, and their bytes go on as they were."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from lanewise._failures.signals import TransportFailure, TransportSignal
+from lanewise._openai.sse import Event, EventSplitter
+from lanewise._openai.stream_validator import StreamJudge, Verdict
+from lanewise._transport import Exchange
+from lanewise.types import Failure
+
+__all__ = ["Flow", "Piece"]
+
+_SIGN_OF_LIFE: Final = (Verdict.PROGRESS, Verdict.CONTENT, Verdict.DONE)
+
+
+class Piece(msgspec.Struct, gc=False):
+    """What one read of a stream brought: bytes for the app, and what they mean."""
+
+    data: bytes = b""
+    alive: bool = False
+    ended: bool = False
+    failure: Failure | None = None
+
+
+class Flow:
+    """The events of one attempt's stream.
+
+    :meth:`next_piece` is asked until a piece has ``ended`` or a ``failure``; what comes before a failure in the same
+    read is in its ``data``.
+    """
+
+    def __init__(self, exchange: Exchange, judge: StreamJudge, max_event_bytes: int) -> None:
+        self.exchange = exchange
+        self.judge = judge
+        self._splitter = EventSplitter(max_event_bytes)
+        self._at_end = False
+
+    async def next_piece(self) -> Piece:
+        """Read once, and judge what came. A read that runs into its bound raises TransportFailure(TIMEOUT)."""
+        try:
+            data = await self.exchange.read_some()
+        except TransportFailure as failure:
+            if failure.signal is TransportSignal.TIMEOUT:
+                raise
+            return self._ended_by(failure)
+        if not data:
+            self._at_end = True
+            return self._end()
+        try:
+            events = self._splitter.feed(data)
+        except TransportFailure as failure:
+            return Piece(failure=self.judge.broken(failure.signal))
+        return self._judge(events)
+
+    async def drain(self, until: float) -> None:
+        """Read on to the clean end after ``[DONE]``, so that the connection can be used again."""
+        if self._at_end:
+            return
+        self.exchange.bound_reads(until)
+        try:
+            while await self.exchange.read_some():
+                pass
+        except TransportFailure:
+            self.exchange.abort()
+        self._at_end = True
+
+    def _judge(self, events: list[Event]) -> Piece:
+        piece = Piece()
+        kept: list[bytes] = []
+        for event in events:
+            if event.data is None:
+                if _is_comment(event.raw):
+                    kept.append(event.raw)
+                continue  # nothing to dispatch, by the standard; the SDK would read it as JSON
+            if not event.data or event.data.isspace():
+                continue  # a blank `data:` line says nothing, and the SDK would stumble over it
+            verdict = self.judge.feed(event.name, event.data)
+            if not isinstance(verdict, Verdict):
+                piece.failure = verdict
+                break
+            if verdict is not Verdict.HIDE:
+                kept.append(event.raw)
+            if verdict in _SIGN_OF_LIFE:
+                piece.alive = True
+                if verdict is Verdict.DONE:
+                    piece.ended = True
+                    break
+        piece.data = kept[0] if len(kept) == 1 else b"".join(kept)
+        return piece
+
+    def _end(self) -> Piece:
+        piece = Piece()
+        last = self._splitter.end()
+        if last is not None:
+            piece = self._judge([last])
+            if piece.failure is not None:
+                return piece
+        piece.failure = self.judge.end()
+        piece.ended = piece.failure is None
+        return piece
+
+    def _ended_by(self, failure: TransportFailure) -> Piece:
+        """The connection broke. An answer that was whole by then is whole."""
+        if self.judge.complete:
+            return Piece(ended=True)
+        return Piece(failure=self.judge.broken(failure.signal))
+
+
+def _is_comment(raw: bytes) -> bool:
+    return all(line.startswith(b":") for line in raw.splitlines() if line)

@@ -1,0 +1,242 @@
+"""Where a call may go: the lane that it starts in, the routes in their order, and which of them can take it."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Final
+
+import msgspec
+
+from lanewise._failures import failure_table as failures
+from lanewise._health.latency import Speeds
+from lanewise._openai.encodings import encoding_of
+from lanewise._openai.request_body import binding, bound_by
+from lanewise._openai.token_estimate import text_bytes
+from lanewise._routing.candidates import Candidate, candidates, home_provider, marked, static_candidates
+from lanewise._routing.context_window import Need, Room, fitting, unsure
+from lanewise._routing.ordering import Arrange, as_declared, by_cost, by_speed, by_weight, subject_picks
+from lanewise._routing.plan import NO_ROUTE
+from lanewise._routing.request_attributes import CallFacts, asked_output, likely_tokens
+from lanewise._routing.start_rules import compile_rule
+from lanewise._runtime.messages import Caller
+from lanewise._runtime.response_affinity import Memory
+from lanewise._runtime.upstreams import Way
+from lanewise._telemetry.prices import PriceBook, Tokens
+from lanewise._transform.request_transform import Body
+from lanewise.config import Config, Route, Task
+from lanewise.types import Api, Failure, LaneName
+
+__all__ = ["Listed", "Lister", "Shared", "Unsure"]
+
+ASSUMED_OUTPUT: Final = 500
+"""Tokens that an answer is taken to have where the app sets no limit: for the order of routes by cost alone."""
+
+_HOUR: Final = 3600
+_HOURS: Final = 24
+
+
+class Unsure(msgspec.Struct, frozen=True):
+    """A call of which an estimate does not tell whether it fits the routes of ``models``, a count would."""
+
+    found: tuple[Candidate, ...]
+    need: Need
+    rooms: Mapping[str, Room]
+    models: Mapping[str, str]
+
+    def fitting(self, counts: Mapping[str, int]) -> tuple[Candidate, ...]:
+        """The candidates by the question's tokens for each route."""
+        return fitting(self.found, self.need, self.rooms, counts)
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """The routes of a call. ``start``: the lane that it was told to start in, and by what; ``bound``: why it stays;
+    ``nowhere``: how it fails if no route can take it."""
+
+    candidates: tuple[Candidate, ...]
+    start: str | None
+    bound: str | None
+    nowhere: Failure
+    unsure: Unsure | None = None
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What the listers of a router have in common."""
+
+    config: Config
+    ways: Mapping[str, Way]
+    off: Mapping[str, str]
+    secret: bytes | None
+    memory: Memory
+    rooms: Mapping[str, Room]
+    prices: PriceBook
+    speeds: Speeds | None
+
+    def __repr__(self) -> str:
+        return f"<Shared by {len(self.config.tasks)} tasks>"
+
+
+class Lister:
+    """Lists the candidates of one task's calls. What can be worked out before a call is."""
+
+    def __init__(self, task: Task, shared: Shared) -> None:
+        self._task = task
+        self._shared = shared
+        routes, ways, rooms = shared.config.routes, shared.ways, shared.rooms
+        self._windows = {route: window for route in task.routes if (window := rooms[route].window) is not None}
+        self._static = static_candidates(task, routes, off=shared.off, windows=self._windows)
+        self._takes_all = all(ways[route].recipe.takes_all for route in task.routes if route in ways)
+        self._starts = task.start is not None
+        self._always, self._rules = _starts(task)
+        has_caps = any(rooms[route].max_output is not None for route in task.routes)
+        self._measured_from = 0 if has_caps else min(self._windows.values(), default=math.inf)
+        """Bytes of a body: a shorter one has room anywhere, and need not be measured."""
+        self._home = home_provider(task, routes)
+        self._countable = _countable(task, routes)
+
+    def list(self, body: Body, api: Api, caller: Caller, approved: frozenset[str] | None) -> Listed:
+        """The candidates of a call. ``approved`` are the only routes that may answer it, if it is sensitive."""
+        lane, why = self._start(body, api, caller) if self._starts or caller.start is not None else (None, "")
+        bound = binding(body, api)
+        if approved is None and bound is None:
+            found = self._anywhere(body, api, caller, lane)
+        else:
+            found = self._narrowly(body, api, caller, lane, approved, bound=bound is not None)
+        start = None if lane is None else f"{lane}: {why}"
+        if len(body.raw) > self._measured_from:
+            return self._measured(found, body, api, start, bound)
+        return Listed(found, start, bound, NO_ROUTE if bound is None else _nowhere(found, bound, body, api))
+
+    def _measured(
+        self, found: tuple[Candidate, ...], body: Body, api: Api, start: str | None, bound: str | None
+    ) -> Listed:
+        """The candidates, with those marked that the question, or the answer that is asked for, does not fit."""
+        rooms = self._shared.rooms
+        need = Need.estimated(text_bytes(body.raw), asked_output(body))
+        fits = fitting(found, need, rooms)
+        models = {route: self._countable[route] for route in unsure(found, need, rooms) if route in self._countable}
+        doubt = Unsure(found, need, rooms, models) if models else None
+        return Listed(fits, start, bound, _nowhere(fits, bound, body, api), doubt)
+
+    def _start(self, body: Body, api: Api, caller: Caller) -> tuple[LaneName | None, str]:
+        """The lane to start in, and why. A drill comes first, then the rules in their order."""
+        if caller.start is not None:
+            return caller.start, "its scope says so"
+        if not self._rules:
+            return self._always, "its task says so"
+        facts = CallFacts(
+            body, api, task=self._task.name, labels=caller.labels, subject=caller.subject is not None, hour=_hour
+        )
+        for condition, lane, text in self._rules:
+            if condition(facts):
+                return lane, text
+        return None, ""
+
+    def _anywhere(self, body: Body, api: Api, caller: Caller, start: LaneName | None) -> tuple[Candidate, ...]:
+        """The candidates of a call that may go to any route: mostly a look-up."""
+        found = self._static.get((api, start, body.asks_reasoning))
+        if found is None:
+            return self._narrowly(body, api, caller, start, None, bound=False)
+        return found if self._takes_all else marked(found, self._incapable(body, api))
+
+    def _narrowly(
+        self,
+        body: Body,
+        api: Api,
+        caller: Caller,
+        start: LaneName | None,
+        approved: frozenset[str] | None,
+        *,
+        bound: bool,
+    ) -> tuple[Candidate, ...]:
+        """The candidates of a call that is sensitive, bound to one provider's memory, or has an order of its own."""
+        bound_to, provider = self._bound_to(body) if bound else (None, None)
+        return candidates(
+            self._task,
+            self._shared.config.routes,
+            api=api,
+            arrange=self._arranged(body, api, caller),
+            start=start,
+            approved=approved,
+            off=self._shared.off,
+            incapable=self._incapable(body, api),
+            bound_to=bound_to,
+            provider=provider,
+            windows=self._windows,
+            reasoning=body.asks_reasoning,
+        )
+
+    def _arranged(self, body: Body, api: Api, caller: Caller) -> Arrange:
+        """The order within the lanes for this call."""
+        task, routes = self._task, self._shared.config.routes
+        if task.select == "weight":
+            subject = caller.subject if task.sticky else None
+            return by_weight(routes, _drawn if subject is None else subject_picks(subject, self._shared.secret))
+        if task.select == "cheapest":
+            return by_cost(self._cost_of(body, api))
+        speeds = self._shared.speeds
+        if task.select == "fastest" and speeds is not None:
+            return by_speed(
+                lambda route: speeds.seconds(route, api, stream=body.stream),
+                lambda route: speeds.fails(route, api),
+                _drawn,
+            )
+        return as_declared
+
+    def _cost_of(self, body: Body, api: Api) -> Callable[[str], float | None]:
+        """What a route takes for the call, in US dollars: estimated, for one order of the routes."""
+        output = 0 if api is Api.EMBEDDINGS else asked_output(body) or ASSUMED_OUTPUT
+        tokens = Tokens(input=likely_tokens(body), output=output)
+
+        def cost(route: str) -> float | None:
+            price = self._shared.prices.of(route, None)
+            return None if price is None else price.cost(tokens)
+
+        return cost
+
+    def _incapable(self, body: Body, api: Api) -> Callable[[str], str | None]:
+        ways = self._shared.ways
+        return lambda route: ways[route].recipe.incapable(body, api) if route in ways else None
+
+    def _bound_to(self, body: Body) -> tuple[str | None, str | None]:
+        """The route, or else the provider, that a bound call has to stay with."""
+        route = self._shared.memory.route_for(body)
+        if route is None:
+            return None, self._home
+        if route in self._task.routes:
+            return route, None
+        return None, self._shared.config.routes[route].provider
+
+
+def _nowhere(found: tuple[Candidate, ...], bound: str | None, body: Body, api: Api) -> Failure:
+    """What is told if no candidate can take the call."""
+    if bound is not None:
+        return failures.BOUND_GONE.failure(code="bound_provider_gone", param=bound_by(body, api), detail=bound)
+    if any(candidate.too_small for candidate in found):
+        return failures.TOO_LONG.failure(code="context_length_exceeded")
+    return NO_ROUTE
+
+
+def _countable(task: Task, routes: Mapping[str, Route]) -> dict[str, str]:
+    """The routes whose models' tokens can be counted here, with the models: OpenAI's, if the extra is installed."""
+    if find_spec("tiktoken") is None:
+        return {}
+    return {route: routes[route].model for route in task.routes if encoding_of(routes[route].model) is not None}
+
+
+def _starts(task: Task) -> tuple[LaneName | None, tuple[tuple[Callable[[CallFacts], bool], LaneName, str], ...]]:
+    """The lane that all calls start in, or the rules that pick it."""
+    if task.start is None or isinstance(task.start, LaneName):
+        return task.start, ()
+    return None, tuple((compile_rule(rule.when), rule.lane, rule.when) for rule in task.start)
+
+
+def _drawn(_: str) -> float:
+    return random.random()
+
+
+def _hour() -> int:
+    return int(time.time()) // _HOUR % _HOURS

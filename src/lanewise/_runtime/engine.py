@@ -1,0 +1,286 @@
+"""The engine: takes requests in from any loop or thread, and drives them in one of its two homes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Final
+
+import anyio.to_thread
+
+from lanewise._contracts.task_contracts import load_contracts
+from lanewise._reviews import ReviewQueue, ReviewsUnavailable
+from lanewise._runtime.bridge import BridgedStream, ThreadStream, across
+from lanewise._runtime.call.cancellation import HangUp
+from lanewise._runtime.call.committed_stream import Relay
+from lanewise._runtime.call.resolve import Prepared, prepare
+from lanewise._runtime.call.runner import Drive
+from lanewise._runtime.drafting import start_draft
+from lanewise._runtime.escalation import leave_unsent
+from lanewise._runtime.exact_tokens import with_count
+from lanewise._runtime.lifecycle import Services
+from lanewise._runtime.loop_context import Home, TransportFactory
+from lanewise._runtime.messages import Ask, Caller, Reply
+from lanewise._runtime.models_endpoint import answer_locally
+from lanewise._runtime.portal import Portal, PortalThread
+from lanewise._runtime.recording import Recording
+from lanewise._runtime.review_callbacks import ReviewHooks
+from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.upstreams import make_ways
+from lanewise._telemetry.daily_cost import uncounted
+from lanewise.config import Config, ConfigError
+from lanewise.config.credentials import resolve_credentials
+from lanewise.errors import ReviewPending, RouterClosed, RoutingError
+
+__all__ = ["Engine"]
+
+_log: Final = logging.getLogger("lanewise")
+
+
+class Engine:
+    """One router's engine, with two homes: the loop that opened it and the portal's. Other loops bridge there."""
+
+    def __init__(
+        self, config: Config, make_transport: TransportFactory, *, only_portal: bool, environ: Mapping[str, str]
+    ) -> None:
+        self.config = config
+        self._make_transport = make_transport
+        self._only_portal = only_portal
+        self._environ = environ
+        self._services = Services()
+        self.recording = Recording(self._services)
+        self.review_hooks = ReviewHooks(self._services)
+        self._lock = threading.RLock()  # re-entrant: opening needs what calls need
+        self._portal = Portal()
+        self._home: Home | None = None
+        self._portal_home: Home | None = None
+        self._kit: Kit | None = None
+        self._opened = 0
+        self._closed = False
+        _engines.add(self)
+
+    # -- opening and closing ---------------------------------------------------------------------------------------
+
+    def ready(self) -> Kit:
+        """What calls need, looked up once. Raises ConfigError: keys are missing. RouterClosed: closed, not reopened."""
+        self._check_open()
+        if self._kit is None:
+            with self._lock:
+                if self._kit is None:
+                    self._kit = self._make_kit()
+        return self._kit
+
+    def _make_kit(self) -> Kit:
+        credentials = resolve_credentials(self.config, self._environ)
+        for warning in credentials.warnings:
+            _log.warning("%s", warning)
+        for place in self.config.not_yet():
+            _log.warning("%s is declared, and this version does not carry it out yet", place)
+        ways = make_ways(self.config, credentials, self._environ)
+        contracts = load_contracts(self.config)
+        self.recording.add_declared(self.config, credentials)
+        kit = Kit(
+            self.config,
+            ways,
+            credentials,
+            contracts=contracts,
+            services=self._services,
+            recording=self.recording,
+            review_hooks=self.review_hooks,
+        )
+        for line in uncounted(self.config, kit.prices):
+            _log.warning("%s", line)
+        return kit
+
+    def open(self) -> None:
+        """Open from synchronous code: calls will go through the portal. Raises ConfigError."""
+        with self._lock:
+            self._open()
+
+    def close(self) -> None:
+        """Close from synchronous code, once for each opening; the last one ends the portal."""
+        with self._lock:
+            last = self._close()
+        if last:
+            self._end()
+
+    async def aopen(self) -> None:
+        """Open, and make the running loop a home if none is yet. Raises ConfigError."""
+        loop = _running_loop()
+        with self._lock:
+            self._open()
+            if loop is None or self._only_portal:
+                return
+            if self._home is None or self._home.loop.is_closed():
+                self._home = Home(self._make_transport)
+            if self._home.loop is loop:
+                self._home.opened += 1
+
+    async def aclose(self) -> None:
+        """Close, once for each opening: connections of this loop at its last one, the portal at the last of all."""
+        home = None
+        with self._lock:
+            last = self._close()
+            if self._home is not None and self._home.loop is _running_loop():
+                self._home.opened -= 1
+                if self._home.opened <= 0 or last:
+                    home, self._home = self._home, None
+        try:
+            if home is not None:
+                await home.aclose()
+        finally:
+            if last and (self._portal.thread is not None or self._services):
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self._end)
+
+    def _end(self) -> None:
+        """End the portal with its calls, and then what works beside the calls. Waits for both, some seconds at most."""
+        self._portal.close()
+        self._services.close()
+
+    def _open(self) -> None:
+        was_closed, self._closed = self._closed, False
+        try:
+            self.ready()
+        except ConfigError:
+            self._closed = was_closed
+            raise
+        self._opened += 1
+
+    def _close(self) -> bool:
+        """Count one opening less. Whether it was the last."""
+        self._opened = max(0, self._opened - 1)
+        self._closed = self._opened == 0
+        return self._closed
+
+    def after_fork(self) -> None:
+        """In the child of a fork: homes and threads are the parent's, and calls take new ones."""
+        self._lock = threading.RLock()
+        self._home = self._portal_home = None
+        self._services.after_fork()
+        if self._kit is not None:
+            self._kit.after_fork()
+
+    def review_queue(self) -> ReviewQueue:
+        """The queue of cases. Raises ReviewsUnavailable: the config says of none. As :meth:`ready` raises."""
+        queue = self.ready().reviews
+        if queue is None:
+            raise ReviewsUnavailable(
+                "there are no reviews: they need `ledger` and `storage_key_env` under [router] of the config"
+            )
+        return queue
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    async def ask(self, ask: Ask, caller: Caller) -> Reply:
+        """The reply to a request, from any loop. Raises RoutingError."""
+        kit = self.ready()
+        home = self._home
+        if home is not None and home.loop is _running_loop():
+            return await _drive(kit, home, ask, caller)
+        thread = self._portal_thread()
+        reply = await across(thread, lambda: self._in_portal(thread, kit, ask, caller), _close_unclaimed)
+        if reply.stream is None:
+            return reply
+        return Reply(reply.status, reply.headers, b"", BridgedStream(thread, reply.stream))
+
+    def ask_sync(self, ask: Ask, caller: Caller) -> tuple[Reply, ThreadStream | None]:
+        """The reply to a request of a thread, and its stream if it is one. Raises RoutingError."""
+        kit = self.ready()
+        thread = self._portal_thread()
+        reply = thread.run(lambda: self._in_portal(thread, kit, ask, caller), _close_unclaimed)
+        return reply, None if reply.stream is None else ThreadStream(thread, reply.stream)
+
+    def _portal_thread(self) -> PortalThread:
+        thread = self._portal.thread
+        if thread is not None:
+            return thread
+        with self._lock:
+            self._check_open()
+            return self._portal.start()
+
+    async def _in_portal(self, thread: PortalThread, kit: Kit, ask: Ask, caller: Caller) -> Reply:
+        home = self._portal_home
+        if home is None or home.loop is not thread.loop:
+            home = self._portal_home = Home(self._make_transport)
+            thread.at_end(home.aclose)
+        return await _drive(kit, home, ask, caller)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RouterClosed(
+                "the router is closed: keep it open as long as the app serves (`async with router:` or `with router:`)"
+            )
+
+
+async def _close_unclaimed(reply: Reply) -> None:
+    """The caller was cancelled just when its stream had come: nobody will ever read it."""
+    if reply.stream is not None:
+        await reply.stream.aclose()
+
+
+async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
+    reply = answer_locally(kit.config, ask)
+    if reply is not None:
+        return reply
+    hang_up = HangUp()
+    home.enter(hang_up)
+    caller.begun(hang_up)
+    try:
+        prepared = _prepared(kit, ask, caller)
+        if not prepared.candidates:
+            raise await leave_unsent(kit, prepared, ask, caller)
+        if prepared.unsure is not None:
+            prepared = await with_count(prepared, prepared.unsure)
+        drive = Drive(kit, prepared, ask, caller)
+        if kit.replay is not None and not prepared.call.sensitive:
+            return await kit.replay.run(kit, drive, prepared, ask, caller, home)
+        reply = await drive.run(home)
+    except ReviewPending as pending:
+        start_draft(kit, home, prepared, ask, pending.review_id or "")
+        raise
+    except asyncio.CancelledError:
+        error = hang_up.taken_back(prepared.call)
+        if error is not None:
+            raise error from None
+        raise
+    finally:
+        hang_up.disarm()
+        home.leave(hang_up)
+        caller.ended(hang_up)
+    if isinstance(reply.stream, Relay):
+        home.keep(reply.stream, prepared.call)
+    return reply
+
+
+def _prepared(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
+    """The call, or its refusal: one that never became a call has no record, and a line in the log."""
+    try:
+        return prepare(kit, ask, caller)
+    except RoutingError as error:
+        if error.call is None:
+            kit.recording.log.not_a_call(caller.request_id, type(error).__name__)
+        raise
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None  # trio, or no loop at all
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for engine in list(_engines):
+        engine.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,112 @@
+"""What goes into the engine and what comes out: one SDK request without its HTTP library, and its reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from lanewise.types import Api, Call, LaneName
+
+__all__ = ["API_OF_PATH", "Ask", "Caller", "Reply", "Stream"]
+
+API_OF_PATH = {
+    "chat/completions": Api.CHAT,
+    "responses": Api.RESPONSES,
+    "embeddings": Api.EMBEDDINGS,
+}
+"""The paths that are routed, below the base URL."""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A request as the SDK made it. ``headers`` are only those that may go upstream; ``timeout`` is in seconds.
+
+    ``on_break`` is what the call asks for a stream that breaks, as it wrote it. ``helper`` says that one of the SDK's
+    own helpers reads the stream.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    timeout: float | None = None
+    on_break: str | None = None
+    helper: bool = False
+
+    def __repr__(self) -> str:
+        return f"Ask({self.method} {self.path})"
+
+
+class Stream(Protocol):
+    """A committed stream on its way to the app."""
+
+    async def read(self) -> bytes:
+        """The next piece, ``b""`` at the end. Raises StreamBroken."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the upstream exchange now. Idempotent."""
+        ...
+
+    def drop(self) -> None:
+        """As :meth:`aclose`, soon: the app let go of the stream without a word. From any thread."""
+        ...
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A routed answer: its body whole, or as a stream."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    stream: Stream | None = None
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status})"
+
+
+class Caller(Protocol):
+    """What the engine needs to know of the scope in which a call is made."""
+
+    @property
+    def request_id(self) -> str: ...
+
+    @property
+    def subject(self) -> str | None: ...
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+
+    @property
+    def review(self) -> bytes | None: ...
+
+    @property
+    def start(self) -> LaneName | None: ...
+
+    @property
+    def forwarded(self) -> tuple[tuple[str, str], ...]: ...
+
+    @property
+    def sensitive(self) -> frozenset[str]: ...
+
+    @property
+    def refusal(self) -> str | None: ...
+
+    def begun(self, hang_up: Callable[[], None]) -> None: ...
+
+    def ended(self, hang_up: Callable[[], None]) -> None: ...
+
+    def add_call(self, call: Call) -> None: ...
+
+    @property
+    def closed_questions(self) -> Mapping[bytes, frozenset[str]]: ...
+
+    def close_question(self, question: bytes, categories: tuple[str, ...]) -> None: ...
+
+    def admits(self, call: Call) -> bool: ...
+
+    def answered(self, reply_id: str, call: Call) -> None: ...
+
+    def ordinal(self, digest: bytes) -> int: ...

@@ -1,0 +1,95 @@
+"""Where the records of a router's calls go: to each sink by a writer of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lanewise._runtime.lifecycle import Services
+from lanewise._telemetry.background_writer import Writer
+from lanewise._telemetry.callback_sink import HookSink
+from lanewise._telemetry.daily_cost import Spending
+from lanewise._telemetry.log import Log
+from lanewise._telemetry.prometheus import PrometheusSink
+from lanewise._telemetry.tracing import Traced, TracingSink, current_trace
+from lanewise.config import Config, Credentials
+from lanewise.types import Call, Score
+from lanewise.types.sinks import Record, Sink
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+__all__ = ["Recording"]
+
+MakeSink = Callable[[], Sink[Record]]
+
+
+class Recording:
+    """The writers of one router."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.log = Log(services.add)
+        self._spending: Spending | None = None
+        self._writers: tuple[Writer[Record], ...] = ()
+        self._tracer: Writer[Traced | Score] | None = None
+
+    def add(self, name: str, make_sink: MakeSink) -> None:
+        """Have what happens from now on written to one more sink. ``name`` stands in the log's lines about it."""
+        writer = Writer(name, make_sink)
+        self._services.add(writer)
+        self._writers = (*self._writers, writer)
+
+    def add_hook(self, hook: Callable[[Call], None]) -> None:
+        """Have a function of the app's called with each call that has ended."""
+        name = getattr(hook, "__qualname__", type(hook).__name__)
+        self.add(f"the on_call hook {name}", partial(HookSink, hook))
+
+    def add_declared(self, config: Config, credentials: Credentials) -> None:
+        """Add what the config asks for. Raises ConfigError: something of it can't be had."""
+        declared = tuple(_declared(config, credentials))
+        for name, make_sink in declared:
+            self.add(name, make_sink)
+        if config.router.opentelemetry:
+            self._tracer = Writer("OpenTelemetry", TracingSink)
+            self._services.add(self._tracer)
+        spending = Spending(config.tasks)
+        if spending.limits:
+            self._spending = spending
+            self._services.add(spending)
+
+    def trace(self) -> Context | None:
+        """Where a call that is made here belongs, if anybody wants to know."""
+        return None if self._tracer is None else current_trace()
+
+    def call(self, call: Call, trace: Context | None) -> None:
+        """Record a call that has ended. Never waits, never raises."""
+        self.log.call(call)
+        if self._tracer is not None and trace is not None:
+            self._tracer.put(Traced(call, trace))
+        for writer in self._writers:
+            writer.put(call)
+        if self._spending is not None and (cost := call.cost_usd):
+            spent = self._spending.add(call.task, cost, datetime.now(UTC).date())
+            if spent is not None:
+                self.log.cost_alert(call.task, spent, self._spending.limits[call.task])
+
+    def score(self, score: Score) -> None:
+        """Record a score. Never waits, never raises."""
+        self.log.score(score)
+        if self._tracer is not None:
+            self._tracer.put(score)
+        for writer in self._writers:
+            writer.put(score)
+
+
+def _declared(config: Config, credentials: Credentials) -> Iterator[tuple[str, MakeSink]]:
+    """The sinks that the config asks for, each made in its writer's thread."""
+    if credentials.ledger is not None:
+        from lanewise._ledger.sink import LedgerSink  # of the extra `ledger`; now, and not at the first call
+
+        yield "the ledger", partial(LedgerSink, credentials.ledger, timedelta(seconds=config.router.keep))
+    if config.router.prometheus:
+        yield "Prometheus", PrometheusSink

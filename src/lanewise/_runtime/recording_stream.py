@@ -1,0 +1,119 @@
+"""A stream that is kept while it is read, to be given again; and one that is given again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from lanewise._routing.restarts import without_announcement
+from lanewise._runtime.call.committed_stream import Relay
+from lanewise.errors import RoutingError
+from lanewise.types import Call, Outcome
+
+__all__ = ["KeptStream", "Tape"]
+
+RENEW_EVERY: Final = 10.0
+"""Seconds between two renewals of the claim of a stream that is read."""
+
+
+class Tape:
+    """Passes a committed stream on as it is. What was read of it is kept once it is complete, and never in part.
+
+    ``largest`` is in bytes: a longer stream is not kept. ``keep`` gets the whole body; ``release`` is called instead of
+    it, once, when there will be nothing to keep. Of a stream that started over only the whole answer is kept: who asks
+    again is given no half of another one, and need not have asked for restarts.
+    """
+
+    def __init__(
+        self,
+        stream: Relay,
+        call: Call,
+        *,
+        largest: int,
+        renew: Callable[[], None],
+        keep: Callable[[bytes], None],
+        release: Callable[[], None],
+    ) -> None:
+        self._stream = stream
+        self._call = call
+        self._largest = largest
+        self._renew = renew
+        self._keep = keep
+        self._release = release
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._over = False
+        self._attempts = len(call.attempts)
+        self._renew_at = 0.0
+
+    async def read(self) -> bytes:
+        """As :meth:`Relay.read`."""
+        try:
+            piece = await self._stream.read()
+        except BaseException:
+            self._give_up()
+            raise
+        if not self._over:
+            self._tape(piece)
+        return piece
+
+    async def aclose(self) -> None:
+        """As :meth:`Relay.aclose`."""
+        self._give_up()
+        await self._stream.aclose()
+
+    def drop(self) -> None:
+        """As :meth:`Relay.drop`."""
+        self._give_up()
+        self._stream.drop()
+
+    def end(self, error: RoutingError) -> None:
+        """As :meth:`Relay.end`."""
+        self._give_up()
+        self._stream.end(error)
+
+    def _tape(self, piece: bytes) -> None:
+        if len(self._call.attempts) > self._attempts:  # it has started over within this read
+            self._attempts = len(self._call.attempts)
+            self._pieces.clear()
+            self._size = 0
+            piece = without_announcement(piece)
+        self._pieces.append(piece)
+        self._size += len(piece)
+        outcome = self._call.outcome
+        if self._size > self._largest or outcome not in (None, Outcome.ANSWERED):
+            self._give_up()
+        elif outcome is Outcome.ANSWERED:  # and this was the last piece
+            self._over = True
+            self._keep(b"".join(self._pieces))
+            self._pieces.clear()
+        elif time.monotonic() >= self._renew_at:
+            self._renew_at = time.monotonic() + RENEW_EVERY
+            self._renew()
+
+    def _give_up(self) -> None:
+        if not self._over:
+            self._over = True
+            self._pieces.clear()
+            self._release()
+
+
+class KeptStream:
+    """A stream that is here as a whole."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self) -> bytes:
+        """What is left of it, ``b""`` at the end."""
+        body, self._body = self._body, b""
+        return body
+
+    async def aclose(self) -> None:
+        """Let go of it."""
+        self._body = b""
+
+    def drop(self) -> None:
+        """Let go of it."""
+        self._body = b""

@@ -1,0 +1,249 @@
+"""No request is paid twice: a call that was made before waits for the answer of that one, or is given it again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from lanewise._openai.response_check import Answer, from_answer
+from lanewise._replay.replays import Replays, ReplaysUnavailable, Turn
+from lanewise._routing import idempotency as keys
+from lanewise._runtime.call.committed_stream import Relay
+from lanewise._runtime.loop_context import Home
+from lanewise._runtime.messages import Ask, Caller, Reply
+from lanewise._runtime.recording_stream import KeptStream, Tape
+from lanewise._sealing import Seal, SealBroken
+from lanewise.types import Api, FailureKind, LaneName, Outcome, note
+
+if TYPE_CHECKING:
+    from lanewise._runtime.call.resolve import Prepared
+    from lanewise._runtime.call.runner import Drive
+    from lanewise._runtime.router_runtime import Kit
+
+__all__ = ["HEADERS_BYTES", "Replay"]
+
+CLAIM_WAIT: Final = 0.05
+"""Seconds that a call waits for the store before its first attempt."""
+LOOK_WAIT: Final = 1.0
+"""Seconds that a call which waits for another one anyway waits for the store."""
+LEASE_BEYOND: Final = 30.0
+"""Seconds for which a claim outlives the deadline of its call, or the longest silence of its stream."""
+FIRST_LOOK: Final = 0.02
+LOOKS_GROW: Final = 1.5
+LONGEST_BETWEEN_LOOKS: Final = 0.25
+"""Seconds between two looks at what another call makes: an answer takes seconds, and a look is cheap."""
+COMPLAIN_EVERY: Final = 60.0
+"""Seconds between two lines in the log."""
+HEADERS_BYTES: Final = 256 * 1024
+"""What an answer may have beside its body, sealed: its headers, and the little that we add."""
+_HEADER: Final = ("utf-8", "surrogateescape")
+"""As aiohttp reads headers."""
+
+_log: Final = logging.getLogger("lanewise")
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    """An answer as it is stored. ``body`` is that of a stream as the app read it, if ``stream``.
+
+    Headers are bytes: what a provider writes there need not be text.
+    """
+
+    call_id: str
+    route: str
+    lane: LaneName
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    stream: bool
+
+    def __repr__(self) -> str:
+        return f"_Kept({self.call_id})"
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Kept).decode
+
+
+class Replay:
+    """What the calls of one router share. ``keep`` is in seconds, ``largest`` in bytes of a body: more is not kept."""
+
+    def __init__(self, replays: Replays, seal: Seal, *, keep: float, largest: int) -> None:
+        self.replays = replays
+        self.largest = largest
+        self._seal = seal
+        self._keep = keep
+        self._complained_at: float | None = None
+
+    async def run(self, kit: Kit, drive: Drive, prepared: Prepared, ask: Ask, caller: Caller, home: Home) -> Reply:
+        """The reply to a call that is under no sensitive category. Raises RoutingError, and CancelledError."""
+        rerun = _Rerun(self, kit, drive, prepared, ask, caller)
+        return await rerun.run(home)
+
+    def keep(self, key: str, kept: _Kept) -> None:
+        """Keep the answer of a call, or let others make theirs if it is too large."""
+        sealed = b"" if len(kept.body) > self.largest else self._seal.seal(_encode(kept), purpose=_purpose(key))
+        if sealed and len(sealed) <= self.largest + HEADERS_BYTES:
+            self.replays.answer(key, kept.call_id, sealed, keep=self._keep)
+        else:
+            self.replays.release(key, kept.call_id)
+
+    def read(self, key: str, sealed: bytes) -> _Kept:
+        """What was kept. Raises ReplaysUnavailable: it can't be read."""
+        try:
+            return _decode(self._seal.unseal(sealed, purpose=_purpose(key)))
+        except SealBroken as error:
+            raise ReplaysUnavailable(str(error)) from None
+        except msgspec.MsgspecError:
+            raise ReplaysUnavailable("what is stored was written by another version") from None
+
+    def complain(self, reason: str) -> None:
+        """Log that calls go on without replay, once a minute at most."""
+        now = time.monotonic()
+        if self._complained_at is None or now - self._complained_at >= COMPLAIN_EVERY:
+            self._complained_at = now
+            _log.warning("calls go on without replay, and one that is repeated may be paid again: %s", reason)
+
+
+class _Rerun:
+    """One call under replay."""
+
+    def __init__(self, replay: Replay, kit: Kit, drive: Drive, prepared: Prepared, ask: Ask, caller: Caller) -> None:
+        self._replay = replay
+        self._kit = kit
+        self._drive = drive
+        self._caller = caller
+        self._call = prepared.call
+        self._body = prepared.body
+        self._loop = asyncio.get_running_loop()
+        self._started = drive.account.started
+        self._budget = prepared.budget
+        self._key = keys.replay_key(
+            caller.request_id,
+            task=prepared.task.name,
+            endpoint=f"{ask.path}?{ask.query}",
+            body_digest=prepared.body.digest,
+            subject=caller.subject,
+            start=caller.start,
+            secret=kit.secret,
+            ordinal=prepared.ordinal,
+        )
+
+    async def run(self, home: Home) -> Reply:
+        try:
+            kept = await self._kept()
+            if kept is not None:
+                self._drive.check_sensitivity()
+                return self._again(kept)
+            reply = await self._drive.run(home)
+        except BaseException:
+            self._drive.account.end(
+                Outcome.CANCELLED, FailureKind.CANCELLED
+            )  # does nothing if the drive has ended the call
+            self._release()
+            raise
+        if isinstance(reply.stream, Relay):
+            return self._taped(reply, reply.stream, home)
+        self._keep(reply, reply.body)
+        return reply
+
+    # -- before the first attempt ----------------------------------------------------------------------------------
+
+    async def _kept(self) -> _Kept | None:
+        """The answer of this call, made earlier or elsewhere; ``None`` if it is this one's turn to make it."""
+        try:
+            found = await self._claim(CLAIM_WAIT)
+            if found is Turn.ANOTHERS:
+                found = await self._wait()
+            return self._replay.read(self._key, found) if isinstance(found, bytes) else None
+        except ReplaysUnavailable as reason:
+            self._note(f"goes on without replay: {reason}")
+            self._replay.complain(str(reason))
+            return None
+
+    async def _wait(self) -> Turn | bytes:
+        """Wait for the same call that runs, until the deadline of this one; claim its turn if it had no answer."""
+        self._note("waits for the same call, which runs")
+        pause = FIRST_LOOK
+        deadline = self._started + self._budget
+        while (left := deadline - self._loop.time()) > 0:
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * LOOKS_GROW, LONGEST_BETWEEN_LOOKS)
+            found = await self._claim(LOOK_WAIT)
+            if found is not Turn.ANOTHERS:
+                if found is Turn.OURS:
+                    self._note("goes on: that call left no answer that can be given again")
+                return found
+        return Turn.ANOTHERS  # the plan finds that the time is over
+
+    async def _claim(self, within: float) -> Turn | bytes:
+        lease = self._started + self._budget - self._loop.time() + LEASE_BEYOND
+        return await self._replay.replays.claim(self._key, self._call.id, lease=lease, within=within)
+
+    def _again(self, kept: _Kept) -> Reply:
+        call = self._call
+        self._note(f"is given the answer of call {kept.call_id} again")
+        note(call, "replayed_from", kept.call_id)
+        note(call, "route", kept.route)
+        note(call, "lane", kept.lane)
+        self._drive.account.end(Outcome.ANSWERED, None)
+        headers = [(name.decode(*_HEADER), value.decode(*_HEADER)) for name, value in kept.headers]
+        reply_id = next((value for name, value in headers if name.lower() == "x-request-id"), call.id)
+        self._caller.answered(reply_id, call)
+        headers.append(("x-lanewise-replayed", "true"))
+        if kept.stream:
+            return Reply(200, headers, b"", KeptStream(kept.body))
+        if call.api is Api.RESPONSES:
+            self._remember(kept)
+        return Reply(200, headers, kept.body)
+
+    def _remember(self, kept: _Kept) -> None:
+        """Calls that go on from a stored response stay on its route, in this worker too."""
+        answer = from_answer(Api.RESPONSES, kept.body, "application/json")
+        if isinstance(answer, Answer):
+            self._kit.memory.remember(self._body, answer.response_id, kept.route)
+
+    # -- after it --------------------------------------------------------------------------------------------------
+
+    def _taped(self, reply: Reply, stream: Relay, home: Home) -> Reply:
+        tape = Tape(
+            stream,
+            self._call,
+            largest=self._replay.largest,
+            renew=self._renew,
+            keep=lambda body: self._keep(reply, body),
+            release=self._release,
+        )
+        home.keep(tape, self._call)
+        return Reply(reply.status, reply.headers, b"", tape)
+
+    def _keep(self, reply: Reply, body: bytes) -> None:
+        call = self._call
+        if not self._may_be_kept() or call.route is None or call.lane is None:
+            self._release()
+            return
+        headers = [(name.encode(*_HEADER), value.encode(*_HEADER)) for name, value in reply.headers]
+        kept = _Kept(call.id, call.route, call.lane, headers, body, reply.stream is not None)
+        self._replay.keep(self._key, kept)
+
+    def _may_be_kept(self) -> bool:
+        """Not if the request has become sensitive since: nothing of its text is stored then."""
+        return self._caller.admits(self._call) and not self._caller.sensitive
+
+    def _renew(self) -> None:
+        """For as long as the stream may be silent, or may take to start over."""
+        lease = max(self._drive.stall, self._budget) + LEASE_BEYOND
+        self._replay.replays.renew(self._key, self._call.id, lease=lease)
+
+    def _release(self) -> None:
+        self._replay.replays.release(self._key, self._call.id)
+
+    def _note(self, text: str) -> None:
+        call = self._call
+        note(call, "notes", (*call.notes, ((self._loop.time() - self._started) * 1000, text)))
+
+
+def _purpose(key: str) -> str:
+    return f"replay 1 {key}"

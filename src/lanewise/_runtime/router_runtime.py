@@ -1,0 +1,144 @@
+"""What all calls of a router share: the config, the ways, the caps, and what was learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from lanewise._contracts.contract import Declared
+from lanewise._health.gcra_limit import Caps
+from lanewise._health.latency import Speeds
+from lanewise._health.rate_limiter import Gate
+from lanewise._health.route_health import Health
+from lanewise._health.sharing import share
+from lanewise._replay.memory_store import ReplaysInMemory
+from lanewise._replay.shared_store import SharedReplays
+from lanewise._reviews import ReviewQueue
+from lanewise._routing.context_window import Room
+from lanewise._routing.request_attributes import MOST_OUTPUT
+from lanewise._runtime.call.attempt import Limits
+from lanewise._runtime.candidate_selector import Lister, Shared
+from lanewise._runtime.lifecycle import Services
+from lanewise._runtime.recording import Recording
+from lanewise._runtime.replay import HEADERS_BYTES, Replay
+from lanewise._runtime.response_affinity import Memory
+from lanewise._runtime.review_callbacks import ReviewHooks
+from lanewise._runtime.upstreams import Way
+from lanewise._telemetry.prices import PriceBook, context_window
+from lanewise.config import Config, Credentials
+
+__all__ = ["Kit", "Learned"]
+
+LEARNED_FOR: Final = 3600.0
+"""Seconds for which a refused parameter is left out before it is tried again."""
+
+_NOTHING: Final[frozenset[str]] = frozenset()
+
+
+class Learned:
+    """Parameters that a route refused, for an hour each."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, dict[str, float]] = {}
+
+    def of(self, route: str, now: float) -> frozenset[str]:
+        """What is left out on a route now."""
+        until = self._until.get(route)
+        if not until:
+            return _NOTHING
+        return frozenset(parameter for parameter, end in until.items() if end > now)
+
+    def add(self, route: str, parameter: str, now: float) -> bool:
+        """Leave a parameter out on a route from now on. Whether this is the first time in this process."""
+        is_new = parameter not in self._until.get(route, {})
+        self._until[route] = {**self._until.get(route, {}), parameter: now + LEARNED_FOR}
+        return is_new
+
+
+class Kit:
+    """Shared by all calls of a router, in both of its homes."""
+
+    def __init__(
+        self,
+        config: Config,
+        ways: dict[str, Way],
+        credentials: Credentials,
+        *,
+        contracts: Mapping[str, Declared],
+        services: Services,
+        recording: Recording,
+        review_hooks: ReviewHooks,
+    ) -> None:
+        off = credentials.off_routes
+        self.config = config
+        self.ways = ways
+        self.off = off
+        self.secret = credentials.secret
+        self.seal = credentials.seal
+        self.store = credentials.store
+        self.contracts = contracts
+        self.services = services
+        self.health = Health(config)
+        self.gates = _gates(config)
+        if credentials.store is not None and (config.router.health.breakers or self.gates):
+            services.add(share(config, credentials.store, self.health, self.gates))
+        self.recording = recording
+        self.prices = PriceBook(config)
+        self.prices.load()
+        self.review_hooks = review_hooks
+        self.reviews: ReviewQueue | None = None
+        if credentials.ledger is not None and credentials.seal is not None:
+            self.reviews = ReviewQueue(credentials.ledger, credentials.seal)
+            services.add(self.reviews)
+            if any(category.on_failure == "review" for category in config.sensitive.values()):
+                self.reviews.load()
+        self.learned = Learned()
+        self.memory = Memory()
+        wants_speeds = any(task.select == "fastest" for task in config.tasks.values())
+        self.speeds = Speeds() if wants_speeds else None
+        shared = Shared(config, ways, off, self.secret, self.memory, _rooms(config), self.prices, self.speeds)
+        self.listers = {task.name: Lister(task, shared) for task in config.tasks.values()}
+        self.replay = _replay(config, credentials, services)
+        settings = config.router
+        self.limits = Limits(settings.max_answer_bytes, settings.max_embeddings_bytes, settings.max_event_bytes)
+
+    def after_fork(self) -> None:
+        """In the child of a fork: another worker, whose calls are none of the parent's."""
+        self.health.after_fork()
+        for gate in self.gates.values():
+            gate.after_fork()
+
+
+def _gates(config: Config) -> dict[str, Gate]:
+    """A gate for each provider that has a cap; providers of one account share theirs."""
+    accounts: dict[str, Gate] = {}
+    gates = {}
+    for provider in config.providers.values():
+        if provider.rpm is not None or provider.tpm is not None or provider.max_concurrency is not None:
+            caps = Caps(provider.rpm, provider.tpm, provider.max_concurrency)
+            gates[provider.name] = accounts.setdefault(f"{provider.account} {caps}", Gate(caps))
+    return gates
+
+
+def _replay(config: Config, credentials: Credentials, services: Services) -> Replay | None:
+    """Answers are only kept sealed: without a storage key there is none, and the config says so when it is read."""
+    settings = config.router
+    if settings.replay is None or credentials.seal is None:
+        return None
+    if credentials.store is None:
+        return Replay(ReplaysInMemory(), credentials.seal, keep=settings.replay, largest=settings.max_replay_bytes)
+    shared = SharedReplays(credentials.store, settings.max_replay_bytes + HEADERS_BYTES)
+    services.add(shared)
+    return Replay(shared, credentials.seal, keep=settings.replay, largest=settings.max_replay_bytes)
+
+
+def _rooms(config: Config) -> dict[str, Room]:
+    """What each route can take. One that sets the limit of its answers itself gets no other, whatever the app asks."""
+    return {
+        route.name: Room(
+            context_window(route, config.providers[route.provider]),
+            route.context_window is not None,
+            None if route.set.keys() & MOST_OUTPUT else route.max_output,
+        )
+        for route in config.routes.values()
+    }

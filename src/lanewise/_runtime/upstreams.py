@@ -1,0 +1,100 @@
+"""What is made once a route: its recipe, its URLs and header templates, and where its key comes from."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlencode, urlsplit
+
+from lanewise._runtime.messages import API_OF_PATH
+from lanewise._transform.request_transform import Recipe
+from lanewise._transport import Target
+from lanewise._transport.proxy import resolve_proxy
+from lanewise.config import Config, Provider, Route
+from lanewise.config.credentials import Credentials, key_header
+from lanewise.types import Api
+from lanewise.version import __version__
+
+__all__ = ["KeyUnavailable", "Way", "make_ways"]
+
+
+class KeyUnavailable(Exception):
+    """The app's function for a key failed; its name and its error's class are all that is told."""
+
+
+class Way:
+    """A route, ready to be used."""
+
+    __slots__ = ("_key", "host", "provider", "recipe", "route", "targets")
+
+    def __init__(self, route: Route, provider: Provider, key: object, proxy: str | None) -> None:
+        self.route = route
+        self.provider = provider
+        self.recipe = Recipe(route)
+        self.host = urlsplit(provider.base_url).hostname or ""
+        self._key: Callable[[], str | Awaitable[str]] | None = None
+        headers = [("Content-Type", "application/json"), ("Accept", "application/json")]
+        headers += [("User-Agent", f"lanewise/{__version__}"), *provider.headers.items()]
+        if isinstance(key, str):
+            headers.append(key_header(provider, key))
+        elif callable(key):
+            self._key = key
+        query = f"?{urlencode(provider.query)}" if provider.query else ""
+        base = provider.base_url.rstrip("/")
+        self.targets: Mapping[Api, Target] = {
+            api: Target(f"{base}/{path}{query}", tuple(headers), proxy) for path, api in API_OF_PATH.items()
+        }
+
+    def __repr__(self) -> str:
+        return f"<Way {self.route.name}>"
+
+    def target(self, api: Api, query: str) -> Target:
+        """Where an attempt goes; a query that the app added is kept."""
+        target = self.targets[api]
+        if not query:
+            return target
+        return Target(f"{target.url}{'&' if '?' in target.url else '?'}{query}", target.headers, target.proxy)
+
+    async def key_headers(self, deadline: float) -> tuple[tuple[str, str], ...]:
+        """The header with the key, where a function gives it; one that is not ``async`` may block: it has a thread.
+
+        ``deadline`` is by the loop's clock. Raises KeyUnavailable.
+        """
+        if self._key is None:
+            return ()
+        try:
+            async with asyncio.timeout_at(deadline):
+                key = await _ask_for(self._key)
+            header = key_header(self.provider, key)
+        except Exception as error:  # noqa: BLE001 - the app's function may raise anything
+            failure = KeyUnavailable(f"the function for the key of {self.provider.name} raised {type(error).__name__}")
+        else:
+            return (header,)
+        raise failure
+
+
+async def _ask_for(function: Callable[[], str | Awaitable[str]]) -> str:
+    if _is_async(function):
+        key = function()
+    else:
+        key = await asyncio.get_running_loop().run_in_executor(None, function)
+    return await key if inspect.isawaitable(key) else key
+
+
+def _is_async(function: Callable[[], object]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def make_ways(config: Config, credentials: Credentials, environ: Mapping[str, str]) -> dict[str, Way]:
+    """A way for each route that has what it needs."""
+    proxies = {
+        provider.name: resolve_proxy(provider.base_url, config.router.proxy, environ)
+        for provider in config.providers.values()
+    }
+    ways = {}
+    for route in config.routes.values():
+        if route.name not in credentials.off_routes:
+            name = route.provider
+            ways[route.name] = Way(route, config.providers[name], credentials.key(name), proxies[name])
+    return ways

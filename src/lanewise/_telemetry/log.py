@@ -1,0 +1,161 @@
+"""The log's lines: one at INFO a call, one at DEBUG an attempt, one at WARNING when a call leaves its first lane.
+
+Facts are ``extra=`` fields. The lines are made and written by a thread of their own: a slow or raising handler of the
+app is none of the request's business.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Final
+
+from lanewise._telemetry.background_writer import Writer
+from lanewise._telemetry.deferred_log import Line, LineSink, Said, line
+from lanewise.types import Attempt, BreakerEffect, Call, Failure, FailureKind, LaneName, Outcome, Score
+
+__all__ = ["Log"]
+
+LINGER: Final = 0.02
+"""Seconds that a line waits for others."""
+
+_log: Final = logging.getLogger("lanewise")
+
+
+class Log:
+    """Writes the lines of one router. All methods are for any thread, never wait and never raise.
+
+    ``has_begun`` gets the writer at the first line: most apps never have one.
+    """
+
+    def __init__(self, has_begun: Callable[[Writer[Line]], None]) -> None:
+        self._writer: Writer[Line] = Writer("the log", LineSink, linger=LINGER)
+        self._has_begun: Callable[[Writer[Line]], None] | None = has_begun
+
+    def call(self, call: Call) -> None:
+        """The lines of a call that has ended."""
+        if _log.isEnabledFor(logging.INFO):
+            self._tell(partial(_of_call, call, with_attempts=_log.isEnabledFor(logging.DEBUG)))
+
+    def not_a_call(self, request_id: str, code: str) -> None:
+        """The line of a request that was refused before it was a call of any task. What it asked for stays out."""
+        facts = {"request_id": request_id, "code": code}
+        self._put(logging.INFO, "nothing was sent for request %s: %s", (request_id, code), facts)
+
+    def score(self, score: Score) -> None:
+        """The line of a score that the app gave."""
+        if _log.isEnabledFor(logging.INFO):
+            facts = {"call_id": score.call_id, "score": score.name, "value": score.value}
+            self._put(logging.INFO, "call %s scores %s %g", (score.call_id, score.name, score.value), facts)
+
+    def cost_alert(self, task: str, spent: float, limit: float) -> None:
+        """The line of a task that has cost more on this day than it should."""
+        self._put(
+            logging.WARNING,
+            "%s has cost %.5g USD today (UTC), over its alert_cost_per_day of %.5g USD, in this process alone",
+            (task, spent, limit),
+            {"task": task, "cost_usd": spent, "alert_cost_per_day": limit},
+        )
+
+    def lane_left(self, call: Call, left: LaneName, entered: LaneName, route: str, why: FailureKind | None) -> None:
+        """The line of a call that leaves the lane that it started in."""
+        self._put(
+            logging.WARNING,
+            "%s leaves lane %s for %s (%s) after %s",
+            (call.task, left, entered, route, why or "a route that could not take the call"),
+            {**_whose(call), "left_lane": left, "lane": entered, "route": route, "failure": why},
+        )
+
+    def failure(self, call: Call, attempt: Attempt, failure: Failure) -> None:
+        """The line of a failure that somebody has to mend: a key, a certificate, a model's name."""
+        if failure.kind in (FailureKind.AUTH, FailureKind.QUOTA, FailureKind.CONFIG):
+            level = logging.WARNING if failure.breaker is BreakerEffect.NEUTRAL else logging.ERROR
+        elif failure.kind is FailureKind.MODEL_MISSING:
+            level = logging.WARNING
+        else:
+            return
+        status = f", HTTP {failure.http_status}" if failure.http_status else ""
+        why = failure.cause or failure.detail
+        self._put(
+            level,
+            "route %s (%s) can't answer until somebody mends it: %s (%s%s)",
+            (attempt.route, attempt.provider_host, why, failure.kind, status),
+            {
+                **_whose(call),
+                "route": attempt.route,
+                "lane": attempt.lane,
+                "failure": failure.kind,
+                "http_status": failure.http_status,
+                "provider_error_code": failure.code,
+            },
+        )
+
+    def learned(self, call: Call, route: str, parameter: str, drop: tuple[str, ...]) -> None:
+        """The line of a parameter that a route was found not to take; ``drop`` is what it is declared not to take."""
+        self._put(
+            logging.WARNING,
+            "route %s can't take %s: it is left out there for an hour. To save the attempt that finds out, write "
+            "drop = [%s] under [routes.%s]",
+            (route, parameter, ", ".join(f'"{name}"' for name in (*drop, parameter)), route),
+            {**_whose(call), "route": route, "parameter": parameter},
+        )
+
+    def _put(self, level: int, message: str, arguments: tuple[object, ...], facts: Mapping[str, object]) -> None:
+        if _log.isEnabledFor(level):
+            said = (Said(level, message, arguments, facts),)
+            self._tell(lambda: said)
+
+    def _tell(self, say: Callable[[], Iterable[Said]]) -> None:
+        has_begun = self._has_begun
+        if has_begun is not None:
+            self._has_begun = None
+            has_begun(self._writer)
+        self._writer.put(line(say))
+
+
+def _of_call(call: Call, *, with_attempts: bool) -> Iterator[Said]:
+    if with_attempts:
+        for attempt in call.attempts:
+            yield _of_attempt(call, attempt)
+    by = f" by {call.route} ({call.lane})" if call.outcome is Outcome.ANSWERED else ""
+    why = f": {call.failure}" if call.failure is not None and call.outcome is not Outcome.ANSWERED else ""
+    by += ", given again," if call.replayed_from is not None else ""
+    count = len(call.attempts)
+    yield Said(
+        logging.INFO,
+        "%s %s%s%s after %d attempt%s in %.0f ms",
+        (call.task, call.outcome, by, why, count, "" if count == 1 else "s", call.total_ms or 0.0),
+        {
+            **_whose(call),
+            "api": call.api,
+            "stream": call.stream,
+            "sensitive": call.sensitive,
+            "subject_hash": call.subject_hash,
+            "labels": dict(call.labels),
+            "route": call.route,
+            "lane": call.lane,
+            "outcome": call.outcome,
+            "failure": call.failure,
+            "attempts": count,
+            "replayed_from": call.replayed_from,
+            "cost_usd": call.cost_usd,
+            "total_ms": call.total_ms,
+        },
+    )
+
+
+def _of_attempt(call: Call, attempt: Attempt) -> Said:
+    how = "answered" if attempt.failure is None else attempt.failure
+    status = "" if attempt.http_status is None else f", HTTP {attempt.http_status}"
+    facts = {name: getattr(attempt, name) for name in attempt.__struct_fields__}
+    return Said(
+        logging.DEBUG,
+        "%s attempt %d on %s (%s): %s%s in %.0f ms",
+        (call.task, attempt.attempt_number, attempt.route, attempt.lane, how, status, attempt.total_ms or 0.0),
+        {**facts, **_whose(call)},
+    )
+
+
+def _whose(call: Call) -> dict[str, object]:
+    return {"call_id": call.id, "request_id": call.request_id, "task": call.task}

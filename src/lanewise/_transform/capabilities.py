@@ -1,0 +1,112 @@
+"""What a call needs of a route, told from its body: a route that is declared not to have it is passed over.
+
+What nobody knows of a route it is taken to have. Only what a route ``cannot`` is looked for, so a body costs nothing
+where nothing is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from lanewise._openai.request_body import Body
+from lanewise._openai.response_schema import MALFORMED
+from lanewise._transform.emulation import asked_choices
+from lanewise.types import Api
+
+__all__ = ["NEEDS", "unmet"]
+
+_NOTHING: Final = (b"null", b"[]")
+
+
+class _Kind(msgspec.Struct):
+    type: str | None = None
+
+
+class _Text(msgspec.Struct):
+    format: _Kind | None = None
+
+
+def _tools(body: Body, api: Api) -> bool:
+    return any(name in body.fields and bytes(body.fields[name]) not in _NOTHING for name in ("tools", "functions"))
+
+
+def _strict_tools(body: Body, api: Api) -> bool:
+    tools = body.fields.get("tools")
+    return tools is not None and b'"strict":true' in bytes(tools).replace(b" ", b"")
+
+
+def _vision(body: Body, api: Api) -> bool:
+    return _question_has(body, api, b'"image_url"' if api is Api.CHAT else b'"input_image"')
+
+
+def _audio(body: Body, api: Api) -> bool:
+    modalities = body.fields.get("modalities")
+    speaks = body.has("audio") or (modalities is not None and b'"audio"' in bytes(modalities))
+    return speaks or _question_has(body, api, b'"input_audio"')
+
+
+def _question_has(body: Body, api: Api, part: bytes) -> bool:
+    """Whether a part of this kind is in the question. In a text that quotes it the quotation marks are escaped."""
+    question = body.fields.get("messages" if api is Api.CHAT else "input")
+    return question is not None and part in bytes(question)
+
+
+def _json(body: Body, api: Api) -> bool:
+    return _format(body, api) in ("json_object", "json_schema")
+
+
+def _json_schema(body: Body, api: Api) -> bool:
+    return _format(body, api) == "json_schema"
+
+
+def _format(body: Body, api: Api) -> str | None:
+    given = body.fields.get("response_format" if api is Api.CHAT else "text")
+    if given is None:
+        return None
+    try:
+        if api is Api.CHAT:
+            chat = msgspec.json.decode(given, type=_Kind | None)
+            return None if chat is None else chat.type
+        text = msgspec.json.decode(given, type=_Text | None)
+    except MALFORMED:
+        return None
+    return None if text is None or text.format is None else text.format.type
+
+
+def _reasoning(body: Body, api: Api) -> bool:
+    return body.asks_reasoning
+
+
+def _n(body: Body, api: Api) -> bool:
+    return asked_choices(body.fields) > 1
+
+
+def _developer(body: Body, api: Api) -> bool:
+    return _question_has(body, api, b'"developer"')
+
+
+NEEDS: Final[Mapping[str, Callable[[Body, Api], bool]]] = {
+    "tools": _tools,
+    "strict_tools": _strict_tools,
+    "vision": _vision,
+    "audio": _audio,
+    "json": _json,
+    "json_schema": _json_schema,
+    "reasoning": _reasoning,
+    "n": _n,
+    "developer": _developer,
+}
+"""What may be in a route's ``cannot``, each with how a body is told to need it."""
+
+
+def unmet(cannot: tuple[str, ...], body: Body, api: Api) -> str | None:
+    """What a body needs of what a route can't do, or ``None``.
+
+    Example::
+
+        unmet(("vision",), body, Api.CHAT)  # "vision", if a picture is in the messages
+    """
+    return next((name for name in cannot if NEEDS[name](body, api)), None)

@@ -1,0 +1,57 @@
+"""Asking a route to mend its answer: the question again, the answer that broke the contract, and how it did."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from lanewise._openai.choices import Said
+from lanewise._openai.request_body import Body
+from lanewise._openai.response_schema import MALFORMED
+from lanewise.types import Api
+
+__all__ = ["repaired"]
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+_WORDS: Final = (
+    "Your answer does not have the form that is required: {problem}. "
+    "Answer again in the required form, and write nothing beside it."
+)
+
+
+def repaired(body: Body, api: Api, said: Said, problem: str) -> Body | None:
+    """The body with the answer that broke the contract, and what is wrong with it, behind its messages.
+
+    ``None`` if its messages make no sense.
+
+    Example::
+
+        body = repaired(body, Api.CHAT, Said('{"title": 7}'), "title: type")
+    """
+    name = "input" if api is Api.RESPONSES else "messages"
+    given = body.fields.get(name)
+    listed = None if given is None else _as_list(bytes(given))
+    if listed is None:
+        return None
+    answer = {"role": "assistant", "content": said.text or _calls(said)}
+    asked = {"role": "user", "content": _WORDS.format(problem=problem)}
+    added = [message for message in (answer, asked) if message["content"]]
+    pieces = [*([listed] if listed else []), *map(_ENCODE, added)]
+    return body.with_added(name, msgspec.Raw(b"[" + b",".join(pieces) + b"]"))
+
+
+def _as_list(given: bytes) -> bytes | None:
+    """What is between the brackets of a list of messages; a text alone is the Responses API's short form of one."""
+    if given.startswith(b"["):
+        return given[1:-1].strip()
+    try:
+        text = msgspec.json.decode(given, type=str)
+    except MALFORMED:
+        return None
+    return _ENCODE({"role": "user", "content": text})
+
+
+def _calls(said: Said) -> str:
+    """Calls of functions as a text: in their own place they would need an answer each, and may not even be JSON."""
+    return "\n".join([f"{call.name}({call.arguments or ''})" for call in said.calls])

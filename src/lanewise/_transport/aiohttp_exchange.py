@@ -1,0 +1,184 @@
+"""An answer as it arrives over aiohttp: its body in pieces, under one deadline that may be moved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+from multidict import CIMultiDict
+
+from lanewise._failures.signals import TransportFailure, TransportSignal
+from lanewise._transport.aiohttp_failures import body_failure
+from lanewise._transport.content_decoding import Decoder, decoder_for, read_decoded
+
+__all__ = ["AiohttpExchange", "abort_connection"]
+
+
+def abort_connection(transport: asyncio.Transport | None) -> None:
+    # Not close(): that first writes what is left to be written, and over TLS waits for the peer's farewell.
+    if transport is not None:
+        transport.abort()
+
+
+class AiohttpExchange:
+    """An answer that arrives over aiohttp. As :class:`Exchange`."""
+
+    __slots__ = (
+        "_content",
+        "_deadline",
+        "_decoder",
+        "_headers",
+        "_loop",
+        "_response",
+        "_timer",
+        "_transport",
+        "_waits",
+    )
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        transport: asyncio.Transport | None,
+        loop: asyncio.AbstractEventLoop,
+        deadline: float,
+    ) -> None:
+        self._response = response
+        self._content = response.content
+        self._transport = transport
+        self._loop = loop
+        self._deadline = deadline
+        self._headers: Mapping[str, str] = response.headers
+        self._decoder: Decoder | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waits = False
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._headers
+
+    @property
+    def http_version(self) -> str:
+        version = self._response.version
+        return "1.1" if version is None else f"{version.major}.{version.minor}"
+
+    def prepare_body(self) -> None:
+        """Find out how the body is encoded, and take out the headers that do not go up.
+
+        Raises TransportFailure: UNDECODABLE.
+        """
+        headers = self._response.headers
+        if "Content-Encoding" not in headers and "Set-Cookie" not in headers:
+            return
+        kept = CIMultiDict(headers)
+        kept.popall("Set-Cookie", None)
+        encodings = kept.popall("Content-Encoding", [])
+        self._headers = kept
+        self._decoder = decoder_for(", ".join(encodings))
+        if self._decoder is not None:
+            kept.popall("Content-Length", None)
+
+    def bound_reads(self, deadline: float) -> None:
+        """As :meth:`Exchange.bound_reads`."""
+        self._deadline = deadline
+        # A later deadline is found when the timer fires. An earlier one needs a timer of its own.
+        if self._timer is not None and deadline < self._timer.when():
+            self._timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    async def read(self, limit: int) -> bytes:
+        """As :meth:`Exchange.read`."""
+        length = self._response.headers.get("Content-Length", "")
+        if self._decoder is None and length.isdigit() and len(length) < 20 and int(length) > limit:
+            raise self._too_large()
+        first = await self.read_some()
+        if len(first) > limit:
+            raise self._too_large()
+        if not first:
+            return first
+        pieces, size = [first], len(first)
+        while piece := await self.read_some():
+            size += len(piece)
+            if size > limit:
+                raise self._too_large()
+            pieces.append(piece)
+        return first if len(pieces) == 1 else b"".join(pieces)
+
+    async def read_some(self) -> bytes:
+        """As :meth:`Exchange.read_some`."""
+        try:
+            if self._decoder is None:
+                return await self._read_raw()
+            return await read_decoded(self._decoder, self._read_raw)
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """As :meth:`Exchange.abort`."""
+        self._stop_timer()
+        response = self._response
+        # Once the body is complete the connection is the pool's, and may be another attempt's by now.
+        if not response.closed:
+            abort_connection(self._transport)
+        self._transport = None
+        response.close()
+
+    def release(self) -> None:
+        """As :meth:`Exchange.release`."""
+        if self._content.at_eof():
+            self._stop_timer()
+            self._transport = None
+            self._response.release()
+        else:
+            self.abort()
+
+    async def _read_raw(self) -> bytes:
+        content = self._content
+        if content.at_eof():
+            self._stop_timer()
+            return b""
+        # Also before a cut: what had come may be all that matters ([DONE], say), and aiohttp's own reads drop it.
+        if content._buffer:
+            return content._read_nowait(-1)
+        try:
+            self._waits = True
+            self._start_timer()
+            data = await content.readany()
+        except Exception as error:  # noqa: BLE001 - the border where aiohttp's failures become ours
+            failure = body_failure(error)
+        else:
+            if not data:
+                self._stop_timer()
+            return data
+        finally:
+            self._waits = False
+        if content._buffer and failure.signal is TransportSignal.CUT:
+            return content._read_nowait(-1)
+        raise failure
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if not self._waits:
+            return
+        if self._deadline > self._loop.time():
+            self._start_timer()
+        else:
+            self._content.set_exception(TimeoutError())
+
+    def _too_large(self) -> TransportFailure:
+        self.abort()
+        return TransportFailure(TransportSignal.TOO_LARGE, "the body is over the cap")

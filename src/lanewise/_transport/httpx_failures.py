@@ -1,0 +1,105 @@
+"""What went wrong in an httpx2 client, said in our signals: the sibling of ``aiohttp_failures.py``."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+
+import httpx2
+
+from lanewise._failures.signals import TransportFailure, TransportSignal
+
+__all__ = ["CLASSES", "HandedState", "body_failure", "send_failure"]
+
+_LOST: TransportSignal | None = None
+"""The connection went: which signal that is depends on the attempt."""
+
+# The first class that fits decides, so a class stands above its bases.
+CLASSES: tuple[tuple[type[BaseException], TransportSignal | None, str], ...] = (
+    (httpx2.InvalidURL, TransportSignal.LOCAL, "the URL is not one that can be sent to"),
+    (httpx2.UnsupportedProtocol, TransportSignal.LOCAL, "the URL is not one that can be sent to"),
+    (httpx2.LocalProtocolError, TransportSignal.LOCAL, "the request can't be written as HTTP"),
+    (httpx2.CookieConflict, TransportSignal.LOCAL, "the handed client's cookies are in conflict"),
+    (httpx2.HTTPStatusError, TransportSignal.LOCAL, "the handed client raises on a status, by a hook of its own"),
+    (httpx2.ConnectTimeout, TransportSignal.UNREACHABLE, "no connection was made in time"),
+    (httpx2.PoolTimeout, TransportSignal.UNREACHABLE, "the handed client had no connection free"),
+    (httpx2.ProxyError, TransportSignal.UNREACHABLE, "the proxy refused to connect"),
+    (httpx2.ConnectError, TransportSignal.UNREACHABLE, "no connection was made"),
+    (httpx2.TimeoutException, TransportSignal.TIMEOUT, "no answer in time"),
+    (httpx2.RemoteProtocolError, TransportSignal.MALFORMED_HTTP, "the peer's answer is not HTTP"),
+    (httpx2.DecodingError, TransportSignal.UNDECODABLE, "the body is not what its encoding says"),
+    (httpx2.TooManyRedirects, TransportSignal.MALFORMED_HTTP, "the peer redirects without end"),
+    (httpx2.HTTPError, _LOST, "the connection was lost"),
+    (httpx2.StreamError, TransportSignal.CUT, "the body can't be read any more"),
+    (ssl.SSLError, TransportSignal.TLS, "no TLS connection could be agreed on"),
+    (OSError, _LOST, "the connection was lost"),
+    (RuntimeError, TransportSignal.LOCAL, "the handed client can't be used (closed, or of another event loop)"),
+    (ValueError, TransportSignal.LOCAL, "the request can't be written as HTTP"),
+    (TypeError, TransportSignal.LOCAL, "the request can't be written as HTTP"),
+)
+
+
+class HandedState:
+    """How far an attempt's request has come, as the ``trace`` extension of httpcore tells."""
+
+    __slots__ = ("connected", "traced", "wrote")
+
+    def __init__(self) -> None:
+        self.traced = False
+        self.connected = False
+        self.wrote = False
+
+    async def trace(self, event: str, info: Mapping[str, object]) -> None:
+        self.traced = True
+        if event.startswith("connection.connect_"):
+            self.connected = True
+        elif event.endswith(".send_request_headers.started"):
+            # A CONNECT to a proxy is no part of the request.
+            self.wrote = getattr(info.get("request"), "method", b"") != b"CONNECT"
+
+    @property
+    def written(self) -> bool:
+        """A transport that tells nothing may have written: then the outcome is unknown."""
+        return self.wrote or not self.traced
+
+    @property
+    def reused(self) -> bool:
+        return self.wrote and not self.connected
+
+
+def send_failure(error: Exception, state: HandedState) -> TransportFailure:
+    """The failure of an attempt that got no status line."""
+    signal, detail = _look_up(error)
+    if isinstance(error, httpx2.ConnectError) and _has_ssl_cause(error):
+        return TransportFailure(TransportSignal.TLS, "the certificate or the TLS of the peer is wrong")
+    # httpcore says a disconnect with the class of garbage, and only the text differs.
+    if isinstance(error, httpx2.RemoteProtocolError) and "disconnected" in str(error):
+        signal, detail = _LOST, "the peer closed the connection"
+    return TransportFailure(signal or _lost(state), detail)
+
+
+def body_failure(error: BaseException) -> TransportFailure:
+    """The failure of a body whose head had arrived."""
+    return TransportFailure(TransportSignal.CUT, _look_up(error)[1])
+
+
+def _lost(state: HandedState) -> TransportSignal:
+    if state.reused:
+        return TransportSignal.STALE_CONNECTION
+    return TransportSignal.RESET_AFTER_WRITE if state.written else TransportSignal.UNREACHABLE
+
+
+def _look_up(error: BaseException) -> tuple[TransportSignal | None, str]:
+    for kind, signal, detail in CLASSES:
+        if isinstance(error, kind):
+            return signal, detail
+    return _LOST, "the exchange failed"
+
+
+def _has_ssl_cause(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    for _ in range(8):
+        if cause is None or isinstance(cause, ssl.SSLError):
+            break
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(cause, ssl.SSLError)

@@ -1,0 +1,296 @@
+"""The transport over an httpx2 client that the app hands in: for mTLS, proxies of its own, or an event loop of trio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Mapping
+
+import anyio
+import httpx2
+
+from lanewise._failures.signals import TransportFailure, TransportSignal
+from lanewise._transport.content_decoding import Decoder, decoder_for, read_decoded
+from lanewise._transport.exchange import Headers, Target
+from lanewise._transport.httpx_failures import HandedState, body_failure, send_failure
+from lanewise._transport.outgoing import check_url, checked, outgoing
+
+__all__ = ["HandedExchange", "HandedTransport"]
+
+_CLOSE_SECONDS = 1.0
+
+
+class HandedTransport:
+    """Sends attempts by an httpx2 client. Its TLS, proxies, hooks and auth are the app's; redirects are not followed.
+
+    A client stays the app's to close. A function that makes one is called at the first send, and its client is closed
+    with the transport. ``Target.proxy`` is not used; ``fresh`` can't be asked of httpx2, which drops dead connections.
+
+    Example::
+
+        transport = HandedTransport(lambda: httpx2.AsyncClient(verify=context))
+    """
+
+    def __init__(self, client: httpx2.AsyncClient | Callable[[], httpx2.AsyncClient]) -> None:
+        self._given = client
+        self._client: httpx2.AsyncClient | None = None
+        self._left: set[HandedExchange] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def send(
+        self,
+        target: Target,
+        headers: Headers,
+        body: bytes,
+        *,
+        stream: bool,
+        deadline: float,
+        connect_timeout: float,
+        fresh: bool = False,
+    ) -> HandedExchange:
+        """As :meth:`Transport.send`."""
+        await self._close_left()
+        if anyio.current_time() >= deadline:
+            raise TransportFailure(TransportSignal.UNREACHABLE, "nothing could be sent in time")
+        fields = outgoing(tuple(checked(target.headers)), headers, stream=stream)
+        state = HandedState()
+        failure: TransportFailure | None = None
+        scope = anyio.CancelScope(deadline=deadline)
+        response: httpx2.Response | None = None
+        try:
+            client = self._open()
+            request = client.build_request(
+                "POST",
+                _parse(target.url),
+                headers=fields,
+                content=body,
+                timeout=httpx2.Timeout(None, connect=connect_timeout),
+                extensions={"trace": state.trace},
+            )
+            with scope:
+                response = await client.send(request, stream=True, follow_redirects=False)
+        except TransportFailure:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border where httpx2's failures become ours
+            failure = send_failure(error, state)
+        if response is not None:
+            return await self._begin(response, deadline)
+        if failure is None:
+            signal = TransportSignal.TIMEOUT if state.written else TransportSignal.UNREACHABLE
+            failure = TransportFailure(signal, "no answer in time")
+        # Raised out here, without a context: httpx2's exceptions hold the request.
+        raise failure
+
+    async def aclose(self) -> None:
+        """As :meth:`Transport.aclose`."""
+        await self._close_left()
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+        client, self._client = self._client, None
+        if client is None:
+            return
+        if client is self._given:
+            await _close_connections(client)
+        else:
+            await client.aclose()
+
+    def forget(self) -> None:
+        """As :meth:`Transport.forget`. httpx2 closes nothing without its loop: its sockets go when collected."""
+        self._client = None
+
+    def _open(self) -> httpx2.AsyncClient:
+        if self._client is None:
+            given = self._given
+            client: object = given if isinstance(given, httpx2.AsyncClient) else given()
+            if not isinstance(client, httpx2.AsyncClient):
+                made = f"{type(client).__module__}.{type(client).__name__}"
+                raise TransportFailure(TransportSignal.LOCAL, f"http_client made no httpx2.AsyncClient, but a {made}")
+            self._client = client
+        return self._client
+
+    async def _begin(self, response: httpx2.Response, deadline: float) -> HandedExchange:
+        exchange = HandedExchange(response, deadline, self._leave)
+        try:
+            if response.status_code == 101:
+                raise TransportFailure(TransportSignal.MALFORMED_HTTP, "the peer switched to a protocol not asked for")
+            exchange.prepare_body()
+        except TransportFailure:
+            await exchange.close()
+            raise
+        return exchange
+
+    def _leave(self, exchange: HandedExchange) -> None:
+        """Close an exchange later: ``abort`` can't wait, and httpx2 can't close without waiting."""
+        self._left.add(exchange)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # trio: at the next send. Its socket is shut already.
+        task = loop.create_task(self._close_left())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _close_left(self) -> None:
+        while self._left:
+            await self._left.pop().close()
+
+
+async def _close_connections(client: httpx2.AsyncClient) -> None:
+    """Empty the pools of a client that stays open: their connections belong to this loop, which the next may outlive.
+
+    httpx2 has no public word for it. A transport of the app's own is its own to care for.
+    """
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, httpx2.AsyncHTTPTransport):
+            await transport.aclose()
+
+
+def _parse(url: str) -> httpx2.URL:
+    parsed = None
+    with contextlib.suppress(httpx2.InvalidURL):
+        parsed = httpx2.URL(url)
+    if parsed is None:
+        raise TransportFailure(TransportSignal.LOCAL, "the URL can't be read")
+    check_url(parsed.scheme, parsed.host, has_credentials=bool(parsed.userinfo))
+    return parsed
+
+
+class HandedExchange:
+    """An answer that arrives over an httpx2 client. As :class:`Exchange`."""
+
+    def __init__(self, response: httpx2.Response, deadline: float, leave: Callable[[HandedExchange], None]) -> None:
+        self._response = response
+        self._pieces = response.aiter_raw()
+        self._deadline = deadline
+        self._leave = leave
+        self._headers: Mapping[str, str] = response.headers
+        self._decoder: Decoder | None = None
+        self._reading: anyio.CancelScope | None = None
+        self._ended = False
+        self._aborted = False
+        self._closed = False
+
+    @property
+    def status(self) -> int:
+        return self._response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._headers
+
+    @property
+    def http_version(self) -> str:
+        return self._response.http_version.removeprefix("HTTP/")
+
+    def prepare_body(self) -> None:
+        """Find out how the body is encoded, and take out the headers that do not go up.
+
+        Raises TransportFailure: UNDECODABLE.
+        """
+        headers = self._response.headers
+        if "Content-Encoding" not in headers and "Set-Cookie" not in headers:
+            return
+        kept = httpx2.Headers(headers.multi_items())
+        encoding = kept.pop("Content-Encoding", None)
+        kept.pop("Set-Cookie", None)
+        self._headers = kept
+        self._decoder = decoder_for(encoding)
+        if self._decoder is not None:
+            kept.pop("Content-Length", None)
+
+    def bound_reads(self, deadline: float) -> None:
+        """As :meth:`Exchange.bound_reads`."""
+        self._deadline = deadline
+        if self._reading is not None:
+            self._reading.deadline = deadline
+
+    async def read(self, limit: int) -> bytes:
+        """As :meth:`Exchange.read`."""
+        pieces, size = [], 0
+        while piece := await self.read_some():
+            size += len(piece)
+            if size > limit:
+                await self.close()
+                raise TransportFailure(TransportSignal.TOO_LARGE, "the body is over the cap")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def read_some(self) -> bytes:
+        """As :meth:`Exchange.read_some`."""
+        try:
+            if self._decoder is None:
+                return await self._read_raw()
+            return await read_decoded(self._decoder, self._read_raw)
+        except BaseException:
+            await self.close()
+            raise
+
+    def abort(self) -> None:
+        """As :meth:`Exchange.abort`."""
+        if self._ended or self._aborted:
+            return
+        self._aborted = True
+        self._shut_socket()
+        if self._reading is None:
+            self._leave(self)
+        else:
+            self._reading.cancel()
+
+    def release(self) -> None:
+        """As :meth:`Exchange.release`."""
+        self.abort()
+
+    async def close(self) -> None:
+        """Close the response and its connection, if the body did not end. Also when cancelled."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._ended:
+            self._aborted = True
+            self._shut_socket()
+        with contextlib.suppress(httpx2.HTTPError, OSError, RuntimeError):  # how it goes does not matter any more
+            # By a cancellation, which ends each of httpx2's nested generators; aclose() would leave the inner ones.
+            with anyio.CancelScope(shield=True) as scope:
+                scope.cancel()
+                while await anext(self._pieces, b""):
+                    pass
+        with (
+            anyio.move_on_after(_CLOSE_SECONDS, shield=True),
+            contextlib.suppress(httpx2.HTTPError, OSError, RuntimeError),
+        ):
+            await self._response.aclose()
+
+    async def _read_raw(self) -> bytes:
+        if self._ended:
+            return b""
+        self._raise_if_aborted()
+        piece: bytes | None = None
+        failure = TransportFailure(TransportSignal.TIMEOUT, "the body did not come in time")
+        self._reading = anyio.CancelScope(deadline=self._deadline)
+        try:
+            with self._reading:
+                piece = await anext(self._pieces, b"")
+        except Exception as error:  # noqa: BLE001 - the border where httpx2's failures become ours
+            failure = body_failure(error)
+        finally:
+            self._reading = None
+        if piece is not None:
+            self._ended = not piece
+            return piece
+        self._raise_if_aborted()
+        raise failure
+
+    def _raise_if_aborted(self) -> None:
+        if self._aborted:
+            raise TransportFailure(TransportSignal.CUT, "the exchange was aborted")
+
+    def _shut_socket(self) -> None:
+        # An HTTP/2 connection carries others' exchanges too.
+        if not self.http_version.startswith("1"):
+            return
+        stream = self._response.extensions.get("network_stream")
+        raw = None if stream is None else stream.get_extra_info("socket")
+        if raw is not None:
+            with contextlib.suppress(OSError):  # gone already
+                raw.shutdown(socket.SHUT_RDWR)

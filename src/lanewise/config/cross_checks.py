@@ -1,0 +1,155 @@
+"""What the names in a config refer to, and what can't work together: the checks that look at more than one table."""
+
+from __future__ import annotations
+
+from lanewise.config.durations import duration_text
+from lanewise.config.mistakes import Findings, Place, nearest, quoted
+from lanewise.config.models import Provider, RouterSettings, SensitiveCategory, Task
+from lanewise.config.parsing import PLACEHOLDER_PROVIDER, Sections
+from lanewise.config.store import MEMORY, wrong_with_store_url
+from lanewise.types import LaneName
+
+__all__ = ["check_references"]
+
+SHORTEST_LANE = 1.0
+"""Seconds: a deadline needs at least this for each lane, or a later lane never gets its turn."""
+
+
+def check_references(sections: Sections, findings: Findings) -> None:
+    """Note in ``findings`` each name that refers to nothing, and each rule that can't be kept."""
+    _check_anything_there(sections, findings)
+    for name, provider in sections.providers.items():
+        _check_provider(("providers", name), provider, findings)
+    for name, route in sections.routes.items():
+        if route.provider != PLACEHOLDER_PROVIDER:
+            _known(("routes", name, "provider"), "provider", route.provider, sections.declared["providers"], findings)
+        for other in route.same_as:
+            _known(("routes", name, "same_as"), "route", other, sections.declared["routes"], findings)
+    for name, category in sections.sensitive.items():
+        _check_category(("sensitive", name), category, sections, findings)
+    for name, task in sections.tasks.items():
+        _check_task(("tasks", name), task, sections, findings)
+    for pattern, wanted in sections.endpoints.items():
+        _known(("endpoints", pattern), "sensitive category", wanted, sections.declared["sensitive"], findings)
+    _check_state(sections.router.state, findings)
+    _check_replay(sections.router, findings)
+    _, colon, wanted = sections.router.undeclared.partition(":")
+    if colon:
+        _known(("router", "undeclared"), "sensitive category", wanted, sections.declared["sensitive"], findings)
+
+
+def _check_state(state: str, findings: Findings) -> None:
+    if state == MEMORY or state.startswith("env:"):
+        return
+    if (problem := wrong_with_store_url(state)) is not None:
+        findings.add(("router", "state"), problem, 'It is "memory", "redis://...", "rediss://..." or "env:STORE_URL".')
+
+
+def _check_replay(router: RouterSettings, findings: Findings) -> None:
+    if router.replay is not None and router.storage_key_env is None and not findings.has(("router", "storage_key_env")):
+        findings.add(
+            ("router", "replay"),
+            "the answers are stored encrypted, and no key is named",
+            'Name the variable that has it: storage_key_env = "STORAGE_KEY".',
+        )
+
+
+def _known(place: Place, what: str, name: str, declared: frozenset[str], findings: Findings) -> None:
+    if name not in declared:
+        findings.add(place, f"no {what} is called {quoted(name)}", nearest(name, declared) or f"No {what} is declared.")
+
+
+def _check_anything_there(sections: Sections, findings: Findings) -> None:
+    for section, example in (
+        ("providers", "[providers.openai]"),
+        ("routes", '[routes.main] with provider = "openai" and model = "..."'),
+        ("tasks", '[tasks.chat] with primary = "main"'),
+    ):
+        if not sections.declared[section] and not findings.has((section,)):
+            findings.add((section,), "none is declared", f"Write at least one: {example}.")
+
+
+def _check_provider(place: Place, provider: Provider, findings: Findings) -> None:
+    if not provider.base_url and not findings.has((*place, "base_url")):
+        findings.add((*place, "base_url"), "`base_url` is missing", 'It looks like "https://api.openai.com/v1".')
+    if provider.api_key is not None and provider.api_key_env is not None:
+        findings.add((*place, "api_key"), "the key is given twice", "Give `api_key` or `api_key_env`, not both.")
+    for header in provider.headers:
+        if header.lower() == provider.auth_header.lower():
+            findings.add((*place, "headers"), f"the header {quoted(header)} is the key's", "Leave it out here.")
+
+
+def _check_category(place: Place, category: SensitiveCategory, sections: Sections, findings: Findings) -> None:
+    for key, routes in (("routes", category.routes), ("review_routes", category.review_routes)):
+        for route in routes:
+            _known((*place, key), "route", route, sections.declared["routes"], findings)
+    if not category.routes and category.on_failure == "fail" and not findings.has((*place, "routes")):
+        findings.add((*place, "routes"), "no route may answer", "Name the approved routes.")
+    if category.on_failure == "review":
+        _check_review((*place, "on_failure"), sections, findings)
+    elif category.review_routes:
+        findings.add((*place, "review_routes"), "nothing is reviewed", 'Set on_failure = "review", or leave it out.')
+
+
+def _check_review(place: Place, sections: Sections, findings: Findings) -> None:
+    """A case is kept in the ledger's database, and its texts only encrypted: both must be there."""
+    if sections.router.ledger is None and not findings.has(("router", "ledger")):
+        fix = 'Under [router] write ledger = "sqlite:///lanewise.db", or a PostgreSQL for more than one machine.'
+        findings.add(place, "a case for a person needs a database, and there is no ledger", fix)
+    if sections.router.storage_key_env is None and not findings.has(("router", "storage_key_env")):
+        fix = 'Under [router] write storage_key_env = "STORAGE_KEY", and set that variable where the app runs.'
+        findings.add(place, "a case for a person is stored encrypted, and there is no key for that", fix)
+
+
+def _check_task(place: Place, task: Task, sections: Sections, findings: Findings) -> None:
+    seen: set[str] = set()
+    for lane in task.lanes:
+        for route in lane.routes:
+            _known((*place, lane.name.value), "route", route, sections.declared["routes"], findings)
+            if route in seen:
+                problem = f"the route {quoted(route)} is in the task twice"
+                findings.add((*place, lane.name.value), problem, "Name it once.")
+            seen.add(route)
+    _check_deadline(place, task, findings)
+    _check_sensitive(place, task, sections, findings)
+    _check_start(place, task, findings)
+    if task.sticky is not None and task.select != "weight":
+        problem = f"calls that stick to a route can't select the {task.select} one"
+        if task.select == "order":
+            problem = "calls that stick to a route are shared out by weight, not by order"
+        findings.add((*place, "sticky"), problem, 'Set select = "weight", or leave `sticky` out.')
+
+
+def _check_start(place: Place, task: Task, findings: Findings) -> None:
+    if task.start is None:
+        return
+    wanted = (task.start,) if isinstance(task.start, LaneName) else tuple(rule.lane for rule in task.start)
+    for lane in dict.fromkeys(wanted):
+        if lane not in {lane.name for lane in task.lanes}:
+            findings.add((*place, "start"), f"the task has no {lane.value} lane", "Start in a lane that it has.")
+
+
+def _check_deadline(place: Place, task: Task, findings: Findings) -> None:
+    needed = SHORTEST_LANE * len(task.lanes)
+    if task.deadline < needed:
+        findings.add(
+            (*place, "deadline"),
+            f"{duration_text(task.deadline)} can never fit {len(task.lanes)} "
+            + ("lane" if len(task.lanes) == 1 else "lanes"),
+            f"Give it at least {duration_text(needed)}, a second for each lane.",
+        )
+
+
+def _check_sensitive(place: Place, task: Task, sections: Sections, findings: Findings) -> None:
+    if task.sensitive is None:
+        return
+    _known((*place, "sensitive"), "sensitive category", task.sensitive, sections.declared["sensitive"], findings)
+    category = sections.sensitive.get(task.sensitive)
+    if category is None or not category.routes or not task.routes:
+        return
+    if not set(task.routes) & set(category.routes):
+        findings.add(
+            (*place, "sensitive"),
+            f"no route of the task is approved for {quoted(task.sensitive)}",
+            f"Give the task one of: {', '.join(category.routes)}.",
+        )

@@ -1,0 +1,238 @@
+"""From a plain mapping to the models, every mistake noted: shapes here, what names refer to in ``references.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from lanewise.config.lanes import Lane
+from lanewise.config.mistakes import Findings, Place, kind_of, nearest, quoted
+from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
+from lanewise.config.values import NAME
+from lanewise.types import LaneName
+
+__all__ = ["SECTIONS", "Sections", "read_sections"]
+
+SECTIONS = ("router", "providers", "routes", "tasks", "sensitive", "endpoints")
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+# Python only: not offered as what an unknown key may have been meant to be.
+_HIDDEN_KEYS = frozenset({"name", "api_key"})
+_LANES = frozenset(LaneName)
+# What stands for a required value that is missing or wrong, so that the rest of its table is still looked at.
+# A placeholder never leaves the reading: there is a mistake wherever one is used.
+_PLACEHOLDERS: Mapping[type[BaseModel], Mapping[str, object]] = {
+    Route: {"provider": "?", "model": "?"},
+    Task: {"primary": Lane.model_construct(name=LaneName.PRIMARY, entries=())},
+    SensitiveCategory: {"routes": ()},
+}
+PLACEHOLDER_PROVIDER = "?"
+
+_WANTED = {
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+
+
+@dataclass(slots=True)
+class Sections:
+    """The parts of a config that could be read. ``declared`` also has the names of what could not."""
+
+    providers: dict[str, Provider] = field(default_factory=dict)
+    routes: dict[str, Route] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    sensitive: dict[str, SensitiveCategory] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
+    router: RouterSettings = field(default_factory=lambda: RouterSettings())
+    declared: dict[str, frozenset[str]] = field(default_factory=dict)
+
+
+def read_sections(mapping: Mapping[str, object], findings: Findings, *, in_file: bool) -> Sections:
+    """Read what has the form of a TOML file; note each mistake in ``findings``."""
+    reader = _Reader(findings, in_file=in_file)
+    for key in mapping:
+        if key not in SECTIONS:
+            findings.add((str(key),), f"no section is called {quoted(key)}", nearest(key, SECTIONS))
+    sections = Sections(
+        providers=reader.named("providers", Provider, mapping),
+        routes=reader.named("routes", Route, mapping),
+        tasks=reader.named("tasks", Task, mapping),
+        sensitive=reader.named("sensitive", SensitiveCategory, mapping),
+        endpoints=reader.endpoints(mapping.get("endpoints")),
+    )
+    settings = mapping.get("router")
+    if settings is not None:
+        sections.router = reader.one(RouterSettings, settings, ("router",)) or RouterSettings()
+    sections.declared = reader.declared
+    return sections
+
+
+class _Reader:
+    def __init__(self, findings: Findings, *, in_file: bool) -> None:
+        self.findings = findings
+        self.context = {"file": in_file}
+        self.declared: dict[str, frozenset[str]] = {}
+
+    def named(self, section: str, model: type[_Model], mapping: Mapping[str, object]) -> dict[str, _Model]:
+        """A section of tables by name."""
+        table = mapping.get(section, {})
+        self.declared[section] = frozenset()
+        if not isinstance(table, Mapping):
+            problem = f"[{section}] must be a table, not {quoted(table)}"
+            self.findings.add((section,), problem, f"Write [{section}.NAME].")
+            return {}
+        read: dict[str, _Model] = {}
+        for name, value in table.items():
+            if not self._name_is_fine(section, name):
+                continue
+            self.declared[section] |= {name}
+            if (entry := self.one(model, value, (section, name))) is not None:
+                read[name] = entry
+        return read
+
+    def _name_is_fine(self, section: str, name: object) -> bool:
+        if isinstance(name, str) and NAME.fullmatch(name):
+            return True
+        place = (section, name if isinstance(name, str) else str(kind_of(name)))
+        self.findings.add(
+            place, f"{quoted(name)} can't be a name", "Up to 64 letters, digits and any of . _ : / - make a name."
+        )
+        return False
+
+    def endpoints(self, table: object) -> dict[str, str]:
+        """The path patterns, each with its category."""
+        if table is None:
+            return {}
+        if not isinstance(table, Mapping):
+            self.findings.add(("endpoints",), f"[endpoints] must be a table, not {quoted(table)}")
+            return {}
+        read: dict[str, str] = {}
+        for pattern, category in table.items():
+            place = ("endpoints", pattern if isinstance(pattern, str) else kind_of(pattern))
+            if not isinstance(pattern, str) or not pattern.startswith("/"):
+                self.findings.add(place, f"the path {quoted(pattern)} does not start with /", 'Write "/payments/*".')
+            elif any(sign in pattern for sign in "{}<>"):
+                problem = f"the path {quoted(pattern)} has a parameter of a framework in it, which would match nothing"
+                self.findings.add(place, problem, 'A * stands for anything: "/payments/*/refund".')
+            if not isinstance(category, str):
+                self.findings.add(place, "a path needs the name of a sensitive category", '"/payments/*" = "payment"')
+            elif isinstance(pattern, str):
+                read[pattern] = category
+        return read
+
+    def one(self, model: type[_Model], value: object, place: Place) -> _Model | None:
+        """One table; of a table with mistakes, what can still be read."""
+        name = place[-1]
+        has_name = "name" in model.model_fields
+        if isinstance(value, model):
+            return self._renamed(value, str(name))
+        if not isinstance(value, Mapping):
+            self.findings.add(place, f"a table belongs here, not {quoted(value)}")
+            return None
+        data = dict(value)
+        if has_name:
+            if data.get("name", name) != name:
+                self.findings.add((*place, "name"), "the name is already given by the table", "Leave `name` out.")
+            data["name"] = name
+        try:
+            return model.model_validate(data, context=self.context)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        for detail in details:
+            self._note(model, place, detail)
+        return self._salvage(model, data, {detail["loc"][0] for detail in details if detail["loc"]})
+
+    def _renamed(self, value: _Model, name: str) -> _Model:
+        if isinstance(value, Provider):
+            return value.named(name)
+        return value.model_copy(update={"name": name}) if "name" in type(value).model_fields else value
+
+    def _salvage(self, model: type[_Model], data: Mapping[str, object], bad: set[int | str]) -> _Model | None:
+        rest = {**_PLACEHOLDERS.get(model, {}), **{key: value for key, value in data.items() if key not in bad}}
+        if model is Task:
+            rest.update({str(key): lane for key in bad & _LANES if (lane := _routes_alone(str(key), data)) is not None})
+        try:
+            return model.model_validate(rest, context=self.context)
+        except ValidationError:
+            return None
+
+    def _note(self, model: type[BaseModel], place: Place, detail: ErrorDetails) -> None:
+        where = _where(model, place, detail["loc"])
+        problem, fix = _said(model, detail)
+        self.findings.add(where, problem, fix)
+
+
+def _routes_alone(key: str, task: Mapping[str, object]) -> Lane | None:
+    """A lane that has mistakes, with its routes alone: they may be wrong too."""
+    try:
+        lane = Task.model_validate({"primary": _without_on(task.get(key))}).primary
+    except ValidationError:
+        return None
+    return lane.model_copy(update={"name": LaneName(key)})
+
+
+def _without_on(lane: object) -> object:
+    if isinstance(lane, Mapping):
+        return _without_on(lane.get("routes", lane.get("route")))
+    if isinstance(lane, list | tuple):
+        return [item.get("route") if isinstance(item, Mapping) else item for item in lane]
+    return lane
+
+
+def _where(model: type[BaseModel], place: Place, loc: tuple[int | str, ...]) -> Place:
+    if loc and model is Task and loc[0] in _LANES:
+        return (*place, loc[0], *(part for part in loc[-1:] if part == "on"))
+    known = [part for part in loc if not (isinstance(part, str) and part.startswith("[") and part.endswith("]"))]
+    return (*place, *known)
+
+
+def _said(model: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
+    """A validation error of pydantic in our words: what is wrong, and what would be right."""
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    last = detail["loc"][-1] if detail["loc"] else ""
+    if kind == "lanewise":
+        return str(context["problem"]), str(context["fix"])
+    if kind == "missing":
+        return f"`{last}` is missing", _description(model, last)
+    if kind == "extra_forbidden":
+        return f"no key is called {quoted(last)}", nearest(last, _known_keys(model, detail["loc"]))
+    if kind in ("enum", "literal_error"):
+        return f"{quoted(value)} is not known here", f"It may be {context['expected']}."
+    if kind in _WANTED:
+        first = detail["loc"][0] if detail["loc"] else ""
+        return f"{_WANTED[kind]} belongs here, not {quoted(value)}", _description(model, first)
+    if kind.startswith(("greater_than", "less_than", "finite_number")):
+        return f"{quoted(value)} is out of range", detail["msg"].replace("Input should be", "It must be") + "."
+    if kind in ("too_short", "too_long"):
+        return "the list is empty", "Name at least one."
+    return "the value can't be used", detail["msg"] + "."
+
+
+def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    if model is Task and loc[0] in _LANES:
+        return ["routes", "on"] if len(loc) == 2 else ["route", "on"]
+    for part in loc[:-1]:
+        declared = model.model_fields.get(str(part))
+        for annotation in () if declared is None else (declared.annotation, *get_args(declared.annotation)):
+            plain = next(iter(get_args(annotation)), annotation) if get_origin(annotation) is Annotated else annotation
+            if isinstance(plain, type) and issubclass(plain, BaseModel):
+                model = plain
+    return [field.alias or name for name, field in model.model_fields.items() if name not in _HIDDEN_KEYS]
+
+
+def _description(model: type[BaseModel], key: int | str) -> str:
+    found = model.model_fields.get(str(key))
+    return found.description or "" if found is not None else ""

@@ -1,1 +1,0 @@
-"""Drives calls: homes, attempts, streams, and what they share."""

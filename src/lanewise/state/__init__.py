@@ -1,1 +1,0 @@
-"""What workers share: in memory by default, in Valkey or Redis when there are several."""

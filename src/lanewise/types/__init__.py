@@ -1,0 +1,30 @@
+"""The words that all parts share: failures, moves, and the records of calls and attempts.
+
+Everything here is plain data. Nothing here decides, sends or waits.
+"""
+
+from lanewise.types.calls import DRAFT_OF, Attempt, Call, CostStatus, Outcome, Score, note
+from lanewise.types.failures import Api, BreakerEffect, Failure, FailureKind, LaneName, Retry
+from lanewise.types.moves import Move, Send, Skip, Stop, Switch, Wait
+
+__all__ = [
+    "DRAFT_OF",
+    "Api",
+    "Attempt",
+    "BreakerEffect",
+    "Call",
+    "CostStatus",
+    "Failure",
+    "FailureKind",
+    "LaneName",
+    "Move",
+    "Outcome",
+    "Retry",
+    "Score",
+    "Send",
+    "Skip",
+    "Stop",
+    "Switch",
+    "Wait",
+    "note",
+]

@@ -1,0 +1,59 @@
+"""What a plan does next: it sends, switches, waits or stops."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from lanewise.types.failures import Failure, LaneName
+
+__all__ = ["Move", "Send", "Skip", "Stop", "Switch", "Wait"]
+
+
+class Skip(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A route that was passed over, and why. ``failure`` is what opened it, if it is open."""
+
+    route: str
+    lane: LaneName
+    reason: str
+    failure: Failure | None = None
+
+
+class Send(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="send"):
+    """Send an attempt. ``timeout`` and ``first_token`` are in seconds from the move; ``patience`` is for how many
+    seconds a cap of our own may hold it back."""
+
+    route: str
+    lane: LaneName
+    attempt_number: int
+    timeout: float
+    first_token: float | None = None
+    patience: float = 0.0
+    cause: Literal["first", "retry", "switch", "drop", "restart", "repair"] = "first"
+    skipped: tuple[Skip, ...] = ()
+
+
+class Switch(Send, frozen=True, kw_only=True, tag="switch"):
+    """Send an attempt on another route than the attempt before."""
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="wait"):
+    """Wait, then ask the plan again. ``seconds`` from the move."""
+
+    seconds: float
+    route: str
+    lane: LaneName
+    reason: str
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="stop"):
+    """Nothing more is tried. ``failure`` decides what the app is told."""
+
+    failure: Failure
+    reason: str
+    skipped: tuple[Skip, ...] = ()
+
+
+Move = Send | Wait | Stop
+"""What the plan does next (a :class:`Switch` is a :class:`Send`). The tags are those of the ledger's JSON."""

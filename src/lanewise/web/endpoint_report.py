@@ -1,0 +1,148 @@
+"""What an app's endpoints say of themselves: checked at start-up, listed on request, asserted in an app's tests."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from lanewise.config import Config, ConfigError, Mistake
+from lanewise.web.paths import PathRules
+from lanewise.web.sensitivity_marks import STANDARD
+
+__all__ = ["Endpoint", "Source", "assert_declared", "check_endpoints", "endpoint_table"]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One mark that holds for an endpoint, and where it comes from: ``@sensitive``, ``blueprint payments``, ...
+
+    ``looked_up``: only a look at the endpoint tells of it, since nothing raises it when the endpoint runs.
+    """
+
+    category: str
+    origin: str
+    hidden: bool = False
+    looked_up: bool = False
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """An endpoint as an adapter found it. ``unresolved`` says why its marks can't be told, if they can't."""
+
+    name: str
+    path: str
+    methods: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    unresolved: str | None = None
+
+    def with_rules(self, config: Config) -> Endpoint:
+        """The endpoint with the path rules of ``[endpoints]`` that hold for it."""
+        found = tuple(
+            Source(category, f'path rule "{pattern}"')
+            for pattern, category in config.endpoints.items()
+            if PathRules({pattern: category}).match(self.path)
+        )
+        return msgspec.structs.replace(self, sources=(*self.sources, *found))
+
+    @property
+    def categories(self) -> frozenset[str]:
+        """The sensitive categories that add up here."""
+        return frozenset(source.category for source in self.sources) - {STANDARD}
+
+    @property
+    def declared(self) -> bool:
+        """Whether anything says what the endpoint is."""
+        return bool(self.sources)
+
+    def label(self) -> str:
+        """How messages name it."""
+        return f"{' '.join(self.methods)} {self.path} ({self.name})".strip()
+
+
+def check_endpoints(endpoints: Iterable[Endpoint], config: Config) -> None:
+    """Refuse to start with marks that can't hold.
+
+    Raises ConfigError, naming every endpoint with an unknown category, a mark that a decorator hides, marks that can't
+    be read, or categories that leave no route.
+    """
+    mistakes = [mistake for endpoint in endpoints for mistake in _mistakes(endpoint.with_rules(config), config)]
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
+def _mistakes(endpoint: Endpoint, config: Config) -> list[Mistake]:
+    place = f"endpoint {endpoint.label()}"
+    found = []
+    if endpoint.unresolved is not None:
+        fix = "Mark the endpoint's own function with @sensitive or @standard."
+        found.append(Mistake(place, endpoint.unresolved, fix))
+    fix = "Put @sensitive above that decorator, or give the decorator functools.wraps."
+    found += [
+        Mistake(place, f"a decorator hides its mark {source.category!r}", fix)
+        for source in endpoint.sources
+        if source.hidden
+    ]
+    known = config.sensitive
+    unknown = sorted(endpoint.categories - known.keys())
+    found += [
+        Mistake(place, f"unknown sensitive category {name!r}", f"The config has: {', '.join(known) or 'none'}.")
+        for name in unknown
+    ]
+    if endpoint.categories and not unknown:
+        approved = frozenset.intersection(*(frozenset(known[name].routes) for name in endpoint.categories))
+        if not approved:
+            names = ", ".join(sorted(endpoint.categories))
+            found.append(Mistake(place, f"no route is approved for {names} together", "Give them a route in common."))
+    return found
+
+
+def assert_declared(endpoints: Iterable[Endpoint], config: Config) -> None:
+    """For the app's own tests: every endpoint says whether it is sensitive.
+
+    Raises AssertionError that lists those that don't.
+    """
+    missing = [endpoint.label() for endpoint in endpoints if not endpoint.with_rules(config).declared]
+    if missing:
+        listed = "\n  ".join(missing)
+        raise AssertionError(
+            f"{len(missing)} endpoints don't say whether they are sensitive; mark them with @sensitive(...) or "
+            f"@standard, or by a path under [endpoints]:\n  {listed}"
+        )
+
+
+def endpoint_table(endpoints: Sequence[Endpoint], config: Config) -> str:
+    """A table of all endpoints, with their sensitivity and where it comes from.
+
+    Example::
+
+        print(endpoint_table(endpoints, router.config))
+    """
+    table = Table(title=f"{len(endpoints)} endpoints", title_justify="left")
+    for column in ("endpoint", "sensitive", "approved routes", "because of"):
+        table.add_column(column, overflow="fold")
+    for endpoint in sorted(endpoints, key=lambda each: each.path):
+        known = endpoint.with_rules(config)
+        table.add_row(known.label(), _sensitivity(known, config), _routes(known, config), _origins(known))
+    console = Console(width=160, force_terminal=False, markup=False, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def _sensitivity(endpoint: Endpoint, config: Config) -> str:
+    if endpoint.categories:
+        return ", ".join(sorted(endpoint.categories))
+    return STANDARD if endpoint.declared else f"undeclared: {config.router.undeclared}"
+
+
+def _routes(endpoint: Endpoint, config: Config) -> str:
+    sets = [frozenset(config.sensitive[name].routes) for name in endpoint.categories if name in config.sensitive]
+    if not endpoint.categories:
+        return "all of the task"
+    return ", ".join(sorted(frozenset.intersection(*sets))) if sets else "none"
+
+
+def _origins(endpoint: Endpoint) -> str:
+    return ", ".join(f"{source.origin}{' (hidden)' if source.hidden else ''}" for source in endpoint.sources)

@@ -1,0 +1,268 @@
+"""Circuits: what opens one, who may probe it, what closes it, and what workers come to after a time of silence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from _routing.planning import AUTH, OUTAGE, RATE_LIMIT, limited
+from lanewise._failures import failure_table as failures
+from lanewise._health.breaker import BY_HAND, after, merged
+from lanewise._health.circuit import (
+    BreakerSettings,
+    ByHand,
+    Circuit,
+    Event,
+    Failed,
+    LeaseAsked,
+    LeaseRenewed,
+    Limited,
+    Opened,
+    Released,
+    Succeeded,
+)
+
+NUMBERS = BreakerSettings()
+MIDDLE = 0.5
+"""The jitter that changes nothing."""
+
+
+def played(*events: tuple[float, Event], circuit: Circuit | None = None) -> Circuit:
+    """A circuit after events, each with its time."""
+    circuit = circuit or Circuit()
+    for now, event in events:
+        circuit = after(circuit, event, now, NUMBERS)
+    return circuit
+
+
+def failed(turn: int = 0, probe: str = "", jitter: float = MIDDLE, failure: Any = OUTAGE) -> Failed:
+    return Failed(turn, failure, jitter, probe)
+
+
+def opened(now: float = 0.0, jitter: float = MIDDLE) -> Circuit:
+    """A circuit that opened once."""
+    return played(*[(now, failed(jitter=jitter))] * 5)
+
+
+def test_five_failures_in_a_row_open_for_ten_seconds() -> None:
+    """Not four; and the fifth says why."""
+    assert played(*[(0.0, failed())] * 4).open_until is None
+    circuit = opened()
+    assert (circuit.opened_at, circuit.open_until, circuit.why) == (0.0, 10.0, OUTAGE)
+    assert circuit.is_open(9.9)
+    assert not circuit.is_open(10.0)
+    assert circuit.is_half_open(10.0)
+
+
+def test_a_success_breaks_the_row() -> None:
+    """And what says nothing does not."""
+    row = [(0.0, failed())] * 4
+    assert played(*row, (0.0, Succeeded(0)), *row).open_until is None
+    assert played(*row, (0.0, Released("w")), (0.0, failed())).open_until == 10.0
+
+
+def test_each_opening_in_a_row_takes_twice_as_long_up_to_thirty_seconds() -> None:
+    """The jitter of 20 % included, so that the provider is used again at most half a minute after it is well."""
+    circuit, now, lengths = opened(), 0.0, [10.0]
+    for _ in range(4):
+        now = circuit.open_until or 0.0
+        circuit = after(circuit, failed(circuit.turn, "w"), now, NUMBERS)
+        lengths.append((circuit.open_until or 0.0) - now)
+    assert lengths == [10.0, 20.0, 30.0, 30.0, 30.0]
+    assert opened(jitter=0.0).open_until == 8.0
+    assert opened(jitter=1.0).open_until == pytest.approx(12.0)
+    assert after(circuit, failed(circuit.turn, "w", jitter=1.0), 1000.0, NUMBERS).open_until == 1030.0
+
+
+def test_after_a_success_the_openings_are_counted_anew() -> None:
+    """A provider that was well gets ten seconds again."""
+    circuit = played((10.0, Succeeded(1, "w")), circuit=opened())
+    assert circuit == Circuit(turn=2)
+    assert played(*[(50.0, failed(2))] * 5, circuit=circuit).open_until == 60.0
+
+
+def test_a_retry_after_is_a_floor_of_five_minutes_at_the_most() -> None:
+    """A provider that names its time is believed."""
+    asked = failures.UNAVAILABLE_LATER.failure(http_status=503, retry_after=120.0)
+    assert played((0.0, Opened(0, asked, MIDDLE))).open_until == 120.0
+    forever = failures.UNAVAILABLE_LATER.failure(http_status=503, retry_after=9999.0)
+    assert played((0.0, Opened(0, forever, MIDDLE))).open_until == 300.0
+    short = failures.UNAVAILABLE_LATER.failure(http_status=503, retry_after=1.0)
+    assert played((0.0, Opened(0, short, MIDDLE))).open_until == 10.0
+
+
+def test_what_settles_it_opens_at_once() -> None:
+    """A key that is refused."""
+    assert played((0.0, Opened(0, AUTH, MIDDLE))).why is AUTH
+
+
+def test_outcomes_of_attempts_from_before_the_opening_change_nothing() -> None:
+    """Neither a late success nor a late failure, also when it is half-open."""
+    circuit = opened()
+    for event in (Succeeded(0), failed(0), Opened(0, AUTH, MIDDLE), Limited(0, RATE_LIMIT, None)):
+        assert after(circuit, event, 11.0, NUMBERS) is circuit
+
+
+def test_only_a_probe_s_success_closes() -> None:
+    """An attempt of this turn that was none can't be there; if it were, it would not count."""
+    circuit = opened()
+    assert after(circuit, Succeeded(1), 11.0, NUMBERS) is circuit
+    assert after(circuit, Succeeded(1, "w"), 11.0, NUMBERS).open_until is None
+
+
+def test_one_worker_holds_the_probe() -> None:
+    """The first that asks once the time is over; the next is noted."""
+    circuit = opened()
+    assert after(circuit, LeaseAsked("a"), 9.0, NUMBERS) is circuit
+    circuit = played((10.0, LeaseAsked("a")), (10.1, LeaseAsked("b")), (10.2, LeaseAsked("c")), circuit=circuit)
+    assert (circuit.holder, circuit.wanted_by, circuit.lease_until) == ("a", "b", 15.0)
+
+
+def test_a_holder_without_a_call_hands_the_probe_on() -> None:
+    """At its next word; one whose probe runs keeps it."""
+    circuit = played((10.0, LeaseAsked("a")), (10.1, LeaseAsked("b")), circuit=opened())
+    assert played((11.0, LeaseRenewed("a", in_use=True)), circuit=circuit).holder == "a"
+    handed = played((11.0, LeaseRenewed("a", in_use=False)), circuit=circuit)
+    assert (handed.holder, handed.wanted_by, handed.lease_until) == ("b", "", 16.0)
+    assert after(handed, LeaseRenewed("a", in_use=True), 12.0, NUMBERS) is handed
+
+
+def test_a_holder_that_is_not_heard_of_loses_the_probe() -> None:
+    """Five seconds after its last word."""
+    circuit = played((10.0, LeaseAsked("a")), (14.0, LeaseRenewed("a", in_use=True)), circuit=opened())
+    assert played((18.9, LeaseAsked("b")), circuit=circuit).holder == "a"
+    assert played((19.0, LeaseAsked("b")), circuit=circuit).holder == "b"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [Released("a"), Limited(1, limited(1), 1.0, "a")],
+    ids=["neutral", "limited"],
+)
+def test_an_outcome_that_says_nothing_gives_the_probe_back(event: Event) -> None:
+    """To whoever wants it, or to the next that asks."""
+    circuit = played((10.0, LeaseAsked("a")), circuit=opened())
+    assert played((11.0, event), circuit=circuit).holder == ""
+    wanted = played((10.5, LeaseAsked("b")), (11.0, event), circuit=circuit)
+    assert wanted.holder == "b"
+
+
+def test_a_rate_limit_closes_for_what_the_provider_says() -> None:
+    """At most five minutes; a shorter one does not shorten it."""
+    circuit = played((0.0, Limited(0, limited(20), 20.0)), (1.0, Limited(0, limited(2), 2.0)))
+    assert circuit.limited_until == 20.0
+    assert played((0.0, Limited(0, limited(999), 999.0))).limited_until == 300.0
+
+
+def test_a_rate_limit_without_a_time_closes_for_one_second_doubling_to_ten() -> None:
+    """Those that come while it is closed are of calls that were under way: the same limit."""
+    circuit, now, lengths = Circuit(), 0.0, []
+    for _ in range(6):
+        circuit = played((now, Limited(0, RATE_LIMIT, None)), (now, Limited(0, RATE_LIMIT, None)), circuit=circuit)
+        lengths.append((circuit.limited_until or 0.0) - now)
+        now = circuit.limited_until or 0.0
+    assert lengths == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+def test_a_success_after_a_rate_limit_counts_them_anew() -> None:
+    """Of one that was sent before the limit nothing follows while it is closed; of one that was sent after it, all."""
+    circuit = played((0.0, Limited(0, RATE_LIMIT, None)))
+    assert after(circuit, Succeeded(0), 0.5, NUMBERS) is circuit
+    assert after(circuit, Succeeded(0, limits=1), 0.5, NUMBERS) == Circuit()
+    assert after(circuit, Succeeded(0), 1.0, NUMBERS) == Circuit()
+
+
+def test_a_person_opens_and_closes_whatever_happens() -> None:
+    """Nothing but a person's word ends it, and no probe is let through."""
+    circuit = played((0.0, ByHand(open=True)))
+    assert circuit.why is BY_HAND
+    for event in (Succeeded(1, "w"), failed(1), LeaseAsked("w"), Opened(1, AUTH, MIDDLE)):
+        assert after(circuit, event, 1e9, NUMBERS) is circuit
+    assert played((1.0, ByHand(open=False)), circuit=circuit) == Circuit(turn=2)
+    assert played((1.0, ByHand(open=False)), circuit=opened()).open_until is None
+
+
+def test_of_two_states_the_later_turn_counts_and_else_the_more_cautious() -> None:
+    """In either order, and to merge again changes nothing."""
+    closed, open_again = Circuit(turn=2), opened()
+    assert merged(closed, open_again) is closed
+    one = Circuit(row=3, limits=1, limited_until=4.0, limited_by=RATE_LIMIT)
+    both = merged(one, Circuit(row=1, limits=2, limited_until=9.0, limited_by=RATE_LIMIT))
+    assert (both.row, both.limits, both.limited_until) == (3, 2, 9.0)
+
+
+def test_a_clock_may_show_anything() -> None:
+    """A machine's monotonic clock begins where it likes: to be open until -5 is to be open, and not to be closed."""
+    assert merged(Circuit(turn=1), opened(now=-15.0)).open_until == -5.0
+    assert merged(opened(now=-15.0), Circuit(turn=1)).open_until == -5.0
+
+
+def test_a_clock_that_shows_more_shows_all_times_later() -> None:
+    """And nothing else."""
+    circuit = played((10.0, LeaseAsked("a")), (10.0, Limited(1, limited(5), 5.0)), circuit=opened())
+    moved = circuit.shifted(100.0)
+    assert (moved.opened_at, moved.open_until, moved.lease_until, moved.limited_until) == (100.0, 110.0, 115.0, 115.0)
+    assert moved.shifted(-100.0) == circuit
+
+
+# -- whatever happens --------------------------------------------------------------------------------------------------
+
+WORKERS = st.sampled_from(["a", "b", "c"])
+TURNS = st.integers(0, 6)
+FAILURES = st.sampled_from([OUTAGE, AUTH, RATE_LIMIT, limited(3)])
+JITTERS = st.sampled_from([0.0, 0.5, 0.999])
+EVENTS: st.SearchStrategy[Event] = st.one_of(
+    st.builds(Succeeded, TURNS, st.just("") | WORKERS),
+    st.builds(Failed, TURNS, FAILURES, JITTERS, st.just("") | WORKERS),
+    st.builds(Failed, TURNS, FAILURES, JITTERS),
+    st.builds(Opened, TURNS, FAILURES, JITTERS),
+    st.builds(Limited, TURNS, FAILURES, st.none() | st.floats(0, 400), st.just("") | WORKERS),
+    st.builds(Released, WORKERS),
+    st.builds(LeaseAsked, WORKERS),
+    st.builds(LeaseRenewed, WORKERS, st.booleans()),
+    st.builds(ByHand, st.booleans()),
+)
+HISTORIES = st.lists(st.tuples(st.floats(0, 20), EVENTS), max_size=40)
+
+
+@settings(max_examples=200)
+@given(HISTORIES)
+def test_in_every_history_the_rules_hold(history: list[tuple[float, Event]]) -> None:
+    """No opening over 300 s, nor over 30 s unless it was asked for; turns only grow; nobody probes before its time."""
+    circuit, now = Circuit(), 0.0
+    for step, event in history:
+        now += step
+        before, circuit = circuit, after(circuit, event, now, NUMBERS)
+        assert circuit.turn - before.turn in (0, 1)
+        if circuit.turn > before.turn and circuit.open_until is not None and not circuit.by_hand:
+            length = circuit.open_until - now
+            assert circuit.why is not None
+            asked = circuit.why.retry_after or 0.0
+            assert 8.0 - 1e-9 <= length <= max(30.0, min(asked, 300.0)) + 1e-9
+        if circuit.holder != before.holder and circuit.holder:
+            assert circuit.is_half_open(now)
+            assert not before.holder or before.lease_until <= now or before.wanted_by == circuit.holder
+        assert (circuit.open_until is None) == (circuit.why is None)
+
+
+@settings(max_examples=200)
+@given(HISTORIES, HISTORIES)
+def test_what_two_workers_come_to_is_the_same_for_both(
+    mine: list[tuple[float, Event]], theirs: list[tuple[float, Event]]
+) -> None:
+    """So that a state that is told twice, or in another order, does no harm."""
+    circuits = []
+    for history in (mine, theirs):
+        circuit, now = Circuit(), 0.0
+        for step, event in history:
+            now += step
+            circuit = after(circuit, event, now, NUMBERS)
+        circuits.append(circuit)
+    one, other = circuits
+    both = merged(one, other)
+    assert both.turn == merged(other, one).turn
+    assert both.open_until == merged(other, one).open_until
+    assert merged(both, other) == both

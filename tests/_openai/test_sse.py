@@ -1,0 +1,118 @@
+"""Events are cut out of a stream the same, however the stream was cut before."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai._streaming import SSEDecoder
+
+from lanewise._failures.signals import TransportFailure, TransportSignal
+from lanewise._openai.sse import Event, EventSplitter
+
+ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
+LINES = st.one_of(
+    st.just(b""),
+    st.text(alphabet="ab: é😀\t", max_size=8).map(lambda text: b"data:" + text.encode()),
+    st.text(alphabet="ab: é", max_size=8).map(lambda text: b"data: " + text.encode()),
+    st.text(alphabet="xyz. ", max_size=5).map(lambda text: b"event: " + text.encode()),
+    st.sampled_from([b"data", b"event", b": comment", b":", b"retry: 10", b"other: field", b"datax: no", b"event:"]),
+)
+STREAMS = st.one_of(
+    st.lists(st.tuples(LINES, ENDS), max_size=30).map(lambda lines: b"".join(line + end for line, end in lines)),
+    st.lists(LINES, max_size=30).map(lambda lines: b"\n".join(lines)),
+    st.binary(max_size=60),
+)
+
+
+def parse(pieces: list[bytes]) -> list[Event]:
+    splitter = EventSplitter()
+    events = [event for piece in pieces for event in splitter.feed(piece)]
+    rest = splitter.end()
+    return events if rest is None else [*events, rest]
+
+
+def said(events: list[Event]) -> list[tuple[str | None, bytes]]:
+    return [(event.name, event.data) for event in events if event.data is not None]
+
+
+@given(STREAMS, st.lists(st.integers(0, 300), max_size=20))
+def test_any_split_gives_the_same_events(stream: bytes, cuts: list[int]) -> None:
+    """One piece, any pieces, and single bytes say the same, and the raw bytes are the stream."""
+    whole = parse([stream])
+    places = [0, *sorted(cut for cut in cuts if cut <= len(stream)), len(stream)]
+    pieces = [stream[start:end] for start, end in itertools.pairwise(places)]
+    for events in (whole, parse(pieces), parse([stream[i : i + 1] for i in range(len(stream))])):
+        assert b"".join(event.raw for event in events) == stream
+        assert said(events) == said(whole)
+
+
+@given(STREAMS)
+def test_the_sdk_reads_the_same_events(stream: bytes) -> None:
+    """OpenAI's own decoder is the second opinion. (It gives events without data too, and knows no byte order mark.)"""
+    try:
+        stream.decode()
+    except UnicodeDecodeError:
+        return
+    if stream.startswith(b"\xef\xbb\xbf"):
+        return
+    theirs = [(sse.event or None, sse.data.encode()) for sse in SSEDecoder().iter_bytes(iter([stream + b"\n\n"]))]
+    ours = said(parse([stream + b"\n\n"]))
+    assert [event for event in ours if event[1]] == [event for event in theirs if event[1]]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_each_end_of_line(end: bytes) -> None:
+    """LF, CR and CRLF; an event is there as soon as its empty line has begun."""
+    splitter = EventSplitter()
+    stream = end.join([b": hello", b"event: delta", b"data: a", b"data:b", b"", b""])
+    events = splitter.feed(stream[:-1] if end == b"\r\n" else stream)
+    assert said(events) == [("delta", b"a\nb")]
+
+
+def test_the_ordinary_shapes() -> None:
+    """A chat chunk and a typed event, with and without what goes before."""
+    events = parse([b'data: {"a":1}\n\nevent: response.created\ndata: {}\n\n: ping\n\ndata: [DONE]\n\n'])
+    assert [(event.name, event.data) for event in events] == [
+        (None, b'{"a":1}'),
+        ("response.created", b"{}"),
+        (None, None),
+        (None, b"[DONE]"),
+    ]
+    assert events[0].raw == b'data: {"a":1}\n\n'
+    assert events[2].raw == b": ping\n\n"
+
+
+def test_a_byte_order_mark_is_passed_over_at_the_start_only() -> None:
+    """Also when it is cut in two."""
+    assert said(parse([b"\xef\xbb", b"\xbfdata: a\n\n\xef\xbb\xbfdata: b\n\n"])) == [(None, b"a")]
+
+
+def test_an_event_without_its_empty_line_is_given_at_the_end() -> None:
+    """A server that says ``data: [DONE]`` and closes has said it."""
+    splitter = EventSplitter()
+    assert splitter.feed(b"data: [DO") == []
+    assert splitter.feed(b"NE]\n") == []
+    rest = splitter.end()
+    assert rest is not None
+    assert rest.data == b"[DONE]"
+    assert splitter.end() is None
+
+
+def test_blank_data_is_not_no_data() -> None:
+    """``data:`` is an empty text; a comment is nothing."""
+    assert [event.data for event in parse([b"data:\n\n:\n\n\n\n"])] == [b"", None, None]
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n"])
+def test_an_event_over_the_cap_is_refused_while_it_comes(end: bytes) -> None:
+    """No more than the cap is kept in memory."""
+    splitter = EventSplitter(max_event_bytes=1000)
+    line = b"data: " + b"x" * 94 + end
+    for _ in range(1000 // len(line)):
+        assert splitter.feed(line) == []
+    with pytest.raises(TransportFailure) as caught:
+        splitter.feed(line)
+    assert caught.value.signal is TransportSignal.TOO_LARGE

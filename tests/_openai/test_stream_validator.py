@@ -1,0 +1,236 @@
+"""The judge of a stream: what commits, what counts as life, and what can never pass for a success."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lanewise._openai.stream_validator import StreamJudge, Verdict
+from lanewise.types import Api, Failure, FailureKind, Retry
+
+
+def chunk(delta: dict | None = None, finish: str | None = None, index: int = 0, **fields: object) -> bytes:
+    choice = {"index": index, "delta": delta if delta is not None else {}, "finish_reason": finish}
+    return msgspec.json.encode({"id": "c1", "model": "m", "choices": [choice], **fields})
+
+
+def chat(*, hide_usage: bool = True, choices: int = 1) -> StreamJudge:
+    return StreamJudge(Api.CHAT, hide_usage=hide_usage, choices=choices)
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"content": "Hi"},
+        {"content": [{"type": "text", "text": "Hi"}]},
+        {"reasoning": "Hm"},
+        {"reasoning_content": "Hm"},
+        {"reasoning_details": [{"text": "Hm"}]},
+        {"tool_calls": [{"index": 0}]},
+        {"function_call": {"name": "f"}},
+        {"audio": {"id": "a"}},
+        {"refusal": "No"},
+    ],
+)
+def test_any_real_piece_of_an_answer_commits(delta: dict) -> None:
+    """Text, reasoning, tool calls, audio and refusals are signs of the model."""
+    judge = chat()
+    assert judge.feed(None, chunk(delta)) is Verdict.CONTENT
+    assert judge.committed
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {},
+        {"role": "assistant"},
+        {"content": ""},
+        {"content": None},
+        {"tool_calls": []},
+        {"function_call": None},
+        {"name": "x"},
+    ],
+)
+def test_role_only_and_empty_deltas_are_no_sign_of_life(delta: dict) -> None:
+    """They are held before commit, and passed on after it."""
+    judge = chat()
+    assert judge.feed(None, chunk(delta)) is Verdict.PREAMBLE
+    assert judge.feed(None, chunk({"content": "Hi"})) is Verdict.CONTENT
+    assert judge.feed(None, chunk(delta)) is Verdict.PASS
+
+
+def test_a_blank_data_line_is_not_malformed() -> None:
+    """Some servers send one to keep the connection alive."""
+    judge = chat()
+    assert judge.feed(None, b"") is Verdict.PREAMBLE
+    judge.feed(None, chunk({"content": "Hi"}))
+    assert judge.feed(None, b"  ") is Verdict.PASS
+
+
+def test_the_usage_chunk_is_hidden_only_if_the_app_did_not_ask() -> None:
+    """It is accounted either way."""
+    usage = msgspec.json.encode({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})
+    ours, theirs = chat(hide_usage=True), chat(hide_usage=False)
+    for judge in (ours, theirs):
+        judge.feed(None, chunk({"content": "Hi"}))
+    assert ours.feed(None, usage) is Verdict.HIDE
+    assert theirs.feed(None, usage) is Verdict.PASS
+    assert (ours.input_tokens, ours.output_tokens) == (theirs.input_tokens, theirs.output_tokens) == (7, 3)
+
+
+def test_a_null_usage_on_every_chunk_hides_nothing() -> None:
+    """OpenAI sends ``"usage": null`` beside the text when usage was asked for."""
+    assert chat().feed(None, chunk({"content": "Hi"}, usage=None)) is Verdict.CONTENT
+
+
+def test_a_complete_stream_that_only_lacks_done_is_a_success() -> None:
+    """The finish reason says that the answer is whole."""
+    judge = chat()
+    judge.feed(None, chunk({"content": "Hi"}))
+    judge.feed(None, chunk(finish="stop"))
+    assert judge.end() is None
+
+
+def test_an_answer_that_says_nothing_but_why_it_ended_is_a_success() -> None:
+    """An empty text with a finish reason is what the model said."""
+    judge = chat()
+    assert judge.feed(None, chunk({"role": "assistant", "content": ""})) is Verdict.PREAMBLE
+    assert judge.feed(None, chunk(finish="stop")) is Verdict.PREAMBLE
+    assert judge.feed(None, b"[DONE]") is Verdict.DONE
+    assert judge.end() is None
+
+
+def test_a_stream_with_fewer_finished_choices_than_asked_for_is_broken() -> None:
+    """With ``n=2``, one finish reason is half an answer."""
+    judge = chat(choices=2)
+    judge.feed(None, chunk({"content": "Hi"}, "stop"))
+    failure = judge.end()
+    assert failure is not None
+    assert failure.kind is FailureKind.STREAM_BROKEN
+
+
+def test_after_commit_no_failure_moves_the_stream_elsewhere() -> None:
+    """A committed stream belongs to its route."""
+    for last in (b"{", b'{"error": {"code": 429}}', None):
+        judge = chat()
+        judge.feed(None, chunk({"content": "Hi"}))
+        failure = judge.end() if last is None else judge.feed(None, last)
+        assert isinstance(failure, Failure)
+        assert (failure.kind, failure.retry) == (FailureKind.STREAM_BROKEN, Retry.STOP)
+
+
+def test_a_failed_stream_stays_failed_at_its_end() -> None:
+    """A finish reason before an error event doesn't make it a success."""
+    judge = chat()
+    judge.feed(None, chunk({"content": "Hi"}, "stop"))
+    judge.feed(None, b'{"error": {"message": "boom"}}')
+    assert judge.end() is not None
+
+
+def test_the_first_model_named_is_kept() -> None:
+    """A first event without a name (Azure's filter results) doesn't count."""
+    judge = chat()
+    judge.feed(None, b'{"choices": [], "model": "", "id": ""}')
+    judge.feed(None, chunk({"role": "assistant"}))
+    assert (judge.model, judge.response_id) == ("m", "c1")
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("response.created", Verdict.PREAMBLE),
+        ("response.queued", Verdict.PREAMBLE),
+        ("response.in_progress", Verdict.PREAMBLE),
+        ("keepalive", Verdict.PREAMBLE),
+        ("response.output_item.added", Verdict.PROGRESS),
+        ("response.web_search_call.in_progress", Verdict.PROGRESS),
+        ("response.reasoning_summary_part.added", Verdict.PROGRESS),
+        ("response.output_item.done", Verdict.CONTENT),
+    ],
+)
+def test_typed_events_are_preamble_progress_or_content(name: str, verdict: Verdict) -> None:
+    """Progress is a sign of life that doesn't commit."""
+    judge = StreamJudge(Api.RESPONSES, hide_usage=False)
+    assert judge.feed(name, msgspec.json.encode({"type": name})) is verdict
+
+
+def test_a_typed_event_may_be_named_by_its_event_line_only() -> None:
+    """Lenient servers leave ``type`` out of the data."""
+    judge = StreamJudge(Api.RESPONSES, hide_usage=False)
+    assert judge.feed("response.output_text.delta", b'{"delta": "Hi"}') is Verdict.CONTENT
+    assert judge.feed("response.output_text.delta", b'{"delta": ""}') is Verdict.PASS
+
+
+@pytest.mark.parametrize("api", [Api.CHAT, Api.RESPONSES])
+def test_a_model_that_may_not_answer_ends_the_stream_wherever_it_is_named(api: Api) -> None:
+    """Before commit and after it; what is accepted goes on."""
+
+    def event(model: str, text: str = "Hi") -> bytes:
+        if api is Api.CHAT:
+            return msgspec.json.encode({"model": model, "choices": [{"delta": {"content": text}}]})
+        return msgspec.json.encode({"type": "response.in_progress", "response": {"model": model}})
+
+    for before in ((), (event("asked"), event("asked-2026-03-01"))):
+        judge = StreamJudge(api, hide_usage=False, accepts=lambda model: model.startswith("asked"))
+        assert all(isinstance(judge.feed(None, each), Verdict) for each in before)
+        failure = judge.feed(None, event("else"))
+        assert isinstance(failure, Failure)
+        assert (failure.kind, judge.model) == (FailureKind.SUBSTITUTED, "else")
+        assert failure.retry is Retry.STOP or not judge.committed
+
+
+def test_a_completed_response_without_any_output_is_no_answer() -> None:
+    """As a 200 with an empty output is none."""
+    judge = StreamJudge(Api.RESPONSES, hide_usage=False)
+    event = {"type": "response.completed", "response": {"status": "completed", "output": []}}
+    failure = judge.feed(None, msgspec.json.encode(event))
+    assert isinstance(failure, Failure)
+    assert (failure.kind, failure.retry) == (FailureKind.BAD_RESPONSE, Retry.SAME)
+
+
+@given(
+    api=st.sampled_from(Api),
+    events=st.lists(
+        st.tuples(st.none() | st.sampled_from(["error", "ping", "response.failed"]), st.binary(max_size=60))
+    ),
+)
+def test_no_event_makes_the_judge_raise(api: Api, events: list[tuple[str | None, bytes]]) -> None:
+    """Arbitrary bytes are a verdict or a failure."""
+    judge = StreamJudge(api, hide_usage=True)
+    for name, data in events:
+        assert isinstance(judge.feed(name, data), Verdict | Failure)
+    judge.end()
+
+
+pieces = st.sampled_from([
+    chunk({"role": "assistant", "content": ""}),
+    chunk({"content": "Hi"}),
+    chunk({"content": "Hé"}),
+    chunk({"tool_calls": [{"index": 0}]}),
+    chunk({"content": "x"}, index=1),
+    b"",
+    b'{"choices": [], "usage": {"prompt_tokens": 1}}',
+])  # fmt: skip
+
+
+@given(st.lists(pieces))
+def test_a_stream_without_finish_reason_and_done_is_never_a_success(events: list[bytes]) -> None:
+    """Wherever it is cut."""
+    judge = chat()
+    for event in events:
+        assert judge.feed(None, event) is not Verdict.DONE
+    assert judge.end() is not None
+
+
+@given(st.lists(pieces))
+def test_content_commits_once_and_for_all(events: list[bytes]) -> None:
+    """Nothing is held after the first content, and nothing is passed on before it."""
+    judge = chat()
+    for event in events:
+        before = judge.committed
+        verdict = judge.feed(None, event)
+        assert not (before and verdict is Verdict.PREAMBLE)
+        assert before or verdict is not Verdict.PASS
+        assert judge.committed is (before or verdict is Verdict.CONTENT)

@@ -1,0 +1,123 @@
+"""TLS with a throw-away authority, and a proxy that only knows CONNECT."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+
+import pytest
+import trustme
+
+from _transport.peers import Peer, Wire, answers, connect_proxy, silent
+from lanewise._failures.signals import TransportFailure, TransportSignal
+from lanewise._transport import Exchange, Target
+from lanewise._transport.aiohttp_transport import AiohttpTransport
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def trusted(anyio_backend: str, trusting: ssl.SSLContext) -> AsyncIterator[AiohttpTransport]:
+    transport = AiohttpTransport(trusting)
+    yield transport
+    await transport.aclose()
+
+
+async def send(transport: AiohttpTransport, target: Target, within: float = 5.0) -> Exchange:
+    deadline = asyncio.get_running_loop().time() + within
+    return await transport.send(target, (), b"{}", stream=False, deadline=deadline, connect_timeout=within)
+
+
+async def signal(transport: AiohttpTransport, target: Target, within: float = 5.0) -> TransportSignal:
+    with pytest.raises(TransportFailure) as caught:
+        await send(transport, target, within)
+    assert caught.value.__context__ is None
+    return caught.value.signal
+
+
+async def test_a_trusted_certificate_is_accepted(trusted: AiohttpTransport, served: ssl.SSLContext) -> None:
+    """The connection is kept over TLS too, and closed with the transport."""
+    with Peer(answers(), served) as peer:
+        for _ in range(2):
+            assert await (await send(trusted, Target(peer.url))).read(100) == b'{"ok":true}'
+        assert peer.accepted == 1
+
+
+async def test_an_untrusted_authority_is_a_tls_failure(transport: AiohttpTransport, served: ssl.SSLContext) -> None:
+    """What the operating system does not trust is not trusted."""
+    with Peer(answers(), served) as peer:
+        assert await signal(transport, Target(peer.url)) is TransportSignal.TLS
+
+
+async def test_another_hosts_certificate_is_a_tls_failure(trusted: AiohttpTransport, authority: trustme.CA) -> None:
+    """The certificate has to be for the host in the URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("elsewhere.example").configure_cert(context)
+    with Peer(answers(), context) as peer:
+        assert await signal(trusted, Target(peer.url)) is TransportSignal.TLS
+
+
+async def test_a_peer_without_tls_is_a_tls_failure(trusted: AiohttpTransport) -> None:
+    """https to a port that speaks plain HTTP."""
+    with Peer(lambda wire: wire.send(b"HTTP/1.1 400 Plain\r\n\r\n")) as peer:
+        url = peer.url.replace("http:", "https:")
+        assert await signal(trusted, Target(url)) is TransportSignal.TLS
+
+
+async def test_a_missing_client_certificate_is_a_tls_failure(
+    trusted: AiohttpTransport, authority: trustme.CA, served: ssl.SSLContext
+) -> None:
+    """With TLS 1.3 the peer's refusal comes only after the handshake, as an alert."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with Peer(answers(), context) as peer:
+        assert await signal(trusted, Target(peer.url)) is TransportSignal.TLS
+
+
+async def test_https_goes_through_a_proxy_by_connect(trusted: AiohttpTransport, served: ssl.SSLContext) -> None:
+    """The proxy sees a tunnel only, and the tunnel is used again."""
+    with Peer(answers(), served) as peer, Peer(connect_proxy) as proxy:
+        target = Target(peer.url, proxy=f"http://user:secret@127.0.0.1:{proxy.port}")
+        for _ in range(3):
+            assert await (await send(trusted, target)).read(100) == b'{"ok":true}'
+        assert (peer.accepted, proxy.accepted) == (1, 1)
+
+
+async def test_a_proxy_that_refuses_is_unreachable(trusted: AiohttpTransport) -> None:
+    """407 and the like are the proxy's answer, not the provider's."""
+
+    def refuse(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
+
+    with Peer(refuse) as proxy:
+        target = Target("https://localhost:1/", proxy=f"http://127.0.0.1:{proxy.port}")
+        assert await signal(trusted, target) is TransportSignal.UNREACHABLE
+
+
+async def test_a_proxy_that_is_gone_is_unreachable(trusted: AiohttpTransport) -> None:
+    """Nobody listens at the proxy's port."""
+    with Peer(silent) as proxy:
+        target = Target("https://localhost:1/", proxy=f"http://127.0.0.1:{proxy.port}")
+    assert await signal(trusted, target) is TransportSignal.UNREACHABLE
+
+
+async def test_a_proxy_that_is_silent_is_unreachable(trusted: AiohttpTransport) -> None:
+    """Nothing of the request was written when the deadline came."""
+    with Peer(silent) as proxy:
+        target = Target("https://localhost:1/", proxy=f"http://127.0.0.1:{proxy.port}")
+        assert await signal(trusted, target, within=0.15) is TransportSignal.UNREACHABLE
+
+
+async def test_closing_over_tls_does_not_wait_for_a_farewell(trusted: AiohttpTransport, served: ssl.SSLContext) -> None:
+    """A peer that keeps a TLS connection open holds nothing up."""
+    with Peer(silent, served) as peer:
+        assert await signal(trusted, Target(peer.url), within=0.6) is TransportSignal.TIMEOUT
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while peer.open:
+            await asyncio.sleep(0.005)
+            assert loop.time() - began < 1.0
