@@ -26,7 +26,7 @@ class Worker:
     def __init__(self, mapping: Mapping[str, Any], interval: float) -> None:
         self.said: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
-            [sys.executable, str(TESTS / "state" / "worker.py"), json.dumps(mapping), str(interval)],
+            [sys.executable, str(TESTS / "_health" / "worker.py"), json.dumps(mapping), str(interval)],
             stdout=subprocess.PIPE,
             text=True,
         )
