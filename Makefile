@@ -38,8 +38,8 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+lock: $(VENV)/ready
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.lock
 
 clean:

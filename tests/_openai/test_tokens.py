@@ -6,6 +6,7 @@ import base64
 import hashlib
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 import tiktoken
@@ -17,6 +18,7 @@ from lanewise._openai.encodings import ENCODINGS, encoding, encoding_of, ranks
 from lanewise._openai.tokens import TokenCount, count_body, count_text
 from lanewise.types import Api
 
+TIKTOKEN = tuple(int(part) for part in metadata.version("tiktoken").split(".")[:2])
 HASHES = {
     "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
     "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
@@ -119,9 +121,9 @@ def test_a_text_that_spells_a_special_token_is_counted_as_text() -> None:
     ],
 )
 def test_the_encoding_of_a_model_follows_from_its_name(model: str, name: str) -> None:
-    """As in tiktoken's own table."""
+    """As in tiktoken's own table since 0.14, which ours was taken from; older ones know fewer models."""
     assert encoding_of(model) == name
-    if "/" not in model:
+    if "/" not in model and TIKTOKEN >= (0, 14):
         told = tiktoken.encoding_name_for_model(model)
         assert told.replace("harmony", "base") == name
 

@@ -150,8 +150,8 @@ def test_without_the_extra_it_says_what_to_install(module: str, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, module, None)
     result = CliRunner().invoke(main, ["demo"])
     assert result.exit_code == 1
-    assert f"{module} not installed" in result.stderr
-    assert "pip install 'lanewise[demo]'" in result.stderr
+    assert f"{module} not installed" in result.output
+    assert "pip install 'lanewise[demo]'" in result.output
 
 
 class StageWithAMistake(Stage):

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from lanewise._ledger.aggregates import By
     from lanewise._ledger.reporting import Line
 
+    _DayType = click.ParamType[date]
+    _KeysType = click.ParamType[tuple[str, ...]]
+else:  # generic at run time since click 8.4
+    _DayType = _KeysType = click.ParamType
+
 __all__ = ["report"]
 
 DAYS = 30
 
 
-class _Day(click.ParamType[date]):
+class _Day(_DayType):
     name = "date"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
@@ -32,7 +37,7 @@ class _Day(click.ParamType[date]):
             self.fail(f"{value!r} is no day: write it as 2026-11-20", param, ctx)
 
 
-class _Keys(click.ParamType[tuple[str, ...]]):
+class _Keys(_KeysType):
     name = "day|task|lane|route"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def test_endpoints_fails_where_marks_cannot_hold(app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["lanewise", "endpoints"])
     assert result.exit_code == 1
     assert "GET /odd (odd)" in result.stdout
-    assert "unknown sensitive category 'paymnt'" in result.stderr
+    assert "unknown sensitive category 'paymnt'" in result.output
 
 
 @pytest.mark.parametrize("command", ["check", "routes"])
