@@ -10,7 +10,6 @@ import pytest
 
 from _replay.replaying import asked_at_once, header, until_noted, worker, workers
 from lanewise import CallerGone, Outcome, Router
-from lanewise._runtime import recording_stream as tape
 from lanewise._runtime import replay
 from lanewise.testing import Answer, SlowHeaders, Status, StreamOf
 from real_valkey import Valkey
@@ -360,9 +359,9 @@ async def test_a_caller_who_hangs_up_holds_up_nobody(gone: str, stage: Stage, st
 async def test_a_stream_that_is_long_keeps_its_claim(
     stage: Stage, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The deadline ends at its first content: from there on the claim is renewed while it goes on."""
-    monkeypatch.setattr(replay, "LEASE_BEYOND", -9.0)  # of a deadline of 10 s, and later of a silence of 20 s
-    monkeypatch.setattr(tape, "RENEW_EVERY", 0.1)
+    """Its claim is renewed for as long as it goes on."""
+    monkeypatch.setattr(replay, "LEASE", 1.0)
+    monkeypatch.setattr(replay, "RENEW_EVERY", 0.1)
     stage.first.script(FIRST_MODEL, StreamOf(chunks=[f"{number} " for number in range(10)], interval=0.2))
     form = FORMS[1]
     got: list[Got] = []

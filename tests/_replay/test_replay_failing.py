@@ -14,6 +14,7 @@ from lanewise import Scope
 from lanewise import _store as connection
 from lanewise._replay import shared_store as replays_shared
 from lanewise._replay.shared_store import PREFIX
+from lanewise._runtime import replay
 from lanewise.testing import Answer
 from real_valkey import Valkey, running_valkey
 from router.driving import FIRST_MODEL, FORMS, REQUEST_ID, Form, Got, Stage, ask, ask_in
@@ -153,6 +154,65 @@ def _answers(valkey: Valkey) -> dict[bytes, bytes]:
     with valkey.client() as client:
         found = {key: client.get(key) or b"" for key in client.scan_iter(PREFIX + "*")}
     return {key: value for key, value in found.items() if value.startswith(b"a")}
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("lie", [b"c", b"cnobody", b"cnobody sign", b"c" + b"x" * 36 + b" " + b"\x01" * 40])
+async def test_a_claim_that_the_store_makes_up_holds_no_call(lie: bytes, stage: Stage, valkey: Valkey) -> None:
+    """Only who has the storage key can claim the turn of a call."""
+    key = await _key_of_a_call(stage, valkey)
+    with valkey.client() as client:
+        client.set(key, lie, px=3_600_000)
+    async with worker(stage, valkey.url) as router:
+        got = await ask(router, FORMS[0])
+    assert went_without(got)
+    assert "none of ours" in got.call.explain()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_claim_that_the_store_does_not_let_end_holds_a_call_for_its_lease_alone(
+    stage: Stage, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody but its owner can give another sign of life."""
+    monkeypatch.setattr(replay, "LEASE", 0.5)
+    stage.first.script(FIRST_MODEL, Answer(delay=30.0), Answer("made anew"))
+    async with worker(stage, valkey.url) as one, worker(stage, valkey.url) as other:
+        with one.scope(request_id=REQUEST_ID) as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(ask_in, scope, FORMS[0])
+                await anyio.to_thread.run_sync(stage.first.wait_for, 1)
+                (key,) = _claims(valkey)
+                with valkey.client() as client:
+                    claim = client.get(key) or b""
+                group.cancel_scope.cancel()
+        await _until_gone(valkey)
+        with valkey.client() as client:
+            client.set(key, claim, px=3_600_000)
+        got = await ask(other, FORMS[0])
+    assert went_without(got)
+    assert got.text == "made anew"
+    assert "no sign of life" in got.call.explain()
+
+
+async def _key_of_a_call(stage: Stage, valkey: Valkey) -> bytes:
+    async with worker(stage, valkey.url) as router:
+        await ask(router, FORMS[0])
+        with anyio.fail_after(20):
+            while not (kept := _answers(valkey)):
+                await anyio.sleep(0.01)
+    (key,) = kept
+    return key
+
+
+async def _until_gone(valkey: Valkey) -> None:
+    with anyio.fail_after(20):
+        while _claims(valkey):
+            await anyio.sleep(0.01)
+
+
+def _claims(valkey: Valkey) -> list[bytes]:
+    with valkey.client() as client:
+        return [key for key in client.scan_iter(PREFIX + "*") if (client.get(key) or b"").startswith(b"c")]
 
 
 @pytest.mark.usefixtures("patient")

@@ -22,6 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from _replay.replaying import worker, workers
+from lanewise._runtime import replay
 from lanewise.testing import Answer, StreamOf
 from real_valkey import Valkey
 from router.driving import FIRST_MODEL, FORMS, MESSAGES, REQUEST_ID, Form, Stage, ask, config
@@ -149,16 +150,18 @@ async def test_workers_in_two_processes_pay_once(stage: Stage, valkey: Valkey) -
 
 @pytest.mark.anyio
 async def test_the_calls_of_a_worker_that_was_killed_are_taken_over_after_their_lease(
-    stage: Stage, valkey: Valkey
+    stage: Stage, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits for it makes the answer then."""
+    """Whoever waits for it makes the answer then, long before the deadline that the killed call had."""
+    monkeypatch.setattr(replay, "LEASE", 60.0)  # of the store's own lease, which ends here too
     stage.first.script(FIRST_MODEL, Answer(delay=30.0), Answer("taken over"))
     program = """
-    replay.LEASE_BEYOND = 0.5
+    replay.LEASE = 2.0
+    replay.RENEW_EVERY = 0.2
 
     async def main():
         async with Router.from_mapping(CONFIG) as router:
-            await ask(router, "req-2026-000042", timeout=1.5)
+            await ask(router, "req-2026-000042", timeout=60)
 
     asyncio.run(main())
     """

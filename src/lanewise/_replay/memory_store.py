@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._replay.replays import Turn
+from lanewise._replay.replays import Claimed, Ours
 
 __all__ = ["ReplaysInMemory"]
 
@@ -19,6 +19,14 @@ BYTES: Final = 64_000_000
 
 CLAIMS: Final = 10_000
 """How many claims there are before those whose time is over are looked for."""
+
+
+class _Claim(msgspec.Struct):
+    """A claim; ``until`` is by the monotonic clock."""
+
+    owner: str
+    sign: bytes
+    until: float
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -37,11 +45,11 @@ class ReplaysInMemory:
     def _forget(self) -> None:
         self._process = os.getpid()
         self._lock = threading.RLock()  # re-entrant: collecting garbage closes streams, wherever that happens
-        self._claims: dict[str, tuple[str, float]] = {}
+        self._claims: dict[str, _Claim] = {}
         self._answers: OrderedDict[str, _Kept] = OrderedDict()
         self._size = 0
 
-    async def claim(self, key: str, owner: str, *, lease: float, within: float) -> Turn | bytes:
+    async def claim(self, key: str, owner: str, sign: bytes, *, lease: float, within: float) -> Ours | Claimed | bytes:
         """As :meth:`Replays.claim`; nothing is waited for."""
         self._check_process()
         now = time.monotonic()
@@ -51,17 +59,17 @@ class ReplaysInMemory:
             if kept is not None:
                 return kept.sealed
             claimed = self._claims.get(key)
-            if claimed is not None and claimed[1] > now:
-                return Turn.ANOTHERS
-            self._claims[key] = owner, now + lease
-            return Turn.OURS
+            if claimed is not None and claimed.until > now:
+                return Claimed(claimed.owner, claimed.sign)
+            self._claims[key] = _Claim(owner, sign, now + lease)
+            return Ours.OURS
 
     def answer(self, key: str, owner: str, sealed: bytes, *, keep: float) -> None:
         """As :meth:`Replays.answer`."""
         self._check_process()
         with self._lock:
             claimed = self._claims.get(key)
-            if key in self._answers or (claimed is not None and claimed[0] != owner):
+            if key in self._answers or (claimed is not None and claimed.owner != owner):
                 return
             self._claims.pop(key, None)
             self._answers[key] = _Kept(sealed, time.monotonic() + keep)
@@ -69,12 +77,12 @@ class ReplaysInMemory:
             while self._size > BYTES:
                 self._drop_oldest()
 
-    def renew(self, key: str, owner: str, *, lease: float) -> None:
+    def renew(self, key: str, owner: str, sign: bytes, *, lease: float) -> None:
         """As :meth:`Replays.renew`."""
         self._check_process()
         with self._lock:
             if self._is_owner(key, owner):
-                self._claims[key] = owner, time.monotonic() + lease
+                self._claims[key] = _Claim(owner, sign, time.monotonic() + lease)
 
     def release(self, key: str, owner: str) -> None:
         """As :meth:`Replays.release`."""
@@ -85,12 +93,12 @@ class ReplaysInMemory:
 
     def _is_owner(self, key: str, owner: str) -> bool:
         claimed = self._claims.get(key)
-        return claimed is not None and claimed[0] == owner
+        return claimed is not None and claimed.owner == owner
 
     def _drop_expired(self, now: float) -> None:
         """Answers are kept equally long, so the oldest are the first to go; a claim mostly goes with its call."""
         if len(self._claims) > CLAIMS:
-            self._claims = {key: claimed for key, claimed in self._claims.items() if claimed[1] > now}
+            self._claims = {key: claimed for key, claimed in self._claims.items() if claimed.until > now}
         while self._answers and next(iter(self._answers.values())).until <= now:
             self._drop_oldest()
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum
 from typing import Protocol
 
-__all__ = ["Replays", "ReplaysUnavailable", "Turn"]
+import msgspec
+
+__all__ = ["Claimed", "Ours", "Replays", "ReplaysUnavailable"]
 
 
-class Turn(StrEnum):
-    """Whose turn it is to make the answer of a key."""
+class Ours(Enum):
+    """What a claim gives to whoever may make the answer of a key: nobody makes it, and nobody has."""
 
     OURS = "ours"
-    """Nobody makes it, and nobody has: the owner that asked has claimed it."""
-    ANOTHERS = "another's"
-    """Another owner makes it now."""
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """Another owner makes the answer of a key now. ``sign`` is the sign of life that it left last."""
+
+    owner: str
+    sign: bytes
 
 
 class ReplaysUnavailable(Exception):
@@ -24,11 +30,12 @@ class ReplaysUnavailable(Exception):
 class Replays(Protocol):
     """Answers by key, sealed by whoever brings them. Usable from any thread and loop.
 
-    An owner is a text that nobody else has. ``lease`` and ``keep`` are in seconds: when they are over, the claim or the
-    answer is gone. Only :meth:`claim` waits; the rest is done soon, and is forgotten if it can't be.
+    An owner is a text that nobody else has, and without a space. ``lease`` and ``keep`` are in seconds: when they are
+    over, the claim or the answer is gone. ``sign`` is kept with a claim, for those who wait for its owner. Only
+    :meth:`claim` waits; the rest is done soon, and is forgotten if it can't be.
     """
 
-    async def claim(self, key: str, owner: str, *, lease: float, within: float) -> Turn | bytes:
+    async def claim(self, key: str, owner: str, sign: bytes, *, lease: float, within: float) -> Ours | Claimed | bytes:
         """The answer of a key; or whose turn it is to make it. Waits for the store for ``within`` seconds at most.
 
         Raises ReplaysUnavailable: then the claim may have been made all the same.
@@ -39,8 +46,8 @@ class Replays(Protocol):
         """Keep an answer, unless another owner has claimed the key since, or has answered."""
         ...
 
-    def renew(self, key: str, owner: str, *, lease: float) -> None:
-        """Let a claim last for longer, if it is the owner's."""
+    def renew(self, key: str, owner: str, sign: bytes, *, lease: float) -> None:
+        """Let a claim last for longer, with another sign of life, if it is the owner's."""
         ...
 
     def release(self, key: str, owner: str) -> None:

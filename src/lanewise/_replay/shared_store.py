@@ -1,7 +1,7 @@
 """Answers kept to be given again by all workers, in Valkey or Redis: asked by a thread, so that nobody waits for it.
 
-A key of the store holds either a claim (``c`` and its owner) or an answer (``a`` and the sealed bytes); both go by
-themselves when their time is over. Each step is one script, so that no worker comes between.
+A key of the store holds either a claim (``c``, its owner, a space and its sign of life) or an answer (``a`` and the
+sealed bytes); both go by themselves when their time is over. Each step is one script, so that no worker comes between.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lanewise import _store as connection
-from lanewise._replay.replays import ReplaysUnavailable, Turn
+from lanewise._replay.replays import Claimed, Ours, ReplaysUnavailable
 from lanewise.config.store import StoreAddress
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ if not held then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return false
 if #held > tonumber(ARGV[3]) then return 'larger than any answer of ours' end
 return held
 """
-_ANSWER: Final = """
+_IS_OWN: Final = """
 local held = redis.call('GET', KEYS[1])
-if not held or held == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-return false
+local own = held and string.sub(held, 1, #ARGV[1]) == ARGV[1]
 """
-_RENEW: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return false"
-_RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return false"
+_ANSWER: Final = _IS_OWN + "if own or not held then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end return false"
+_RENEW: Final = _IS_OWN + "if own then redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'PX', ARGV[3]) end return false"
+_RELEASE: Final = _IS_OWN + "if own then redis.call('DEL', KEYS[1]) end return false"
 
 
 class _Command(msgspec.Struct, gc=False):
@@ -115,13 +115,13 @@ class SharedReplays:
         self._lock = threading.RLock()  # re-entrant: collecting garbage closes streams, wherever that happens
         self._desk: _Desk | None = None
 
-    async def claim(self, key: str, owner: str, *, lease: float, within: float) -> Turn | bytes:
+    async def claim(self, key: str, owner: str, sign: bytes, *, lease: float, within: float) -> Ours | Claimed | bytes:
         """As :meth:`Replays.claim`."""
         if self._desk is not None and self._desk.waits_longer_than(within):
             raise ReplaysUnavailable("the store does not answer")  # and would not to this one either
         waiter = _Waiter()
         try:
-            self._put(_Command(_CLAIM, key, (_claim(owner), _ms(lease), str(self._largest + 1)), waiter))
+            self._put(_Command(_CLAIM, key, (_claim(owner) + sign, _ms(lease), str(self._largest + 1)), waiter))
         except RuntimeError:
             raise ReplaysUnavailable("no thread can be started") from None
         try:
@@ -134,9 +134,9 @@ class SharedReplays:
         """As :meth:`Replays.answer`."""
         self._put(_Command(_ANSWER, key, (_claim(owner), b"a" + sealed, _ms(keep))))
 
-    def renew(self, key: str, owner: str, *, lease: float) -> None:
+    def renew(self, key: str, owner: str, sign: bytes, *, lease: float) -> None:
         """As :meth:`Replays.renew`."""
-        self._put(_Command(_RENEW, key, (_claim(owner), _ms(lease))))
+        self._put(_Command(_RENEW, key, (_claim(owner), sign, _ms(lease))))
 
     def release(self, key: str, owner: str) -> None:
         """As :meth:`Replays.release`."""
@@ -262,23 +262,24 @@ class _Desk:
             self._owed_bytes -= self._owed.popleft().size
 
 
-def _read(result: object) -> Turn | bytes:
+def _read(result: object) -> Ours | Claimed | bytes:
     """What the claim's script gave. Raises ReplaysUnavailable."""
     if result is None:
-        return Turn.OURS
+        return Ours.OURS
     if isinstance(result, ReplaysUnavailable):
         raise ReplaysUnavailable(str(result))
     if isinstance(result, Exception):
         raise ReplaysUnavailable(f"the store refused ({type(result).__name__})")
     if isinstance(result, bytes) and result[:1] == b"c":
-        return Turn.ANOTHERS
+        owner, _, sign = result[1:].partition(b" ")
+        return Claimed(owner.decode("ascii", "replace"), sign)
     if isinstance(result, bytes) and result[:1] == b"a":
         return result[1:]
     raise ReplaysUnavailable("what is stored is nothing of ours")
 
 
-def _claim(owner: str) -> str:
-    return f"c{owner}"
+def _claim(owner: str) -> bytes:
+    return f"c{owner} ".encode()
 
 
 def _ms(seconds: float) -> str:

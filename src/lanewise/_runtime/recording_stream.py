@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Final
 
 from lanewise._routing.restarts import without_announcement
 from lanewise._runtime.call.committed_stream import Relay
@@ -12,9 +10,6 @@ from lanewise.errors import RoutingError
 from lanewise.types import Call, Outcome
 
 __all__ = ["KeptStream", "Tape"]
-
-RENEW_EVERY: Final = 10.0
-"""Seconds between two renewals of the claim of a stream that is read."""
 
 
 class Tape:
@@ -31,21 +26,18 @@ class Tape:
         call: Call,
         *,
         largest: int,
-        renew: Callable[[], None],
         keep: Callable[[bytes], None],
         release: Callable[[], None],
     ) -> None:
         self._stream = stream
         self._call = call
         self._largest = largest
-        self._renew = renew
         self._keep = keep
         self._release = release
         self._pieces: list[bytes] = []
         self._size = 0
         self._over = False
         self._attempts = len(call.attempts)
-        self._renew_at = 0.0
 
     async def read(self) -> bytes:
         """As :meth:`Relay.read`."""
@@ -88,9 +80,6 @@ class Tape:
             self._over = True
             self._keep(b"".join(self._pieces))
             self._pieces.clear()
-        elif time.monotonic() >= self._renew_at:
-            self._renew_at = time.monotonic() + RENEW_EVERY
-            self._renew()
 
     def _give_up(self) -> None:
         if not self._over:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lanewise._openai.response_check import Answer, from_answer
-from lanewise._replay.replays import Replays, ReplaysUnavailable, Turn
+from lanewise._replay.replays import Claimed, Ours, Replays, ReplaysUnavailable
 from lanewise._routing import idempotency as keys
 from lanewise._runtime.call.committed_stream import Relay
 from lanewise._runtime.loop_context import Home
@@ -30,8 +30,13 @@ CLAIM_WAIT: Final = 0.05
 """Seconds that a call waits for the store before its first attempt."""
 LOOK_WAIT: Final = 1.0
 """Seconds that a call which waits for another one anyway waits for the store."""
-LEASE_BEYOND: Final = 30.0
-"""Seconds for which a claim outlives the deadline of its call, or the longest silence of its stream."""
+LEASE: Final = 6.0
+"""Seconds for which a claim holds without a sign of life: as long a call that is repeated waits for a worker that was
+killed, or for a store that makes a claim up."""
+RENEW_EVERY: Final = 2.0
+"""Seconds between two signs of life of a call that runs, or of a stream that goes on."""
+LONGEST_CLAIM: Final = 3600.0
+"""Seconds after which a claim is renewed no more, whatever became of its call."""
 FIRST_LOOK: Final = 0.02
 LOOKS_GROW: Final = 1.5
 LONGEST_BETWEEN_LOOKS: Final = 0.25
@@ -77,6 +82,17 @@ class Replay:
         self._keep = keep
         self._complained_at: float | None = None
 
+    def sign(self, key: str, owner: str, number: int) -> bytes:
+        """The sign of life with this number of an owner's claim. No store can make one."""
+        return self._seal.seal(b"%d" % number, purpose=_claim_purpose(key, owner))
+
+    def number(self, key: str, claimed: Claimed) -> int:
+        """The number of a sign of life. Raises ReplaysUnavailable: no owner of ours has left it."""
+        try:
+            return int(self._seal.unseal(claimed.sign, purpose=_claim_purpose(key, claimed.owner)))
+        except (SealBroken, ValueError):
+            raise ReplaysUnavailable("the store has a claim that is none of ours") from None
+
     async def run(self, kit: Kit, drive: Drive, prepared: Prepared, ask: Ask, caller: Caller, home: Home) -> Reply:
         """The reply to a call that is under no sensitive category. Raises RoutingError, and CancelledError."""
         rerun = _Rerun(self, kit, drive, prepared, ask, caller)
@@ -120,6 +136,8 @@ class _Rerun:
         self._loop = asyncio.get_running_loop()
         self._started = drive.account.started
         self._budget = prepared.budget
+        self._signs = 0
+        self._holds = False
         self._key = keys.replay_key(
             caller.request_id,
             task=prepared.task.name,
@@ -155,32 +173,55 @@ class _Rerun:
         """The answer of this call, made earlier or elsewhere; ``None`` if it is this one's turn to make it."""
         try:
             found = await self._claim(CLAIM_WAIT)
-            if found is Turn.ANOTHERS:
-                found = await self._wait()
+            if isinstance(found, Claimed):
+                found = await self._wait(found)
+            if found is Ours.OURS:
+                self._hold()
             return self._replay.read(self._key, found) if isinstance(found, bytes) else None
         except ReplaysUnavailable as reason:
             self._note(f"goes on without replay: {reason}")
             self._replay.complain(str(reason))
             return None
 
-    async def _wait(self) -> Turn | bytes:
-        """Wait for the same call that runs, until the deadline of this one; claim its turn if it had no answer."""
+    async def _wait(self, claimed: Claimed) -> Ours | Claimed | bytes:
+        """Wait for the same call that runs, until the deadline of this one; claim its turn if it had no answer.
+
+        Raises ReplaysUnavailable: there is no sign of that call any more, whatever the store says.
+        """
         self._note("waits for the same call, which runs")
         pause = FIRST_LOOK
         deadline = self._started + self._budget
+        number, alive_at = self._replay.number(self._key, claimed), self._loop.time()
         while (left := deadline - self._loop.time()) > 0:
             await asyncio.sleep(min(pause, left))
             pause = min(pause * LOOKS_GROW, LONGEST_BETWEEN_LOOKS)
             found = await self._claim(LOOK_WAIT)
-            if found is not Turn.ANOTHERS:
-                if found is Turn.OURS:
+            if not isinstance(found, Claimed):
+                if found is Ours.OURS:
                     self._note("goes on: that call left no answer that can be given again")
                 return found
-        return Turn.ANOTHERS  # the plan finds that the time is over
+            if found.owner != claimed.owner or self._replay.number(self._key, found) > number:
+                claimed, number, alive_at = found, self._replay.number(self._key, found), self._loop.time()
+            elif self._loop.time() - alive_at > LEASE:
+                raise ReplaysUnavailable("the same call gives no sign of life, and its claim does not end")
+        return claimed  # the plan finds that the time is over
 
-    async def _claim(self, within: float) -> Turn | bytes:
-        lease = self._started + self._budget - self._loop.time() + LEASE_BEYOND
-        return await self._replay.replays.claim(self._key, self._call.id, lease=lease, within=within)
+    async def _claim(self, within: float) -> Ours | Claimed | bytes:
+        sign = self._replay.sign(self._key, self._call.id, 0)
+        return await self._replay.replays.claim(self._key, self._call.id, sign, lease=LEASE, within=within)
+
+    def _hold(self) -> None:
+        """Give signs of life from now on, until the call has left an answer or has none to leave."""
+        self._holds = True
+        self._loop.call_later(RENEW_EVERY, self._renew)
+
+    def _renew(self) -> None:
+        if not self._holds or self._loop.time() - self._started > LONGEST_CLAIM:
+            return
+        self._signs += 1
+        sign = self._replay.sign(self._key, self._call.id, self._signs)
+        self._replay.replays.renew(self._key, self._call.id, sign, lease=LEASE)
+        self._loop.call_later(RENEW_EVERY, self._renew)
 
     def _again(self, kept: _Kept) -> Reply:
         call = self._call
@@ -212,7 +253,6 @@ class _Rerun:
             stream,
             self._call,
             largest=self._replay.largest,
-            renew=self._renew,
             keep=lambda body: self._keep(reply, body),
             release=self._release,
         )
@@ -220,6 +260,7 @@ class _Rerun:
         return Reply(reply.status, reply.headers, b"", tape)
 
     def _keep(self, reply: Reply, body: bytes) -> None:
+        self._holds = False
         call = self._call
         if not self._may_be_kept() or call.route is None or call.lane is None:
             self._release()
@@ -232,17 +273,17 @@ class _Rerun:
         """Not if the request has become sensitive since: nothing of its text is stored then."""
         return self._caller.admits(self._call) and not self._caller.sensitive
 
-    def _renew(self) -> None:
-        """For as long as the stream may be silent, or may take to start over."""
-        lease = max(self._drive.stall, self._budget) + LEASE_BEYOND
-        self._replay.replays.renew(self._key, self._call.id, lease=lease)
-
     def _release(self) -> None:
+        self._holds = False
         self._replay.replays.release(self._key, self._call.id)
 
     def _note(self, text: str) -> None:
         call = self._call
         note(call, "notes", (*call.notes, ((self._loop.time() - self._started) * 1000, text)))
+
+
+def _claim_purpose(key: str, owner: str) -> str:
+    return f"replay claim 1 {owner} {key}"
 
 
 def _purpose(key: str) -> str:
