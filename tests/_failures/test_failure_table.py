@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from lanewise._failures import failure_table as failures
-from lanewise._failures.classification import from_status, from_transport
+from lanewise._failures.classification import from_inner_error, from_status, from_transport, of_attempt
 from lanewise._failures.failure_table import SUCCESSES, TABLE, document
 from lanewise._failures.signals import TransportSignal
 from lanewise._openai.response_check import Answer, from_answer
@@ -32,6 +32,12 @@ def status(code: int, inner: str = "", *, bound: bool = False, **headers: str) -
 def message(code: int, text: str, error_type: str = "invalid_request_error") -> Callable[[], object]:
     body = msgspec.json.encode({"type": "error", "error": {"type": error_type, "message": text}})
     return lambda: from_status(code, {}, body, now=NOW)
+
+
+def sent(code: int, text: str, *, has_attachments: bool = False) -> Callable[[], object]:
+    """A plain text to a request that holds our ``stream_options``."""
+    failure = from_status(code, {}, text.encode(), now=NOW)
+    return lambda: of_attempt(failure, added=("stream_options",), has_attachments=lambda: has_attachments)
 
 
 def transport(signal: TransportSignal, *, half: bool = True) -> Callable[[], object]:
@@ -92,7 +98,14 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
         (status(422, "extra_forbidden"), "unsupported_parameter N 0"),
         (message(400, 'Invalid JSON payload received. Unknown name "seed": ...'), "unsupported_parameter N 0"),
     ],
+    "addition-refused": [
+        (sent(400, "Unknown field: stream_options"), "unsupported_parameter N 0"),
+        (sent(404, "no route for stream_options"), "unsupported_parameter N 0"),
+        (sent(500, "unexpected keyword argument 'stream_options'"), "unsupported_parameter N 0"),
+        (sent(501, "include_usage"), "unsupported_parameter N 0"),
+    ],
     "content-policy": [
+        (status(446), "content_policy X 0"),
         (status(400, "content_filter"), "content_policy X 0"),
         (status(400, "content_policy_violation"), "content_policy X 0"),
         (status(400, "ResponsibleAIPolicyViolation"), "content_policy X 0"),
@@ -102,6 +115,12 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
         (message(400, "Your credit balance is too low to access the Anthropic API."), "quota N A"),
         (status(400, "billing_hard_limit_reached"), "quota N A"),
         (status(403, "insufficient_user_quota"), "quota N A"),
+    ],
+    "quota-unsure": [
+        (message(400, "ExceededBudget: End User=u1 over budget.", "budget_exceeded"), "quota N 0"),
+        (message(402, "This request requires more credits, or fewer max_tokens."), "quota N 0"),
+        (status(412), "quota N 0"),
+        (status(400, "TeamBudgetUsedUp"), "quota N 0"),
     ],
     "bad-key-400": [
         (status(400, "API_KEY_INVALID"), "auth N A"),
@@ -113,11 +132,18 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
         (status(415), "bad_request X 0"),
         (message(400, CANARY), "bad_request X 0"),
     ],
+    "withheld": [(status(400, "tool_use_failed"), "bad_response N 0")],
+    "not-about-content": [
+        (status(code), "outage N 0")
+        for code in (406, 407, 411, 414, 416, 418, 421, 423, 425, 426, 428, 431, 444, 460, 463, 494, 495, 496, 497)
+    ],
     "auth": [(status(401), "auth N A"), (status(403, "invalid_api_key"), "auth N A")],
     "auth-unrecognised": [
         (status(403), "auth N 0"),
         (status(403, "waf_blocked"), "auth N 0"),
         (status(451), "auth N 0"),
+        (status(403, "permission_denied"), "auth N 0"),
+        (message(400, "This API key has been disabled."), "auth N 0"),
     ],
     "model-forbidden": [(status(403, "model_not_found"), "model_missing N T")],
     "payment": [(status(402), "quota N A")],
@@ -130,6 +156,7 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
         (status(404), "model_missing N 0"),
         (status(405), "model_missing N 0"),
         (status(410), "model_missing N 0"),
+        (message(404, "No endpoints found that support image input"), "model_missing N 0"),
     ],
     "not-found-bound": [(status(404, bound=True), "bad_request X 0"), (status(405, bound=True), "bad_request X 0")],
     "request-timeout": [(status(408), "timeout S F")],
@@ -149,6 +176,19 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
         (status(429, "credits_exhausted"), "quota N A"),
     ],
     "server-error": [(status(500), "outage S F")],
+    "server-error-doubted": [(message(500, "no"), "outage S 0")],
+    "attachment-error": [
+        (sent(500, "no", has_attachments=True), "outage S P"),
+        (
+            lambda: of_attempt(
+                from_inner_error(b'{"error": {"message": "no"}}', otherwise=failures.INNER_ERROR),
+                added=(),
+                has_attachments=lambda: True,
+            ),
+            "outage S P",
+        ),
+    ],
+    "attachment-refused": [(sent(501, "no", has_attachments=True), "config N P")],
     "gateway": [(status(code), "outage S F") for code in (502, 504, *range(520, 528), 530, 507, 599)],
     "unavailable": [(status(503), "outage S F")],
     "unavailable-later": [

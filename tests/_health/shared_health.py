@@ -171,7 +171,7 @@ class Fleet:
             return
         clock = worker.clock(self.now)
         was_open = worker.replica.circuit.open_until is not None
-        worker.guard.leave(entry, failure, clock, jitter=self.random.random(), scope="s")
+        worker.guard.leave(entry, failure, clock, jitter=self.random.random())
         if not was_open and worker.replica.circuit.open_until is not None:
             self.openings[worker.number].append(self.now)
         if failure is not None and failure.retry_after is not None:

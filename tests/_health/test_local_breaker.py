@@ -9,8 +9,15 @@ from lanewise._health.local_breaker import Guard, Replica
 from lanewise.types import Failure
 
 NUMBERS = BreakerSettings()
-FORBIDDEN = failures.AUTH_UNRECOGNISED.failure(http_status=403)
-KEYLESS = failures.KEY_UNAVAILABLE.failure()
+EYELESS = failures.ATTACHMENT_ERROR.failure(http_status=500)
+REFUSED = (
+    failures.KEY_UNAVAILABLE.failure(),
+    failures.AUTH_UNRECOGNISED.failure(http_status=403),
+    failures.QUOTA_UNSURE.failure(http_status=412),
+    failures.NOT_ABOUT_CONTENT.failure(http_status=431),
+    failures.ADDITION_REFUSED.failure(http_status=500),
+    failures.SERVER_ERROR_DOUBTED.failure(http_status=500),
+)
 
 
 class Watch:
@@ -25,11 +32,11 @@ class Watch:
     def asks(self) -> Failure | None:
         return self.guard.closed_by(self.now, shared=self.shared)
 
-    def passes(self, failure: Failure | None, *, scope: str = "a") -> None:
+    def passes(self, failure: Failure | None) -> None:
         """An attempt goes through at once, and ends so."""
         entry = self.guard.enter(self.now, shared=self.shared)
         assert entry is not None
-        self.guard.leave(entry, failure, self.now, jitter=0.5, scope=scope)
+        self.guard.leave(entry, failure, self.now, jitter=0.5)
 
     def opens(self) -> None:
         """Five failures in a row."""
@@ -60,10 +67,10 @@ def test_half_open_lets_one_probe_through_at_a_time() -> None:
     assert watch.asks() is not None
     assert watch.guard.enter(10.0, shared=False) is None
     for neutral in (failures.CANCELLED.failure(), CONTRACT, TOO_LONG):
-        watch.guard.leave(probe, neutral, 10.0, jitter=0.5, scope="a")
+        watch.guard.leave(probe, neutral, 10.0, jitter=0.5)
         probe = watch.guard.enter(10.0, shared=False)
         assert probe is not None
-    watch.guard.leave(probe, OUTAGE, 10.0, jitter=0.5, scope="a")
+    watch.guard.leave(probe, OUTAGE, 10.0, jitter=0.5)
     assert watch.guard.route.circuit.is_open(29.9)
     watch.now = 30.0
     watch.passes(None)
@@ -77,8 +84,8 @@ def test_a_late_success_closes_nothing() -> None:
     late = watch.guard.enter(0.0, shared=False)
     assert late is not None
     watch.opens()
-    watch.guard.leave(late, None, 1.0, jitter=0.5, scope="a")
-    watch.guard.leave(late, None, 11.0, jitter=0.5, scope="a")
+    watch.guard.leave(late, None, 1.0, jitter=0.5)
+    watch.guard.leave(late, None, 11.0, jitter=0.5)
     assert watch.guard.route.circuit.is_half_open(11.0)
 
 
@@ -94,7 +101,7 @@ def test_a_bad_key_opens_all_routes_of_the_account_at_once() -> None:
     probe = other.enter(10.0, shared=False)
     assert probe is not None
     assert watch.guard.enter(10.0, shared=False) is None
-    other.leave(probe, None, 10.0, jitter=0.5, scope="a")
+    other.leave(probe, None, 10.0, jitter=0.5)
     assert watch.guard.closed_by(10.0, shared=False) is None
 
 
@@ -119,25 +126,34 @@ def test_half_of_ten_outcomes_in_a_minute_open_a_route() -> None:
 
 
 def test_what_one_caller_can_cause_opens_nothing() -> None:
-    """However often: prompts that are too long, broken contracts, a key function of the app's that fails."""
+    """However often: prompts that are too long, broken contracts, a key function of the app's that fails, a 403."""
     watch = Watch()
     for _ in range(50):
-        for failure in (TOO_LONG, CONTRACT, failures.BAD_REQUEST.failure(), failures.TIMEOUT_SHORT.failure(), KEYLESS):
+        for failure in (TOO_LONG, CONTRACT, failures.BAD_REQUEST.failure(), failures.TIMEOUT_SHORT.failure(), *REFUSED):
             watch.passes(failure)
     assert watch.asks() is None
 
 
-def test_a_403_that_nobody_can_explain_opens_a_route_for_three_scopes_in_a_row() -> None:
-    """Not for one caller's prompt, however often; and a success in between says that it was about the prompt."""
+def test_a_failure_at_pictures_counts_until_the_route_answers_a_call_without() -> None:
+    """A server without eyes is not down for others; one that nobody gets an answer of is."""
     watch = Watch()
-    for _ in range(9):
-        watch.passes(FORBIDDEN, scope="a")
-    watch.passes(FORBIDDEN, scope="b")
-    watch.passes(None, scope="c")
-    watch.passes(FORBIDDEN, scope="d")
-    watch.passes(FORBIDDEN, scope="e")
+    for _ in range(30):
+        watch.passes(EYELESS)
+        watch.passes(EYELESS)
+        watch.passes(None)
+        watch.guard.answered_plain()
     assert watch.asks() is None
-    watch.passes(FORBIDDEN, scope="f")
+    for _ in range(5):
+        watch.passes(EYELESS)
+    assert watch.asks() is not None
+
+
+def test_failures_at_pictures_are_a_share_where_only_pictures_are_answered() -> None:
+    """Nobody shows that the route is well: half of ten outcomes opens it, as any failures do."""
+    watch = Watch()
+    for _ in range(5):
+        watch.passes(None)
+        watch.passes(EYELESS)
     assert watch.asks() is not None
 
 

@@ -78,6 +78,7 @@ BAD_REQUEST = openai.BadRequestError
 SERVER_ERROR = openai.InternalServerError
 RATE_LIMIT = openai.RateLimitError
 NOT_FOUND = openai.NotFoundError
+PICTURE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]}]
 
 CASES = (
     Case("timeout", Silence(), openai.APITimeoutError, first=QUICK, note="silence"),
@@ -149,7 +150,19 @@ CASES = (
     ),
     Case("bad-request", Status(400), BAD_REQUEST),
     Case("bad-request", Status(422), openai.UnprocessableEntityError, note="422"),
-    Case("bad-request", Status(418), openai.APIStatusError, note="418"),
+    Case("bad-request", Status(415), openai.APIStatusError, note="415"),
+    Case("withheld", Status(400, {"code": "tool_use_failed"}), BAD_REQUEST),
+    Case("not-about-content", Status(418), openai.APIStatusError, note="418"),
+    Case("not-about-content", Html(status=494), openai.APIStatusError, note="494"),
+    Case(
+        "quota-unsure",
+        Status(400, {"message": "ExceededBudget: End User=u over budget.", "type": "budget_exceeded"}),
+        BAD_REQUEST,
+    ),
+    Case("quota-unsure", Status(412), openai.APIStatusError, note="412"),
+    Case("model-missing", Status(400, {"message": "Model Not Exist"}), BAD_REQUEST, note="in-a-400"),
+    Case("bad-key-400", JsonBody({"error": "Incorrect API key provided: xa***."}, 400), BAD_REQUEST, note="xai"),
+    Case("billing-400", Status(400, {"code": "Arrearage"}), BAD_REQUEST, note="arrears"),
     Case("auth", Status(401), openai.AuthenticationError),
     Case("auth", Status(403, {"code": "invalid_api_key"}), openai.PermissionDeniedError, note="403"),
     Case("auth-unrecognised", Html(status=403), openai.PermissionDeniedError),
@@ -173,6 +186,9 @@ CASES = (
     ),
     Case("billing-429", Status(429, {"code": "insufficient_quota"}), RATE_LIMIT),
     Case("server-error", Status(500), SERVER_ERROR),
+    Case("server-error-doubted", Status(500, {"type": "invalid_request_error"}), SERVER_ERROR),
+    Case("attachment-error", Status(500), SERVER_ERROR, options={"messages": PICTURE}),
+    Case("attachment-refused", Status(501), SERVER_ERROR, options={"messages": PICTURE}),
     Case("gateway", Status(502), SERVER_ERROR),
     Case("gateway", Html(status=504), SERVER_ERROR, note="504"),
     Case("gateway", Status(520), SERVER_ERROR, note="520"),
@@ -231,8 +247,8 @@ CASES = (
     ),
 )
 
-LATER = {"length", "contract"}
-"""Rows that only contracts emit: ``test_contracts.py`` shows them."""
+LATER = {"length", "contract", "addition-refused"}
+"""Rows that only contracts and additions emit: tests of their own show them."""
 
 
 def is_of(failure: Failure, row_id: str, says: str | None = None) -> None:

@@ -1,22 +1,28 @@
-"""From a transport's signal, a status or a provider's error to a failure: which row of the table speaks."""
+"""From a transport's signal, a status or a provider's error to a failure: which row of the table speaks.
+
+Of a refusal the question is whose fault it is. What is wrong with the request stops the call; what is wrong with the
+account, or on the way to it, moves the call on; and what one caller can cause opens nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from lanewise._failures import failure_table as failures
-from lanewise._failures import provider_error_codes as spellings
+from lanewise._failures import provider_error_phrases as phrases
 from lanewise._failures.error_body import ErrorBody, read_error
+from lanewise._failures.error_meaning import meaning_of, told_with_failure, unsupported_name
 from lanewise._failures.failure_table import Row
+from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code
 from lanewise._failures.retry_after import header, parse_retry_after
 from lanewise._failures.signals import TransportSignal
 from lanewise.types import BreakerEffect, Failure, FailureKind, Retry
 
-__all__ = ["from_inner_error", "from_status", "from_transport"]
+__all__ = ["from_inner_error", "from_status", "from_transport", "of_attempt"]
 
 _BY_SIGNAL: Final = {
     TransportSignal.LOCAL: failures.LOCAL,
@@ -32,29 +38,52 @@ _BY_SIGNAL: Final = {
 }
 
 _BY_STATUS: Final = {
-    402: failures.PAYMENT,
     405: failures.NOT_FOUND,
     408: failures.REQUEST_TIMEOUT,
     409: failures.CONFLICT,
     410: failures.NOT_FOUND,
     413: failures.CONTEXT_LENGTH,
-    424: failures.DEPENDENCY,
+    446: failures.CONTENT_POLICY,  # Portkey's guardrails
     451: failures.AUTH_UNRECOGNISED,
     498: failures.RATE_LIMIT,  # Groq
     499: failures.DEPENDENCY,
-    500: failures.SERVER_ERROR,
-    501: failures.NOT_IMPLEMENTED,
     505: failures.NOT_IMPLEMENTED,
     529: failures.OVERLOADED,
 }
 
-_BY_CODE: Final = (
-    (spellings.CONTENT_POLICY, failures.CONTENT_POLICY),
-    (spellings.QUOTA, failures.BILLING_400),
-    (spellings.CONTEXT_LENGTH, failures.CONTEXT_LENGTH),
-    (spellings.UNSUPPORTED_PARAMETER, failures.UNSUPPORTED_PARAMETER),
-    (spellings.MODEL_MISSING, failures.MODEL_MISSING),
-)
+_REFUSED: Final = {
+    Meaning.CONTENT_POLICY: failures.CONTENT_POLICY,
+    Meaning.CONTEXT_LENGTH: failures.CONTEXT_LENGTH,
+    Meaning.PARAMETER: failures.UNSUPPORTED_PARAMETER,
+    Meaning.OUTPUT: failures.WITHHELD,
+    Meaning.QUOTA: failures.BILLING_400,
+    Meaning.KEY: failures.BAD_KEY_400,
+    Meaning.MODEL: failures.MODEL_MISSING,
+    Meaning.LIKELY_MODEL: failures.NOT_FOUND,
+    Meaning.LIKELY_QUOTA: failures.QUOTA_UNSURE,
+    Meaning.LIKELY_KEY: failures.AUTH_UNRECOGNISED,
+    Meaning.REQUEST: failures.BAD_REQUEST,
+}
+"""What a 400 is. Gemini, Anthropic, xAI, Alibaba and proxies say much by it that others say by a status."""
+
+_FORBIDDEN: Final = {
+    **_REFUSED,
+    Meaning.PARAMETER: failures.AUTH_UNRECOGNISED,
+    Meaning.OUTPUT: failures.AUTH_UNRECOGNISED,
+    Meaning.KEY: failures.AUTH,
+    Meaning.MODEL: failures.MODEL_FORBIDDEN,
+    Meaning.REQUEST: failures.AUTH_UNRECOGNISED,
+}
+"""What a 403 is."""
+
+_FAILED: Final = {
+    **_REFUSED,
+    Meaning.LIKELY_MODEL: failures.SERVER_ERROR,
+    Meaning.LIKELY_QUOTA: failures.SERVER_ERROR,
+    Meaning.LIKELY_KEY: failures.SERVER_ERROR,
+    Meaning.REQUEST: failures.SERVER_ERROR_DOUBTED,
+}
+"""What a 500 with a known code is."""
 
 _SAME_ROUTE_IS_POINTLESS: Final = frozenset({FailureKind.CONTEXT_LENGTH, FailureKind.UNSUPPORTED_PARAMETER})
 
@@ -74,11 +103,20 @@ def from_transport(signal: TransportSignal, *, cause: str = "", half_of_normal_t
     return _BY_SIGNAL[signal].failure(cause=cause)
 
 
-def from_status(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime, bound: bool = False) -> Failure:
+def from_status(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: datetime,
+    bound: bool = False,
+    model: str | None = None,
+) -> Failure:
     """The failure that an answer with a status other than 200 is. Never raises, whatever the answer holds.
 
     ``now`` (aware) dates a Retry-After. ``bound`` says that the call rests on one provider's memory, so that a 404
-    means a stale id. Names of ``headers`` may have any case.
+    means a stale id. ``model`` is the route's: where an error names another one, the route is not at fault. Names of
+    ``headers`` may have any case.
 
     Example::
 
@@ -88,7 +126,7 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, *, now: da
     waits = parse_retry_after(headers, now)
     if waits is None:
         waits = error.retry_after
-    row = _row(status, error, waits, bound)
+    row = _row(status, error, waits, bound, model)
     advice = header(headers, "x-should-retry")
     return row.failure(
         http_status=status,
@@ -97,6 +135,7 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, *, now: da
         retry_after=waits,
         retry=_advised(row, advice),
         retry_refused=advice == "false",
+        names=error.names,
     )
 
 
@@ -107,111 +146,152 @@ def from_inner_error(body: bytes | msgspec.Raw, *, otherwise: Row) -> Failure:
     """
     error = read_error(body)
     status = error.status or _status_of(error)
-    row = otherwise if status is None else _row(status, error, error.retry_after, bound=False)
+    row = otherwise if status is None else _row(status, error, error.retry_after, bound=False, model=None)
     return row.failure(
-        http_status=200, code=error.code, param=_param(row, error), retry_after=error.retry_after, executed=True
+        http_status=200,
+        code=error.code,
+        param=_param(row, error),
+        retry_after=error.retry_after,
+        executed=True,
+        names=error.names,
+    )
+
+
+def of_attempt(failure: Failure, *, added: tuple[str, ...], has_attachments: Callable[[], bool]) -> Failure:
+    """The failure in the light of what was sent: ``added`` is what the app did not write.
+
+    Example::
+
+        of_attempt(failure, added=("stream_options",), has_attachments=lambda: False)
+    """
+    doubted = failure.http_status in (500, 501) or (failure.http_status == 200 and failure.kind is FailureKind.OUTAGE)
+    if failure.names and (doubted or _is_refusal(failure)) and any(name in failure.names for name in added):
+        return _again(failures.ADDITION_REFUSED, failure)
+    if doubted and failure.breaker in (BreakerEffect.FAILURE, BreakerEffect.ROUTE) and has_attachments():
+        row = failures.ATTACHMENT_REFUSED if failure.http_status == 501 else failures.ATTACHMENT_ERROR
+        return _again(row, failure)
+    return failure
+
+
+def _is_refusal(failure: Failure) -> bool:
+    """Whether a request was refused in a way that something in it may be the cause of."""
+    if failure.kind in (FailureKind.BAD_REQUEST, FailureKind.UNSUPPORTED_PARAMETER):
+        return failure.http_status is not None
+    return failure.kind is FailureKind.MODEL_MISSING and failure.breaker is BreakerEffect.NEUTRAL
+
+
+def _again(row: Row, failure: Failure) -> Failure:
+    return row.failure(
+        http_status=failure.http_status,
+        code=failure.code,
+        param=failure.param,
+        retry_after=failure.retry_after,
+        retry_refused=failure.retry_refused,
+        executed=failure.executed,
+        names=failure.names,
     )
 
 
 def _status_of(error: ErrorBody) -> int | None:
     """The status that an error without one would have come with."""
-    by_name = next((spellings.STATUS_OF[code] for code in error.codes if code in spellings.STATUS_OF), None)
+    by_name = next((STATUS_OF[code] for code in error.codes if code in STATUS_OF), None)
     if by_name is not None:
         return by_name
-    if error.names_any_of(spellings.AUTH):
+    meaning = meaning_of(error)
+    if meaning is Meaning.KEY:
         return 401
-    return 400 if _by_code(error) is not None else None
+    return None if meaning is None else 400
 
 
-def _row(status: int, error: ErrorBody, waits: float | None, bound: bool) -> Row:
-    if status == 401:
-        return failures.AUTH
-    if status == 402 and waits is not None:
-        return failures.PAYMENT_LATER
-    if status == 403:
-        return _forbidden(error)
-    if status == 404:
-        return _not_found(error, bound)
-    if status == 429:
-        return _rate_limited(error)
-    if status == 503:
-        return _unavailable(error, waits)
-    if status in (405, 410) and bound:
-        return failures.NOT_FOUND_BOUND
+def _row(status: int, error: ErrorBody, waits: float | None, bound: bool, model: str | None) -> Row:
+    meaning = meaning_of(error, model)
+    match status:
+        case 401:
+            return failures.AUTH
+        case 402:
+            return _payment(error, waits)
+        case 403:
+            return failures.AUTH_UNRECOGNISED if meaning is None else _FORBIDDEN[meaning]
+        case 404:
+            return _not_found(error, meaning, bound)
+        case 412:
+            return _REFUSED[meaning] if meaning in (Meaning.QUOTA, Meaning.KEY) else failures.QUOTA_UNSURE
+        case 424:
+            return failures.BAD_REQUEST if by_code(error.codes) is Meaning.REQUEST else failures.DEPENDENCY
+        case 429:
+            return _rate_limited(error, waits)
+        case 500:
+            told = told_with_failure(error)
+            return failures.SERVER_ERROR if told is None else _FAILED[told]
+        case 501:
+            return _not_implemented(error)
+        case 503:
+            return _unavailable(error, waits)
+        case 400 | 415 | 422:
+            return _refused(error, meaning)
+        case 405 | 410 if bound:
+            return failures.NOT_FOUND_BOUND
     known = _BY_STATUS.get(status)
     if known is not None:
         return known
     if 300 <= status <= 399:
         return failures.REDIRECT
     if 400 <= status <= 499:
-        return _bad_request(error)
+        certain = by_code(error.codes)
+        return failures.NOT_ABOUT_CONTENT if certain in (None, Meaning.REQUEST) else _REFUSED[certain]
     return failures.GATEWAY if 500 <= status <= 599 else failures.ODD_STATUS
 
 
-def _bad_request(error: ErrorBody) -> Row:
-    """A 400 or 422, by code, then by phrase. Gemini and Anthropic say much by a 400 that others say by a status."""
-    row = _by_code(error)
-    if row is not None:
-        return row
-    if error.names_any_of(spellings.AUTH):
-        return failures.BAD_KEY_400
-    message = error.message.lower()
-    if message.startswith(spellings.QUOTA_PHRASES):
-        return failures.BILLING_400
-    if message.startswith(spellings.KEY_INVALID_PHRASES):
-        return failures.BAD_KEY_400
-    if any(phrase in message for phrase in spellings.CONTEXT_LENGTH_PHRASES):
-        return failures.CONTEXT_LENGTH
-    if _unsupported_name(error) is not None:
-        return failures.UNSUPPORTED_PARAMETER
-    return failures.MODEL_MISSING if _about_a_model(message) else failures.BAD_REQUEST
+def _refused(error: ErrorBody, meaning: Meaning | None) -> Row:
+    if meaning in (None, Meaning.REQUEST) and error.param == "model":
+        return failures.NOT_FOUND
+    return failures.BAD_REQUEST if meaning is None else _REFUSED[meaning]
 
 
-def _forbidden(error: ErrorBody) -> Row:
-    row = _by_code(error)
-    if row is failures.MODEL_MISSING or _about_a_model(error.message.lower()):
-        return failures.MODEL_FORBIDDEN
-    if row in (failures.CONTENT_POLICY, failures.BILLING_400):
-        return row
-    return failures.AUTH if error.names_any_of(spellings.AUTH) else failures.AUTH_UNRECOGNISED
+def _payment(error: ErrorBody, waits: float | None) -> Row:
+    if waits is not None:
+        return failures.PAYMENT_LATER
+    message = phrases.unwrapped(error.message).lower()
+    of_one = phrases.is_price_of_one_request(message) or phrases.is_of_one_user(message)
+    return failures.QUOTA_UNSURE if of_one else failures.PAYMENT
 
 
-def _not_found(error: ErrorBody, bound: bool) -> Row:
-    if error.names_any_of(spellings.MODEL_MISSING) or error.param == "model" or _about_a_model(error.message.lower()):
+def _not_found(error: ErrorBody, meaning: Meaning | None, bound: bool) -> Row:
+    if meaning is Meaning.MODEL or (error.param == "model" and meaning is not Meaning.LIKELY_MODEL):
         return failures.MODEL_MISSING
-    return failures.NOT_FOUND_BOUND if bound else failures.NOT_FOUND
+    if meaning in (Meaning.CONTENT_POLICY, Meaning.PARAMETER, Meaning.QUOTA):
+        return _REFUSED[meaning]
+    return failures.NOT_FOUND_BOUND if bound or meaning is Meaning.REQUEST else failures.NOT_FOUND
 
 
-def _rate_limited(error: ErrorBody) -> Row:
-    if error.names_any_of(spellings.QUOTA):  # never by its message: Gemini says "quota" of any limit
-        return failures.BILLING_429
-    if error.message[: len(spellings.TOO_LARGE_PHRASE)].lower() == spellings.TOO_LARGE_PHRASE:
-        return failures.RATE_TOO_LARGE
-    return failures.RATE_LIMIT
+def _rate_limited(error: ErrorBody, waits: float | None) -> Row:
+    code = by_code(error.codes)  # never by its message: Gemini says "quota" of any limit
+    message = error.message.lower()
+    if code is Meaning.QUOTA and not message.startswith(phrases.RATE_CALLED_QUOTA):
+        return failures.QUOTA_UNSURE if phrases.is_of_one_user(message) else failures.BILLING_429
+    if code in (Meaning.LIKELY_QUOTA, Meaning.LIKELY_KEY, Meaning.LIKELY_MODEL) and waits is None:
+        return _REFUSED[code]
+    return failures.RATE_TOO_LARGE if message.startswith(phrases.TOO_LARGE) else failures.RATE_LIMIT
+
+
+def _not_implemented(error: ErrorBody) -> Row:
+    if by_code(error.codes) is Meaning.PARAMETER:
+        return failures.UNSUPPORTED_PARAMETER
+    return failures.NOT_FOUND if "unimplemented" in error.codes else failures.NOT_IMPLEMENTED
 
 
 def _unavailable(error: ErrorBody, waits: float | None) -> Row:
     if waits is not None:
         return failures.UNAVAILABLE_LATER
-    return failures.OVERLOADED if error.names_any_of(spellings.OVERLOADED) else failures.UNAVAILABLE
-
-
-def _by_code(error: ErrorBody) -> Row | None:
-    return next((row for codes, row in _BY_CODE if error.names_any_of(codes)), None)
-
-
-def _about_a_model(message: str) -> bool:
-    return any(pattern.match(message) for pattern in spellings.MODEL_MISSING_PATTERNS)
-
-
-def _unsupported_name(error: ErrorBody) -> str | None:
-    found = (pattern.match(error.message) for pattern in spellings.UNSUPPORTED_PATTERNS)
-    return next((match[1] for match in found if match), None)
+    if by_code(error.codes) is Meaning.MODEL:  # one-api and its forks: no channel has it
+        return failures.NOT_FOUND
+    overloaded = any(STATUS_OF.get(code) in (503, 529) and "overload" in code for code in error.codes)
+    return failures.OVERLOADED if overloaded else failures.UNAVAILABLE
 
 
 def _param(row: Row, error: ErrorBody) -> str | None:
     if error.param is None and row is failures.UNSUPPORTED_PARAMETER:
-        return _unsupported_name(error)
+        return unsupported_name(error)
     return error.param
 
 

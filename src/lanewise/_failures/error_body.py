@@ -1,10 +1,13 @@
 """The many shapes of a provider's error body, read into one.
 
-Known shapes: ``{"error": {...}}`` (OpenAI, Azure, Groq, OpenRouter, Ollama, llama.cpp), ``{"error": "..."}``, a list of
-those (Gemini), ``{"type": "error", "error": {...}}`` (Anthropic), ``{"object": "error", ...}`` (vLLM, Mistral), a flat
-``{"type": "error", "code": ...}`` (Responses), ``{"detail": [...]}`` and ``{"message": {"detail": [...]}}`` (Mistral,
-FastAPI), and any of these as JSON in a string of another (resellers).
-Reading never raises, whatever comes, and looks at the first 64 kB only.
+Known shapes: ``{"error": {...}}`` (OpenAI, Azure, Groq, OpenRouter, Ollama, llama.cpp), ``{"error": "..."}`` with or
+without a code beside it (xAI), a list of those (Gemini), ``{"type": "error", "error": {...}}`` (Anthropic),
+``{"object": "error", ...}`` (vLLM, Mistral), a flat ``{"code": ..., "message": ...}`` (Responses, Alibaba,
+SiliconFlow), ``{"errors": [...]}`` (Cloudflare), ``{"base_resp": {...}}`` (MiniMax), ``{"error_code": ...,
+"error_msg": ...}`` (Baidu, Databricks), ``{"detail": ...}`` as a text, an error, or a list of violations, also in a
+``message`` (Mistral, FastAPI), ``{"title": ..., "detail": ...}`` (RFC 9457), ``{"__type": ..., "message": ...}``
+(Bedrock), and any of these as JSON in a string of another (resellers). Reading never raises, whatever comes, and looks
+at the first 64 kB only.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from typing import Final
 
 import msgspec
 
+from lanewise._failures.additions import Addition, named_in
+from lanewise._failures.provider_error_codes import squashed
 from lanewise._failures.retry_after import parse_seconds
 
 __all__ = ["NO_ERROR", "ErrorBody", "identifier", "model_name", "read_error"]
@@ -23,26 +28,33 @@ JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 
 _LONGEST_BODY: Final = 64 * 1024
 _LONGEST_MESSAGE: Final = 2048
+_DEEPEST: Final = 3
 _MODEL = re.compile(r"[A-Za-z0-9_.\-:/@+~=]{1,200}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.\-\[\]:/]{1,100}")
 # No space in it: a sentence of a prompt must not pass for a parameter's name.
+_CODE_FIELDS: Final = ("error_code", "errorCode", "__type", "error_type")
+_TEXT_FIELDS: Final = ("message", "error_msg", "msg", "errorMessage", "Message", "detail", "status_msg", "title")
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider said of an error. ``codes`` are lower case, to look up; ``code`` is the one to show.
+    """What a provider said of an error. ``codes`` are squashed, to look up, ``spelled`` the same as they came; ``code``
+    is the one to show.
 
-    ``status`` is a status that the body itself names; ``retry_after`` is in seconds.
+    ``status`` is a status that the body itself names; ``retry_after`` is in seconds. ``names`` is what of all that may
+    be added to a request the body names anywhere.
     """
 
     codes: tuple[str, ...] = ()
+    spelled: tuple[str, ...] = ()
     code: str | None = None
     param: str | None = None
     message: str = ""
     status: int | None = None
     retry_after: float | None = None
+    names: tuple[Addition, ...] = ()
 
     def names_any_of(self, codes: frozenset[str]) -> bool:
-        """Whether one of the provider's codes is among these."""
+        """Whether one of the provider's codes is among these, which are squashed."""
         return any(code in codes for code in self.codes)
 
     def __repr__(self) -> str:  # the message is the provider's text, and may echo the prompt
@@ -53,13 +65,20 @@ NO_ERROR: Final = ErrorBody()
 
 
 def read_error(body: bytes | msgspec.Raw) -> ErrorBody:
-    """The error in a body, or :data:`NO_ERROR` if there is none to be read.
+    """The error in a body, or :data:`NO_ERROR` if there is none to be read. A body that is no JSON is its message.
 
     Example::
 
         read_error(b'{"error": {"code": "rate_limit_exceeded"}}').code  # "rate_limit_exceeded"
     """
-    return _normalised(_decoded(body if isinstance(body, msgspec.Raw) else body[:_LONGEST_BODY]), depth=0)
+    raw = bytes(body)[:_LONGEST_BODY]
+    value = _decoded(body if isinstance(body, msgspec.Raw) else raw)
+    if value is None and not isinstance(body, msgspec.Raw) and raw[:1] not in b"{[<":
+        error = ErrorBody(message=raw[:_LONGEST_MESSAGE].decode("utf-8", "replace"))
+    else:
+        error = _normalised(value, depth=0)
+    names = named_in(raw)
+    return msgspec.structs.replace(error, names=names) if names else error
 
 
 def model_name(answered: str | None) -> str | None:
@@ -85,27 +104,46 @@ def _decoded(body: bytes | msgspec.Raw) -> JSON:
 def _normalised(value: JSON, depth: int) -> ErrorBody:
     if isinstance(value, list):  # Gemini
         value = value[0] if value else None
+    if isinstance(value, str):  # a reseller's string
+        return ErrorBody(message=value[:_LONGEST_MESSAGE])
     if not isinstance(value, dict):
         return NO_ERROR
-    error = value.get("error", value)
-    if isinstance(error, str):  # Ollama's own API, proxies
-        return ErrorBody(message=error[:_LONGEST_MESSAGE])
-    if not isinstance(error, dict):
-        error = value
+    error = _error_in(value)
     validation = _validation(error)
     if validation is not None:
         return validation
-    upstream = _upstream(error, depth)
-    codes = [code for code in (*upstream.codes, *_codes(error)) if code != "error"]
-    text = error.get("message")
+    nested = _nested(error, depth)
+    codes = [code for code in (*nested.spelled, *_codes(error)) if code != "error"]
     return ErrorBody(
-        codes=tuple(code.lower() for code in codes),
-        code=upstream.code or next((code for code in codes if not code.isdigit()), codes[0] if codes else None),
-        param=upstream.param or identifier(error.get("param")),
-        message=upstream.message or (text[:_LONGEST_MESSAGE] if isinstance(text, str) else ""),
-        status=_status(error),
-        retry_after=_retry_delay(error) or upstream.retry_after,
+        codes=tuple(map(squashed, codes)),
+        spelled=tuple(codes),
+        code=nested.code or next((code for code in codes if not code.isdigit()), codes[0] if codes else None),
+        param=nested.param or identifier(error.get("param")),
+        message=nested.message or _text(error),
+        status=_status(error) or nested.status,
+        retry_after=_retry_delay(error) or nested.retry_after,
     )
+
+
+def _error_in(value: dict[str, JSON]) -> dict[str, JSON]:
+    """The object that tells of the error."""
+    error = value.get("error")
+    if isinstance(error, dict):
+        return error
+    if isinstance(error, str):  # Ollama's own API, xAI, proxies: beside it may be a code
+        return {**value, "message": error, "error": None}
+    errors = _dicts(value.get("errors"))
+    if errors:
+        return errors[0]
+    minimax = value.get("base_resp")
+    if isinstance(minimax, dict) and (status := identifier(minimax.get("status_code"))) not in (None, "0"):
+        return {**minimax, "code": f"base_resp:{status}"}
+    return value
+
+
+def _text(error: dict[str, JSON]) -> str:
+    found = (error.get(field) for field in _TEXT_FIELDS)
+    return next((text[:_LONGEST_MESSAGE] for text in found if isinstance(text, str) and text), "")
 
 
 def _codes(error: dict[str, JSON]) -> Iterator[str]:
@@ -119,6 +157,7 @@ def _codes(error: dict[str, JSON]) -> Iterator[str]:
         inner.get("code") if isinstance(inner, dict) else None,
         status if isinstance(status, str) and status.isupper() else None,
         error.get("type"),
+        *(error.get(field) for field in _CODE_FIELDS),
         metadata.get("error_type") if isinstance(metadata, dict) else None,
         "moderation" if isinstance(metadata, dict) and ("flagged_input" in metadata or "reasons" in metadata) else None,
     ]
@@ -135,7 +174,8 @@ def _validation(error: dict[str, JSON]) -> ErrorBody | None:
     first = violations[0]
     code, place, text = identifier(first.get("type")), first.get("loc"), first.get("msg")
     return ErrorBody(
-        codes=(code.lower(),) if code else (),
+        codes=(squashed(code),) if code else (),
+        spelled=(code,) if code else (),
         code=code,
         # Deeper places end in names that a user may have chosen.
         param=identifier(place[1]) if isinstance(place, list) and len(place) == 2 else None,
@@ -143,17 +183,23 @@ def _validation(error: dict[str, JSON]) -> ErrorBody | None:
     )
 
 
-def _upstream(error: dict[str, JSON], depth: int) -> ErrorBody:
-    """The error of the provider behind a reseller, handed on as JSON in a string (OpenRouter, Mistral's proxy)."""
+def _nested(error: dict[str, JSON], depth: int) -> ErrorBody:
+    """The error of the provider behind a reseller: an object in the object, or JSON in a string of it."""
+    if depth >= _DEEPEST:
+        return NO_ERROR
+    for field in ("error", "detail"):  # of a proxy, and of FastAPI's HTTPException
+        inner = error.get(field)
+        if isinstance(inner, dict):
+            return _normalised(inner, depth + 1)
     metadata = error.get("metadata")
-    for text in (metadata.get("raw") if isinstance(metadata, dict) else None, error.get("message")):
-        if depth == 0 and isinstance(text, str) and text.startswith(("{", "[")):
+    for text in (metadata.get("raw") if isinstance(metadata, dict) else None, _text(error)):
+        if isinstance(text, str) and text.startswith(("{", "[")):
             return _normalised(_decoded(text.encode("utf-8", "replace")), depth + 1)
     return NO_ERROR
 
 
 def _status(error: dict[str, JSON]) -> int | None:
-    for field in ("code", "status"):
+    for field in ("code", "status", "status_code"):
         value = error.get(field)
         if isinstance(value, str) and re.fullmatch(r"[0-9]{3}", value, re.ASCII):
             value = int(value)

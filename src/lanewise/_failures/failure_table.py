@@ -22,6 +22,7 @@ __all__ = ["SUCCESSES", "TABLE", "Row", "Success", "document"]
 _K, _B = FailureKind, BreakerEffect
 _SAME, _WAIT, _NEXT, _STOP = Retry.SAME, Retry.WAIT, Retry.NEXT, Retry.STOP
 _FAILURE, _NEUTRAL, _ACCOUNT, _ROUTE = _B.FAILURE, _B.NEUTRAL, _B.ACCOUNT, _B.ROUTE
+_UNPROVEN = _B.UNPROVEN
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -37,6 +38,8 @@ class Row(msgspec.Struct, frozen=True):
     outcome_unknown: bool = False
     executed: bool = False
     stale_connection: bool = False
+    final: bool = False
+    """The same route would say the same again, also to the last route's tries."""
 
     def failure(
         self,
@@ -51,6 +54,7 @@ class Row(msgspec.Struct, frozen=True):
         retry_refused: bool = False,
         detail: str | None = None,
         cause: str = "",
+        names: tuple[str, ...] = (),
     ) -> Failure:
         """The failure of this row, with what the provider said. ``retry_after`` is in seconds.
 
@@ -70,8 +74,9 @@ class Row(msgspec.Struct, frozen=True):
             outcome_unknown=self.outcome_unknown,
             executed=executed or self.executed,
             stale_connection=self.stale_connection,
-            retry_refused=retry_refused,
+            retry_refused=retry_refused or self.final,
             cause=cause,
+            names=names,
         )
 
 
@@ -129,33 +134,60 @@ UNSUPPORTED_PARAMETER = Row(
     "unsupported-parameter",
     "400 `unsupported_parameter`, `unsupported_value`; 422 `extra_forbidden`; \"Unknown name\" (Gemini)",
     _K.UNSUPPORTED_PARAMETER, _NEXT, _NEUTRAL, "the model can't take a parameter",
-    "a droppable parameter is dropped once on the same route, and that is remembered for an hour")
+    "a droppable parameter is dropped once on the same route; if that is answered, it is remembered for an hour")
+ADDITION_REFUSED = Row(
+    "addition-refused",
+    "400, 404, 415, 422, or a 500 or 501, whose body names what was added to the request (`include_usage`, the format "
+    "of a task's contract, a message for a route's suffix)",
+    _K.UNSUPPORTED_PARAMETER, _NEXT, _NEUTRAL, "the route can't take what was added to the request",
+    "sent once more without it; if that is answered, it is remembered for an hour. Of a sensitive call only "
+    "`include_usage` may go")
 CONTENT_POLICY = Row(
     "content-policy",
-    "400 `content_filter`, `content_policy_violation`, `ResponsibleAIPolicyViolation`; 403 moderation",
+    "400 `content_filter`, `content_policy_violation`, `ResponsibleAIPolicyViolation`, `bio_policy`; 403 moderation; "
+    "446 (Portkey)",
     _K.CONTENT_POLICY, _STOP, _NEUTRAL, "the provider's content policy refused the request",
     "unless the lane lists it")
-BILLING_400 = Row("billing-400", "400 or 403 that is really billing (Anthropic spend limit)", _K.QUOTA, _NEXT, _ACCOUNT,
-                  "the account has no credit left")
+BILLING_400 = Row("billing-400", "400 or 403 that is really billing (Anthropic's spend limit, arrears, a budget of a "
+                  "proxy)", _K.QUOTA, _NEXT, _ACCOUNT, "the account has no credit left")
+QUOTA_UNSURE = Row(
+    "quota-unsure",
+    "the same, and 402, where it may be one request's price or one user's budget (\"can only afford\", an end user of "
+    "LiteLLM), or where only words tell it; 412 (Portkey, Fireworks)",
+    _K.QUOTA, _NEXT, _NEUTRAL, "a budget or a balance is used up", "logged as a warning")
 BAD_KEY_400 = Row("bad-key-400", "400 that is really a bad key (Gemini `API_KEY_INVALID`)", _K.AUTH, _NEXT, _ACCOUNT,
                   "the key was not accepted", "logged as an error")
-BAD_REQUEST = Row("bad-request", "400, 422 other, and any 4xx not named here", _K.BAD_REQUEST, _STOP, _NEUTRAL,
-                  "the provider refused the request as wrong",
-                  "N if only the payload of that lane was transformed and an earlier lane accepted it")
+BAD_REQUEST = Row("bad-request", "400, 415, 422 other; a caller's mistake (`invalid_image_url`) wherever it is said",
+                  _K.BAD_REQUEST, _STOP, _NEUTRAL, "the provider refused the request as wrong",
+                  "N if only the payload of that lane was transformed and an earlier lane accepted it. With something "
+                  "added to the request, and no word of what is wrong: sent once more without it")
+WITHHELD = Row("withheld", "400 `tool_use_failed`, `json_validate_failed` (Groq): the model wrote something else",
+               _K.BAD_RESPONSE, _NEXT, _NEUTRAL, "the provider withheld what the model wrote")
+NOT_ABOUT_CONTENT = Row(
+    "not-about-content",
+    "406, 407, 411, 414, 418, 421, 423, 425, 426, 428, 431, 444, 460, 463, 49x and any 4xx not named here: about the "
+    "way to the provider, not about what was asked",
+    _K.OUTAGE, _NEXT, _NEUTRAL, "the request was refused on its way, not for what it asks",
+    "not tried again on the same route", final=True)
 AUTH = Row("auth", "401; 403 with a recognised code for key, account or region", _K.AUTH, _NEXT, _ACCOUNT,
            "the key, account or region was not accepted", "logged as an error")
-AUTH_UNRECOGNISED = Row("auth-unrecognised", "403 unrecognised (a firewall that disliked a prompt, say); 451", _K.AUTH,
-                        _NEXT, _NEUTRAL, "the provider forbids the request, and does not say why",
-                        "logged as a warning; T after 3 different scopes in a row")
+AUTH_UNRECOGNISED = Row(
+    "auth-unrecognised",
+    "403 unrecognised (a firewall that disliked a prompt, a file that the account may not see); 451; 400 where only "
+    "words tell of a refused key",
+    _K.AUTH, _NEXT, _NEUTRAL, "the provider forbids the request, and does not say why", "logged as a warning")
 MODEL_FORBIDDEN = Row("model-forbidden", "403 about this model only", _K.MODEL_MISSING, _NEXT, _ROUTE,
                       "the account may not use this model", "logged as a warning")
 PAYMENT = Row("payment", "402", _K.QUOTA, _NEXT, _ACCOUNT, "the account has no credit left")
 PAYMENT_LATER = Row("payment-later", "402 with Retry-After", _K.RATE_LIMIT, _WAIT, _NEUTRAL,
                     "the account's limit is used up for now")
-MODEL_MISSING = Row("model-missing", "404 `model_not_found`; 400 with such a code", _K.MODEL_MISSING, _NEXT, _ROUTE,
-                    "the provider does not have this model", "logged as a warning")
-NOT_FOUND = Row("not-found", "other 404, 405, 410 (an API that this route lacks)", _K.MODEL_MISSING, _NEXT, _NEUTRAL,
-                "the provider does not have this API or model")
+MODEL_MISSING = Row("model-missing", "404 `model_not_found`; 400 with such a code or phrase", _K.MODEL_MISSING, _NEXT,
+                    _ROUTE, "the provider does not have this model", "logged as a warning")
+NOT_FOUND = Row(
+    "not-found",
+    "other 404, 405, 410 (an API that this route lacks); 400 or 404 about what the request needs of a model, or about "
+    "another model than the route's",
+    _K.MODEL_MISSING, _NEXT, _NEUTRAL, "the provider does not have this API or model")
 NOT_FOUND_BOUND = Row("not-found-bound", "the same, when the call is bound to a provider's memory (a stale id)",
                       _K.BAD_REQUEST, _STOP, _NEUTRAL, "the provider does not have what the request refers to")
 REQUEST_TIMEOUT = Row("request-timeout", "408", _K.TIMEOUT, _SAME, _FAILURE, "the provider gave up on the request",
@@ -177,6 +209,15 @@ BILLING_429 = Row("billing-429", "429 whose *code* is `insufficient_quota`, `bil
                   "limit, credit exhausted", _K.QUOTA, _NEXT, _ACCOUNT, "the account has no credit left")
 SERVER_ERROR = Row("server-error", "500", _K.OUTAGE, _SAME, _FAILURE, "the provider failed",
                    "with another key: a provider that honours it would replay the failure", executed=True)
+SERVER_ERROR_DOUBTED = Row(
+    "server-error-doubted", "500 that calls itself the request's fault (`invalid_request_error`)", _K.OUTAGE, _SAME,
+    _NEUTRAL, "the provider failed, and says that it is the request's fault", "with another key", executed=True)
+ATTACHMENT_ERROR = Row(
+    "attachment-error", "500 (also inside a 200) to a call with pictures, sound or files", _K.OUTAGE, _SAME, _UNPROVEN,
+    "the provider failed at a request with pictures, sound or files",
+    "with another key. A server without eyes fails so, and is not down for others", executed=True)
+ATTACHMENT_REFUSED = Row("attachment-refused", "501 to a call with pictures, sound or files", _K.CONFIG, _NEXT,
+                         _UNPROVEN, "the provider can't take pictures, sound or files")
 GATEWAY = Row("gateway", "502, 504, 520-527, 530, other 5xx", _K.OUTAGE, _SAME, _FAILURE,
               "the provider's gateway got no answer", "same key", outcome_unknown=True)
 UNAVAILABLE = Row("unavailable", "503", _K.OUTAGE, _SAME, _FAILURE, "the provider is not available", "same key")
@@ -184,7 +225,8 @@ UNAVAILABLE_LATER = Row("unavailable-later", "503 with Retry-After", _K.OUTAGE, 
                         "the provider is not available for now", "same key")
 OVERLOADED = Row("overloaded", "503 `server_is_overloaded` without Retry-After; 529", _K.OUTAGE, _NEXT, _FAILURE,
                  "the provider is overloaded", "S if there is no other route")
-NOT_IMPLEMENTED = Row("not-implemented", "501, 505", _K.CONFIG, _NEXT, _ROUTE, "the provider can't do this at all")
+NOT_IMPLEMENTED = Row("not-implemented", "501, 505", _K.CONFIG, _NEXT, _ROUTE, "the provider can't do this at all",
+                      "0 and `model_missing` for a 501 with the code `unimplemented` (Gemini)")
 ODD_STATUS = Row("odd-status", "a status that is no final answer to these APIs (1xx, 2xx other than 200, over 599)",
                  _K.BAD_RESPONSE, _NEXT, _FAILURE, "the status makes no sense here")
 
@@ -254,8 +296,9 @@ This page is printed from the table in `lanewise/_failures/failure_table.py`.
 
 Retry: **S** the same route once, then the next · **W** wait (Retry-After, else jitter) if patience allows, then the
 same, else the next · **N** the next lane or route · **X** stop, tell the app.
-Breaker: **F** counts · **0** neutral, but releases a probe · **A** opens the account at once · **T** opens the route at
-once.
+Breaker: **F** counts · **P** counts until the route answers a call without pictures, sound or files · **0** neutral,
+but releases a probe · **A** opens the account at once · **T** opens the route at once. What one caller can cause is 0
+or P.
 Outcome: **unknown**: the request may still run, and be billed · **failed**: the provider did the work and failed, so a
 retry goes with another idempotency key.
 

@@ -1,199 +1,253 @@
-"""The codes and phrases by which providers name an error, gathered from their documentation."""
+"""The codes by which providers and gateways name an error, gathered from their documentation, and what each means.
+
+A code in a table is certain, and may open a route or an account. One that is in none is read by its words
+(``image_too_wide``, ``TeamBudgetUsedUp``): that says whose fault an error is, and opens nothing.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from enum import IntEnum
 from typing import Final
 
-__all__ = [
-    "AUTH",
-    "CONTENT_POLICY",
-    "CONTEXT_LENGTH",
-    "CONTEXT_LENGTH_PHRASES",
-    "KEY_INVALID_PHRASES",
-    "MODEL_MISSING",
-    "MODEL_MISSING_PATTERNS",
-    "OVERLOADED",
-    "QUOTA",
-    "QUOTA_PHRASES",
-    "STATUS_OF",
-    "TOO_LARGE_PHRASE",
-    "UNSUPPORTED_PARAMETER",
-    "UNSUPPORTED_PATTERNS",
-]
+__all__ = ["STATUS_OF", "Meaning", "by_code", "by_words", "squashed"]
 
-# Codes, lower case. A code is `error.code`, `error.type`, Gemini's `status` and `details[].reason`,
-# Azure's `innererror.code`.
 
-QUOTA: Final = frozenset({
-    "insufficient_quota",  # OpenAI
-    "billing_hard_limit_reached",  # OpenAI
-    "billing_not_active",  # OpenAI
-    "billing_error",  # Anthropic
-    "billing_disabled",  # Gemini, details[].reason
-    "credit_exhausted",
-    "credits_exhausted",
-    "insufficient_balance",  # DeepSeek
-    "insufficient_credits",  # OpenRouter
-    "insufficient_user_quota",  # one-api and its forks
-    "spend_limit_exceeded",
-    "spend_limit_reached",
-    "spend_alert",  # Groq
-    "blocked_api_access",  # Groq
-})  # fmt: skip
+class Meaning(IntEnum):
+    """What an error is about. Of several codes of one error the first in this order counts."""
 
-AUTH: Final = frozenset({
-    "invalid_api_key",  # OpenAI, Groq
-    "incorrect_api_key",
-    "account_deactivated",  # OpenAI
-    "invalid_organization",  # OpenAI
-    "mismatched_organization",  # OpenAI
-    "mismatched_project",  # OpenAI
-    "unsupported_country_region_territory",  # OpenAI
-    "ip_not_authorized",  # OpenAI
-    "authentication_error",  # Anthropic
-    "permission_error",  # Anthropic
-    "accessdenied",  # Azure: network rules of the resource
-    "permissiondenied",  # Azure
-    "permission_denied",  # Gemini
-    "unauthenticated",  # Gemini
-    "api_key_invalid",  # Gemini, details[].reason
-    "api_key_service_blocked",  # Gemini, details[].reason
-    "service_disabled",  # Gemini, details[].reason
-    "consumer_suspended",  # Gemini, details[].reason
-    "user_location_invalid",  # Gemini
-})  # fmt: skip
+    CONTENT_POLICY = 1
+    CONTEXT_LENGTH = 2
+    PARAMETER = 3
+    """A parameter that the model can't take."""
+    OUTPUT = 4
+    """The model's own answer was not what was asked for, and the provider withheld it."""
+    QUOTA = 5
+    KEY = 6
+    """The key, the account or its region is refused."""
+    MODEL = 7
+    """The account has no such model."""
+    LIKELY_MODEL = 8
+    LIKELY_QUOTA = 9
+    LIKELY_KEY = 10
+    REQUEST = 11
+    """Something is wrong with what was asked."""
 
-CONTENT_POLICY: Final = frozenset({
-    "content_filter",  # OpenAI, Azure
-    "content_policy_violation",  # OpenAI
-    "responsibleaipolicyviolation",  # Azure, innererror.code
-    "invalid_prompt",  # OpenAI: flagged for its usage policy
-    "moderation_blocked",  # OpenAI images
-    "moderation",  # OpenRouter: metadata with reasons or flagged_input
-    "prohibited_content",  # Gemini
-    "data_inspection_failed",  # Alibaba
-    "sensitive_words_detected",  # one-api and its forks
-})  # fmt: skip
 
-CONTEXT_LENGTH: Final = frozenset({
-    "context_length_exceeded",  # OpenAI, Azure, Groq
-    "context_window_exceeded",
-    "string_above_max_length",  # OpenAI
-    "exceed_context_size_error",  # llama.cpp
-    "request_too_large",  # Anthropic, 413
-    "model_context_window_exceeded",  # Anthropic
-    "tokens_limit_reached",  # GitHub Models, Azure AI
-})  # fmt: skip
+_SQUASHED: Final = str.maketrans("", "", "_-. ")
 
-UNSUPPORTED_PARAMETER: Final = frozenset({
-    "unsupported_parameter",  # OpenAI
-    "unsupported_value",  # OpenAI
-    "unknown_parameter",  # OpenAI
-    "extra_forbidden",  # Mistral, FastAPI: detail[].type
-})  # fmt: skip
 
-MODEL_MISSING: Final = frozenset({
-    "model_not_found",  # OpenAI, Groq
-    "model_not_available",
-    "model_decommissioned",  # Groq
-    "model_terms_required",  # Groq
-    "model_permission_blocked_org",  # Groq
-    "model_permission_blocked_project",  # Groq
-    "deploymentnotfound",  # Azure
-    "invalid_model",  # Mistral
-})  # fmt: skip
+def squashed(code: str) -> str:
+    """A code without case and separators: ``InvalidApiKey``, ``invalid_api_key`` and ``INVALID-API-KEY`` are one."""
+    return code.lower().translate(_SQUASHED)
 
-OVERLOADED: Final = frozenset({
-    "server_is_overloaded",  # OpenAI
-    "engine_overloaded",  # OpenAI
-    "overloaded_error",  # Anthropic
-})  # fmt: skip
 
-STATUS_OF: Final = {
-    # the status that an error inside a 200 or a stream stands for
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "rate_limit_exceeded": 429,
-    "rate_limited": 429,
-    "too_many_requests": 429,
-    "tokens": 429,  # OpenAI's type of a tokens-a-minute limit
-    "requests": 429,  # OpenAI's type of a requests-a-minute limit
-    "api_error": 500,
-    "internal_error": 500,
-    "server_error": 500,
-    "timeout_error": 504,
-    "vector_store_timeout": 504,
-    "overloaded_error": 529,
-    "server_is_overloaded": 503,
-    "engine_overloaded": 503,
-    "slow_down": 503,
-    # gRPC's names, which Gemini says (google.rpc.Code)
-    "invalid_argument": 400,
-    "failed_precondition": 400,
-    "out_of_range": 400,
-    "unauthenticated": 401,
-    "permission_denied": 403,
-    "not_found": 404,
-    "aborted": 409,
-    "resource_exhausted": 429,
-    "unknown": 500,
-    "internal": 500,
-    "unavailable": 503,
-    "deadline_exceeded": 504,
+_CODES: Final[dict[Meaning, tuple[str, ...]]] = {
+    Meaning.CONTENT_POLICY: (
+        *("content_filter", "content_policy_violation", "invalid_prompt"),  # OpenAI; the last: flagged for its policy
+        *("bio_policy", "cyber_policy", "misalignment_policy_violation", "image_content_policy_violation"),  # OpenAI
+        "moderation_blocked",  # OpenAI images
+        "ResponsibleAIPolicyViolation",  # Azure, innererror.code
+        *("moderation", "guardrail_blocked", "refusal"),  # OpenRouter
+        *("prohibited_content", "safety", "recitation", "blocklist", "spii"),  # Gemini
+        "data_inspection_failed",  # Alibaba
+        *("sensitive_words_detected", "prompt_blocked"),  # one-api and its forks
+        *("1301", "base_resp:1026", "base_resp:1027"),  # GLM, MiniMax
+        *("sensitive_check_error", "safety_check_failed"),  # UCloud, ZenMux
+        "ContentPolicyViolationError",  # LiteLLM
+    ),
+    Meaning.CONTEXT_LENGTH: (
+        *("context_length_exceeded", "string_above_max_length"),  # OpenAI, Azure, Groq
+        *("context_window_exceeded", "model_context_window_exceeded", "request_too_large"),  # Anthropic
+        "exceed_context_size_error",  # llama.cpp
+        "tokens_limit_reached",  # GitHub Models, Azure AI
+        *("string_too_long", "payload_too_large"),  # OpenRouter
+        "ContextWindowExceededError",  # LiteLLM
+        *("1261", "tokens_too_long", "max_prompt_tokens_exceeded"),  # GLM, UCloud
+    ),
+    Meaning.PARAMETER: (
+        *("unsupported_parameter", "unsupported_value", "unknown_parameter", "parameter_unknown"),  # OpenAI, Gemini
+        "extra_forbidden",  # Mistral, FastAPI: detail[].type
+        "UnsupportedParamsError",  # LiteLLM
+    ),
+    Meaning.OUTPUT: ("tool_use_failed", "json_validate_failed", "output_parse_failed"),  # Groq
+    Meaning.QUOTA: (
+        *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active"),  # OpenAI
+        "billing_error",  # Anthropic
+        "billing_disabled",  # Gemini, details[].reason
+        *("credit_exhausted", "credits_exhausted", "insufficient_credit", "insufficient_credits"),  # OpenRouter, ZenMux
+        *("insufficient_balance", "insufficient_funds", "insufficient_user_quota"),  # DeepSeek; one-api and its forks
+        *("spend_limit_exceeded", "spend_limit_reached", "spend_alert", "blocked_api_access"),  # the last two: Groq
+        "exceeded_current_quota_error",  # Moonshot
+        *("arrearage", "prepaid_bill_overdue", "postpaid_bill_overdue"),  # Alibaba
+        *("AccountOverdueError", "OperationDenied.ServiceOverdue", "account_overdue"),  # Volcengine
+        *("budget_exceeded", "BudgetExceededError", "project_budget_exceeded"),  # LiteLLM, Merge
+        "base_resp:1008",  # MiniMax
+        *("reject_no_credit", "quote_exceeded", "subscription_exhausted"),  # ZenMux, Portkey
+    ),
+    Meaning.KEY: (
+        *("invalid_api_key", "incorrect_api_key", "account_deactivated", "invalid_organization"),  # OpenAI, Groq
+        *("mismatched_organization", "mismatched_project", "ip_not_authorized"),  # OpenAI
+        "unsupported_country_region_territory",  # OpenAI
+        *("authentication_error", "invalid_authentication_error", "incorrect_api_key_error"),  # Anthropic, Moonshot
+        *("unauthenticated", "api_key_invalid", "api_key_service_blocked", "api_key_expired"),  # Gemini
+        *("service_disabled", "consumer_suspended", "consumer_invalid", "user_location_invalid"),  # Gemini
+        *("wrong_api_key", "expired_api_key", "missing_api_key", "api_key_disabled"),  # Cerebras, gateways
+        *("expired_key", "token_not_found_in_db", "AuthenticationError"),  # LiteLLM
+        *("UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException"),  # Bedrock
+        *("base_resp:1004", "base_resp:2049"),  # MiniMax
+    ),
+    Meaning.MODEL: (
+        *("model_not_found", "model_not_available", "model_decommissioned", "model_terms_required"),  # OpenAI, Groq
+        *("model_permission_blocked_org", "model_permission_blocked_project"),  # Groq
+        *("DeploymentNotFound", "unknown_model", "unavailable_model"),  # Azure, GitHub Models
+        *("invalid_model", "model_not_exist", "model_not_exists"),  # Mistral
+        *("model_not_supported", "model_not_supported_error"),  # Alibaba, Hugging Face
+        *("ModelNotOpen", "InvalidEndpointOrModel.NotFound", "InvalidEndpoint.ClosedEndpoint"),  # Volcengine
+        *("InvalidEndpointOrModel.ModelIDAccessDisabled", "UnsupportedModel"),  # Volcengine
+        *("key_model_access_denied", "team_model_access_denied", "org_model_access_denied"),  # LiteLLM
+        *("Model.AccessDenied", "AccessDenied.Unpurchased"),  # Alibaba
+    ),
+    # A bare number may be another provider's: it opens nothing.
+    Meaning.LIKELY_MODEL: (
+        *("1211", "1212", "1220", "1221", "1222", "1311", "20012"),  # GLM; the last: SiliconFlow
+        "OperationNotSupported",  # Azure: of a deployment of another kind
+    ),
+    Meaning.LIKELY_QUOTA: (
+        *("1113", "1308", "1309", "1310", "30001"),  # GLM; the last: SiliconFlow
+        *("token_limit_exceeded", "payment_required"),  # OpenRouter: what one request may cost
+        "pre_consume_token_quota_failed",  # one-api and its forks: what one request may cost
+        "AllocationQuota.FreeTierOnly",  # Alibaba: of one model
+        "ServiceQuotaExceededException",  # Bedrock
+    ),
+    Meaning.LIKELY_KEY: (
+        *("1000", "1001", "1002", "1003", "1004", "1110", "1111", "1112", "1121"),  # GLM
+        "auth_error",  # LiteLLM, for whatever its check of the key finds
+        # What a call names (a file, an index) may be what it is not permitted to see.
+        *("permission_error", "permission_denied", "permission_denied_error", "forbidden"),
+        *("access_denied", "AccessDeniedException", "not_authorized", "unauthorized", "no_access"),
+    ),
+    Meaning.REQUEST: (
+        *("data_residency_mismatch", "failed_to_download_image", "image_file_not_found"),  # OpenAI
+        *("image_download_failed", "image_not_found", "max_tokens_exceeded", "unprocessable"),  # OpenRouter
+        *("previous_response_not_found", "conversation_not_found", "external_connector_error"),  # OpenAI
+        "InvalidParameter.DataInspection",  # Alibaba: a medium that it can't look into
+        *("1210", "1213", "1214", "1215", "base_resp:2013", "base_resp:1042"),  # GLM, MiniMax
+    ),
 }
 
-# Phrases, for statuses whose code says too little. What opens a route or an account is anchored to the start:
-# a message can echo what a user wrote, and a user must not be able to close a route for everybody.
+_BY_CODE: Final = {squashed(code): meaning for meaning, codes in _CODES.items() for code in codes}
 
-QUOTA_PHRASES: Final = (
-    "your credit balance is too low",  # Anthropic
-    "you have reached your specified api usage limits",  # Anthropic
-    "you have reached your specified workspace api usage limits",  # Anthropic
+_STATUSES: Final = {
+    # the status that an error inside a 200 or a stream stands for
+    # gRPC's names, which Gemini says (google.rpc.Code), are among them
+    400: (
+        *("invalid_request_error", "invalid_request", "bad_request", "BadRequestError", "ValidationException"),
+        *("invalid_argument", "failed_precondition", "out_of_range"),
+    ),
+    401: ("authentication_error", "AuthenticationError", "authentication", "unauthenticated"),
+    402: ("billing_error", "payment_required"),
+    403: ("permission_error", "permission_denied", "PermissionDeniedError"),
+    404: ("not_found_error", "not_found", "NotFoundError", "resource_not_found_error"),
+    408: ("request_timeout",),
+    409: ("aborted", "conflict", "1231"),
+    413: ("request_too_large",),
+    422: ("unprocessable_entity", "UnprocessableEntityError"),
+    429: (
+        *("rate_limit_error", "rate_limit_exceeded", "rate_limited", "rate_limit", "too_many_requests"),
+        *("rate_limit_reached_error", "RateLimitError", "RateLimitReached", "ThrottlingException", "throttling"),
+        *("tokens", "requests"),  # OpenAI's types of a limit on tokens and on requests a minute
+        *("resource_exhausted", "1302", "1303", "1304", "1305", "base_resp:1002", "base_resp:1039"),
+    ),
+    500: (
+        *("api_error", "internal_error", "server_error", "InternalServerError", "internal_server_error", "server"),
+        *("unknown", "internal", "base_resp:1000", "base_resp:1013", "base_resp:1033", "1230", "1234"),
+    ),
+    503: (
+        *("server_is_overloaded", "engine_overloaded", "engine_overloaded_error", "slow_down", "unavailable"),
+        *("service_unavailable", "ServiceUnavailableError", "provider_unavailable", "base_resp:1024", "1312"),
+    ),
+    504: ("timeout_error", "vector_store_timeout", "deadline_exceeded", "timeout", "base_resp:1001"),
+    529: ("overloaded_error", "provider_overloaded"),
+}
+
+STATUS_OF: Final = {squashed(code): status for status, codes in _STATUSES.items() for code in codes}
+"""The status that an error with this code, squashed, would have come with."""
+
+
+def by_code(codes: Iterable[str]) -> Meaning | None:
+    """What squashed codes mean for certain, or ``None``.
+
+    Example::
+
+        by_code(["arrearage"])  # Meaning.QUOTA
+    """
+    return min((_BY_CODE[code] for code in codes if code in _BY_CODE), default=None)
+
+
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_POLICY: Final = _words(
+    "policy policies safety moderation moderated unsafe harmful sensitive prohibited blocklist inspection guardrail "
+    "guardrails jailbreak flagged violation violence hate sexual nsfw profanity"
 )
-
-KEY_INVALID_PHRASES: Final = (
-    "api key not valid",  # Gemini
-    "api key not found",  # Gemini
-    "api key expired",  # Gemini
+_OTHER_POLICIES: Final = _words("access iam network org organization rate retry routing data budget key")
+_SERVERS: Final = _words(
+    "server internal upstream backend gateway service timeout overloaded overload unavailable capacity busy worker "
+    "provider response network connection loading ready crashed rate throttled throttling"
 )
-
-CONTEXT_LENGTH_PHRASES: Final = (
-    "maximum context length",  # OpenAI, vLLM, OpenRouter, Mistral
-    "prompt is too long",  # Anthropic
-    "exceed context limit",  # Anthropic
-    "exceeds the maximum number of tokens",  # Gemini
-    "available context size",  # llama.cpp
-    "'s context length is only",  # vLLM
-    "exceeds the context length",  # Ollama
-    "exceeds the context window",  # OpenAI Responses
-    "please reduce the length of the",  # OpenAI, Groq
+_MONEY: Final = _words(
+    "billing balance credit credits budget arrears arrearage overdue payment funds spend spending debt"
 )
-
-TOO_LARGE_PHRASE: Final = "request too large"  # OpenAI and Groq, for a tokens-a-minute limit
-
-MODEL_MISSING_PATTERNS: Final = (
-    re.compile(r"the model [`'\"]?[\w./:@-]{1,200}[`'\"]? (?:does not exist|was not found|has been deprecated)"),
-    re.compile(r"model [`'\"]?[\w./:@-]{1,200}[`'\"]? not found"),  # Ollama
-    re.compile(r"models/[\w./:@-]{1,200} is not found"),  # Gemini
-    re.compile(r"model: [\w./:@-]{1,200}\Z"),  # Anthropic
-    re.compile(r"no endpoints found"),  # OpenRouter
-    re.compile(r"[\w./:@-]{1,200} is not a valid model id\Z"),  # OpenRouter
-    re.compile(r"invalid model: [\w./:@-]{1,200}\Z"),  # Mistral
-    re.compile(r"(?:your )?project [`'\"]?\w{1,100}[`'\"]? does not have access to model"),  # OpenAI
+_ALLOWED: Final = _words("quota subscription plan")
+_ACCOUNT: Final = _words("authentication authorization unauthorized unauthenticated credential credentials apikey")
+_HOLDER: Final = _words("key account organization org project team tenant workspace country region location ip")
+_TOKEN_REFUSED: Final = _words("invalid expired revoked wrong missing disabled")
+"""Of a token that is a key: one that was used up is a piece of a text."""
+_MODEL: Final = _words("model models deployment")
+_CONTENT: Final = _words(
+    "image images picture audio video voice file files document pdf url base64 media mime attachment schema tool tools "
+    "function functions prompt message messages role parameter parameters param params argument arguments json"
 )
-"""Matched at the start of the lower-case message."""
-
-UNSUPPORTED_PATTERNS: Final = (
-    re.compile(r"Invalid JSON payload received\. Unknown name \"([\w.\[\]-]{1,100})\""),  # Gemini
-    re.compile(r"Unrecognized request arguments? supplied: ([\w.\[\]-]{1,100})"),  # OpenAI, Azure
-    re.compile(r"Unsupported parameter: '([\w.\[\]-]{1,100})'"),  # OpenAI
-    re.compile(r"property '([\w.\[\]-]{1,100})' is unsupported"),  # Groq
-    re.compile(r"([\w.\[\]-]{1,100}): Extra inputs are not permitted"),  # Anthropic
+_WHOLE: Final = _words("request input body payload value field format content")
+_REFUSED: Final = _words(
+    "invalid incorrect wrong unsupported missing malformed empty bad illegal unprocessable unrecognized unknown "
+    "duplicate incompatible mismatch mismatched large small long short wide many few parse parsing validation decode "
+    "corrupt corrupted required exceeded exhausted insufficient reached expired revoked disabled deactivated inactive "
+    "suspended locked blocked denied deprecated decommissioned retired offline not no"
 )
-"""Matched at the start of the message; the group is the parameter."""
+_FAILED: Final = _words("failed error download downloaded rejected found")
+
+
+def by_words(codes: Iterable[str]) -> Meaning | None:
+    """What the words of codes say, as they were spelled; never more than likely.
+
+    Example::
+
+        by_words(["TeamBudgetUsedUp"])  # Meaning.LIKELY_QUOTA
+    """
+    return min((meaning for code in codes if (meaning := _read(code)) is not None), default=None)
+
+
+def _read(code: str) -> Meaning | None:
+    words = frozenset(word.lower() for word in _WORD.findall(code.replace("base64", "base")))
+    if (words & _POLICY and not words & _OTHER_POLICIES) or {"content", "filter"} <= words:
+        return Meaning.CONTENT_POLICY
+    if words & _SERVERS:
+        return None
+    refused = bool(words & _REFUSED)
+    if words & _MODEL and refused:
+        return Meaning.LIKELY_MODEL
+    if words & _MONEY or (words & _ALLOWED and refused):
+        return Meaning.LIKELY_QUOTA
+    if words & _ACCOUNT or (words & _HOLDER and refused) or ("token" in words and words & _TOKEN_REFUSED):
+        return Meaning.LIKELY_KEY
+    if (words & _CONTENT and (refused or words & _FAILED)) or (words & _WHOLE and refused):
+        return Meaning.REQUEST
+    return None

@@ -29,8 +29,6 @@ from lanewise.types import BreakerEffect, Failure, FailureKind
 
 __all__ = ["Entry", "Guard", "Replica"]
 
-_SCOPES_THAT_SETTLE_IT: Final = 3
-"""A 403 that nobody can explain opens a route when so many different scopes in a row have met it."""
 _LEASE_MARGIN: Final = 0.2
 """The share of a lease that its holder does not use: by its clock it may have begun later than by the store's."""
 _SOON: Final = 1.0
@@ -159,17 +157,23 @@ class Guard:
 
         if guard.closed_by(now, shared=False) is None and (entry := guard.enter(now, shared=False)):
             ...
-            guard.leave(entry, failure, now, jitter=random.random(), scope="req-2026-000042")
+            guard.leave(entry, failure, now, jitter=random.random())
     """
 
-    __slots__ = ("_forbidden_to", "_settings", "_window", "account", "route")
+    __slots__ = ("_settings", "_window", "account", "doubted", "route")
 
     def __init__(self, route: Replica, account: Replica) -> None:
         self.route = route
         self.account = account
         self._settings = route.settings
         self._window = Window(route.settings.sampling_duration)
-        self._forbidden_to: tuple[str, ...] = ()
+        self.doubted = False
+        """Whether a failure counts of which something special in its call may have been the cause."""
+
+    def answered_plain(self) -> None:
+        """The route has answered a call of the plain kind: such failures before it were not its health."""
+        self.doubted = False
+        self._window.forgive()
 
     @property
     def calm(self) -> bool:
@@ -199,13 +203,11 @@ class Guard:
         limits = route.circuit.limits
         return Entry(route.circuit.turn, account.circuit.turn, limits, probes_route=probes[0], probes_account=probes[1])
 
-    def leave(
-        self, entry: Entry, failure: Failure | None, now: float, *, jitter: float, scope: str
-    ) -> tuple[Replica, ...]:
+    def leave(self, entry: Entry, failure: Failure | None, now: float, *, jitter: float) -> tuple[Replica, ...]:
         """Note how an attempt ended. Gives the replicas of which the others have to hear."""
         if failure is None:
             self._window.succeeded(now)
-        route_event, account_event = self._events(entry, failure, now, jitter, scope)
+        route_event, account_event = self._events(entry, failure, now, jitter)
         told: tuple[Replica, ...] = ()
         if entry.probes_route:
             self.route.probing = False
@@ -226,13 +228,12 @@ class Guard:
         return self.route.note(Limited(self.route.circuit.turn, failure, failure.retry_after), now)
 
     def _events(
-        self, entry: Entry, failure: Failure | None, now: float, jitter: float, scope: str
+        self, entry: Entry, failure: Failure | None, now: float, jitter: float
     ) -> tuple[Event | None, Event | None]:
         """What an outcome is to the route's circuit, and to the account's."""
         route_probe = self.route.worker if entry.probes_route else ""
         account_probe = self.account.worker if entry.probes_account else ""
         if failure is None:
-            self._forbidden_to = ()
             if route_probe:
                 self._window.clear()
             return (
@@ -243,32 +244,21 @@ class Guard:
         if failure.breaker is BreakerEffect.ACCOUNT:
             opened = Opened(entry.account_turn, failure, jitter)
             return (Released(route_probe) if route_probe else None), opened
-        if failure.breaker is BreakerEffect.ROUTE or self._is_forbidden(failure, scope):
+        if failure.breaker is BreakerEffect.ROUTE:
             return Opened(entry.route_turn, failure, jitter), released
-        if failure.breaker is BreakerEffect.FAILURE:
+        if failure.breaker in (BreakerEffect.FAILURE, BreakerEffect.UNPROVEN):
             return self._failed(entry, failure, now, jitter, route_probe), released
         if failure.kind is FailureKind.RATE_LIMIT:
             return Limited(entry.route_turn, failure, failure.retry_after, route_probe), released
         return (Released(route_probe) if route_probe else None), released
 
     def _failed(self, entry: Entry, failure: Failure, now: float, jitter: float, probe: str) -> Event:
-        self._forbidden_to = ()
         if not probe and entry.route_turn == self.route.circuit.turn:
-            self._window.failed(now)
+            unproven = failure.breaker is BreakerEffect.UNPROVEN
+            self.doubted = self.doubted or unproven
+            self._window.failed(now, unproven=unproven)
             settings = self._settings
             if self._window.trips(now, ratio=settings.failure_ratio, throughput=settings.minimum_throughput):
                 self._window.clear()
                 return Opened(entry.route_turn, failure, jitter)
         return Failed(entry.route_turn, failure, jitter, probe)
-
-    def _is_forbidden(self, failure: Failure, scope: str) -> bool:
-        """Whether so many different scopes in a row were forbidden the route that it is not about what they asked."""
-        unexplained = failure.kind is FailureKind.AUTH and failure.breaker is BreakerEffect.NEUTRAL
-        if not unexplained or failure.http_status is None:
-            return False
-        if scope not in self._forbidden_to:
-            self._forbidden_to += (scope,)
-        if len(self._forbidden_to) < _SCOPES_THAT_SETTLE_IT:
-            return False
-        self._forbidden_to = ()
-        return True

@@ -56,7 +56,7 @@ class Health:
 
         health.opened[Api.CHAT]("flagship")                     # None, or the failure that has it open
         entry = health.enter("flagship", Api.CHAT)              # None: another call is its probe
-        health.leave("flagship", Api.CHAT, entry, failure, scope="req-2026-000042")
+        health.leave("flagship", Api.CHAT, entry, failure, is_plain=lambda: True)
     """
 
     def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
@@ -105,8 +105,13 @@ class Health:
         with self._lock:
             return guard.enter(self._clock(), shared=self.shared.answers)
 
-    def leave(self, route: str, api: Api, entry: Entry, failure: Failure | None, *, scope: str) -> None:
-        """Note how an attempt ended; of a stream, how it was when it was committed, and that it broke after."""
+    def leave(
+        self, route: str, api: Api, entry: Entry, failure: Failure | None, *, is_plain: Callable[[], bool]
+    ) -> None:
+        """Note how an attempt ended; of a stream, how it was when it was committed, and that it broke after.
+
+        ``is_plain`` is asked, where it matters, whether the call has nothing that a healthy server may fail at.
+        """
         now = self._clock()
         if failure is None:
             allowance = self._allowances[route]
@@ -115,11 +120,14 @@ class Health:
         if not self._breakers:
             return
         guard = self._guards[api][route]
+        if failure is None and guard.doubted and is_plain():
+            with self._lock:
+                guard.answered_plain()
         if failure is None and guard.calm:
             guard.succeeded(now)
             return
         with self._lock:
-            told = guard.leave(entry, failure, now, jitter=random.random(), scope=scope)
+            told = guard.leave(entry, failure, now, jitter=random.random())
         if told:
             self.shared.tell()
 

@@ -16,9 +16,13 @@ from lanewise._openai.response_schema import MALFORMED
 from lanewise._transform.emulation import asked_choices
 from lanewise.types import Api
 
-__all__ = ["NEEDS", "unmet"]
+__all__ = ["NEEDS", "has_attachments", "unmet"]
 
 _NOTHING: Final = (b"null", b"[]")
+_ATTACHED: Final = (
+    *(b'"image_url"', b'"input_image"', b'"video_url"', b'"input_audio"', b'"audio_url"'),
+    *(b'"file"', b'"input_file"'),
+)
 
 
 class _Kind(msgspec.Struct):
@@ -110,3 +114,15 @@ def unmet(cannot: tuple[str, ...], body: Body, api: Api) -> str | None:
         unmet(("vision",), body, Api.CHAT)  # "vision", if a picture is in the messages
     """
     return next((name for name in cannot if NEEDS[name](body, api)), None)
+
+
+def has_attachments(body: Body, api: Api) -> bool:
+    """Whether pictures, sound or files are in the question, which a server may have no eyes or ears for.
+
+    Example::
+
+        assert not has_attachments(Body.parse(b'{"messages": [{"role": "user", "content": "Hi"}]}'), Api.CHAT)
+    """
+    if api is Api.EMBEDDINGS:
+        return False
+    return any(_question_has(body, api, part) for part in _ATTACHED)

@@ -68,6 +68,8 @@ class BreakerEffect(StrEnum):
 
     FAILURE = "F"
     """Counts towards opening the route."""
+    UNPROVEN = "P"
+    """Counts towards opening the route, until it answers a call without pictures, sound or files."""
     NEUTRAL = "0"
     """Says nothing of the route, but releases a probe."""
     ACCOUNT = "A"
@@ -101,4 +103,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str = ""
     """What the transport, or the app's own function, said of it: more exact than ``detail``, and in our words too."""
     retry_refused: bool = False
-    """The provider said ``x-should-retry: false``: the same route is not tried again, not even if it is the last."""
+    """The provider said ``x-should-retry: false``, or the row does: the same route is not tried again, not even if it
+    is the last."""
+    names: tuple[str, ...] = ()
+    """Of what may be added to a request: what the error's body names, in the words of an attempt's ``dropped``."""

@@ -15,6 +15,7 @@ from lanewise._openai import token_estimate as rough_tokens
 from lanewise._routing.plan import Plan
 from lanewise._runtime.call.resolve import Prepared
 from lanewise._runtime.router_runtime import Kit
+from lanewise._transform.capabilities import has_attachments
 from lanewise.config import Provider
 from lanewise.types import Failure, Move, Send, Wait
 
@@ -27,14 +28,13 @@ _NOTICEABLE: Final = 0.005
 class Admission:
     """Of one call. One attempt is out at a time."""
 
-    __slots__ = ("_api", "_attempt", "_gate", "_health", "_kit", "_prepared", "_route", "_scope")
+    __slots__ = ("_api", "_attempt", "_gate", "_health", "_kit", "_prepared", "_route")
 
-    def __init__(self, kit: Kit, prepared: Prepared, scope: str) -> None:
+    def __init__(self, kit: Kit, prepared: Prepared) -> None:
         self._kit = kit
         self._health = kit.health
         self._prepared = prepared
         self._api = prepared.call.api
-        self._scope = scope
         self._route = ""
         self._attempt: Entry | None = None
         self._gate: Gate | None = None
@@ -64,7 +64,7 @@ class Admission:
         if entry is None:
             return
         self._attempt = None
-        self._health.leave(self._route, self._api, entry, failure, scope=self._scope)
+        self._health.leave(self._route, self._api, entry, failure, is_plain=self._is_plain)
         if self._gate is not None:
             self._leave_gate(tokens)
 
@@ -72,7 +72,7 @@ class Admission:
         """Note that the attempt's stream has begun to answer, which decides a probe: its end may be minutes off."""
         entry = self._attempt
         if entry is not None and (entry.probes_route or entry.probes_account):
-            self._health.leave(self._route, self._api, entry, None, scope=self._scope)
+            self._health.leave(self._route, self._api, entry, None, is_plain=self._is_plain)
             self._attempt = self._health.turns(self._route, self._api)
 
     def limits(self, headers: dict[str, str]) -> None:
@@ -101,6 +101,9 @@ class Admission:
             return None
         told(Wait(seconds=waited, route=send.route, lane=send.lane, reason=f"held back by {_caps_of(provider)}"))
         return plan.held_back(now)
+
+    def _is_plain(self) -> bool:
+        return not has_attachments(self._prepared.body, self._api)
 
     def _leave_gate(self, tokens: int | None) -> None:
         gate, self._gate = self._gate, None

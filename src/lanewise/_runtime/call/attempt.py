@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from lanewise._failures import failure_table as failures
-from lanewise._failures.classification import from_status, from_transport
+from lanewise._failures.classification import from_status, from_transport, of_attempt
 from lanewise._failures.error_body import model_name
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.choices import Gathered
@@ -57,10 +57,14 @@ class Job(msgspec.Struct, frozen=True):
     timeout: float
     first_token: float | None
     limits: Limits
+    has_attachments: Callable[[], bool]
+    """Whether pictures, sound or files go out, which a server may have no eyes or ears for."""
     accepts: Callable[[str], bool] | None = None
     """Whether a model may answer, where not each may."""
     gather: bool = False
     """Keep what a stream says: it will be checked."""
+    added: tuple[str, ...] = ()
+    """What the app did not write and the request holds."""
 
     def __repr__(self) -> str:
         return f"Job({self.way.route.name})"
@@ -85,6 +89,13 @@ class Opened(msgspec.Struct, frozen=True):
 
 async def run(job: Job, record: Attempt) -> Whole | Opened | Failure:
     """Make the attempt, and write its times and its status into ``record``."""
+    result = await _exchange(job, record)
+    if isinstance(result, Failure):
+        return of_attempt(result, added=job.added, has_attachments=job.has_attachments)
+    return result
+
+
+async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
     loop = asyncio.get_running_loop()
     started = loop.time()
     deadline = started + job.timeout
@@ -133,7 +144,14 @@ async def _refused(job: Job, exchange: Exchange, deadline: float) -> Failure:
         body = await exchange.read(ERROR_BODY)
     except TransportFailure:
         body = b""  # the status alone speaks
-    return from_status(exchange.status, exchange.headers, body, now=datetime.now(UTC), bound=job.bound)
+    return from_status(
+        exchange.status,
+        exchange.headers,
+        body,
+        now=datetime.now(UTC),
+        bound=job.bound,
+        model=job.way.route.model,
+    )
 
 
 async def _whole(job: Job, exchange: Exchange) -> Whole | Failure:

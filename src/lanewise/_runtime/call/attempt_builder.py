@@ -18,6 +18,7 @@ from lanewise._runtime.loop_context import Home
 from lanewise._runtime.messages import Ask, Caller
 from lanewise._runtime.router_runtime import Kit
 from lanewise._runtime.upstreams import Way
+from lanewise._transform.capabilities import has_attachments
 from lanewise._transform.repair import repaired
 from lanewise._transform.request_transform import Body, Rendered
 from lanewise.config import Route
@@ -94,6 +95,7 @@ class Sender:
             timeout=send.timeout,
             first_token=send.first_token,
             limits=self._kit.limits,
+            has_attachments=partial(has_attachments, prepared.body, self._call.api),
             accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,
             gather=prepared.contract is not None,
         )

@@ -52,7 +52,7 @@ class Drive:
         billing = Billing(kit.prices, prepared.call.api, prepared.body, prepared.choices)
         self._account = Account(prepared.call, prepared.candidates[0].lane, kit.recording, billing)
         self._sender = Sender(kit, prepared, ask, caller)
-        self._admission = Admission(kit, prepared, caller.request_id)
+        self._admission = Admission(kit, prepared)
         self._contract = prepared.contract
         self._kept: Whole | Opened | None = None
         self._begun = False
