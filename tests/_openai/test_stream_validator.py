@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -38,6 +40,46 @@ def test_any_real_piece_of_an_answer_commits(delta: dict) -> None:
     """Text, reasoning, tool calls, audio and refusals are signs of the model."""
     judge = chat()
     assert judge.feed(None, chunk(delta)) is Verdict.CONTENT
+    assert judge.committed
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"thinking": "Hm"},
+        {"reasoning_text": "Hm"},
+        {"thinking_blocks": [{"thinking": "Hm"}]},
+        {"role": "assistant", "content": "", "thought": "Hm"},
+        {"Reasoning-Summary": {"text": "Hm"}},
+    ],
+)
+def test_thinking_commits_under_any_name(delta: dict) -> None:
+    """The app is shown it as it comes."""
+    judge = chat()
+    assert judge.feed(None, chunk(delta)) is Verdict.CONTENT
+    assert judge.committed
+
+
+@pytest.mark.parametrize("value", ["Hm", ["Hm"], {"text": "Hm"}])
+def test_an_unknown_word_is_a_sign_of_life(value: object) -> None:
+    """But nothing of the answer: it commits nothing."""
+    judge = chat()
+    assert judge.feed(None, chunk({"novelty": value})) is Verdict.PROGRESS
+    assert not judge.committed
+    assert judge.feed(None, chunk({"role": "assistant", "novelty": value})) is Verdict.PREAMBLE
+
+
+@pytest.mark.parametrize("value", ["", [], {}, None, False, True, 7])
+def test_an_unknown_field_without_a_word_is_none(value: object) -> None:
+    """A flag or a count that comes along with keep-alives says nothing of the model."""
+    assert chat().feed(None, chunk({"novelty": value})) is Verdict.PREAMBLE
+
+
+def test_the_preview_of_an_image_passes_at_once() -> None:
+    """An app that asked for previews shows them while the image is made."""
+    judge = StreamJudge(Api.RESPONSES, hide_usage=False)
+    kind = "response.image_generation_call.partial_image"
+    assert judge.feed(kind, json.dumps({"type": kind, "partial_image_b64": "AAAA"}).encode()) is Verdict.CONTENT
     assert judge.committed
 
 

@@ -45,9 +45,12 @@ def candidate(
     first_token: float | None = 20.0,
     window: int | None = None,
     incapable: str | None = None,
+    timeout_declared: bool = True,
 ) -> Candidate:
     """A candidate that is usual but for what is said."""
-    return Candidate(route, lane, frozenset(on), timeout, first_token, window, incapable)
+    return Candidate(
+        route, lane, frozenset(on), timeout, first_token, window, incapable, timeout_declared=timeout_declared
+    )
 
 
 def layout(**lanes: str) -> tuple[Candidate, ...]:
@@ -63,6 +66,7 @@ class Staged:
         candidates: Sequence[Candidate],
         *,
         budget: float = 60.0,
+        alone: float | None = None,
         patience: float = 2.0,
         retries: Mapping[FailureKind, int] | None = None,
         sensitive: bool = False,
@@ -74,6 +78,7 @@ class Staged:
             candidates,
             deadline=self.now + budget,
             budget=budget,
+            alone=alone,
             patience=patience,
             retries=retries,
             sensitive=sensitive,

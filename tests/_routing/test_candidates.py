@@ -65,7 +65,7 @@ def test_a_candidate_has_what_the_plan_needs() -> None:
     found = find(task(primary="a", equivalent={"routes": ["b"], "on": ["timeout"]}), routes)
     assert found == (
         Candidate("a", LaneName.PRIMARY, DEFAULT_ON, 12.0, 3.0, 8000),
-        Candidate("b", LaneName.EQUIVALENT, frozenset({FailureKind.TIMEOUT}), 30.0, 60.0, None),
+        Candidate("b", LaneName.EQUIVALENT, frozenset({FailureKind.TIMEOUT}), 30.0, 60.0, None, timeout_declared=False),
     )
 
 

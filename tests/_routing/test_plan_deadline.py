@@ -12,6 +12,7 @@ from _routing.planning import (
     EQUIVALENT,
     ONE,
     OUTAGE,
+    PRIMARY,
     RATE_LIMIT,
     SAME_LANE,
     THREE,
@@ -27,7 +28,7 @@ from _routing.planning import (
 from lanewise._failures import failure_table as failures
 from lanewise._routing.candidates import Candidate
 from lanewise._routing.plan import DEADLINE
-from lanewise.types import Send, Switch, Wait
+from lanewise.types import Send, Stop, Switch, Wait
 
 
 @pytest.mark.parametrize(
@@ -237,3 +238,78 @@ def test_a_sleep_that_took_too_long_is_followed_by_nothing() -> None:
         staged.begin()
         move = staged.waits(staged.fails(OUTAGE), longer=longer)
         assert isinstance(move, Send) if longer == 58.5 else stop(move).failure is failure
+
+
+# -- what nobody declared --------------------------------------------------------------------------------------------
+
+
+def undeclared(*routes: str, on: str = "timeout outage") -> tuple[Candidate, ...]:
+    """Candidates whose timeout is the default, in one lane each."""
+    lanes = (PRIMARY, EQUIVALENT, DEGRADED)
+    return tuple(
+        candidate(route, lane, on=kinds(*on.split()), timeout_declared=False)
+        for route, lane in zip(routes, lanes, strict=False)
+    )
+
+
+def test_a_timeout_that_nobody_declared_gives_way_where_no_other_route_could_be_used() -> None:
+    """There is nothing to save the time for: the plain SDK would wait too."""
+    alone = undeclared("a")
+    assert send(Staged(alone, budget=45).begin()).timeout == 45
+    assert send(Staged((candidate("a"),), budget=45).begin()).timeout == 30, "a declared one holds"
+    two = undeclared("a", "b")
+    assert send(Staged(two, budget=45).begin()).timeout == 30
+    assert send(Staged(two, budget=45, opened={"b": OUTAGE}).begin()).timeout == 45
+    assert send(Staged(undeclared("a", "b", on="outage"), budget=45).begin()).timeout == 45, "not after a timeout"
+
+
+def test_the_last_route_has_all_that_is_left() -> None:
+    """The routes before it have had their turn."""
+    staged = Staged(undeclared("a", "b"), budget=100)
+    assert send(staged.begin()).timeout == 30
+    move = send(staged.fails(failures.TIMEOUT.failure(), after=30))
+    assert (move.route, move.timeout) == ("b", 70)
+
+
+def test_a_deadline_that_nobody_declared_is_longer_where_no_other_route_could_be_used() -> None:
+    """From the first attempt on, or from that on the last route that could be used."""
+    assert send(Staged(undeclared("a"), budget=60, alone=600).begin()).timeout == 600
+    two = undeclared("a", "b")
+    assert send(Staged(two, budget=60, alone=600, opened={"b": OUTAGE}).begin()).timeout == 600
+    staged = Staged(two, budget=60, alone=600)
+    assert send(staged.begin()).timeout == 30
+    assert send(staged.waits(staged.fails(OUTAGE, after=19.75))).timeout == 28, "the other could still be used"
+    move = send(staged.fails(OUTAGE, after=20))
+    assert (move.route, move.timeout) == ("b", 560)
+
+
+def test_the_last_route_is_asked_although_the_one_before_it_used_the_time_up() -> None:
+    """Where the deadline is nobody's word, a good route is not left unasked for it."""
+    lanes = (candidate("a", timeout=90), candidate("b"))
+    staged = Staged(lanes, budget=60, alone=600)
+    assert send(staged.begin()).timeout == 60
+    move = send(staged.fails(failures.TIMEOUT.failure(), after=60))
+    assert (move.route, move.timeout) == ("b", 30)
+    staged = Staged(lanes, budget=60)
+    staged.begin()
+    assert stop(staged.fails(failures.TIMEOUT.failure(), after=60)).failure is DEADLINE
+
+
+def test_a_route_with_time_alone_may_be_tried_again_within_it() -> None:
+    """Attempts and waits all come out of the longer deadline."""
+    staged = Staged(undeclared("a"), budget=60, alone=600)
+    staged.begin()
+    staged.waits(staged.fails(OUTAGE, after=100))
+    staged.waits(staged.fails(OUTAGE, after=100))
+    assert isinstance(staged.fails(OUTAGE, after=400), Stop)
+
+
+def test_first_content_is_waited_for_only_while_another_route_could_be_used() -> None:
+    """After it there is nobody to switch to."""
+    assert send(Staged(undeclared("a", "b"), budget=60).begin()).first_token == 20
+    assert send(Staged(undeclared("a", "b"), budget=60, opened={"b": OUTAGE}).begin()).first_token is None
+    staged = Staged(undeclared("a", "b"), budget=60)
+    staged.begin()
+    assert staged.plan.may_move
+    staged.fails(failures.TIMEOUT.failure(), after=5)
+    assert not staged.plan.may_move

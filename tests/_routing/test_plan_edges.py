@@ -128,12 +128,24 @@ def test_a_call_whose_routes_are_all_open_is_told_what_opened_them() -> None:
 def test_a_request_too_long_moves_only_to_a_window_known_to_be_larger(
     here: int | None, there: int | None, moves: bool
 ) -> None:
-    """Where the lane lists it at all."""
-    listed = [*DEFAULT, FailureKind.CONTEXT_LENGTH]
-    lanes = (candidate("a", window=here), candidate("b", EQUIVALENT, on=listed, window=there))
-    assert Staged(lanes).plays(TOO_LONG) == ("ab" if moves else "a!")
-    lanes = (candidate("a", window=here), candidate("b", EQUIVALENT, window=there))
-    assert Staged(lanes).plays(TOO_LONG) == "a!"
+    """Whether or not its lane lists it."""
+    for listed in (DEFAULT, [*DEFAULT, FailureKind.CONTEXT_LENGTH], [FailureKind.OUTAGE]):
+        lanes = (candidate("a", window=here), candidate("b", EQUIVALENT, on=listed, window=there))
+        assert Staged(lanes).plays(TOO_LONG) == ("ab" if moves else "a!")
+
+
+def test_a_window_that_is_missing_is_told() -> None:
+    """So that whoever reads the trace knows what to declare."""
+    lanes = (candidate("a", window=8000), candidate("b", EQUIVALENT), candidate("c", DEGRADED, window=8000))
+    staged = Staged(lanes)
+    staged.begin()
+    assert skipped(staged.fails(TOO_LONG)) == {
+        "b": "is not known to take more: its context_window is missing",
+        "c": "takes no more: its window is 8000 tokens",
+    }
+    staged = Staged((candidate("a"), candidate("b", EQUIVALENT, window=8000)))
+    staged.begin()
+    assert skipped(staged.fails(TOO_LONG)) == {"b": "is not known to take more than a, whose context_window is missing"}
 
 
 def test_a_request_refused_in_the_form_of_one_lane_moves_on() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from lanewise import DeadlineExceeded, FailureKind, LaneName, Outcome, Router, StreamBroken
 from lanewise.testing import Answer, Behaviour, Reset, Silence, Status, StreamOf, ToolCall
-from router.driving import FIRST_MODEL, MESSAGES, STREAMS, Form, Stage, ask, config, using
+from router.driving import FIRST_MODEL, MESSAGES, STREAMS, WHOLE, Form, Stage, ask, config, using
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +52,28 @@ async def test_a_failure_before_the_first_content_switches_silently(
         "stop"
     ]
     assert (got.call.route, got.call.lane, got.call.outcome) == ("second", LaneName.EQUIVALENT, Outcome.ANSWERED)
+
+
+@each_stream
+async def test_the_first_token_is_waited_for_from_sending_on(form: Form, stage: Stage) -> None:
+    """Headers that don't come are no better than content that doesn't."""
+    stage.first.script_all(Silence())
+    async with Router.from_mapping(config(stage, first={"first_token": "80ms", "timeout": "40s"})) as router:
+        got = await ask(router, form)
+
+    assert got.text == "Hello from model-two"
+    assert got.call.attempts[0].failure is FailureKind.TIMEOUT
+    assert (got.call.attempts[0].total_ms or 1e9) < 20_000
+
+
+@pytest.mark.parametrize("form", WHOLE, ids=str)
+async def test_a_whole_answer_has_no_first_token(form: Form, stage: Stage) -> None:
+    """It comes at once, after whatever the model took."""
+    stage.first.script_all(Answer(delay=0.3))
+    async with Router.from_mapping(config(stage, first={"first_token": "50ms"})) as router:
+        got = await ask(router, form)
+
+    assert got.routes == ["first"]
 
 
 AFTER_CONTENT = {

@@ -129,7 +129,7 @@ REDIRECT = Row("redirect", "3xx", _K.CONFIG, _NEXT, _ROUTE, "the provider redire
                "never followed: a redirect to another origin would carry the prompt along")
 CONTEXT_LENGTH = Row("context-length", "400 `context_length_exceeded` and its known spellings; 413",
                      _K.CONTEXT_LENGTH, _NEXT, _NEUTRAL, "the request is too long for this model",
-                     "to a larger window only, else X")
+                     "without being listed: to a window known to be larger only, else X")
 UNSUPPORTED_PARAMETER = Row(
     "unsupported-parameter",
     "400 `unsupported_parameter`, `unsupported_value`; 422 `extra_forbidden`; \"Unknown name\" (Gemini)",
@@ -260,10 +260,12 @@ MALFORMED_EVENT = Row("malformed-event", "one malformed event (a blank `data:` l
                       _FAILURE, "the stream holds an event that can't be read", "X after commit", outcome_unknown=True)
 STREAM_TOO_LARGE = Row("stream-too-large", "an event over our size cap", _K.STREAM_BROKEN, _NEXT, _NEUTRAL,
                        "the stream holds an event larger than the cap", "X after commit", outcome_unknown=True)
-NO_CONTENT = Row("no-content", "no real content within `first_token`", _K.TIMEOUT, _NEXT, _FAILURE,
-                 "no content in time", "comments and blank deltas don't count", outcome_unknown=True)
-STALLED = Row("stalled", "no sign of the model for `stall`", _K.TIMEOUT, _NEXT, _FAILURE, "the stream stalled",
-              "comments and blank deltas don't count; X after commit", outcome_unknown=True)
+NO_CONTENT = Row("no-content", "no sign of the model within `first_token` of sending, or no headers", _K.TIMEOUT,
+                 _NEXT, _FAILURE, "no content in time",
+                 "only while another route could be used; comments and blank deltas don't count", outcome_unknown=True)
+STALLED = Row("stalled", "no byte for `stall`, or no sign of the model for `silence`", _K.TIMEOUT, _NEXT, _FAILURE,
+              "the stream stalled", "X after commit; a sign is any word of the model's, thinking under any name, a "
+              "tool call, the preview of an image", outcome_unknown=True)
 
 # An answer that is complete, and yet none.
 CONTENT_FILTERED = Row("content-filtered", "`finish_reason` `content_filter`, a refusal", _K.CONTENT_POLICY, _NEXT,

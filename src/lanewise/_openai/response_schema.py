@@ -20,6 +20,7 @@ __all__ = [
     "Usage",
     "is_blank",
     "is_utf8",
+    "other_words",
     "read_usage",
 ]
 
@@ -177,6 +178,41 @@ class Delta(msgspec.Struct, gc=False):
             or self.audio
             or self.images
         )
+
+
+class _AnyDelta(msgspec.Struct, gc=False):
+    delta: dict[str, msgspec.Raw] | None = None
+
+
+class _AnyChunk(msgspec.Struct, gc=False):
+    choices: list[_AnyDelta] | None = None
+
+
+_ANY_CHUNK: Final = msgspec.json.Decoder(_AnyChunk)
+_BEGINS_WORDS: Final = frozenset(b'"[{')
+"""How a text, a list and an object begin: no count or flag is a word of the model."""
+_KNOWN: Final = frozenset({*Delta.__struct_fields__, "role", "name", "id", "type", "object"})
+_THINKING: Final = ("think", "thought", "reason")
+
+
+def other_words(data: bytes) -> tuple[bool, bool]:
+    """Whether the deltas of a chat chunk hold anything by names that :class:`Delta` has not, and whether any of that is
+    thinking. Of a delta with a role, which comes before the model has begun, only thinking counts.
+    """
+    found = thinking = False
+    try:
+        choices = _ANY_CHUNK.decode(data).choices or ()
+    except MALFORMED:
+        return False, False
+    for choice in choices:
+        delta = choice.delta or {}
+        for name, value in delta.items():
+            if name in _KNOWN or memoryview(value)[0] not in _BEGINS_WORDS or is_blank(value):
+                continue
+            thinks = any(word in name.lower() for word in _THINKING)
+            thinking = thinking or thinks
+            found = found or thinks or "role" not in delta
+    return found, thinking
 
 
 class _ChunkChoice(msgspec.Struct, gc=False):

@@ -10,7 +10,7 @@ from lanewise._failures.signals import TransportFailure, TransportSignal
 
 __all__ = ["MAX_EVENT_BYTES", "Event", "EventSplitter"]
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024
+MAX_EVENT_BYTES = 64 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 # A line's end and the end of the empty line after it. Atomic, so that CRLF is never read as CR and then LF.

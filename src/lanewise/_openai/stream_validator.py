@@ -52,6 +52,7 @@ _TOKEN: Final = 5
 _CHUNK: Final = msgspec.json.Decoder(wire.ChatChunk)
 _EVENT: Final = msgspec.json.Decoder(wire.ResponsesEvent)
 _NO_SIGN_OF_LIFE: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
+_PREVIEW: Final = ".partial_image"
 _LAST: Final = frozenset({"response.completed", "response.incomplete"})
 _BROKEN_OFF: Final = frozenset({"error", "response.failed", "response.cancelled"})
 
@@ -183,9 +184,12 @@ class StreamJudge:
                 self._open.discard(index)
             elif index not in self._finished:
                 self._open.add(index)
-        if says_something:
+        others, thinking = (False, False) if says_something else wire.other_words(data)
+        if says_something or thinking:
             self.committed = True
             return Verdict.CONTENT
+        if others:
+            return Verdict.PROGRESS
         return Verdict.PASS if self.committed else Verdict.PREAMBLE
 
     def _response_event(self, event_name: str | None, data: bytes) -> Verdict | Failure:
@@ -202,6 +206,9 @@ class StreamJudge:
             return self._last(event.response)
         if name.endswith(".delta") or name == "response.output_item.done":
             return self._piece(name, event)
+        if name.endswith(_PREVIEW):
+            self.committed = True  # shown at once, or it need not have been asked for
+            return Verdict.CONTENT
         if name in _NO_SIGN_OF_LIFE or not name.startswith("response."):
             return Verdict.PASS if self.committed else Verdict.PREAMBLE
         return Verdict.PROGRESS

@@ -31,6 +31,7 @@ Incapable = Callable[[str], str | None]
 
 class Candidate(msgspec.Struct, frozen=True):
     """A route that a call may get to. ``timeout`` and ``first_token`` are in seconds, ``context_window`` in tokens.
+    A timeout that is not ``timeout_declared`` holds only while another route could be used.
 
     ``on`` is the failures that may move the call here. A candidate that is ``incapable`` is never sent to; the text
     says why, for the trace, and ``too_small`` that it is for the length of the question or of the answer.
@@ -44,6 +45,7 @@ class Candidate(msgspec.Struct, frozen=True):
     context_window: int | None
     incapable: str | None = None
     too_small: bool = False
+    timeout_declared: bool = True
 
 
 StaticCandidates = Mapping[tuple[Api, LaneName | None, bool], tuple[Candidate, ...]]
@@ -193,4 +195,5 @@ def _candidate(
         first_token=route.first_token or (FIRST_TOKEN_REASONING if reasoning or route.reasoning else FIRST_TOKEN),
         context_window=window,
         incapable=incapable,
+        timeout_declared="timeout" in route.model_fields_set,
     )

@@ -56,7 +56,7 @@ class Course(msgspec.Struct, frozen=True):
             if candidate.incapable is not None:
                 skipped += (Skip(candidate.route, candidate.lane, candidate.incapable),)
             elif not self._admits(here, candidate, failure):
-                skipped += (Skip(candidate.route, candidate.lane, _unlisted(failure)),)
+                skipped += (Skip(candidate.route, candidate.lane, self._why_not(here, candidate, failure)),)
             elif (opened := self.open(candidate.route)) is not None:
                 if limited is None and opened.kind is _K.RATE_LIMIT:
                     limited = Onward(position, failure, skipped, alone=True)
@@ -72,7 +72,7 @@ class Course(msgspec.Struct, frozen=True):
         """The routes that the call never came to, for the trace. Not asked: their health, which had no part in it."""
         skipped: tuple[Skip, ...] = ()
         for rest in self.candidates[here + 1 :]:
-            why = reason if self._admits(here, rest, failure) else _unlisted(failure)
+            why = reason if self._admits(here, rest, failure) else self._why_not(here, rest, failure)
             skipped += (Skip(rest.route, rest.lane, rest.incapable or why),)
         return skipped
 
@@ -100,12 +100,21 @@ class Course(msgspec.Struct, frozen=True):
             return True
         if failure.kind is _K.SUBSTITUTED:
             return self.sensitive  # every candidate of a sensitive call is an approved route
-        if failure.kind not in candidate.on:
-            return False
-        if failure.kind is _K.CONTEXT_LENGTH and here >= 0:
+        if failure.kind is _K.CONTEXT_LENGTH and here >= 0:  # whatever `on` says: it helps there, and nowhere else
             window = self.candidates[here].context_window
             return window is not None and candidate.context_window is not None and candidate.context_window > window
-        return True
+        return failure.kind in candidate.on
+
+    def _why_not(self, here: int, candidate: Candidate, failure: Failure | None) -> str:
+        """Why a failure does not move the call to a candidate, for the trace."""
+        if failure is None or failure.kind is not _K.CONTEXT_LENGTH or here < 0:
+            return f"is not used after {failure and failure.kind}"
+        window = self.candidates[here].context_window
+        if window is None:
+            return f"is not known to take more than {self.candidates[here].route}, whose context_window is missing"
+        if candidate.context_window is None:
+            return "is not known to take more: its context_window is missing"
+        return f"takes no more: its window is {candidate.context_window} tokens"
 
     def _is_kept_from(self, here: int, used: int, position: int, failure: Failure | None) -> bool:
         """Whether another route of the same lane would use up an attempt that a later lane could have."""
@@ -131,7 +140,3 @@ def open_skip(candidate: Candidate, opened: Failure) -> Skip:
     cause = f" ({opened.cause})" if opened.cause else ""
     more = "" if opened.retry_after is None else f", for {opened.retry_after:.3g} s more"
     return Skip(candidate.route, candidate.lane, f"is open after {opened.kind}{cause}{more}", opened)
-
-
-def _unlisted(failure: Failure | None) -> str:
-    return f"is not used after {failure and failure.kind}"

@@ -71,6 +71,7 @@ class Plan:
     """The plan of one call.
 
     ``deadline`` is absolute, ``budget`` its whole length, both in seconds of the same clock that later gives ``now``.
+    ``alone`` is the longer length that it has from where no other route could be used, if nobody declared it.
     ``retries`` overrides how often a kind of failure is tried again on the same route, within the caps.
     ``open_routes`` answers for a route's health each time the plan looks at it, ``permits`` for the retry allowance
     of its provider: whoever carries a retry out, after a wait or at once, spends from it. ``nowhere`` is the failure of
@@ -86,6 +87,7 @@ class Plan:
 
     __slots__ = (
         "_accepted_by",
+        "_alone",
         "_attempts",
         "_budget",
         "_candidates",
@@ -112,6 +114,7 @@ class Plan:
         *,
         deadline: float,
         budget: float,
+        alone: float | None = None,
         patience: float,
         retries: Mapping[FailureKind, int] | None = None,
         sensitive: bool = False,
@@ -124,6 +127,7 @@ class Plan:
         self._course = Course(candidates, open_routes, sensitive)
         self._deadline = deadline
         self._budget = budget
+        self._alone = budget if alone is None else alone
         self._floor = min(LEAST_TIME, budget / 10)
         self._patience = patience
         self._retries = retries
@@ -205,14 +209,16 @@ class Plan:
         *,
         deadline: float,
         budget: float,
+        alone: float | None = None,
         transformed: bool = False,
     ) -> Move:
         """The move after a stream broke that had begun to answer, where it may start over: on another route.
 
-        ``deadline`` and ``budget`` are those of the new beginning, which is not made with less than a further attempt
-        needs. The rest is as for :meth:`failed`.
+        ``deadline``, ``budget`` and ``alone`` are those of the new beginning, which is not made with less than a
+        further attempt needs. The rest is as for :meth:`failed`.
         """
         self._deadline, self._budget = deadline, budget
+        self._alone = budget if alone is None else alone
         elsewhere = msgspec.structs.replace(failure, retry_refused=True)
         move = self.failed(elsewhere, now, jitter, transformed=transformed)
         return msgspec.structs.replace(move, cause="restart") if isinstance(move, Send) else move
@@ -266,7 +272,16 @@ class Plan:
             return Stop(failure=self._last or opened, reason=self._nothing_left(skipped), skipped=skipped)
         return self._send(onward.position, now, "switch" if self._last else "first", skipped, onward.entered_by)
 
+    @property
+    def may_move(self) -> bool:
+        """Whether another route could be used now, if the latest attempt failed."""
+        return self._attempts < MAX_ATTEMPTS and self._course.ahead(self._position).others
+
     def _too_late(self, failure: Failure, now: float) -> Stop | None:
+        if self._deadline - now < self._floor and self._budget < self._alone:
+            onward = self._course.onward(self._position, self._attempts, failure)
+            if onward.position is not None and not self._course.ahead(onward.position).after_timeout:
+                self._prolong()  # the last route that could be used is not denied the time that it would have had alone
         left = self._deadline - now
         if left >= self._floor:
             return None
@@ -275,6 +290,11 @@ class Plan:
             return Stop(failure=failure, reason="too little time is left for another attempt", skipped=skipped)
         reason = f"the deadline of {self._budget:.3g} s has passed (last: {failure.kind})"
         return Stop(failure=DEADLINE, reason=reason, skipped=skipped)
+
+    def _prolong(self) -> None:
+        """Give the call the time that it has where no other route could be used."""
+        self._deadline += self._alone - self._budget
+        self._budget = self._alone
 
     # -- the same route ------------------------------------------------------------------------------------------
 
@@ -330,16 +350,19 @@ class Plan:
             self._entered_by = entered_by
         self._attempts += 1
         self._cause = cause
-        left = self._deadline - now
         ahead = self._course.ahead(position)
         further = MAX_ATTEMPTS - self._attempts
-        kept = reserve(self._budget, min(ahead.lanes, further))
+        could_move = bool(ahead.after_timeout and further)
+        if not could_move:
+            self._prolong()
+        left = self._deadline - now
+        most = max(left - reserve(self._budget, min(ahead.lanes, further)), min(left, self._floor))
         return (Switch if cause == "switch" else Send)(
             route=candidate.route,
             lane=candidate.lane,
             attempt_number=self._attempts,
-            timeout=min(candidate.timeout, max(left - kept, min(left, self._floor))),
-            first_token=candidate.first_token if ahead.after_timeout and further else None,
+            timeout=min(candidate.timeout, most) if candidate.timeout_declared or could_move else left,
+            first_token=candidate.first_token if could_move else None,
             patience=self._patience if ahead.others and further else max(0.0, left - self._floor),
             cause=cause,
             skipped=skipped,

@@ -27,6 +27,7 @@ from lanewise._runtime.loop_context import Home
 from lanewise._runtime.messages import Ask
 from lanewise._runtime.router_runtime import Kit
 from lanewise.config import Lane, LaneEntry, Task
+from lanewise.config.deadline_budget import deadline_alone
 from lanewise.errors import RoutingError
 from lanewise.types import DRAFT_OF, Api, Call, FailureKind, LaneName, Outcome
 
@@ -88,6 +89,7 @@ def _as_draft(kit: Kit, prepared: Prepared, routes: tuple[str, ...], review_id: 
         body=body,
         candidates=listed,
         budget=task.deadline,
+        budget_alone=deadline_alone(task),
         ordinal=1,
         hold_all=False,
         refusals_move=False,

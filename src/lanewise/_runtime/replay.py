@@ -135,7 +135,7 @@ class _Rerun:
         self._body = prepared.body
         self._loop = asyncio.get_running_loop()
         self._started = drive.account.started
-        self._budget = prepared.budget
+        self._budget = prepared.budget_alone
         self._signs = 0
         self._holds = False
         self._key = keys.replay_key(

@@ -13,7 +13,7 @@ from lanewise._contracts.task_contracts import look_up_contracts
 from lanewise.cli.reading import config_argument, look_here_for_modules, read_config
 from lanewise.config import Config, ConfigError, Task, duration_text
 from lanewise.config.credentials import look_up_keys
-from lanewise.config.deadline_budget import reserve, route_times
+from lanewise.config.deadline_budget import deadline_alone, reserve, route_times
 
 __all__ = ["check", "concerns"]
 
@@ -86,11 +86,19 @@ def times(config: Config) -> Iterator[str]:
     """How long each route gets: with the whole deadline before it, and after the routes before it timed out."""
     widest = max(len(name) for name in config.routes)
     for name, task in config.tasks.items():
-        yield f"{name}: {duration_text(task.deadline)} in all"
+        yield f"{name}: {_deadline(task)} in all"
         for time in route_times(task, config.routes):
             best, worst = duration_text(time.at_best), duration_text(time.at_worst)
             after = "" if worst == best else f", {worst} after the routes before it timed out"
             yield f"  {time.lane.value:<10}  {time.route:<{widest}}  {best}{after}"
+
+
+def _deadline(task: Task) -> str:
+    if deadline_alone(task) == task.deadline:
+        return duration_text(task.deadline)
+    if len(task.routes) == 1:
+        return duration_text(deadline_alone(task))
+    return f"{duration_text(task.deadline)} ({duration_text(deadline_alone(task))} once no other route could be used)"
 
 
 def concerns(config: Config) -> Iterator[str]:
@@ -117,12 +125,16 @@ def _contradicted(name: str, task: Task, config: Config) -> Iterator[str]:
 
 def _short_deadline(name: str, task: Task, config: Config) -> Iterator[str]:
     first = config.routes[task.primary.routes[0]]
-    kept = reserve(task.deadline, len(task.lanes) - 1)
-    if task.deadline < first.timeout + kept:
+    alone = len(task.routes) == 1
+    if alone and "timeout" not in first.model_fields_set:
+        return  # it gives way to the deadline
+    deadline = deadline_alone(task) if alone else task.deadline
+    kept = reserve(deadline, len(task.lanes) - 1)
+    if deadline < first.timeout + kept:
         yield (
-            f"tasks.{name}.deadline: {duration_text(task.deadline)} is shorter than the timeout of {first.name} "
+            f"tasks.{name}.deadline: {duration_text(deadline)} is shorter than the timeout of {first.name} "
             f"({duration_text(first.timeout)}) and what is kept for later lanes ({duration_text(kept)}), "
-            f"so {first.name} gets {duration_text(task.deadline - kept)}"
+            f"so {first.name} gets {duration_text(deadline - kept)}"
         )
 
 

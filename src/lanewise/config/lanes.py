@@ -8,21 +8,10 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from lanewise.config.mistakes import quoted
-from lanewise.config.values import FailureSet, NonEmpty, wrong
+from lanewise.config.values import DEFAULT_ON, FailureSet, NonEmpty, wrong
 from lanewise.types import FailureKind, LaneName
 
 __all__ = ["DEFAULT_ON", "Lane", "LaneEntry", "LaneField"]
-
-DEFAULT_ON: frozenset[FailureKind] = frozenset(FailureKind) - {
-    FailureKind.BAD_REQUEST,
-    FailureKind.CONTENT_POLICY,
-    FailureKind.LOCAL,
-    FailureKind.CANCELLED,
-    FailureKind.DEADLINE,
-    FailureKind.CONTEXT_LENGTH,
-    FailureKind.SUBSTITUTED,
-}
-"""The failures that may move a call into a lane that has no ``on`` of its own."""
 
 _FORMS = 'Write a route ("flagship"), a list (["a", "b"]) or a table ({ routes = ["a"], on = ["timeout"] }).'
 

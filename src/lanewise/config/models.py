@@ -151,11 +151,19 @@ class Route(_Declared):
     api: tuple[Api, ...] = Field(
         default=tuple(Api), min_length=1, description="The kinds of API that the route answers."
     )
-    timeout: PositiveSeconds = Field(default=30.0, description="The longest that one attempt may take.")
+    timeout: PositiveSeconds = Field(
+        default=30.0,
+        description="The longest that one attempt may take. Undeclared, it gives way to all that is left of the "
+        "deadline where no other route could be used.",
+    )
     first_token: PositiveSeconds | None = Field(
         default=None, description="The longest wait for a stream's first content. Default: 20s; 60s with `reasoning`."
     )
-    stall: PositiveSeconds = Field(default=20.0, description="The longest silence within a stream.")
+    stall: PositiveSeconds | None = Field(
+        default=None,
+        description="The longest silence within a stream, comments not counted. Default: before its first content "
+        "as long as `first_token`, after it the task's `stream`.",
+    )
     drop: Parameters = Field(default=(), description="Parameters that this route can't take.")
     rename: Renames = Field(default={}, description="Parameters that have another name here.")
     stand_in: StandIns = Field(default=StandIns(), description="How this route stands in for what it can't take.")
@@ -183,7 +191,7 @@ class Route(_Declared):
 
 
 class StreamSettings(_Declared):
-    """How a task's streams behave. ``max`` is in seconds."""
+    """How a task's streams behave once they have begun to answer. Times are in seconds."""
 
     hold: Literal["none", "all"] = Field(default="none", description='"all" holds a stream back until it is complete.')
     on_break: Literal["error", "restart"] = Field(
@@ -191,7 +199,16 @@ class StreamSettings(_Declared):
         description="What becomes of a stream that breaks after its first content. `restart` lets those calls start "
         "over that ask for it (`x-lanewise-on-break: restart`); for all others it is an error.",
     )
-    max: PositiveSeconds = Field(default=600.0, description="The longest that a stream may take.")
+    stall: PositiveSeconds = Field(
+        default=300.0,
+        description="The longest time without a byte. Undeclared, 60s where a stream may start over on another route.",
+    )
+    silence: PositiveSeconds = Field(
+        default=600.0,
+        description="The longest time of comments and keep-alives without content. Undeclared, 2m where a stream may "
+        "start over on another route.",
+    )
+    max: PositiveSeconds = Field(default=1800.0, description="The longest that a stream may take.")
 
 
 class Task(_Declared):
@@ -199,7 +216,9 @@ class Task(_Declared):
 
     name: Text = ""
     deadline: PositiveSeconds = Field(
-        default=60.0, description="The longest that a call may take, all attempts and waits, to its answer or commit."
+        default=60.0,
+        description="The longest that a call may take, all attempts and waits, to its answer or commit. Undeclared, "
+        "10m where no other route could be used.",
     )
     patience: Seconds = Field(default=2.0, description="The longest wait for a preferred route that is rate limited.")
     primary: LaneField = Field(description="The routes that should answer.")
@@ -314,11 +333,11 @@ class RouterSettings(_Declared):
     review_location: ReviewLocation = Field(
         default="/reviews/{id}", description="Where the app shows what became of a case: the Location of a 202."
     )
-    max_answer_bytes: Count = Field(default=10 * MB, description="The largest answer, in bytes.")
+    max_answer_bytes: Count = Field(default=64 * MB, description="The largest answer, in bytes.")
     max_embeddings_bytes: Count = Field(
         default=64 * MB, description="The largest answer to an embeddings call, in bytes."
     )
     max_replay_bytes: Count = Field(
         default=MB, description="The largest answer that is kept to be given again, in bytes."
     )
-    max_event_bytes: Count = Field(default=16 * MB, description="The largest event of a stream, in bytes.")
+    max_event_bytes: Count = Field(default=64 * MB, description="The largest event of a stream, in bytes.")

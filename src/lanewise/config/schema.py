@@ -21,7 +21,7 @@ from lanewise.config.models import (
     Task,
 )
 from lanewise.config.start_rules import StartRule
-from lanewise.config.values import REVIEW_LOCATION
+from lanewise.config.values import DEFAULT, REVIEW_LOCATION
 from lanewise.types import Api, FailureKind, LaneName
 
 __all__ = ["toml_schema"]
@@ -46,6 +46,8 @@ _LANE_NAMES: list[JsonValue] = [lane.value for lane in LaneName]
 _STREAM: Mapping[str, _Schema] = {
     "hold": {"enum": ["none", "all"]},
     "on_break": {"enum": ["error", "restart"]},
+    "stall": _DURATION,
+    "silence": _DURATION,
     "max": _DURATION,
 }
 _PROVIDER: Mapping[str, _Schema] = {
@@ -268,7 +270,7 @@ def _failure() -> _Schema:
     moving = set(FailureKind) - {FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE}
     return {
         "description": "What went wrong in an attempt.",
-        "enum": [kind.value for kind in FailureKind if kind in moving],
+        "enum": [DEFAULT, *(kind.value for kind in FailureKind if kind in moving)],
     }
 
 

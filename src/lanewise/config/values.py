@@ -26,6 +26,8 @@ from lanewise.config.mistakes import nearest, quoted
 from lanewise.types import FailureKind
 
 __all__ = [
+    "DEFAULT",
+    "DEFAULT_ON",
     "NAME",
     "Bool",
     "Count",
@@ -62,6 +64,19 @@ _PRICES = ("input", "output", "cached_input")
 REVIEW_LOCATION = re.compile(
     r"^(https://[A-Za-z0-9.:-]+)?/[!$&'()*+,/:;=?@A-Za-z0-9._~-]*\{id\}[!$&'()*+,/:;=?@A-Za-z0-9._~-]*$"
 )
+DEFAULT = "default"
+"""Stands for :data:`DEFAULT_ON` in a list of failures."""
+DEFAULT_ON: frozenset[FailureKind] = frozenset(FailureKind) - {
+    FailureKind.BAD_REQUEST,
+    FailureKind.CONTENT_POLICY,
+    FailureKind.LOCAL,
+    FailureKind.CANCELLED,
+    FailureKind.DEADLINE,
+    FailureKind.CONTEXT_LENGTH,
+    FailureKind.SUBSTITUTED,
+}
+"""The failures that may move a call into a lane that has no ``on`` of its own. One for ``context_length`` moves without
+being listed, to a route whose window is known to be larger."""
 _NEVER_MOVES = frozenset({FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE})
 
 
@@ -125,11 +140,13 @@ def _failures(value: object) -> object:
     named = list(value)
     if not named:
         raise wrong("the list is empty, so nothing would ever move here", "Name some failures, or leave `on` out.")
-    known = list(FailureKind)
+    known = [DEFAULT, *FailureKind]
     if unknown := [item for item in named if item not in known]:
-        fixes = dict.fromkeys(nearest(item, [kind.value for kind in FailureKind]) for item in unknown)
+        fixes = dict.fromkeys(nearest(item, [DEFAULT, *(kind.value for kind in FailureKind)]) for item in unknown)
         raise wrong(f"no failure is called {' or '.join(quoted(item) for item in unknown)}", " ".join(fixes))
-    kinds = frozenset(FailureKind(item) for item in named)
+    kinds = frozenset(FailureKind(item) for item in named if item != DEFAULT)
+    if DEFAULT in named:
+        kinds |= DEFAULT_ON
     if never := sorted(kinds & _NEVER_MOVES):
         raise wrong(f"{' and '.join(quoted(kind.value) for kind in never)} can never move a call", "Leave it out.")
     return kinds

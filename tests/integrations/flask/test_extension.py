@@ -272,9 +272,7 @@ def test_the_subject_is_asked_once_and_only_where_a_call_is_made(app: Flask, ins
     assert not set(keys[0]) & set(keys[1])
 
 
-def test_threads_that_gevent_has_patched_are_refused(
-    app: Flask, ai: Lanewise, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_that_gevent_has_patched_are_refused(app: Flask, ai: Lanewise, monkeypatch: pytest.MonkeyPatch) -> None:
     """The portal needs a real thread; the message names a worker that has them."""
     monkey = types.ModuleType("gevent.monkey")
     monkey.is_module_patched = lambda name: name == "threading"  # type: ignore[attr-defined]

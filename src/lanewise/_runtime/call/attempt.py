@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
@@ -30,6 +31,9 @@ ERROR_BODY: Final = 256 * 1024
 ERROR_BODY_WAIT: Final = 2.0
 """Seconds for which an error's body is waited for once the status has come: the next route could answer by then."""
 
+HELD_SILENCE: Final = 60.0
+"""Seconds of silence within a stream that is held back to its end: models that reason are silent for long."""
+
 
 class Limits(msgspec.Struct, frozen=True):
     """Caps in decoded bytes."""
@@ -40,7 +44,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Everything that one attempt needs. ``timeout`` and ``first_token`` are in seconds."""
+    """Everything that one attempt needs. ``timeout`` and ``first_token`` are in seconds; without a ``first_token`` no
+    other route could be used, and a stream may be silent for as long."""
 
     transport: Transport
     way: Way
@@ -99,6 +104,7 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
     loop = asyncio.get_running_loop()
     started = loop.time()
     deadline = started + job.timeout
+    begins_by = deadline if job.first_token is None or not job.stream else min(deadline, started + job.first_token)
     try:
         headers = (*job.headers, *await job.way.key_headers(deadline))
         exchange = await job.transport.send(
@@ -106,14 +112,17 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
             headers,
             job.body,
             stream=job.stream,
-            deadline=deadline,
+            deadline=begins_by,
             connect_timeout=min(CONNECT_TIMEOUT, job.timeout),
             fresh=job.fresh,
         )
     except KeyUnavailable as reason:
         return failures.KEY_UNAVAILABLE.failure(cause=str(reason))
     except TransportFailure as failure:
+        if failure.signal is TransportSignal.TIMEOUT and begins_by < deadline:
+            return failures.NO_CONTENT.failure()
         return _unsent(job, failure)
+    exchange.bound_reads(deadline)
     note(record, "first_byte_ms", (loop.time() - started) * 1000)
     note(record, "http_status", exchange.status)
     opened = False
@@ -122,7 +131,7 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
             return await _refused(job, exchange, deadline)
         if not job.stream:
             return await _whole(job, exchange)
-        result = await _open(job, exchange, record, started, deadline)
+        result = await _open(job, exchange, record, started, begins_by, deadline)
         opened = isinstance(result, Opened)
         return result
     except TransportFailure as failure:
@@ -175,7 +184,7 @@ def _as_json(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 async def _open(
-    job: Job, exchange: Exchange, record: Attempt, started: float, deadline: float
+    job: Job, exchange: Exchange, record: Attempt, started: float, begins_by: float, deadline: float
 ) -> Whole | Opened | Failure:
     """Read a stream until its first real content (or its end), so that every failure before can still switch."""
     content_type = exchange.headers.get("content-type", "").lower()
@@ -185,7 +194,7 @@ async def _open(
     gathered = Gathered(job.api, job.limits.answer) if job.gather else None
     judge = StreamJudge(job.api, hide_usage=job.hide_usage, choices=job.choices, accepts=job.accepts, gathered=gathered)
     flow = Flow(exchange, judge, job.limits.event)
-    silent_until = deadline if job.first_token is None else min(deadline, started + job.first_token)
+    silent_until = begins_by
     limit = job.limits.answer if job.hold_all else job.limits.event
     held: list[bytes] = []
     size = 0
@@ -205,7 +214,18 @@ async def _open(
         if piece.ended or commits:
             return Opened(list(exchange.headers.items()), flow, b"".join(held), piece.ended)
         if piece.alive:
-            silent_until = min(deadline, loop.time() + job.way.route.stall)
+            silent_until = min(deadline, loop.time() + _longest_silence(job, committed=judge.committed))
+
+
+def _longest_silence(job: Job, *, committed: bool) -> float:
+    """How long a stream that has shown a sign of life may be silent while another route could still be asked.
+
+    One that is held back to its end may have ``committed``, and is not left as easily as one that has said nothing.
+    """
+    declared = job.way.route.stall
+    if declared is not None or job.first_token is None:
+        return math.inf if declared is None else declared
+    return max(job.first_token, HELD_SILENCE) if committed else job.first_token
 
 
 async def _next(job: Job, flow: Flow, deadline: float) -> Piece:

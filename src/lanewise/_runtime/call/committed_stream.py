@@ -10,13 +10,40 @@ import msgspec
 from lanewise._failures.signals import TransportFailure
 from lanewise._runtime.call.cancellation import HangUp
 from lanewise._runtime.call.upstream_stream import Flow
+from lanewise.config import Route, StreamSettings
 from lanewise.errors import RoutingError, StreamBroken
 from lanewise.types import Call, Failure
 
-__all__ = ["Relay", "Restarted", "Watcher"]
+__all__ = ["Relay", "Restarted", "StreamLimits", "Watcher"]
 
 DRAIN: Final = 0.1
 """Seconds given to a finished stream to end cleanly; the SDK gives as much."""
+
+
+class StreamLimits(msgspec.Struct, frozen=True):
+    """How long a committed stream may bring no byte, and nothing but comments and keep-alives, in seconds."""
+
+    stall: float
+    silence: float
+
+    @classmethod
+    def of(cls, route: Route, stream: StreamSettings, *, restarts: bool) -> StreamLimits:
+        """Those of a route's stream: what is declared, the route's first, else what suits a stream that ``restarts`` on
+        another route or doesn't.
+
+        Example::
+
+            StreamLimits.of(Route(provider="a", model="m"), StreamSettings(), restarts=False).stall  # 300.0
+        """
+        defaults = _RESTARTING if restarts else stream
+        stall = stream.stall if "stall" in stream.model_fields_set else defaults.stall
+        silence = stream.silence if "silence" in stream.model_fields_set else route.stall or defaults.silence
+        return cls(route.stall or stall, silence)
+
+
+_RESTARTING: Final = StreamLimits(stall=60.0, silence=120.0)
+"""Where a stream may start over on another route. Where nothing else can be done, waiting is best: reasoning models are
+silent in mid-stream for up to 330 s."""
 
 
 class Restarted(msgspec.Struct, frozen=True):
@@ -25,7 +52,7 @@ class Restarted(msgspec.Struct, frozen=True):
     flow: Flow
     held: bytes
     ended: bool
-    stall: float
+    limits: StreamLimits
 
 
 class Watcher(Protocol):
@@ -55,20 +82,22 @@ class Watcher(Protocol):
 
 
 class Relay:
-    """Passes a committed stream on. ``stall`` in seconds, ``max_at`` by the loop's clock.
+    """Passes a committed stream on. ``max_at`` is by the loop's clock.
 
     Where the call asked for that, a stream that breaks starts over at the read that would have raised.
 
     The app's pauses between two reads don't count as silence of the provider.
     """
 
-    def __init__(self, flow: Flow, held: bytes, *, ended: bool, stall: float, max_at: float, watcher: Watcher) -> None:
+    def __init__(
+        self, flow: Flow, held: bytes, *, ended: bool, limits: StreamLimits, max_at: float, watcher: Watcher
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._flow = flow
         self._kept_back = b""
         """What ends a stream whose contract is still to be checked: with it an app would take the answer for whole."""
         self._ready = held if ended else self._passed_on(held)
-        self._stall = stall
+        self._limits = limits
         self._max_at = max_at
         self._watcher = watcher
         self._error: RoutingError | None = None
@@ -76,7 +105,7 @@ class Relay:
         self._restarting: HangUp | None = None
         self._complete = False
         self._closed = False
-        self._last_life = self._returned_at = self._loop.time()
+        self._last_life = self._last_byte = self._returned_at = self._loop.time()
         self._limit = self._loop.call_at(max_at, self._over)
         if ended:
             self._finish()
@@ -95,6 +124,7 @@ class Relay:
             return await self._start_over(self._broke)
         now = self._loop.time()
         self._last_life += now - self._returned_at
+        self._last_byte += now - self._returned_at
         try:
             data = await self._next()
         except BaseException:
@@ -134,14 +164,18 @@ class Relay:
     async def _next(self) -> bytes:
         flow = self._flow
         while True:
-            flow.exchange.bound_reads(min(self._max_at, self._last_life + self._stall))
+            limits = self._limits
+            flow.exchange.bound_reads(
+                min(self._max_at, self._last_life + limits.silence, self._last_byte + limits.stall)
+            )
             try:
                 piece = await flow.next_piece()
             except TransportFailure:
                 self._break(flow.judge.stalled())
                 return await self.read()
+            self._last_byte = self._loop.time()
             if piece.alive:
-                self._last_life = self._loop.time()
+                self._last_life = self._last_byte
             if piece.failure is not None:
                 self._break(piece.failure)
                 return piece.data or await self.read()
@@ -201,11 +235,11 @@ class Relay:
             self._abandon()
             raise
         self._broke = None
-        self._flow, self._stall, self._kept_back = restarted.flow, restarted.stall, b""
+        self._flow, self._limits, self._kept_back = restarted.flow, restarted.limits, b""
         self._ready = restarted.held if restarted.ended else self._passed_on(restarted.held)
         if restarted.ended:
             self._finish()
-        self._last_life = self._returned_at = self._loop.time()
+        self._last_life = self._last_byte = self._returned_at = self._loop.time()
         return await self.read()
 
     async def _restarted(self, failure: Failure) -> Restarted:

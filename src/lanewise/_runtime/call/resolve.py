@@ -23,6 +23,7 @@ from lanewise._runtime.router_runtime import Kit
 from lanewise._transform.emulation import asked_choices
 from lanewise._transform.request_transform import BadBody, Body
 from lanewise.config import Task
+from lanewise.config.deadline_budget import deadline_alone
 from lanewise.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
 from lanewise.types import Api, Call, Failure, FailureKind, Outcome, note
 
@@ -35,13 +36,15 @@ _SHOWN: Final = 20
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A call that can be driven. ``budget`` is its whole deadline in seconds."""
+    """A call that can be driven. ``budget`` is its whole deadline in seconds, ``budget_alone`` where no other route
+    could be used."""
 
     call: Call
     task: Task
     body: Body
     candidates: tuple[Candidate, ...]
     budget: float
+    budget_alone: float
     ordinal: int
     hold_all: bool
     choices: int
@@ -135,6 +138,7 @@ def _prepared(
         body=body,
         candidates=listed.candidates,
         budget=task.deadline if ask.timeout is None else min(task.deadline, ask.timeout),
+        budget_alone=deadline_alone(task) if ask.timeout is None else min(deadline_alone(task), ask.timeout),
         ordinal=caller.ordinal(body.digest),
         hold_all=task.stream.hold == "all",
         choices=asked_choices(body.fields),

@@ -20,7 +20,7 @@ from lanewise._runtime.call import attempt
 from lanewise._runtime.call.admission import Admission
 from lanewise._runtime.call.attempt import Opened, Whole
 from lanewise._runtime.call.attempt_builder import Sender, Sent
-from lanewise._runtime.call.committed_stream import Relay
+from lanewise._runtime.call.committed_stream import Relay, StreamLimits
 from lanewise._runtime.call.cost import Billing
 from lanewise._runtime.call.fan_out import run_all
 from lanewise._runtime.call.final_errors import broken_stream, error_for
@@ -75,6 +75,7 @@ class Drive:
             prepared.candidates,
             deadline=self._account.started + prepared.budget,
             budget=prepared.budget,
+            alone=prepared.budget_alone,
             patience=prepared.task.patience,
             retries=prepared.task.retries,
             sensitive=bool(self._call.sensitive),
@@ -99,6 +100,7 @@ class Drive:
             random.random(),
             deadline=now + budget,
             budget=budget,
+            alone=min(self._prepared.budget_alone, max_at - now),
             transformed=self._sender.learn(failure).transformed,
         )
         result = await self._answer(move)
@@ -271,7 +273,7 @@ class Drive:
             result.flow,
             result.held,
             ended=result.ended,
-            stall=self.stall,
+            limits=self.stream_limits(),
             max_at=self._loop.time() + self._prepared.task.stream.max,
             watcher=end,
         )
@@ -280,10 +282,11 @@ class Drive:
             self._caller.begun(relay.hang_up)
         return relay
 
-    @property
-    def stall(self) -> float:
-        """How long the route that answers may be silent within a stream, in seconds."""
-        return self._kit.ways[self._call.route or ""].route.stall
+    def stream_limits(self) -> StreamLimits:
+        """How long the stream of the route that answers may be silent."""
+        prepared = self._prepared
+        restarts = prepared.on_break.restarts and self._plan.may_move
+        return StreamLimits.of(self._kit.ways[self._call.route or ""].route, prepared.task.stream, restarts=restarts)
 
     def _remember(self, response_id: str | None) -> None:
         """Note whose memory the next call rests on; of a stream from its commit on, when the app knows the id."""

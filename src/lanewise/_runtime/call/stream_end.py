@@ -93,7 +93,7 @@ class StreamEnd:
             raise
         self._judge = opened.flow.judge
         self._checked = opened.ended
-        return Restarted(opened.flow, told + opened.held, opened.ended, self._drive.stall)
+        return Restarted(opened.flow, told + opened.held, opened.ended, self._drive.stream_limits())
 
     def _ends(self, failure: Failure | None) -> None:
         """Note the end of the attempt that answered, with what is known of its answer."""
