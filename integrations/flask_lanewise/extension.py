@@ -70,7 +70,7 @@ class Lanewise:
 
     @property
     def scope(self) -> Scope:
-        """The scope of this request, or in a job the one that was opened with ``with ai.router.scope():``.
+        """The scope of this request, or in a job the one that was opened with ``with ai.router.scope(detached=True):``.
 
         Raises NotInScope: there is neither. RuntimeError: lanewise is not installed in the app.
         """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from flask import Flask, current_app, g, has_app_context, has_request_context, request
 
 from flask_lanewise.marks import EndpointMarks
-from lanewise import Config, ConfigError, NotInScope, Router, RouterClosed, Scope, current_scope
+from lanewise import Config, ConfigError, NotInScope, Router, RouterClosed, Scope
 from lanewise.web import Inbound
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ _NOT_INSTALLED: Final = (
 )
 _NO_REQUEST: Final = (
     "the AI client was asked for outside of a request, so nothing tells whose call it is and whether it is sensitive. "
-    "In a job or a command open a scope: `with ai.router.scope():`. In a thread of your own take the request's along: "
-    "`executor.submit(ai.scope.wrap(function))`, or fetch `ai.openai` before and hand it over"
+    "In a job or a command open a scope: `with ai.router.scope(detached=True):`. In a thread of your own take the "
+    "request's along: `executor.submit(ai.scope.wrap(function))`"
 )
 
 
@@ -38,7 +38,7 @@ class Installed:
     """What an app has of lanewise. ``audit`` is asked at a process's first request, when all routes are there."""
 
     def __init__(self, app: Flask, router: Router, subject: Subject | None, audit: Audit) -> None:
-        self.inbound = Inbound(router)
+        self.inbound = Inbound(router, self._scope_by_flask)
         self._app = app
         self._audit = audit
         self._audited = False
@@ -59,7 +59,7 @@ class Installed:
         """Make the scope of a request, and leave it in its environ."""
         request_id = environ.get(self._id_key)
         traceparent = environ.get("HTTP_TRACEPARENT")
-        scope = self.inbound.scope(
+        scope = environ[self._scope_key] = self.inbound.scope(
             path=_decoded(environ.get("PATH_INFO", "")),
             root_path=_decoded(environ.get("SCRIPT_NAME", "")),
             request_ids=() if request_id is None else (request_id,),
@@ -67,10 +67,6 @@ class Installed:
             late_marks=self._marks_here,
             late_subject=self._late_subject,
         )
-        outer = current_scope()
-        if outer is not None:  # an app that is called by another one
-            scope.raise_sensitivity(*outer.sensitive)
-        environ[self._scope_key] = scope
         return scope
 
     def enforce(self) -> None:
@@ -92,6 +88,12 @@ class Installed:
             g._lanewise_scope = scope
         assert isinstance(scope, Scope)
         return scope
+
+    def _scope_by_flask(self) -> Scope | None:
+        """The scope of the request whose context this runs in, in a thread by ``copy_current_request_context`` too."""
+        if not has_request_context() or current_app._get_current_object() is not self._app:  # type: ignore[attr-defined]
+            return None
+        return self.scope_of_request()
 
     def _begin_by_hand(self) -> Scope:
         """In a request context that no request made: ``app.test_request_context()``."""

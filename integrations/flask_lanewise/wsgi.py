@@ -33,13 +33,16 @@ class RequestScopes:
         installed = self._installed
         scope = installed.begin(environ)
         start = _Start(start_response, installed.inbound.request_id_header, scope.request_id)
-        with scope.active():
-            failure = installed.failure()
-            if failure is not None:
-                return refusal(failure, scope)(environ, start)
-            body = self._inner(environ, start)
-        if start.done or _is_file(body, environ):
+        try:
+            with scope.serving():
+                failure = installed.failure()
+                body = (self._inner if failure is None else refusal(failure, scope))(environ, start)
+        except BaseException:
+            scope.finish()
+            raise
+        if _is_file(body, environ):
             start.send()
+            scope.finish()
             return body
         return _Stream(body, scope, start, lambda error: self._handled(error, environ)(environ, start))
 
@@ -99,7 +102,9 @@ class _Start:
 
 
 class _Stream:
-    """A body of unknown length. Its pieces are made in the request's scope, and closing it early ends its calls.
+    """A body. Its pieces, and what runs when it is closed, belong to the request: then that is over.
+
+    Closing one of unknown length early ends its calls.
 
     An error before the first piece becomes the app's answer to that error. A later one is raised, for the server to
     abort the connection: a broken answer never ends as if it were whole.
@@ -118,12 +123,14 @@ class _Stream:
         self._start = start
         self._instead = instead
         self._ended = False
+        self._sized = start.done
+        """Its length was told, so that closing it does not tell whether its reader has gone."""
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        with self._scope.active():
+        with self._scope.serving():
             if self._start.done:
                 return self._piece()
             try:
@@ -144,10 +151,13 @@ class _Stream:
 
     def close(self) -> None:
         """The server is done with it, or its client has gone."""
-        if not self._ended and self._scope.ends_at_hang_up:
+        if not self._ended and not self._sized and self._scope.ends_at_hang_up:
             self._scope.hang_up()
-        with self._scope.active():
-            self._close_body()
+        try:
+            with self._scope.serving():
+                self._close_body()
+        finally:
+            self._scope.finish()
 
     def _piece(self) -> bytes:
         try:

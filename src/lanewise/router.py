@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import httpx2
 
@@ -20,7 +20,7 @@ from lanewise._runtime.bridge import ThreadStream
 from lanewise._runtime.engine import Engine
 from lanewise._runtime.loop_context import TransportFactory
 from lanewise._runtime.messages import Ask, Reply
-from lanewise._scope.combined_caller import caller_here
+from lanewise._scope.combined_caller import CombinedCaller, FindScope, caller_of, scopes_here
 from lanewise._telemetry.scoring import score_of
 from lanewise._transport import Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
@@ -28,12 +28,23 @@ from lanewise._transport.client_argument import HttpClients, check_clients, has_
 from lanewise._transport.httpx_transport import HandedTransport
 from lanewise.config import Config
 from lanewise.errors import NotInScope, RoutingError
-from lanewise.scope import Scope, current_scope
+from lanewise.scope import Scope, entered_scopes
 from lanewise.types import Call, LaneName
 from lanewise.types.sinks import Record, Sink
 
 __all__ = ["Router"]
 
+_NO_REQUEST: Final = (
+    "router.scope() was called outside any request, in an app that has lanewise installed: nothing tells whether what "
+    "is asked there is sensitive. In a thread of your own take the request's scope along: "
+    "`executor.submit(scope.wrap(function))`. A job that belongs to no request (a listener, a timer, a command) says "
+    "so: `with router.scope(detached=True) as scope:`"
+)
+_DETACHED: Final = (
+    "router.scope(detached=True) was called in a request, or in what one began: it would lose its marks. Open "
+    "`router.scope()`, which keeps them; or begin the job outside of the request, where the app starts, or in a thread "
+    "or in a task with a context of its own (`asyncio.create_task(job(), context=contextvars.Context())`)"
+)
 
 class Router:
     """Routes the OpenAI calls of an app.
@@ -66,6 +77,7 @@ class Router:
         )
         self._clients = SdkClients(self)
         self._scopes_required = False
+        self._finders: tuple[FindScope, ...] = ()
 
     @classmethod
     def from_file(cls, path: str | Path, *, http_client: HttpClients | None = None) -> Self:
@@ -118,14 +130,19 @@ class Router:
         sensitive: str | Iterable[str] = (),
         start: LaneName | str | None = None,
         review: Mapping[str, object] | None = None,
+        detached: bool = False,
     ) -> Scope:
         """A scope for one inbound request or job; ``with`` makes it the current one.
+
+        In a request it is a part of it, and falls under its marks. Where an adapter is installed, a job of the web
+        process that belongs to no request says so: ``detached`` is for it, and starts clean.
 
         ``request_id`` is used if it has 8 to 128 of the characters ``A-Z a-z 0-9 . _ -``, else a fresh one takes its
         place. ``start`` is the lane to begin in: a drill, before the outage. ``review`` is what a person is to know if
         a call is left to one: see :meth:`Scope.for_review`.
 
         Raises ValueError: a category or lane that does not exist. TypeError: ``review`` is nothing that JSON can say.
+        NotInScope: an adapter is installed and this is no request; or it is one, and ``detached`` is asked for.
 
         Example::
 
@@ -137,6 +154,11 @@ class Router:
         if unknown:
             known = ", ".join(self.config.sensitive) or "none"
             raise ValueError(f"unknown sensitive category {min(unknown)!r}; the config has: {known}")
+        outers = scopes_here(self._finders)
+        if detached and any(scope.is_request for scope in outers):
+            raise NotInScope(_DETACHED)
+        if not outers and not detached and self._scopes_required:
+            raise NotInScope(_NO_REQUEST)
         return Scope(
             self._clients,
             keys.accept_request_id([request_id] if request_id is not None else []) or _fresh_request_id(),
@@ -145,6 +167,7 @@ class Router:
             sensitive=categories,
             start=None if start is None else _lane(start),
             review=review,
+            outers=outers,
         )
 
     def inbound_scope(
@@ -172,6 +195,8 @@ class Router:
             forwarded=forwarded,
             late_marks=late_marks,
             late_subject=late_subject,
+            outers=entered_scopes(),
+            is_request=True,
         )
 
     def http_client(self) -> httpx2.AsyncClient:
@@ -274,32 +299,27 @@ class Router:
         self._engine.review_hooks.add(hook)
         return hook
 
-    def require_scopes(self) -> None:
-        """Refuse calls outside any scope from now on. Adapters ask for it: a lost context is no unmarked call."""
+    def require_scopes(self, find: FindScope | None = None) -> None:
+        """Refuse calls outside any scope from now on. Adapters ask for it: a lost context is no unmarked call.
+
+        ``find`` finds the scope of a request by what the framework knows, where no context tells of it.
+        """
         self._scopes_required = True
+        if find is not None:
+            self._finders = (*self._finders, find)
 
     # -- the clients' way in ---------------------------------------------------------------------------------------
 
     async def ask(self, ask: Ask, scope: Scope | None) -> Reply:
         """Route one request of a client (the clients call this). Raises RoutingError."""
-        return await self._engine.ask(ask, self._scope_here() if scope is None else caller_here(scope))
+        return await self._engine.ask(ask, self._caller(scope))
 
     def ask_sync(self, ask: Ask, scope: Scope | None) -> tuple[Reply, ThreadStream | None]:
         """Route one request of a synchronous client (the clients call this). Raises RoutingError."""
-        return self._engine.ask_sync(ask, self._scope_here() if scope is None else caller_here(scope))
+        return self._engine.ask_sync(ask, self._caller(scope))
 
-    def _scope_here(self) -> Scope:
-        scope = current_scope()
-        if scope is not None:
-            scope.settle()
-            return scope
-        if self._scopes_required:
-            raise NotInScope(
-                "an AI call was made outside any request, so nothing tells whether it is sensitive, and nothing was "
-                "sent. In a job or a script open one: `with router.scope() as scope:`; in a thread of your own take "
-                "the request's along: `executor.submit(scope.wrap(function))`."
-            )
-        return self.scope()
+    def _caller(self, scope: Scope | None) -> Scope | CombinedCaller:
+        return caller_of(scope, self._finders, None if self._scopes_required else self.scope)
 
 
 def _fresh_request_id() -> str:

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-from collections import OrderedDict, deque
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 
 import msgspec
 
-from lanewise._scope.reply_ids import reply_ids
-from lanewise._scope.sensitivity import Ratchet
-from lanewise.types import Call, LaneName, Outcome
+from lanewise._scope.calls import ScopeCalls
+from lanewise._scope.entered import Entry, began_here, entered
+from lanewise._scope.wrapping import wrap
+from lanewise.errors import NotInScope
+from lanewise.types import LaneName
 
 if TYPE_CHECKING:
     import openai
 
-__all__ = ["Clients", "Scope", "current_scope"]
-
-CALLS_KEPT = 256
-"""How many of a scope's latest calls stay readable."""
+__all__ = ["OVER", "Clients", "Scope", "current_scope", "entered_scopes"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-_entered: ContextVar[tuple[Scope, ...]] = ContextVar("lanewise_scopes", default=())
-"""The scopes that this context is in, the current one last. No tokens: a scope may be entered by several tasks at once,
-and left in another context than it was entered in (a generator's)."""
+OVER = (
+    "request %s is over, and this is nothing that it began, so that nothing tells whether the question is sensitive, "
+    "and nothing was sent. Ask the request that is being served for its own client; take a request's scope along into "
+    "a thread while it lasts, by `executor.submit(scope.wrap(function))`; or open a scope for a job that belongs to no "
+    "request: `with router.scope(detached=True) as scope:`"
+)
 
 
 class Clients(Protocol):
@@ -41,14 +40,16 @@ class Clients(Protocol):
     def openai(self, scope: Scope) -> openai.OpenAI: ...
 
 
-class Scope(Ratchet):
+class Scope(ScopeCalls):
     """One inbound request or job. Made by ``router.scope()``; usable from any thread or task, also after it was closed.
 
     ``request_id`` becomes part of the idempotency keys, ``subject`` (a user or session) only feeds their digest,
     ``labels`` are the app's own words for rules and records. ``late_subject`` is asked at the first call, since who
     the user is may be found out while the request is being served.
 
-    A scope that is made within another one falls under that one's sensitivity too, whatever it becomes later.
+    A scope that is made or entered within others falls under their sensitivity too, whatever it becomes later. The
+    scope of a request ends with it: from then on it makes calls only in what the request itself began, its tasks and
+    what ``wrap`` wrapped. One that the app opened never ends by itself.
 
     Example::
 
@@ -57,7 +58,7 @@ class Scope(Ratchet):
             print(scope.call_for(reply).route)
     """
 
-    _outer: Scope | None
+    _outers: tuple[Scope, ...]
 
     def __init__(
         self,
@@ -73,22 +74,21 @@ class Scope(Ratchet):
         undeclared: str | None = None,
         late_marks: Callable[[], frozenset[str] | None] | None = None,
         late_subject: Callable[[], str | None] | None = None,
+        outers: tuple[Scope, ...] = (),
+        is_request: bool = False,
     ) -> None:
-        scopes = _entered.get()
-        super().__init__(request_id, scopes[-1] if scopes else None, sensitive, undeclared, late_marks)
+        super().__init__(request_id, outers, sensitive, undeclared, late_marks, is_request)
+        self._finished = False
+        self._around: weakref.WeakSet[Scope] | None = None
+        """Scopes that this one is entered in, and was not made in."""
+        self._was_under: frozenset[str] = frozenset()
+        """The categories of those that it was entered in, and left again."""
         self._subject = subject
         self._labels: Mapping[str, str] = labels or {}
         self._start = start
         self._forwarded = forwarded
         self._clients = clients
         self._late_subject = late_subject
-        self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
-        self._by_reply: OrderedDict[str, Call] = OrderedDict()
-        self._ordinals: dict[bytes, int] = {}
-        self._closed: dict[bytes, frozenset[str]] = {}
-        self._running: set[Callable[[], None]] = set()
-        self.on_busy: Callable[[], None] | None = None
-        self.ends_at_hang_up = True
         self._async_openai: openai.AsyncOpenAI | None = None
         self._openai: openai.OpenAI | None = None
         self._review: bytes | None = None
@@ -97,11 +97,6 @@ class Scope(Ratchet):
 
     def __repr__(self) -> str:
         return f"<Scope {self.request_id} calls={len(self._calls)} sensitive={sorted(self._sensitive)}>"
-
-    @property
-    def request_id(self) -> str:
-        """The id of the inbound request: what the caller sent, if it is harmless, else a fresh UUIDv7."""
-        return self._request_id
 
     @property
     def subject(self) -> str | None:
@@ -138,7 +133,9 @@ class Scope(Ratchet):
     @property
     def review(self) -> bytes | None:
         """What a person is to know if a call of this scope is left to one, as JSON (the router asks for it)."""
-        return self._review if self._review is not None or self._outer is None else self._outer.review
+        if self._review is not None:
+            return self._review
+        return next((review for outer in reversed(self._outers) if (review := outer.review) is not None), None)
 
     def for_review(self, data: Mapping[str, object]) -> None:
         """Say what a person is to know of this request, if a sensitive call of it is left to one.
@@ -177,22 +174,12 @@ class Scope(Ratchet):
         return self._openai
 
     def wrap(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """``function``, plain or async, with this scope as the current one wherever it then runs (an executor, say)."""
-        if asyncio.iscoroutinefunction(function):
+        """``function``, of any kind, with this scope as the current one wherever it then runs (an executor, say).
 
-            @functools.wraps(function)
-            async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> object:
-                with self.active():
-                    return await function(*args, **kwargs)
-
-            return cast("Callable[_P, _R]", run_async)
-
-        @functools.wraps(function)
-        def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            with self.active():
-                return function(*args, **kwargs)
-
-        return run
+        What a request wraps while it lasts belongs to it, however late it runs.
+        """
+        began = not self._finished or began_here(self)
+        return wrap(function, self.serving if began else self.active)
 
     # -- being the current scope -----------------------------------------------------------------------------------
 
@@ -202,47 +189,62 @@ class Scope(Ratchet):
         with self:
             yield self
 
+    def serving(self) -> AbstractContextManager[Scope]:
+        """As :meth:`active`, for what the request itself does, so that it may go on after its end (adapters do so)."""
+        return _Serving(self)
+
     def __enter__(self) -> Scope:
-        _entered.set((*_entered.get(), self))
+        """Make this the current scope. Raises NotInScope: its request is over, and this is nothing that it began."""
+        if self._finished and not began_here(self):
+            raise NotInScope(OVER % self.request_id)
+        entries = entered.get()
+        self._note_around(entries)
+        entered.set((*entries, (self, False)))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        scopes = _entered.get()
-        for position in range(len(scopes) - 1, -1, -1):
-            if scopes[position] is self:
-                _entered.set(scopes[:position] + scopes[position + 1 :])
-                return
+        entries = entered.get()
+        for position in range(len(entries) - 1, -1, -1):
+            if entries[position] == (self, False):
+                entered.set(entries[:position] + entries[position + 1 :])
+                break
+        self._note_left()
 
-    # -- calls -----------------------------------------------------------------------------------------------------
+    def _note_around(self, entries: tuple[Entry, ...]) -> None:
+        if not entries or self.is_request:
+            return
+        new = [cast("Scope", scope) for scope, _ in entries if scope is not self and scope not in self._outers]
+        if new:
+            with self._lock:
+                if self._around is None:
+                    self._around = weakref.WeakSet()
+                self._around.update(new)
+
+    def _note_left(self) -> None:
+        if self._around is not None:
+            self._was_under |= self.surroundings()
 
     @property
-    def calls(self) -> tuple[Call, ...]:
-        """The latest calls, oldest first: each from its start, the last 256 of them."""
-        return tuple(self._calls)
+    def was_entered_elsewhere(self) -> bool:
+        """Whether this scope was ever entered in one that it was not made in."""
+        return self._around is not None
 
-    def call_for(self, reply: object) -> Call:
-        """The call that gave ``reply``: a parsed answer, a stream, a raw response, or an error of ours.
+    def surroundings(self) -> frozenset[str]:
+        """The categories of all that this scope was ever entered in: where nothing tells which it is, it may be any."""
+        if self._around is None:
+            return self._was_under
+        with self._lock:
+            around = tuple(self._around)
+        return self._was_under.union(*(scope.sensitive for scope in around))
 
-        Of a stream it is the stream itself that knows, not its chunks.
+    def finish(self) -> None:
+        """End the request: its scope makes calls only in what it began already (adapters call this)."""
+        self._finished = True
 
-        Raises LookupError: the reply is none of this scope's, or older than its last 256.
-
-        Example::
-
-            scope.call_for(reply).attempts
-        """
-        for candidate in reply_ids(reply):
-            call = self._by_reply.get(candidate)
-            if call is not None:
-                return call
-        call = getattr(reply, "call", None)
-        if isinstance(call, Call):
-            return call
-        raise LookupError(
-            f"nothing in this reply ({type(reply).__name__}) tells which of the last {CALLS_KEPT} calls of scope "
-            f"{self.request_id} gave it. Ask the scope whose client made it; of a stream, with the stream itself, not "
-            "with a chunk or what was put together from them"
-        )
+    @property
+    def finished(self) -> bool:
+        """Whether the request that this is the scope of is over. A scope that the app opened never is."""
+        return self._finished
 
     def settle(self) -> None:
         """Ask whose request it is, before the first call and in the app's own thread (clients and the router do so).
@@ -253,70 +255,35 @@ class Scope(Ratchet):
             self._subject = self._late_subject()
             self._late_subject = None
 
-    def add_call(self, call: Call) -> None:
-        """Remember a call from its start, or one that was refused before it (the router calls this)."""
-        with self._lock:
-            self._calls.append(call)
-        if call.outcome is not Outcome.REFUSED:
-            self.note_call()
 
-    @property
-    def closed_questions(self) -> Mapping[bytes, frozenset[str]]:
-        """The questions that failed closed in this scope, each with the categories that it fell under."""
-        return self._closed
+class _Serving:
+    """Enters a scope for what its request does. It is left where it was entered, so that a token serves."""
 
-    def close_question(self, question: bytes, categories: tuple[str, ...]) -> None:
-        """Hold a question that failed closed to its categories, also under another task (the router calls this).
+    __slots__ = ("_scope", "_token")
 
-        A fallback layer above may catch any error and ask another model: through this scope it gets no further.
-        """
-        with self._lock:
-            self._closed[question] = self._closed.get(question, frozenset()).union(categories)
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
 
-    def answered(self, reply_id: str, call: Call) -> None:
-        """Remember under which id the app will know the reply (the router calls this)."""
-        with self._lock:
-            for key in (reply_id, call.id):
-                self._by_reply[key] = call
-            while len(self._by_reply) > 2 * CALLS_KEPT:
-                self._by_reply.popitem(last=False)
+    def __enter__(self) -> Scope:
+        entries = entered.get()
+        self._scope._note_around(entries)
+        self._token = entered.set((*entries, (self._scope, True)))
+        return self._scope
 
-    def begun(self, hang_up: Callable[[], None]) -> None:
-        """Remember how to end a call that runs (the router calls this)."""
-        self._running.add(hang_up)
-        if self.on_busy is not None:
-            self.on_busy()
-
-    def ended(self, hang_up: Callable[[], None]) -> None:
-        """Forget a call that no longer runs (the router calls this)."""
-        self._running.discard(hang_up)
-
-    def survive_hang_up(self) -> None:
-        """Let this request's calls run to their end, also if its caller hangs up: their answers are wanted anyway.
-
-        Example::
-
-            current_scope().survive_hang_up()  # the summary goes into the database
-        """
-        self.ends_at_hang_up = False
-
-    def hang_up(self) -> None:
-        """End the calls that run: the caller of the request has gone. They raise CallerGone; later ones are made.
-
-        Adapters call this; it may come from any thread.
-        """
-        for end in tuple(self._running):
-            end()
-
-    def ordinal(self, digest: bytes) -> int:
-        """How many identical calls this scope has made, this one included: 1, 2, ..."""
-        with self._lock:
-            count = self._ordinals.get(digest, 0) + 1
-            self._ordinals[digest] = count
-        return count
+    def __exit__(self, *raised: object) -> None:
+        entered.reset(self._token)
+        self._scope._note_left()
 
 
 def current_scope() -> Scope | None:
     """The scope of the request that is being served, from anywhere in it; ``None`` outside of any."""
-    scopes = _entered.get()
-    return scopes[-1] if scopes else None
+    entries = entered.get()
+    return cast("Scope", entries[-1][0]) if entries else None
+
+
+def entered_scopes() -> tuple[Scope, ...]:
+    """The scopes that this context is in, each once, the current one last."""
+    entries = entered.get()
+    if len(entries) == 1:
+        return (cast("Scope", entries[0][0]),)
+    return tuple(dict.fromkeys(cast("Scope", scope) for scope, _ in reversed(entries)))[::-1]

@@ -229,7 +229,7 @@ def test_a_mark_of_the_request_holds_in_a_scope_that_was_opened_before_it(stage:
 
     class Labelled(Copying):
         async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
-            with router.scope(labels={"size": "short"}):
+            with router.scope(labels={"size": "short"}, detached=scope["type"] == "lifespan"):
                 await self.app(scope, receive, send)
 
     app = fastapi(router, Labelled)

@@ -1,4 +1,4 @@
-"""A question that failed closed stays closed in its scope: a layer above that asks another task gets no further."""
+"""What a sensitive task could not answer, no other task of the request answers elsewhere, however it is put."""
 
 from __future__ import annotations
 
@@ -38,17 +38,41 @@ async def test_a_question_that_failed_closed_is_not_answered_by_another_task(for
 
 
 @each_form
-async def test_it_is_the_question_that_is_closed(form: Form, stage: Stage) -> None:
-    """Another question of the same scope, and the same one in another scope, are what their tasks say."""
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": "Something else."}],
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}],
+        [{"role": "user", "name": "anna", "content": "Hi"}],
+        [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
+    ],
+    ids=["another question", "a system message more", "a name", "content parts"],
+)
+async def test_it_is_the_request_that_rises(messages: list[dict[str, object]], form: Form, stage: Stage) -> None:
+    """However the question is put; another scope is what its tasks say."""
     stage.first.script_all(Status(401))
     async with router_of(stage) as router:
         scope = router.scope()
         await ask_in(scope, form, "secret")
-        other = await ask_in(scope, form, "both", messages=[{"role": "user", "content": "Something else."}])
-        elsewhere = await ask_in(router.scope(), form, "both")
+        again = await ask_in(scope, form, "both", messages=messages)
+        assert isinstance(again.error, FailClosed)
+        assert stage.second.request_count == 0
+        assert (await ask_in(router.scope(), form, "both")).error is None
+    assert scope.sensitive == {"payment"}
 
-    assert (other.error, elsewhere.error) == (None, None)
-    assert stage.second.request_count == 2
+
+@each_form
+async def test_the_scopes_around_rise_too(form: Form, stage: Stage) -> None:
+    """And so do those that are opened in them afterwards, and a client that is bound to another scope."""
+    stage.first.script_all(Status(401))
+    async with router_of(stage) as router:
+        kept = router.scope()
+        with router.scope() as outer:
+            with router.scope() as inner:
+                await ask_in(inner, form, "secret")
+            tried = [await ask_in(scope, form, "both") for scope in (outer, router.scope(), kept)]
+    assert [type(each.error) for each in tried] == [FailClosed] * 3
+    assert stage.second.request_count == 0
 
 
 @each_form

@@ -92,17 +92,19 @@ async def test_approved_routes_are_tried_in_lane_order(form: Form, stage: Stage)
 
 @each_form
 async def test_the_own_sensitivity_counts_as_the_scope_s(form: Form, stage: Stage) -> None:
-    """A task that is sensitive stays so in a plain scope, and does not raise the scope's."""
-    stage.first.script_all(Status(400))
+    """A task that is sensitive stays so in a plain scope, and raises the scope's once a call to it failed closed."""
     mapping: Any = config(stage, task={"sensitive": "payment"}, more={"sensitive": ONLY_FIRST})
     async with Router.from_mapping(mapping) as router:
         scope = router.scope()
+        assert (await ask_in(scope, form)).error is None
+        assert scope.sensitive == frozenset()
+        stage.first.script_all(Status(400))
         got = await ask_in(scope, form)
         stage.first.script_all(Answer())
         plain = await ask_in(scope, form, "alone")
     assert isinstance(got.error, FailClosed)
     assert plain.error is None
-    assert scope.sensitive == frozenset()
+    assert scope.sensitive == {"payment"}
     assert stage.second.request_count == 0
 
 

@@ -108,12 +108,6 @@ class Body:
         return body
 
     @property
-    def question(self) -> bytes:
-        """The SHA-256 of what is asked, whatever the task and the parameters: of ``messages``, or of ``input``."""
-        asked = self.fields.get("messages", self.fields.get("input", _EMPTY))
-        return hashlib.sha256(asked).digest()
-
-    @property
     def asks_usage(self) -> bool:
         """Whether the app asked for the usage chunk of a chat stream."""
         options = _object(self.fields.get("stream_options"))

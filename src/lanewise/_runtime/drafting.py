@@ -7,7 +7,7 @@ import contextvars
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -167,9 +167,8 @@ class _NobodyCalls:
         self.sensitive = frozenset(call.sensitive)
         self.refusal: str | None = None
         self.review: bytes | None = None
-        self.closed_questions: Mapping[bytes, frozenset[str]] = {}
 
-    def close_question(self, question: bytes, categories: tuple[str, ...]) -> None:
+    def close_under(self, categories: frozenset[str]) -> None:
         """It is asked here only."""
 
     def begun(self, hang_up: Callable[[], None]) -> None:

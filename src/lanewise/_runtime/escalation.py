@@ -51,7 +51,7 @@ async def leave_to_a_person(
 
 async def leave_unsent(kit: Kit, prepared: Prepared, ask: Ask, caller: Caller) -> ReviewPending | FailClosed:
     """As :func:`leave_to_a_person`, of a call that no route may answer, and end its record."""
-    caller.close_question(prepared.body.question, prepared.call.sensitive)
+    caller.close_under(frozenset(prepared.call.sensitive))
     outcome = Outcome.CANCELLED
     try:
         error = await leave_to_a_person(kit, prepared, ask, caller, None)

@@ -1,1 +1,1 @@
-"""What stands behind a scope: its sensitivity, the ids of its replies, a client that is used in another scope."""
+"""What stands behind a scope: its sensitivity, where it is entered, the ids of its replies, and who makes a call."""

@@ -1,89 +1,140 @@
-"""A client used elsewhere than in the scope it was made for: kept from another request, say."""
+"""Who makes a call: the one place where the marks, the subject and the standing of what runs here are read.
+
+Sensitivity belongs to what runs, not to the client that it happens to hold: a call falls under everything that the
+client's scope, and each scope that is entered where it is made, falls under.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
+from lanewise._scope.entered import began_here
 from lanewise._scope.sensitivity import required_sensitivity
-from lanewise.scope import Scope, current_scope
+from lanewise.errors import NotInScope
+from lanewise.scope import OVER, Scope, entered_scopes
 from lanewise.types import Call, LaneName, Outcome
 
-__all__ = ["Lent", "caller_here"]
+__all__ = ["CombinedCaller", "FindScope", "caller_of", "scopes_here"]
+
+FindScope = Callable[[], Scope | None]
+"""Finds the scope of the request that is being served by what the framework knows, where no context tells of it."""
+
+_NO_SCOPE: Final = (
+    "an AI call was made outside any request, so nothing tells whether it is sensitive, and nothing was sent. In a "
+    "thread of your own take the request's scope along: `executor.submit(scope.wrap(function))`. A job that belongs to "
+    "no request opens a scope of its own: `with router.scope(detached=True) as scope:` (`router.scope()` alone is "
+    "part of the request around it)"
+)
 
 
-def caller_here(scope: Scope) -> Scope | Lent:
-    """Who calls through a client of ``scope``: the scope itself, unless it is called in another one or under a mark.
+def scopes_here(finders: tuple[FindScope, ...]) -> tuple[Scope, ...]:
+    """The scopes that this runs in, the current one last: by the context, and by what the frameworks know."""
+    scopes = entered_scopes()
+    for find in finders:
+        found = find()
+        if found is not None and found not in scopes:
+            scopes = (found, *scopes)
+    return scopes
+
+
+def caller_of(
+    bound: Scope | None, finders: tuple[FindScope, ...], open_scope: Callable[[], Scope] | None
+) -> Scope | CombinedCaller:
+    """Who makes a call through a client of the scope ``bound``, or through one that is bound to none.
+
+    All ways into the engine lead through here, in the app's own thread. ``open_scope`` opens a scope for a call outside
+    of any; ``None`` where such calls are refused.
+
+    Raises NotInScope: the call is made outside of any scope, or in one whose request is over and did not begin this.
 
     Example::
 
-        reply = await engine.ask(ask, caller_here(scope))
+        reply = await engine.ask(ask, caller_of(scope, (), router.scope))
     """
-    here = current_scope()
-    if here is scope:
-        return scope
+    here = scopes_here(finders)
+    owner = bound if bound is not None else here[-1] if here else None
+    if owner is None:
+        if open_scope is None:
+            raise NotInScope(_NO_SCOPE)
+        return open_scope()
+    for scope in (owner, *here):
+        if scope.finished and not began_here(scope) and not any(find() is scope for find in finders):
+            raise NotInScope(OVER % scope.request_id)
+    owner.settle()
     required = required_sensitivity()
-    return Lent(scope, here, required) if here is not None or required else scope
+    if not required and (not here or here == (owner,)) and not owner.was_entered_elsewhere:
+        return owner
+    return CombinedCaller(owner, here, required)
 
 
-class Lent:
-    """A scope whose client is used elsewhere: the sensitivity of both places holds.
+class CombinedCaller:
+    """A call made in several scopes: the sensitivity of all of them holds.
 
     Everything else is the business of the scope that the client is bound to: its id, its calls, its hang-up.
     """
 
-    def __init__(self, scope: Scope, here: Scope | None, required: frozenset[str]) -> None:
-        self.request_id = scope.request_id
-        self.subject: str | None = scope.subject
-        self.labels: Mapping[str, str] = scope.labels
-        self.review = scope.review if here is None or scope.review is not None else here.review
-        self.start: LaneName | None = scope.start
-        self.forwarded = scope.forwarded
-        self._scope = scope
-        self._here = here
-        self._scopes = (scope,) if here is None else (scope, here)
+    def __init__(self, owner: Scope, here: tuple[Scope, ...], required: frozenset[str]) -> None:
+        self.request_id = owner.request_id
+        self.subject: str | None = owner.subject
+        self.labels: Mapping[str, str] = owner.labels
+        self.start: LaneName | None = owner.start
+        self.forwarded = owner.forwarded
+        self._owner = owner
+        self._scopes = here if owner in here else (owner, *here)
         self._required = required
 
     @property
+    def review(self) -> bytes | None:
+        """What a person is to know: of the scope's own call, or else of what it is made in."""
+        scopes = (self._owner, *reversed(self._scopes))
+        return next((review for scope in scopes if (review := scope.review) is not None), None)
+
+    @property
     def sensitive(self) -> frozenset[str]:
-        """The categories of both scopes, and of the marks."""
-        return self._required.union(*(scope.sensitive for scope in self._scopes))
+        """The categories of all the scopes, and of the marks.
+
+        Where no request is known, those of all that the scopes were ever entered in: it may be any of them.
+        """
+        found = self._required.union(*(scope.sensitive for scope in self._scopes))
+        if any(scope.is_request for scope in self._scopes):
+            return found
+        return found.union(*(scope.surroundings() for scope in self._scopes))
 
     @property
     def refusal(self) -> str | None:
-        """Why the call is refused, by either scope."""
+        """Why the call is refused, by any of the scopes."""
         return next((refusal for scope in self._scopes if (refusal := scope.refusal) is not None), None)
 
-    @property
-    def closed_questions(self) -> Mapping[bytes, frozenset[str]]:
-        """As the scope's own."""
-        return self._scope.closed_questions
-
-    def close_question(self, question: bytes, categories: tuple[str, ...]) -> None:
-        """As the scope's own."""
-        self._scope.close_question(question, categories)
+    def close_under(self, categories: frozenset[str]) -> None:
+        """As of each scope of a request; a scope that was made for no request is closed where there is none."""
+        in_request = [scope for scope in self._scopes if scope.in_request]
+        for scope in in_request or self._scopes:
+            scope.close_under(categories if in_request else categories - scope.surroundings())
 
     def admits(self, call: Call) -> bool:
-        """Whether both scopes still let the call go on."""
+        """Whether all the scopes still let the call go on."""
         return all(scope.admits(call) for scope in self._scopes)
 
     def begun(self, hang_up: Callable[[], None]) -> None:
         """As the scope's own: its request's end is the call's."""
-        self._scope.begun(hang_up)
+        self._owner.begun(hang_up)
 
     def ended(self, hang_up: Callable[[], None]) -> None:
         """As the scope's own."""
-        self._scope.ended(hang_up)
+        self._owner.ended(hang_up)
 
     def add_call(self, call: Call) -> None:
-        """As the scope's own; here, a mark that comes later is late."""
-        self._scope.add_call(call)
-        if self._here is not None and call.outcome is not Outcome.REFUSED:
-            self._here.note_call()
+        """As the scope's own; in the others, a mark that comes later is late."""
+        self._owner.add_call(call)
+        if call.outcome is not Outcome.REFUSED:
+            for scope in self._scopes:
+                scope.note_call(call)
 
     def answered(self, reply_id: str, call: Call) -> None:
         """As the scope's own."""
-        self._scope.answered(reply_id, call)
+        self._owner.answered(reply_id, call)
 
     def ordinal(self, digest: bytes) -> int:
         """As the scope's own: its id is in the key."""
-        return self._scope.ordinal(digest)
+        return self._owner.ordinal(digest)

@@ -1,28 +1,28 @@
-"""Raises the sensitivity of what runs here: of the current scope, or outside of any, of the scopes opened meanwhile."""
+"""Raises the sensitivity of what runs here: of its request, or outside of any, of the scopes opened meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lanewise._scope.entered import entered
 from lanewise._scope.sensitivity import required
-from lanewise.scope import current_scope
 
 __all__ = ["raise_sensitivity", "sensitivity"]
 
 
 @contextmanager
 def sensitivity(category: str) -> Iterator[None]:
-    """Raise the current scope's sensitivity; outside any scope, that of the scopes opened while this lasts.
+    """Raise the request's sensitivity, for good; outside any scope, that of the scopes opened while this lasts.
+
+    Outside any request it is the scopes that this runs in which are raised.
 
     Example::
 
         with sensitivity("payment"):
             decide(refund)
     """
-    scope = current_scope()
-    if scope is not None:
-        scope.raise_sensitivity(category)
+    if _raised(category):
         yield
         return
     token = required.set(required.get() | {category})
@@ -34,8 +34,12 @@ def sensitivity(category: str) -> Iterator[None]:
 
 def raise_sensitivity(category: str) -> None:
     """As :func:`sensitivity`, for good: there is no end to it within this context."""
-    scope = current_scope()
-    if scope is not None:
-        scope.raise_sensitivity(category)
-    else:
+    if not _raised(category):
         required.set(required.get() | {category})
+
+
+def _raised(category: str) -> bool:
+    scopes = [scope for scope, _ in entered.get()]
+    for scope in [each for each in scopes if each.in_request] or scopes:
+        scope.raise_sensitivity(category)
+    return bool(scopes)

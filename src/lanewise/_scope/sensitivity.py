@@ -14,28 +14,40 @@ __all__ = ["Ratchet", "required", "required_sensitivity"]
 
 required: Final[ContextVar[frozenset[str]]] = ContextVar("lanewise_sensitivity", default=frozenset())
 """Categories that any scope opened in this context falls under: a marked function that runs outside of any request."""
+_NONE: Final[frozenset[str]] = frozenset()
 _log: Final = logging.getLogger("lanewise")
 
 
 class Ratchet:
-    """The sensitivity of one scope, and of the one that it was made within (``outer``), whatever that becomes later."""
+    """The sensitivity of one scope, and of those that it was made within (``outers``), whatever that becomes later."""
 
     def __init__(
         self,
         request_id: str,
-        outer: Ratchet | None,
+        outers: tuple[Ratchet, ...],
         sensitive: frozenset[str],
         undeclared: str | None,
         late_marks: Callable[[], frozenset[str] | None] | None,
+        is_request: bool = False,
     ) -> None:
+        self.is_request = is_request
+        """Whether an adapter made it, for a request that it serves."""
         self._request_id = request_id
-        self._outer = outer
+        self._outers = outers
         self._sensitive = sensitive | required.get()
+        self._closed_under = _NONE
+        """Of the tasks whose calls failed closed: for the calls that are made after that."""
         self._undeclared = undeclared
         self._late_marks = late_marks
         self._compromised = False
-        self._call_went_out = False
+        self._sent_under: frozenset[str] | None = None
+        """What each call that went out fell under; ``None``: none has."""
         self._lock = threading.Lock()
+
+    @property
+    def request_id(self) -> str:
+        """The id of the inbound request: what the caller sent, if it is harmless, else a fresh UUIDv7."""
+        return self._request_id
 
     @property
     def sensitive(self) -> frozenset[str]:
@@ -52,7 +64,11 @@ class Ratchet:
         own = self._sensitive
         if self._undeclared is not None and not own and self._undeclared.startswith("sensitive:"):
             own = frozenset((self._undeclared.removeprefix("sensitive:"),))
-        return own if self._outer is None else own | self._outer.sensitive
+        if self._closed_under:
+            own |= self._closed_under
+        for outer in self._outers:
+            own |= outer.sensitive
+        return own
 
     @property
     def refusal(self) -> str | None:
@@ -67,7 +83,12 @@ class Ratchet:
                 "this endpoint does not say whether it is sensitive, and the config refuses such (undeclared = "
                 '"refuse"). Mark it with @sensitive(...) or @standard, or by a path under [endpoints]'
             )
-        return None if self._outer is None else self._outer.refusal
+        return next((refusal for outer in self._outers if (refusal := outer.refusal) is not None), None)
+
+    @property
+    def in_request(self) -> bool:
+        """Whether this is a request's scope, or was made in one."""
+        return self.is_request or any(outer.in_request for outer in self._outers)
 
     def look_at(self, late_marks: Callable[[], frozenset[str] | None]) -> None:
         """Have the marks looked up elsewhere, where more is known of the endpoint (adapters call this)."""
@@ -80,15 +101,16 @@ class Ratchet:
     def raise_sensitivity(self, *categories: str) -> None:
         """Add categories. There is no way back: nothing takes one away.
 
-        Raised after a call has gone out, the scope fails closed from there on, and an error is logged.
+        Raised after a call has gone out that did not fall under them, the scope fails closed from there on, and an
+        error is logged.
         """
+        if self._sensitive.issuperset(categories):
+            return
         with self._lock:
             added = frozenset(categories) - self._sensitive
-            if not added:
-                return
             self._sensitive |= added
             self._undeclared = None
-            late = self._call_went_out
+            late = self._sent_under is not None and not added <= self._sent_under
             self._compromised = self._compromised or late
         if late:
             _log.error(
@@ -99,21 +121,33 @@ class Ratchet:
                 extra={"request_id": self._request_id, "categories": sorted(added)},
             )
 
+    def close_under(self, categories: frozenset[str]) -> None:
+        """Have all calls from now on, whatever their task, fall under what a call that failed closed fell under.
+
+        A fallback layer above may catch any error and ask another model: through this request it gets no further. A
+        scope that is used in many requests stays out of it.
+        """
+        with self._lock:
+            self._closed_under |= categories
+        for outer in [each for each in self._outers if each.in_request] or self._outers:
+            outer.close_under(categories)
+
     def admits(self, call: Call) -> bool:
         """Whether a call of this scope may go on: it doesn't, once the scope is more sensitive than when it began.
 
-        The router asks before each attempt and before each answer.
+        The router asks before each attempt, before each answer, and before each piece of a stream.
         """
         if self._sensitive and not self._sensitive.issubset(call.sensitive):
             return False
-        return self._outer is None or self._outer.admits(call)
+        return all(outer.admits(call) for outer in self._outers)
 
-    def note_call(self) -> None:
-        """Note that a call goes out in this scope: from now on it is too late to raise its sensitivity."""
+    def note_call(self, call: Call) -> None:
+        """Note that a call goes out in this scope: for what it did not fall under, it is too late from now on."""
         with self._lock:
-            self._call_went_out = True
-        if self._outer is not None:
-            self._outer.note_call()
+            under = frozenset(call.sensitive)
+            self._sent_under = under if self._sent_under is None else self._sent_under & under
+        for outer in self._outers:
+            outer.note_call(call)
 
 
 def required_sensitivity() -> frozenset[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from lanewise.errors import CallerGone, FailClosed, ReviewPending, RoutingError
-from lanewise.scope import Scope, current_scope
+from lanewise.scope import Scope
 from lanewise.types import Outcome
 from lanewise.web.disconnect_watcher import Message, Reader, Receive
 from lanewise.web.inbound import Inbound
@@ -47,11 +48,16 @@ class AsgiCore:
         """Run ``app`` for one HTTP request or WebSocket, in a scope of its own."""
         scope = self._scope(asgi)
         asgi[SCOPE_KEY] = scope
-        with scope.active():
-            if asgi["type"] == "http":
-                await _Request(app, asgi, scope, receive, send, self._id_header).run()
-            else:
-                await _Socket(app, asgi, scope, receive, send, self._id_header).run()
+        try:
+            with scope.serving():
+                if asgi["type"] == "http":
+                    await _Request(app, asgi, scope, receive, send, self._id_header).run()
+                else:
+                    await _Socket(app, asgi, scope, receive, send, self._id_header).run()
+        except BaseException:
+            _finish_with_task(scope)  # an error handler that lies further out may ask a model, too
+            raise
+        scope.finish()
 
     def echo(self, asgi: AsgiScope, message: Message) -> None:
         """Echo the request's id on an answer's start that did not come through ``serve``: a 404, say."""
@@ -65,9 +71,8 @@ class AsgiCore:
                 own.append(value)
             elif name == b"traceparent":
                 traces.append(value)
-        outer = current_scope()
         marks_of, subject_of = self._marks_of, self._subject_of
-        scope = self._inbound.scope(
+        return self._inbound.scope(
             path=asgi["path"],
             root_path=asgi.get("root_path", ""),
             request_ids=own,
@@ -75,9 +80,18 @@ class AsgiCore:
             late_marks=lambda: marks_of(asgi),
             late_subject=None if subject_of is None else lambda: subject_of(asgi),
         )
-        if outer is not None:  # an app mounted in another one that has a router of its own
-            scope.raise_sensitivity(*outer.sensitive)
-        return scope
+
+
+def _finish_with_task(scope: Scope) -> None:
+    """End a request when the task that serves it ends."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # trio
+        task = None
+    if task is None:
+        scope.finish()
+    else:
+        task.add_done_callback(lambda _: scope.finish())
 
 
 class _Request:

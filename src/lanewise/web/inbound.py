@@ -22,16 +22,18 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f
 class Inbound:
     """Makes the scopes of an app's inbound requests. One for each installed adapter.
 
+    ``find`` finds the scope of the request that is being served by what the framework knows, where no context tells.
+
     Raises ConfigError: the router's config file is wrong.
     """
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, find: Callable[[], Scope | None] | None = None) -> None:
         settings = router.config.router
         self.router = router
         self.request_id_header = settings.request_id_header
         self._rules = PathRules(router.config.endpoints)
         self._undeclared = None if settings.undeclared == STANDARD else settings.undeclared
-        router.require_scopes()
+        router.require_scopes(find)
 
     @property
     def config(self) -> Config:

@@ -179,7 +179,7 @@ def test_outside_of_a_request_there_is_no_client(app: Flask, ai: Lanewise) -> No
 
 def test_a_job_opens_a_scope_of_its_own(app: Flask, ai: Lanewise) -> None:
     """Then what a view calls can be called in a job as well."""
-    with app.app_context(), ai.router.scope(request_id="nightly-2026-11") as scope:
+    with app.app_context(), ai.router.scope(request_id="nightly-2026-11", detached=True) as scope:
         assert ai.scope is scope
         assert ai.openai.chat.completions.create(model="summary", messages=MESSAGES)
 

@@ -49,10 +49,10 @@ def test_the_apps_own_lifespan_runs_inside(stage: Stage) -> None:
 
     @asynccontextmanager
     async def own(app: Litestar) -> AsyncIterator[None]:
-        with router.scope() as scope:
+        with router.scope(detached=True) as scope:
             seen.append(await ask(scope))
         yield
-        with router.scope() as scope:
+        with router.scope(detached=True) as scope:
             seen.append(await ask(scope))
 
     with serve(stage, summary, router=router, lifespan=[own]) as client:

@@ -54,10 +54,10 @@ def test_the_apps_own_lifespan_runs_inside(stage: Stage) -> None:
 
     @asynccontextmanager
     async def own(app: Starlette) -> AsyncIterator[dict[str, str]]:
-        with router.scope() as scope:
+        with router.scope(detached=True) as scope:
             seen.append(await ask(scope))
         yield {"greeting": "hello"}
-        with router.scope() as scope:
+        with router.scope(detached=True) as scope:
             seen.append(await ask(scope))
 
     async def greet(request: Request) -> Response:

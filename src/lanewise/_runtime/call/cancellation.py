@@ -50,6 +50,15 @@ def caller_gone(call: Call) -> RoutingError:
     return FailClosed(message, call) if call.sensitive else CallerGone(message, call)
 
 
+def became_sensitive(call: Call) -> RoutingError:
+    """The error of a call whose request has become sensitive since it was made."""
+    message = (
+        f"task {call.task!r} was not answered: its request became sensitive while the call ran. Mark the "
+        f"endpoint itself, so that the mark is known before the first call. [call {call.id}]"
+    )
+    return FailClosed(message, call)
+
+
 def router_closed(call: Call) -> RoutingError:
     """The error of a call whose router is closed while it runs."""
     return RouterClosed(f"the router was closed while task {call.task!r} was being answered. [call {call.id}]", call)

@@ -72,6 +72,10 @@ class Watcher(Protocol):
 
     def caller_gone(self) -> RoutingError: ...
 
+    def overtaken(self) -> RoutingError | None:
+        """The error of a stream whose request has become sensitive since; ``None``: it goes on."""
+        ...
+
     def broke(self, failure: Failure) -> bool:
         """Whether the stream starts over. If so, its attempt has ended, and the call goes on."""
         ...
@@ -112,6 +116,8 @@ class Relay:
 
     async def read(self) -> bytes:
         """The next piece, ``b""`` at the end. Raises StreamBroken, RouterClosed, CallerGone: again at each read."""
+        if self._error is None and (self._ready or not self._complete):
+            self._stop_if_overtaken()
         if self._ready:
             ready, self._ready = self._ready, b""
             return ready
@@ -131,6 +137,10 @@ class Relay:
             self._abandon()  # a cancelled read has aborted the exchange
             raise
         self._returned_at = self._loop.time()
+        if data and self._error is None:
+            self._stop_if_overtaken()
+            if self._error is not None:
+                raise self._error
         return data
 
     async def aclose(self) -> None:
@@ -160,6 +170,14 @@ class Relay:
         if not self._closed and not self._complete:
             self._error = self._watcher.caller_gone()
             self._close()
+
+    def _stop_if_overtaken(self) -> None:
+        error = self._watcher.overtaken()
+        if error is not None:
+            self._ready = b""
+            self._error = error
+            if not self._closed:
+                self._close()
 
     async def _next(self) -> bytes:
         flow = self._flow

@@ -101,8 +101,6 @@ def _prepared(
     kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Task, contract: Contract | None
 ) -> Prepared:
     categories = caller.sensitive if task.sensitive is None else caller.sensitive | {task.sensitive}
-    if caller.closed_questions:
-        categories |= caller.closed_questions.get(body.question, frozenset())
     call = Call(
         id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
         request_id=caller.request_id,
@@ -127,7 +125,7 @@ def _prepared(
                 call,
             )
     except FailClosed:
-        caller.close_question(body.question, call.sensitive)
+        caller.close_under(categories)
         end_unsent(kit, call, Outcome.REFUSED)
         raise
     finally:

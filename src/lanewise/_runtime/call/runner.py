@@ -20,6 +20,7 @@ from lanewise._runtime.call import attempt
 from lanewise._runtime.call.admission import Admission
 from lanewise._runtime.call.attempt import Opened, Whole
 from lanewise._runtime.call.attempt_builder import Sender, Sent
+from lanewise._runtime.call.cancellation import became_sensitive
 from lanewise._runtime.call.committed_stream import Relay, StreamLimits
 from lanewise._runtime.call.cost import Billing
 from lanewise._runtime.call.fan_out import run_all
@@ -33,7 +34,7 @@ from lanewise._runtime.loop_context import Home
 from lanewise._runtime.messages import Ask, Caller, Reply
 from lanewise._runtime.router_runtime import Kit
 from lanewise._runtime.upstreams import Way
-from lanewise.errors import FailClosed, RoutingError
+from lanewise.errors import RoutingError
 from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
 
 __all__ = ["Drive"]
@@ -190,11 +191,7 @@ class Drive:
             result.flow.exchange.abort()
         self.end_attempt(failures.CANCELLED.failure())
         self._account.end(Outcome.REFUSED, FailureKind.LOCAL)
-        raise FailClosed(
-            f"task {self._call.task!r} was not answered: its request became sensitive while the call ran. Mark the "
-            f"endpoint itself, so that the mark is known before the first call. [call {self._call.id}]",
-            self._call,
-        )
+        raise became_sensitive(self._call)
 
     # -- an answer -------------------------------------------------------------------------------------------------
 
@@ -313,7 +310,7 @@ class Drive:
         if stop.failure.kind in READ_BY_THE_APP and self._kept is not None:
             self._account.settle()
             return self._kept
-        self.close_question()
+        self.close_scope()
         if self._prepared.review is not None and opens_case(stop.failure.kind) and not self._begun:
             error = await leave_to_a_person(self._kit, self._prepared, self._ask, self._caller, stop)
             self._account.end(outcome_of(error), stop.failure.kind)
@@ -322,7 +319,7 @@ class Drive:
         self._account.end(outcome, stop.failure.kind)
         raise (broken_stream if self._begun else error_for)(self._call, stop, path=self._ask.path) from None
 
-    def close_question(self) -> None:
-        """Let no layer above have the question of a sensitive call answered by another task."""
+    def close_scope(self) -> None:
+        """Let no layer above have the question of a sensitive call answered by another task, however it is put."""
         if self._call.sensitive:
-            self._caller.close_question(self._prepared.body.question, self._call.sensitive)
+            self._caller.close_under(frozenset(self._call.sensitive))

@@ -9,13 +9,13 @@ from lanewise._failures import failure_table as failures
 from lanewise._openai.stream_validator import StreamJudge
 from lanewise._routing.restarts import OnBreak
 from lanewise._runtime.call.attempt import Opened
-from lanewise._runtime.call.cancellation import caller_gone
+from lanewise._runtime.call.cancellation import became_sensitive, caller_gone
 from lanewise._runtime.call.committed_stream import Restarted
 from lanewise._runtime.call.final_errors import broken_stream
 from lanewise._runtime.call.resolve import Prepared
 from lanewise._runtime.messages import Ask, Caller
 from lanewise.errors import RoutingError
-from lanewise.types import Call, Failure, Outcome, Stop
+from lanewise.types import Call, Failure, FailureKind, Outcome, Stop
 
 if TYPE_CHECKING:
     from lanewise._runtime.call.runner import Drive
@@ -61,7 +61,7 @@ class StreamEnd:
         if call.outcome is None:
             drive.account.move(stop)
         drive.account.end(Outcome.FAILED, failure.kind)
-        drive.close_question()
+        drive.close_scope()
         return broken_stream(call, stop, path=self._path)
 
     def abandoned(self) -> None:
@@ -74,6 +74,15 @@ class StreamEnd:
         """The caller of the request hung up: the error that the stream's reader gets."""
         self.abandoned()
         return caller_gone(self.call)
+
+    def overtaken(self) -> RoutingError | None:
+        """The error that the reader gets if the request has become sensitive since the call was made."""
+        if self._caller.admits(self.call):
+            return None
+        if self.call.outcome is None:
+            self._ends(failures.CANCELLED.failure())
+            self._drive.account.end(Outcome.REFUSED, FailureKind.LOCAL)
+        return became_sensitive(self.call)
 
     def broke(self, failure: Failure) -> bool:
         """Whether the stream that broke starts over. If so, its attempt ends here, and the call goes on."""

@@ -1,0 +1,115 @@
+"""The calls of a scope: the latest ones readable, found by their replies, and ended when the caller hangs up."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Final
+
+from lanewise._scope.reply_ids import reply_ids
+from lanewise._scope.sensitivity import Ratchet
+from lanewise.types import Call, Outcome
+
+__all__ = ["ScopeCalls"]
+
+CALLS_KEPT: Final = 256
+"""How many of a scope's latest calls stay readable."""
+
+
+class ScopeCalls(Ratchet):
+    """The calls made in one scope, and its sensitivity, which each of them falls under."""
+
+    def __init__(
+        self,
+        request_id: str,
+        outers: tuple[Ratchet, ...],
+        sensitive: frozenset[str],
+        undeclared: str | None,
+        late_marks: Callable[[], frozenset[str] | None] | None,
+        is_request: bool,
+    ) -> None:
+        super().__init__(request_id, outers, sensitive, undeclared, late_marks, is_request)
+        self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
+        self._by_reply: OrderedDict[str, Call] = OrderedDict()
+        self._ordinals: dict[bytes, int] = {}
+        self._running: set[Callable[[], None]] = set()
+        self.on_busy: Callable[[], None] | None = None
+        self.ends_at_hang_up = True
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The latest calls, oldest first: each from its start, the last 256 of them."""
+        return tuple(self._calls)
+
+    def call_for(self, reply: object) -> Call:
+        """The call that gave ``reply``: a parsed answer, a stream, a raw response, or an error of ours.
+
+        Of a stream it is the stream itself that knows, not its chunks.
+
+        Raises LookupError: the reply is none of this scope's, or older than its last 256.
+
+        Example::
+
+            scope.call_for(reply).attempts
+        """
+        for candidate in reply_ids(reply):
+            call = self._by_reply.get(candidate)
+            if call is not None:
+                return call
+        call = getattr(reply, "call", None)
+        if isinstance(call, Call):
+            return call
+        raise LookupError(
+            f"nothing in this reply ({type(reply).__name__}) tells which of the last {CALLS_KEPT} calls of scope "
+            f"{self.request_id} gave it. Ask the scope whose client made it; of a stream, with the stream itself, not "
+            "with a chunk or what was put together from them"
+        )
+
+    def add_call(self, call: Call) -> None:
+        """Remember a call from its start, or one that was refused before it (the router calls this)."""
+        with self._lock:
+            self._calls.append(call)
+        if call.outcome is not Outcome.REFUSED:
+            self.note_call(call)
+
+    def answered(self, reply_id: str, call: Call) -> None:
+        """Remember under which id the app will know the reply (the router calls this)."""
+        with self._lock:
+            for key in (reply_id, call.id):
+                self._by_reply[key] = call
+            while len(self._by_reply) > 2 * CALLS_KEPT:
+                self._by_reply.popitem(last=False)
+
+    def begun(self, hang_up: Callable[[], None]) -> None:
+        """Remember how to end a call that runs (the router calls this)."""
+        self._running.add(hang_up)
+        if self.on_busy is not None:
+            self.on_busy()
+
+    def ended(self, hang_up: Callable[[], None]) -> None:
+        """Forget a call that no longer runs (the router calls this)."""
+        self._running.discard(hang_up)
+
+    def survive_hang_up(self) -> None:
+        """Let this request's calls run to their end, also if its caller hangs up: their answers are wanted anyway.
+
+        Example::
+
+            current_scope().survive_hang_up()  # the summary goes into the database
+        """
+        self.ends_at_hang_up = False
+
+    def hang_up(self) -> None:
+        """End the calls that run: the caller of the request has gone. They raise CallerGone; later ones are made.
+
+        Adapters call this; it may come from any thread.
+        """
+        for end in tuple(self._running):
+            end()
+
+    def ordinal(self, digest: bytes) -> int:
+        """How many identical calls this scope has made, this one included: 1, 2, ..."""
+        with self._lock:
+            count = self._ordinals.get(digest, 0) + 1
+            self._ordinals[digest] = count
+        return count
