@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import pickle
+import random
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from lanewise._sealing import Seal, SealBroken, wrong_with_storage_key
 
-KEY, OLD_KEY = "canary-" + "k" * 32, "canary-" + "o" * 32
+KEY, OLD_KEY = "canary-hB6cMcdtvxBPDFdTJ8UtAVt4e", "canary-W2mO8qvIh0XRZkYV1yQp9sLdf"
 
 
 @given(st.binary(max_size=5000))
@@ -63,6 +65,30 @@ def test_a_seal_shows_no_key_and_is_not_pickled() -> None:
     assert "canary" not in repr(Seal([KEY]))
     with pytest.raises(TypeError):
         pickle.dumps(Seal([KEY]))
+
+
+@pytest.mark.parametrize(
+    "guessable",
+    [
+        "a" * 32,
+        "password" * 5,
+        "0123456789" * 4,
+        "changeme-changeme-changeme-changeme",
+        "abcdefghijklmnopqrstuvwxyz012345",
+    ],
+)
+def test_a_storage_key_that_repeats_itself_is_refused(guessable: str) -> None:
+    """Its length alone makes no key."""
+    assert wrong_with_storage_key(guessable) == "repeats itself too much to be a key made by chance"
+
+
+def test_storage_keys_made_by_chance_are_taken() -> None:
+    """As ``openssl rand`` prints them, in base64 and in hexadecimal digits."""
+    chance = random.Random(7)
+    for _ in range(2000):
+        made = chance.randbytes(24)
+        assert wrong_with_storage_key(base64.b64encode(made).decode()) is None
+        assert wrong_with_storage_key(made[:16].hex()) is None
 
 
 @pytest.mark.parametrize(("value", "wrong"), [("", "is empty"), (" , ", "is empty"), (KEY, None)])

@@ -7,16 +7,21 @@ can't be opened for another: neither moved from one call to another in the store
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
+from math import log2
 from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["LEAST_KEY_LENGTH", "Seal", "SealBroken", "storage_keys", "wrong_with_storage_key"]
+__all__ = ["LEAST_KEY_LENGTH", "Seal", "SealBroken", "looks_like_bits", "storage_keys", "wrong_with_storage_key"]
 
 LEAST_KEY_LENGTH: Final = 32
 """Characters of a storage key: as many as ``openssl rand -base64 24`` prints."""
+LEAST_KEY_BITS: Final = 48.0
+"""How much a storage key must at least look like chance, in bits: a word said four times has 30, 32 random hexadecimal
+digits have 110. It is an estimate from the text alone, for mistakes, and no proof that a key was made by chance."""
 
 _VERSION: Final = b"\x01"
 _ID_BYTES: Final = 4
@@ -88,7 +93,33 @@ def wrong_with_storage_key(value: str) -> str | None:
     keys = storage_keys(value)
     if not keys:
         return "is empty"
-    return f"is shorter than {LEAST_KEY_LENGTH} characters" if min(map(len, keys)) < LEAST_KEY_LENGTH else None
+    if min(map(len, keys)) < LEAST_KEY_LENGTH:
+        return f"is shorter than {LEAST_KEY_LENGTH} characters"
+    if min(map(looks_like_bits, keys)) < LEAST_KEY_BITS:
+        return "repeats itself too much to be a key made by chance"
+    return None
+
+
+def looks_like_bits(text: str) -> float:
+    """How many bits of chance a text seems to hold: the entropy of its characters, those left out that follow from the
+    ones before (a sequence, or four that stood together earlier).
+
+    Example::
+
+        assert looks_like_bits("abcdefgh" * 4) < 10 < looks_like_bits("kYv3Jt0Zr5aQ")
+    """
+    seen: set[str] = set()
+    surprising: list[str] = []
+    for position, character in enumerate(text):
+        steps = [ord(text[i]) - ord(text[i - 1]) for i in range(max(1, position - 1), position + 1)]
+        is_sequence = len(steps) == 2 and steps[0] == steps[1] and abs(steps[0]) <= 1
+        four = text[max(0, position - 3) : position + 1].lower()
+        if not is_sequence and four not in seen:
+            surprising.append(character)
+        seen.add(four)
+    counts = Counter(surprising)
+    total = len(surprising)
+    return -sum(count * log2(count / total) for count in counts.values()) if total else 0.0
 
 
 def storage_keys(value: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import stat
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -290,3 +291,18 @@ def upgrade_at(url: str) -> str | None:
     before = upgrade(engine)
     engine.dispose()
     return before.found
+
+
+def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """Its journals too, whatever the umask."""
+    before = os.umask(0)
+    try:
+        engine = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+        upgrade(engine)
+        with writing(engine):
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        engine.dispose()
+    finally:
+        os.umask(before)
+    assert modes["ledger.db"] == 0o600
+    assert set(modes.values()) == {0o600}

@@ -241,13 +241,13 @@ async def test_another_storage_key_reads_nothing(
     """A worker with the wrong key says so; one that still has the old key beside a new one reads on."""
     async with worker(stage, valkey.url) as router:
         first = await ask(router, FORMS[0])
-    monkeypatch.setenv("STORAGE_KEY", "another-key-" + "a" * 32)
+    monkeypatch.setenv("STORAGE_KEY", "another-key-W2mO8qvIh0XRZkYV1yQp9sLd")
     with caplog.at_level(logging.WARNING, logger="lanewise"):
         async with worker(stage, valkey.url) as router:
             got = await ask(router, FORMS[0])
     assert went_without(got)
     assert any("key that is not in use" in record.message for record in caplog.records)
-    monkeypatch.setenv("STORAGE_KEY", "another-key-" + "a" * 32 + ",canary-storage-key-" + "k" * 32)
+    monkeypatch.setenv("STORAGE_KEY", "another-key-W2mO8qvIh0XRZkYV1yQp9sLd" + ",canary-storage-key-" + "k" * 32)
     async with worker(stage, valkey.url) as router:
         again = await ask(router, FORMS[0])
     assert again.call.replayed_from == first.call.id

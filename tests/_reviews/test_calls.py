@@ -200,7 +200,7 @@ async def test_cases_are_looked_up_on_any_loop(desk: Desk) -> None:
     with desk.router() as router:
         got = await ask_in(router.scope(sensitive="payment"), Form("async"))
         assert isinstance(got.error, ReviewPending)
-        review = await router.reviews.approve(got.error.review_id or "", by="Ada", answer="Yes.")
+        review = await router.reviews.approve(got.error.review_id or "", by="\x1b[1mAda\n", answer="Yes.")
         assert await router.reviews.list() == []
     assert review.answer == "Yes."
 
@@ -239,6 +239,8 @@ async def test_without_a_draft_an_approval_needs_an_answer(desk: Desk) -> None:
             await router.reviews.approve(review_id, by="Ada")
         with pytest.raises(ValueError, match="who decides"):
             await router.reviews.approve(review_id, by=" ", answer="x")
+        with pytest.raises(ValueError, match="who decides"):
+            await router.reviews.approve(review_id, by="\x1b\n\u202e", answer="x")
         assert (await router.reviews.get(review_id)).status is ReviewStatus.PENDING
 
 

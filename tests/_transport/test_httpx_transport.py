@@ -11,7 +11,7 @@ import anyio
 import httpx2
 import pytest
 
-from _transport.peers import ANSWER, Peer, Wire, answers, answers_once, connect_proxy, dripping, silent
+from _transport.peers import ANSWER, Peer, Talk, Wire, answers, answers_once, connect_proxy, dripping, silent
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Target
 from lanewise._transport.httpx_transport import HandedExchange, HandedTransport
@@ -53,6 +53,17 @@ async def failing(transport: HandedTransport, url: str, within: float = 5.0) -> 
     return caught.value.signal
 
 
+def noting(heads: list[str], answer: bytes) -> Talk:
+    """Answers each request, and keeps its head."""
+
+    def talk(wire: Wire) -> None:
+        while (request := wire.request()) is not None:
+            heads.append(request[0])
+            wire.send(answer)
+
+    return talk
+
+
 async def gone(peer: Peer) -> None:
     end = time.monotonic() + 1.0
     while peer.open:
@@ -75,6 +86,35 @@ async def test_answers_and_keeps_the_connection(transport: HandedTransport) -> N
             }
             exchange.release()
         assert peer.accepted == 1
+
+
+async def test_a_providers_cookie_is_not_sent_with_the_next_request(transport: HandedTransport) -> None:
+    """The next request is another user's."""
+    head = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=of-another\r\nContent-Length: 2\r\n\r\n{}"
+    heads: list[str] = []
+    with Peer(noting(heads, head)) as peer:
+        for _ in range(2):
+            exchange = await send(transport, peer.url)
+            await exchange.read(1000)
+            exchange.release()
+    assert len(heads) == 2
+    assert "of-another" not in "".join(heads)
+
+
+async def test_cookies_that_the_app_gave_its_client_are_sent(anyio_backend: str) -> None:
+    """A gateway may ask for one."""
+    head = b"HTTP/1.1 200 OK\r\nSet-Cookie: gate=of-another\r\nContent-Length: 2\r\n\r\n{}"
+    heads: list[str] = []
+    with Peer(noting(heads, head)) as peer:
+        async with httpx2.AsyncClient(cookies={"gate": "open"}) as client:
+            transport = HandedTransport(client)
+            for _ in range(2):
+                exchange = await send(transport, peer.url)
+                await exchange.read(1000)
+                exchange.release()
+            await transport.aclose()
+    assert ["gate=open" in head for head in heads] == [True, True]
+    assert "of-another" not in "".join(heads)
 
 
 async def test_a_redirect_is_an_answer(transport: HandedTransport) -> None:

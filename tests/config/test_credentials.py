@@ -7,6 +7,7 @@ import functools
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,29 @@ def test_a_pickled_config_knows_that_its_key_is_missing() -> None:
     config = pickle.loads(pickle.dumps(config_with(a=Provider(base_url="https://h/v1", api_key=CANARY))))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="Give it again"):
         resolve_credentials(config, {})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"headers": {"X-Gateway-Token": "canary"}},
+        {"headers": {"Ocp-Apim-Subscription-Key": "canary"}},
+        {"headers": {"X-Gate": CANARY}},
+        {"query": {"sig": "canary"}},
+        {"query": {"code": CANARY}},
+    ],
+    ids=str,
+)
+def test_keys_in_headers_and_queries_are_in_no_repr_and_no_pickle(fields: dict[str, Any]) -> None:
+    """Those that carry none stay; and no call goes out without what is gone."""
+    fields = {place: {**given, "X-Title": "shop"} for place, given in fields.items()}
+    config = config_with(a=Provider(base_url="https://h/v1", **fields))
+    assert "canary" not in f"{config!r} {config} {pickle.dumps(config)!r}"
+    again = pickle.loads(pickle.dumps(config))
+    (given,) = (getattr(again.providers["a"], place) for place in fields)
+    assert given["X-Title"] == "shop"
+    with pytest.raises(ConfigError, match="Give it again"):
+        resolve_credentials(again, {})
 
 
 @pytest.mark.parametrize(

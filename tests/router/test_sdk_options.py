@@ -174,3 +174,23 @@ async def test_a_base_url_with_credentials_of_the_app_reaches_nobody(form: Form,
     assert reply.choices[0].message.content == "Hello from model-one"
     assert stage.second.request_count == 0
     assert "canary" not in stage.first.journal[0].headers["authorization"].replace(FIRST_KEY, "")
+
+
+@each_client
+async def test_what_the_config_sets_is_not_replaced_by_a_call(form: Form, stage: Stage) -> None:
+    """Neither headers nor parameters of the URL; others of the app's own go out."""
+    own = {"headers": {"X-Gate": "ours"}, "query": {"api-version": "1"}}
+    async with Router.from_mapping(config(stage, first_provider=own)) as router:
+        got = await ask(
+            router,
+            form,
+            extra_headers={"x-gate": "theirs", "Authorization": "Bearer theirs", "x-own": "kept"},
+            extra_query={"api-version": "2", "own": "kept"},
+        )
+    (received,) = stage.first.requests(FIRST_MODEL)
+    assert got.error is None
+    sent = [(name.lower(), value) for name, value in received.headers.pairs]
+    assert [value for name, value in sent if name == "x-gate"] == ["ours"]
+    assert [value for name, value in sent if name == "authorization"] == ["Bearer " + FIRST_KEY]
+    assert received.headers["x-own"] == "kept"
+    assert received.target.partition("?")[2] == "api-version=1&own=kept"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -10,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import log
 from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -37,6 +38,7 @@ def open_ledger(url: str) -> Engine:
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
         engine = create_engine(address, hide_parameters=True)
+        event.listen(engine, "do_connect", _make_private)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -50,6 +52,14 @@ def open_ledger(url: str) -> Engine:
             "application_name": "lanewise",
         },
     )
+
+
+def _make_private(_: Dialect, __: ConnectionPoolEntry, arguments: list[object], ___: dict[str, object]) -> None:
+    """A new file is its owner's alone (SQLite would go by the umask); its journals get the same mode from SQLite."""
+    path = str(arguments[0]) if arguments else ""
+    if path and not path.startswith((":memory:", "file:")):
+        with contextlib.suppress(OSError):  # it is there, or SQLite says what is wrong with the place
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

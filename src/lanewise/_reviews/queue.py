@@ -223,9 +223,9 @@ class ReviewQueue:
         return _as_of(row, datetime.now(UTC))
 
     def _decide(self, row: ReviewRow, status: ReviewStatus, by: str, answer: bytes | None) -> Review:
-        who = by.strip()[:LONGEST_NAME]
+        who = "".join(character for character in by if character.isprintable()).strip()[:LONGEST_NAME]
         if not who:
-            raise ValueError("say who decides: it is kept with the decision")
+            raise ValueError("say who decides, in printable characters: it is kept with the decision")
         now = datetime.now(UTC)
         with self._reached() as table:
             table.forget(now)

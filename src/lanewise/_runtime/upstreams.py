@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import urlencode, urlsplit
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lanewise._runtime.messages import API_OF_PATH
 from lanewise._transform.request_transform import Recipe
@@ -26,7 +26,7 @@ class KeyUnavailable(Exception):
 class Way:
     """A route, ready to be used."""
 
-    __slots__ = ("_key", "host", "provider", "recipe", "route", "targets")
+    __slots__ = ("_key", "_own_headers", "host", "provider", "recipe", "route", "targets")
 
     def __init__(self, route: Route, provider: Provider, key: object, proxy: str | None) -> None:
         self.route = route
@@ -40,6 +40,7 @@ class Way:
             headers.append(key_header(provider, key))
         elif callable(key):
             self._key = key
+        self._own_headers = frozenset(name.lower() for name in (provider.auth_header, *provider.headers))
         query = f"?{urlencode(provider.query)}" if provider.query else ""
         base = provider.base_url.rstrip("/")
         self.targets: Mapping[Api, Target] = {
@@ -50,11 +51,18 @@ class Way:
         return f"<Way {self.route.name}>"
 
     def target(self, api: Api, query: str) -> Target:
-        """Where an attempt goes; a query that the app added is kept."""
+        """Where an attempt goes; a query that the app added is kept, but for what the config sets."""
         target = self.targets[api]
+        if query and self.provider.query:
+            own = self.provider.query
+            query = urlencode([field for field in parse_qsl(query, keep_blank_values=True) if field[0] not in own])
         if not query:
             return target
         return Target(f"{target.url}{'&' if '?' in target.url else '?'}{query}", target.headers, target.proxy)
+
+    def allowed(self, headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The app's own header fields, without those that the config sets, the key's among them."""
+        return [field for field in headers if field[0].lower() not in self._own_headers]
 
     async def key_headers(self, deadline: float) -> tuple[tuple[str, str], ...]:
         """The header with the key, where a function gives it; one that is not ``async`` may block: it has a thread.

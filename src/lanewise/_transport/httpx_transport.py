@@ -35,6 +35,7 @@ class HandedTransport:
     def __init__(self, client: httpx2.AsyncClient | Callable[[], httpx2.AsyncClient]) -> None:
         self._given = client
         self._client: httpx2.AsyncClient | None = None
+        self._cookies = httpx2.Cookies()
         self._left: set[HandedExchange] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -60,13 +61,16 @@ class HandedTransport:
         response: httpx2.Response | None = None
         try:
             client = self._open()
-            request = client.build_request(
-                "POST",
-                _parse(target.url),
-                headers=fields,
-                content=body,
-                timeout=httpx2.Timeout(None, connect=connect_timeout),
-                extensions={"trace": state.trace},
+            request = self._without_foreign_cookies(
+                client,
+                client.build_request(
+                    "POST",
+                    _parse(target.url),
+                    headers=fields,
+                    content=body,
+                    timeout=httpx2.Timeout(None, connect=connect_timeout),
+                    extensions={"trace": state.trace},
+                ),
             )
             with scope:
                 response = await client.send(request, stream=True, follow_redirects=False)
@@ -107,7 +111,15 @@ class HandedTransport:
                 made = f"{type(client).__module__}.{type(client).__name__}"
                 raise TransportFailure(TransportSignal.LOCAL, f"http_client made no httpx2.AsyncClient, but a {made}")
             self._client = client
+            self._cookies = httpx2.Cookies(client.cookies)
         return self._client
+
+    def _without_foreign_cookies(self, client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Request:
+        """With the cookies that the app gave its client, and none of those that answers to others have set since."""
+        if "cookie" in request.headers and "cookie" not in client.headers:
+            del request.headers["cookie"]
+            self._cookies.set_cookie_header(request)
+        return request
 
     async def _begin(self, response: httpx2.Response, deadline: float) -> HandedExchange:
         exchange = HandedExchange(response, deadline, self._leave)

@@ -139,11 +139,22 @@ def _key_of(
 ) -> SecretStr | HiddenKeySource | str | None:
     """The key; or, as a text, why the provider is off; or ``None`` if no key is sent."""
     place = ("providers", provider.name)
-    if isinstance(provider.api_key, KeyDropped):
-        findings.add((*place, "api_key"), "the key is missing: a pickled config has no keys", "Give it again.")
+    dropped: list[tuple[str, ...]] = [
+        (field, name)
+        for field, given in (("headers", provider.headers), ("query", provider.query))
+        for name, value in given.items()
+        if isinstance(value, KeyDropped)
+    ]
+    key = provider.api_key
+    if isinstance(key, KeyDropped):
+        key = None
+        dropped.append(("api_key",))
+    for where in dropped:
+        findings.add((*place, *where), "the key is missing: a pickled config has no keys", "Give it again.")
+    if dropped:
         return None
-    if provider.api_key is not None or provider.api_key_env is None:
-        return provider.api_key
+    if key is not None or provider.api_key_env is None:
+        return key
     variable = provider.api_key_env
     value = environ.get(variable, "")
     if not value and provider.optional:

@@ -26,6 +26,7 @@ __all__ = [
     "ServiceUrl",
     "is_env_name",
     "is_key_name",
+    "is_secret",
     "secret_in_url",
 ]
 
@@ -49,6 +50,7 @@ _KEY_NAMES = frozenset(
     | {"passwd", "sig", "signature", "subscriptionkey", "ocpapimsubscriptionkey", "xapikey", "xgoogapikey", "cookie"}
     | {"proxyauthorization", "sslpassword"}
 )
+_SECRET_WORD = re.compile(r"key|token|secret|auth|passw|credential|signature|cookie|session|bearer", re.IGNORECASE)
 # Set by the transport for each request: a second one would be a different request to some servers.
 _FRAMING = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "expect", "te", "trailer", "upgrade"}
@@ -58,6 +60,11 @@ _FRAMING = frozenset(
 def is_key_name(name: str) -> bool:
     """Whether a header or a query parameter of this name usually carries a key."""
     return re.sub(r"[-_.]", "", name.lower()) in _KEY_NAMES
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a header or a query parameter seems to carry a key: by its name, or by what the value looks like."""
+    return is_key_name(name) or _SECRET_WORD.search(name) is not None or looks_like_key(value)
 
 
 def _header_name(name: str) -> str:

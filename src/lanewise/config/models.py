@@ -22,6 +22,7 @@ from lanewise.config.http_fields import (
     ProxySetting,
     Query,
     ServiceUrl,
+    is_secret,
 )
 from lanewise.config.keys import ApiKeyField, KeyDropped
 from lanewise.config.lanes import Lane, LaneField
@@ -135,10 +136,17 @@ class Provider(_Declared):
         return type(self).model_validate({**given, "name": name})
 
     def __getstate__(self) -> dict[object, object]:
-        """The state for pickle, in which a mark stands for a key that was given in Python."""
+        """The state for pickle, in which a mark stands for each key that was given in Python."""
         state = dict(super().__getstate__())
+        fields = dict(state["__dict__"])
         if self.api_key is not None:
-            state["__dict__"] = {**state["__dict__"], "api_key": KeyDropped()}
+            fields["api_key"] = KeyDropped()
+        for place in ("headers", "query"):
+            fields[place] = {
+                name: KeyDropped() if isinstance(value, str) and is_secret(name, value) else value
+                for name, value in fields[place].items()
+            }
+        state["__dict__"] = fields
         return state
 
 

@@ -148,10 +148,8 @@ class Sender:
         headers = [("X-Client-Request-Id", keys.client_request_id(self._call.id, send.attempt_number) + which)]
         if way.provider.idempotency_header:
             headers.append((way.provider.idempotency_header, key))
-        headers += self._caller.forwarded
-        if self._ask.headers:
-            own = way.provider.auth_header.lower()
-            headers += [field for field in self._ask.headers if field[0] != own]
+        headers += way.allowed(self._caller.forwarded)
+        headers += way.allowed(self._ask.headers)
         return headers
 
     def _learns_to_drop(self, route: str, rendered: Rendered, failure: Failure) -> bool:
