@@ -46,6 +46,7 @@ _DETACHED: Final = (
     "or in a task with a context of its own (`asyncio.create_task(job(), context=contextvars.Context())`)"
 )
 
+
 class Router:
     """Routes the OpenAI calls of an app.
 

@@ -265,6 +265,7 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
         (answer(b'{"choices": [{"message": {"content": "H"}, "finish_reason": "error"}]}'), "outage S F"),
         (stream(b'{"choices": [{"delta": {}, "finish_reason": "error"}]}'), "outage S F"),
     ],
+    "unforeseen": [(failures.UNFORESEEN.failure, "bad_response N 0")],
     "contract": [(failures.CONTRACT.failure, "contract N 0")],
     "substituted": [(failures.SUBSTITUTED.failure, "substituted N 0")],
     "no-done": [(stream(DELTA, b'{"choices": [{"delta": {}, "finish_reason": "stop"}]}'), "success")],

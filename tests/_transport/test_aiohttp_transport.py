@@ -370,13 +370,13 @@ async def test_a_zip_bomb_is_stopped_at_the_cap(transport: AiohttpTransport) -> 
 
 @pytest.mark.parametrize(
     ("body", "encoding"),
-    [(b"not gzip at all", b"gzip"), (gzip.compress(b"x" * 100, mtime=0)[:-9], b"gzip"), (b"anything", b"zstd")],
-    ids=["wrong", "short", "unasked"],
+    [(b"\x1f\x8bnot gzip at all", b"gzip"), (gzip.compress(b"x" * 100, mtime=0)[:-9], b"gzip")],
+    ids=["wrong", "short"],
 )
 async def test_a_body_that_is_not_what_it_says_is_undecodable(
     transport: AiohttpTransport, body: bytes, encoding: bytes
 ) -> None:
-    """Wrong bytes, bytes that end early, and an encoding that nobody asked for."""
+    """Wrong bytes, and bytes that end early."""
     with Peer(answers(encoded(body, encoding))) as peer:
         assert (await failing(transport, peer.url)).signal is TransportSignal.UNDECODABLE
 

@@ -47,9 +47,31 @@ def test_garbage_is_a_failure_and_nothing_else(body: bytes, encoding: str) -> No
         decoded(encoding, body, 7)
 
 
-def test_only_what_was_asked_for_is_decoded() -> None:
-    """No decoder where there is nothing to decode, and a failure for the rest."""
-    assert decoder_for(None) is decoder_for("identity") is None
-    for encoding in ("br", "zstd", "gzip, gzip"):
-        with pytest.raises(TransportFailure):
-            decoder_for(encoding)
+@pytest.mark.parametrize("encoding", [None, "identity", "none", "utf-8", "br", ",", "identity, identity"])
+def test_what_nobody_knows_is_no_encoding(encoding: str | None) -> None:
+    """As HTTP clients have it: the body is taken as it is."""
+    assert decoder_for(encoding) is None
+
+
+@given(BODIES, st.integers(1, 3000))
+def test_several_encodings_are_undone_one_after_the_other(body: bytes, step: int) -> None:
+    """The one that is named last first; those that say nothing are passed over."""
+    assert decoded("gzip, identity", gzip.compress(body), step) == body
+    assert decoded("deflate, none, gzip", gzip.compress(zlib.compress(body)), step) == body
+    assert decoded("gzip,gzip", gzip.compress(gzip.compress(body)), step) == body
+
+
+def test_a_body_that_is_compressed_over_and_over_is_a_failure() -> None:
+    """Nobody does that who wants to be read."""
+    with pytest.raises(TransportFailure):
+        decoder_for(", ".join(["gzip"] * 6))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("step", [1, 7, 5000])
+@pytest.mark.parametrize(
+    "body", [b'{"choices": [{"index": 0}]}' * 9, b'data: {"id": 1}\n\n' * 9, b": hi\n\ndata: 1\n" * 9]
+)
+def test_text_that_calls_itself_compressed_is_text(encoding: str, step: int, body: bytes) -> None:
+    """However it arrives."""
+    assert decoded(encoding, body, step) == body

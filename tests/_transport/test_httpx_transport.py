@@ -142,7 +142,7 @@ async def test_signals(transport: HandedTransport, anyio_backend: str) -> None:
         (answers_once(b"SSH-2.0-OpenSSH\r\n\r\n"), TransportSignal.MALFORMED_HTTP),
         (answers_once(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort"), TransportSignal.CUT),
         (answers_once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n"), TransportSignal.CUT),
-        (answers_once(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\nx"), TransportSignal.UNDECODABLE),
+        (answers_once(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8bx"), TransportSignal.UNDECODABLE),
         (answers_once(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2_000_000), TransportSignal.TOO_LARGE),
     ):
         with Peer(talk) as peer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from typing import Any
 
@@ -23,6 +24,7 @@ from lanewise import (
     StreamBroken,
     Unreachable,
 )
+from lanewise._transport.aiohttp_exchange import AiohttpExchange
 from lanewise.config import Provider
 from lanewise.testing import (
     Answer,
@@ -83,6 +85,7 @@ SHOWN = {
     "stream-error-late": "test_an_error_event_after_the_commit_breaks_the_stream",
     "stalled": "test_a_stall_after_the_commit_breaks_the_stream",
     "content-filtered": "test_a_refusal_moves_only_into_a_lane_that_lists_it",
+    "unforeseen": "test_what_nobody_foresaw_is_a_failure_of_the_attempt",
     "substituted": "test_a_substituted_model_is_not_taken_for_a_sensitive_call",
 }
 """The row and the test that shows it."""
@@ -507,3 +510,28 @@ async def test_a_call_whose_memory_is_out_of_reach_is_sent_nowhere(form: Form, s
     assert caught.value.param == "previous_response_id"
     assert "it continues an earlier response" in str(caught.value)
     assert stage.received() == []
+
+
+@each_form
+async def test_what_nobody_foresaw_is_a_failure_of_the_attempt(
+    form: Form, stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, spy: type[Spy]
+) -> None:
+    """The next route answers; the log tells a class and a place, and no text."""
+    read = AiohttpExchange.read_some
+
+    async def broken(exchange: AiohttpExchange) -> bytes:
+        if len(stage.received()) == 1:
+            raise ZeroDivisionError("canary")
+        return await read(exchange)
+
+    monkeypatch.setattr(AiohttpExchange, "read_some", broken)
+    async with Router.from_mapping(config(stage)) as router:
+        with caplog.at_level(logging.ERROR, "lanewise"):
+            got = await ask(router, form)
+
+    assert got.error is None
+    assert got.routes == ["first", "second"]
+    is_of(spy.seen[0], "unforeseen")
+    assert got.call.attempts[0].detail.startswith("ZeroDivisionError in test_rows_of_their_own.py, line ")
+    assert "ZeroDivisionError" in caplog.text
+    assert "canary" not in caplog.text

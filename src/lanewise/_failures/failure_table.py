@@ -227,7 +227,7 @@ OVERLOADED = Row("overloaded", "503 `server_is_overloaded` without Retry-After; 
                  "the provider is overloaded", "S if there is no other route")
 NOT_IMPLEMENTED = Row("not-implemented", "501, 505", _K.CONFIG, _NEXT, _ROUTE, "the provider can't do this at all",
                       "0 and `model_missing` for a 501 with the code `unimplemented` (Gemini)")
-ODD_STATUS = Row("odd-status", "a status that is no final answer to these APIs (1xx, 2xx other than 200, over 599)",
+ODD_STATUS = Row("odd-status", "a status that is no final answer to these APIs (1xx, over 599; 2xx without an answer)",
                  _K.BAD_RESPONSE, _NEXT, _FAILURE, "the status makes no sense here")
 
 # A 200 that is no answer.
@@ -243,6 +243,9 @@ EMPTY_EMBEDDINGS = Row("empty-embeddings", "200 with an empty embeddings list", 
                        "the answer has no embeddings")
 TOO_LARGE = Row("too-large", "an answer over our size cap", _K.BAD_RESPONSE, _NEXT, _NEUTRAL,
                 "the answer is larger than the cap")
+UNFORESEEN = Row("unforeseen", "an exception that nobody foresaw, anywhere in an attempt", _K.BAD_RESPONSE, _NEXT,
+                 _NEUTRAL, "the answer could not be handled", "logged as an error, by its class and its place alone",
+                 outcome_unknown=True)
 NO_CHOICES = Row("no-choices", "200 with `choices` (`output`) null, empty, or without a message (and no refusal)",
                  _K.BAD_RESPONSE, _SAME, _FAILURE, "the answer holds nothing", "with another key", executed=True)
 

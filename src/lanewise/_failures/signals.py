@@ -35,13 +35,15 @@ class TransportSignal(StrEnum):
 class TransportFailure(Exception):
     """An attempt that got no complete answer: the only exception that leaves a transport.
 
-    ``detail`` is in our own words: no URL, header or body is in it, so both may be logged.
+    ``detail`` is in our own words: no URL, header or body is in it, so both may be logged. ``partial`` is what could be
+    decoded of a body that is UNDECODABLE only at its end: it may be whole all the same.
     """
 
-    def __init__(self, signal: TransportSignal, detail: str = "") -> None:
+    def __init__(self, signal: TransportSignal, detail: str = "", partial: bytes = b"") -> None:
         super().__init__(signal, detail)
         self.signal = signal
         self.detail = detail
+        self.partial = partial
 
     def __str__(self) -> str:
         return f"{self.signal}: {self.detail}" if self.detail else str(self.signal)

@@ -30,6 +30,7 @@ from lanewise._runtime.portal import Portal, PortalThread
 from lanewise._runtime.recording import Recording
 from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.unforeseen import as_routing_error
 from lanewise._runtime.upstreams import make_ways
 from lanewise._telemetry.daily_cost import uncounted
 from lanewise.config import Config, ConfigError
@@ -243,6 +244,10 @@ async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
     except ReviewPending as pending:
         start_draft(kit, home, prepared, ask, pending.review_id or "")
         raise
+    except RoutingError:
+        raise
+    except Exception as unforeseen:  # noqa: BLE001 - no foreign error leaves
+        raise as_routing_error(unforeseen, None) from None
     except asyncio.CancelledError:
         error = hang_up.taken_back(prepared.call)
         if error is not None:

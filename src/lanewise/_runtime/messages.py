@@ -56,10 +56,10 @@ class Stream(Protocol):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A routed answer: its body whole, or as a stream."""
+    """A routed answer: its body whole, or as a stream. What a provider writes in its headers need not be text."""
 
     status: int
-    headers: list[tuple[str, str]]
+    headers: list[tuple[bytes, bytes]]
     body: bytes
     stream: Stream | None = None
 

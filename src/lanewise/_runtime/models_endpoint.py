@@ -29,4 +29,4 @@ def _model(name: str) -> dict[str, object]:
 
 
 def _json(content: object) -> Reply:
-    return Reply(200, [("content-type", "application/json")], msgspec.json.encode(content))
+    return Reply(200, [(b"content-type", b"application/json")], msgspec.json.encode(content))

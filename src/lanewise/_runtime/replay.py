@@ -13,6 +13,7 @@ from lanewise._openai.response_check import Answer, from_answer
 from lanewise._replay.replays import Claimed, Ours, Replays, ReplaysUnavailable
 from lanewise._routing import idempotency as keys
 from lanewise._runtime.call.committed_stream import Relay
+from lanewise._runtime.call.reply_headers import reply_id
 from lanewise._runtime.loop_context import Home
 from lanewise._runtime.messages import Ask, Caller, Reply
 from lanewise._runtime.recording_stream import KeptStream, Tape
@@ -43,10 +44,9 @@ LONGEST_BETWEEN_LOOKS: Final = 0.25
 """Seconds between two looks at what another call makes: an answer takes seconds, and a look is cheap."""
 COMPLAIN_EVERY: Final = 60.0
 """Seconds between two lines in the log."""
+_REPLAYED: Final = "x-lanewise-replayed"
 HEADERS_BYTES: Final = 256 * 1024
 """What an answer may have beside its body, sealed: its headers, and the little that we add."""
-_HEADER: Final = ("utf-8", "surrogateescape")
-"""As aiohttp reads headers."""
 
 _log: Final = logging.getLogger("lanewise")
 
@@ -63,6 +63,7 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
     headers: list[tuple[bytes, bytes]]
     body: bytes
     stream: bool
+    status: int = 200
 
     def __repr__(self) -> str:
         return f"_Kept({self.call_id})"
@@ -230,15 +231,13 @@ class _Rerun:
         note(call, "route", kept.route)
         note(call, "lane", kept.lane)
         self._drive.account.end(Outcome.ANSWERED, None)
-        headers = [(name.decode(*_HEADER), value.decode(*_HEADER)) for name, value in kept.headers]
-        reply_id = next((value for name, value in headers if name.lower() == "x-request-id"), call.id)
-        self._caller.answered(reply_id, call)
-        headers.append(("x-lanewise-replayed", "true"))
+        self._caller.answered(reply_id(kept.headers), call)
+        headers = [*kept.headers, (_REPLAYED.encode(), b"true")]
         if kept.stream:
-            return Reply(200, headers, b"", KeptStream(kept.body))
+            return Reply(kept.status, headers, b"", KeptStream(kept.body))
         if call.api is Api.RESPONSES:
             self._remember(kept)
-        return Reply(200, headers, kept.body)
+        return Reply(kept.status, headers, kept.body)
 
     def _remember(self, kept: _Kept) -> None:
         """Calls that go on from a stored response stay on its route, in this worker too."""
@@ -265,8 +264,7 @@ class _Rerun:
         if not self._may_be_kept() or call.route is None or call.lane is None:
             self._release()
             return
-        headers = [(name.encode(*_HEADER), value.encode(*_HEADER)) for name, value in reply.headers]
-        kept = _Kept(call.id, call.route, call.lane, headers, body, reply.stream is not None)
+        kept = _Kept(call.id, call.route, call.lane, reply.headers, body, reply.stream is not None, reply.status)
         self._replay.keep(self._key, kept)
 
     def _may_be_kept(self) -> bool:

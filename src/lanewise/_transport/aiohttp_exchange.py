@@ -10,9 +10,15 @@ from multidict import CIMultiDict
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport.aiohttp_failures import body_failure
-from lanewise._transport.content_decoding import Decoder, decoder_for, read_decoded
+from lanewise._transport.aiohttp_parser import was_mended
+from lanewise._transport.content_decoding import Decoder, decoder_for, is_odd, read_decoded
+from lanewise._transport.exchange import RawHeaders
 
 __all__ = ["AiohttpExchange", "abort_connection"]
+
+
+_NOT_UP = frozenset((b"set-cookie", b"content-encoding"))
+_NOT_UP_DECODED = _NOT_UP | {b"content-length"}
 
 
 def abort_connection(transport: asyncio.Transport | None) -> None:
@@ -30,6 +36,8 @@ class AiohttpExchange:
         "_decoder",
         "_headers",
         "_loop",
+        "_odd",
+        "_raw_headers",
         "_response",
         "_timer",
         "_transport",
@@ -49,6 +57,8 @@ class AiohttpExchange:
         self._loop = loop
         self._deadline = deadline
         self._headers: Mapping[str, str] = response.headers
+        self._raw_headers: RawHeaders = response.raw_headers
+        self._odd: tuple[str, ...] = ("http",) if was_mended(transport) else ()
         self._decoder: Decoder | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waits = False
@@ -60,6 +70,16 @@ class AiohttpExchange:
     @property
     def headers(self) -> Mapping[str, str]:
         return self._headers
+
+    @property
+    def raw_headers(self) -> RawHeaders:
+        return self._raw_headers
+
+    @property
+    def lenient(self) -> tuple[str, ...]:
+        if self._decoder is None or self._decoder.was_needed:
+            return self._odd
+        return (*self._odd, "content_encoding")
 
     @property
     def http_version(self) -> str:
@@ -76,11 +96,16 @@ class AiohttpExchange:
             return
         kept = CIMultiDict(headers)
         kept.popall("Set-Cookie", None)
-        encodings = kept.popall("Content-Encoding", [])
+        encoding = ", ".join(kept.popall("Content-Encoding", []))
         self._headers = kept
-        self._decoder = decoder_for(", ".join(encodings))
+        if is_odd(encoding):
+            self._odd = (*self._odd, "content_encoding")
+        self._decoder = decoder_for(encoding)
+        left_out = _NOT_UP
         if self._decoder is not None:
             kept.popall("Content-Length", None)
+            left_out = _NOT_UP_DECODED
+        self._raw_headers = tuple([field for field in self._raw_headers if field[0].lower() not in left_out])
 
     def bound_reads(self, deadline: float) -> None:
         """As :meth:`Exchange.bound_reads`."""
@@ -101,11 +126,16 @@ class AiohttpExchange:
         if not first:
             return first
         pieces, size = [first], len(first)
-        while piece := await self.read_some():
-            size += len(piece)
-            if size > limit:
-                raise self._too_large()
-            pieces.append(piece)
+        try:
+            while piece := await self.read_some():
+                size += len(piece)
+                if size > limit:
+                    raise self._too_large()
+                pieces.append(piece)
+        except TransportFailure as failure:
+            if failure.signal is TransportSignal.UNDECODABLE:
+                failure.partial = b"".join(pieces)
+            raise
         return first if len(pieces) == 1 else b"".join(pieces)
 
     async def read_some(self) -> bytes:

@@ -1,7 +1,8 @@
 """aiohttp, configured once: its connector, request and session, and what they tell of an attempt's connection.
 
-aiohttp's own names are used as they are documented, but for ``_get``, ``_create_connection`` and ``ClientRequest``'s
-``write_bytes``: they are where a connection is taken from the pool, made, and written to, and nothing public says so.
+aiohttp's own names are used as they are documented, but for ``_get``, ``_create_connection``, ``_factory`` and
+``ClientRequest``'s ``write_bytes``: they are where a connection is taken from the pool, made, read by a protocol, and
+written to, and nothing public says so.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import aiohttp
 import truststore
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from lanewise._transport.aiohttp_parser import LenientResponseHandler
+
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.client_proto import ResponseHandler
@@ -31,6 +34,7 @@ __all__ = ["ATTEMPT", "AttemptState", "Pool", "forget_session", "make_session", 
 
 _NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _LOOKUPS_AT_ONCE = 4
+_MOST_HEADERS = 4096
 _context_lock = threading.Lock()
 
 
@@ -54,6 +58,14 @@ ATTEMPT: ContextVar[AttemptState] = ContextVar("lanewise_attempt")
 
 class Pool(aiohttp.TCPConnector):
     """aiohttp's pool, which tells reused connections from new ones, and gives none on which something lies unread."""
+
+    def __init__(self, resolver: AbstractResolver) -> None:
+        super().__init__(
+            limit=0,  # the cap is the router's: a full pool here would look like a dead provider
+            keepalive_timeout=60,
+            resolver=resolver,
+        )
+        self._factory = functools.partial(LenientResponseHandler, loop=self._loop)  # type: ignore[assignment]
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
@@ -172,11 +184,7 @@ def forget_session(session: aiohttp.ClientSession) -> None:
 def make_session() -> tuple[aiohttp.ClientSession, AbstractResolver]:
     """A session of the running loop, and the resolver that is to be closed after it."""
     resolver = _Resolver()
-    pool = Pool(
-        limit=0,  # the cap is the router's: a full pool here would look like a dead provider
-        keepalive_timeout=60,
-        resolver=resolver,
-    )
+    pool = Pool(resolver)
     session = aiohttp.ClientSession(
         connector=pool,
         request_class=_Request,
@@ -184,6 +192,9 @@ def make_session() -> tuple[aiohttp.ClientSession, AbstractResolver]:
         timeout=_NO_TIMERS,
         auto_decompress=False,
         trust_env=False,
-        max_field_size=64 * 1024,
+        # As much as the SDK's own HTTP client takes.
+        max_line_size=100 * 1024,
+        max_field_size=100 * 1024,
+        max_headers=_MOST_HEADERS,
     )
     return session, resolver

@@ -1,18 +1,31 @@
-"""Content-Encoding, undone piece by piece, so that a small body can't become a huge one at once."""
+"""Content-Encoding, undone piece by piece, so that a small body can't become a huge one at once.
+
+As HTTP clients do it: an encoding that nobody knows is none, several are undone one after the other, and a body that is
+not what its header says is taken as it is.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import zlib
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
 
-__all__ = ["PIECE", "Decoder", "decoder_for", "read_decoded"]
+__all__ = ["PIECE", "Decoder", "decoder_for", "is_odd", "read_decoded"]
 
 PIECE = 256 * 1024
 """The most bytes that one step of a decoder gives."""
+_MOST: Final = 5
+_TRIED: Final = 64
+"""Bytes by which text is told from raw deflate."""
+_GZIP: Final = zlib.MAX_WBITS | 16
+_WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
+_NONE: Final = frozenset({"", "identity"})
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_BEGINNINGS: Final = (b"{", b"[", b"<", b":", b"data:", b"event:", b"id:", b"retry:")
+"""How JSON, a page and an event stream begin."""
 
 
 class Decoder(Protocol):
@@ -23,6 +36,11 @@ class Decoder(Protocol):
     def take(self) -> bytes: ...
 
     def finish(self) -> None: ...
+
+    @property
+    def was_needed(self) -> bool:
+        """Whether the body was compressed at all, as far as is known."""
+        ...
 
 
 async def read_decoded(decoder: Decoder, read_raw: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -42,16 +60,68 @@ async def read_decoded(decoder: Decoder, read_raw: Callable[[], Awaitable[bytes]
 def decoder_for(content_encoding: str | None) -> Decoder | None:
     """The decoder of a Content-Encoding header; ``None`` if the body is as it is.
 
-    Raises TransportFailure: UNDECODABLE, for an encoding that was not asked for.
+    Raises TransportFailure: UNDECODABLE, for a body that is compressed over and over.
     """
-    match (content_encoding or "").strip().lower():
-        case "" | "identity":
-            return None
-        case "gzip" | "x-gzip":
-            return _Inflater(zlib.MAX_WBITS | 16)
-        case "deflate":
-            return _Inflater(zlib.MAX_WBITS)
-    raise TransportFailure(TransportSignal.UNDECODABLE, "the body is in an encoding that was not asked for")
+    windows = [_WINDOWS[name] for name in _names(content_encoding) if name in _WINDOWS]
+    if not windows:
+        return None
+    if len(windows) > _MOST:
+        raise TransportFailure(TransportSignal.UNDECODABLE, "the body is compressed over and over")
+    decoders = [_Inflater(window) for window in reversed(windows)]
+    return decoders[0] if len(decoders) == 1 else _Chain(decoders)
+
+
+def is_odd(content_encoding: str | None) -> bool:
+    """Whether a header names what nobody knows, or more than one encoding."""
+    names = [name for name in _names(content_encoding) if name not in _NONE]
+    return len(names) > 1 or any(name not in _WINDOWS for name in names)
+
+
+def _names(content_encoding: str | None) -> list[str]:
+    return [name.strip().lower() for name in (content_encoding or "").split(",")]
+
+
+class _Chain:
+    """Decoders one after the other; the first undoes the encoding that was applied last."""
+
+    def __init__(self, decoders: list[_Inflater]) -> None:
+        self._decoders = decoders
+
+    @property
+    def was_needed(self) -> bool:
+        return all(decoder.was_needed for decoder in self._decoders)
+
+    def feed(self, data: bytes) -> None:
+        self._decoders[0].feed(data)
+
+    def take(self) -> bytes:
+        return self._take(len(self._decoders) - 1)
+
+    def finish(self) -> None:
+        for decoder in self._decoders:
+            decoder.finish()
+
+    def _take(self, position: int) -> bytes:
+        decoder = self._decoders[position]
+        while not (piece := decoder.take()):
+            before = self._take(position - 1) if position else b""
+            if not before:
+                return b""
+            decoder.feed(before)
+        return piece
+
+
+def _is_plain(data: bytes) -> bool | None:
+    """Whether what should be raw deflate is text; ``None`` while it may be both."""
+    text = data.lstrip()
+    if not text.startswith(_BEGINNINGS):
+        return None if len(data) < _TRIED and any(word.startswith(text) for word in _BEGINNINGS) else False
+    trial = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        trial.decompress(data[:_TRIED], PIECE)
+    except zlib.error:
+        return True
+    return False if trial.eof or len(data) >= _TRIED else None
 
 
 class _Inflater:
@@ -60,13 +130,23 @@ class _Inflater:
         self._inflate = zlib.decompressobj(wbits)
         self._pending = b""
         self._began = False
+        self._plain = False
         self._full = False
         """The last step gave a whole piece: there may be more without more input."""
+
+    @property
+    def was_needed(self) -> bool:
+        return not self._plain
 
     def feed(self, data: bytes) -> None:
         self._pending += data
 
     def take(self) -> bytes:
+        if not self._began and not self._begin():
+            return b""
+        if self._plain:
+            piece, self._pending = self._pending[:PIECE], self._pending[PIECE:]
+            return piece
         while self._pending or self._full:
             if self._inflate.eof:
                 self._next_member()
@@ -77,16 +157,32 @@ class _Inflater:
         return b""
 
     def finish(self) -> None:
-        if self._began and not self._inflate.eof:
+        if self._plain or (not self._began and not self._pending):
+            return
+        if not self._began or not self._inflate.eof:
             raise TransportFailure(TransportSignal.UNDECODABLE, "the compressed body is cut short")
+
+    def _begin(self) -> bool:
+        """Find out by its first bytes what the body is. Whether that is known yet."""
+        first = self._pending[:2]
+        if self._wbits == _GZIP:
+            if len(first) < len(_GZIP_MAGIC) and _GZIP_MAGIC.startswith(first):
+                return False
+            self._plain = first != _GZIP_MAGIC
+        elif not first:
+            return False
+        # Some servers say "deflate" and send it raw, without zlib's two bytes (RFC 9110, 8.4.1.2).
+        elif first[0] & 0x0F != 8:
+            plain = _is_plain(self._pending)
+            if plain is None:
+                return False
+            self._plain = plain
+            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._began = True
+        return True
 
     def _step(self) -> bytes:
         data, self._pending = self._pending, b""
-        if not self._began:
-            self._began = True
-            # Some servers say "deflate" and send it raw, without zlib's two bytes (RFC 9110, 8.4.1.2).
-            if self._wbits == zlib.MAX_WBITS and data[0] & 0x0F != 8:
-                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         piece = None
         with contextlib.suppress(zlib.error):
             piece = self._inflate.decompress(data, PIECE)
@@ -98,7 +194,10 @@ class _Inflater:
 
     def _next_member(self) -> None:
         self._full = False
-        if self._wbits == zlib.MAX_WBITS or not self._pending.strip(b"\0"):
-            self._pending = b""  # gzip may be padded with zeros; what follows a deflated body is nobody's
+        if not self._pending:
             return
-        self._inflate = zlib.decompressobj(self._wbits)
+        # What follows a deflated body is nobody's; gzip may be padded with zeros, or followed by another member.
+        if self._wbits == _GZIP and self._pending.startswith(_GZIP_MAGIC[: len(self._pending)]):
+            self._inflate = zlib.decompressobj(self._wbits)
+        else:
+            self._pending = b""

@@ -7,10 +7,11 @@ from typing import NoReturn, Protocol
 
 import msgspec
 
-__all__ = ["Exchange", "Headers", "Target", "Transport"]
+__all__ = ["Exchange", "Headers", "RawHeaders", "Target", "Transport"]
 
 Headers = Sequence[tuple[str, str]]
 """Header fields in order, each a name and a value."""
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
 class Target(msgspec.Struct, frozen=True, eq=False, weakref=True):
@@ -50,6 +51,16 @@ class Exchange(Protocol):
         ...
 
     @property
+    def raw_headers(self) -> RawHeaders:
+        """The same fields in order, as the bytes that came: a header's value need not be text."""
+        ...
+
+    @property
+    def lenient(self) -> tuple[str, ...]:
+        """What was odd and was let pass: ``http`` (its head), ``content_encoding``. Known once the body is read."""
+        ...
+
+    @property
     def http_version(self) -> str:
         """``"1.1"``, say."""
         ...
@@ -64,7 +75,7 @@ class Exchange(Protocol):
     async def read(self, limit: int) -> bytes:
         """The whole decoded body, of at most ``limit`` bytes. The connection then goes back to the pool.
 
-        Raises TransportFailure: TOO_LARGE, TIMEOUT, CUT, UNDECODABLE.
+        Raises TransportFailure: TOO_LARGE, TIMEOUT, CUT, UNDECODABLE (with what could be decoded).
         """
         ...
 

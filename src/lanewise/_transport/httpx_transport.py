@@ -11,8 +11,8 @@ import anyio
 import httpx2
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._transport.content_decoding import Decoder, decoder_for, read_decoded
-from lanewise._transport.exchange import Headers, Target
+from lanewise._transport.content_decoding import Decoder, decoder_for, is_odd, read_decoded
+from lanewise._transport.exchange import Headers, RawHeaders, Target
 from lanewise._transport.httpx_failures import HandedState, body_failure, send_failure
 from lanewise._transport.outgoing import check_url, checked, outgoing
 
@@ -177,6 +177,8 @@ class HandedExchange:
         self._deadline = deadline
         self._leave = leave
         self._headers: Mapping[str, str] = response.headers
+        self._raw_headers: RawHeaders = response.headers.raw
+        self._odd: tuple[str, ...] = ()
         self._decoder: Decoder | None = None
         self._reading: anyio.CancelScope | None = None
         self._ended = False
@@ -192,6 +194,16 @@ class HandedExchange:
         return self._headers
 
     @property
+    def raw_headers(self) -> RawHeaders:
+        return self._raw_headers
+
+    @property
+    def lenient(self) -> tuple[str, ...]:
+        if self._decoder is None or self._decoder.was_needed:
+            return self._odd
+        return (*self._odd, "content_encoding")
+
+    @property
     def http_version(self) -> str:
         return self._response.http_version.removeprefix("HTTP/")
 
@@ -203,13 +215,16 @@ class HandedExchange:
         headers = self._response.headers
         if "Content-Encoding" not in headers and "Set-Cookie" not in headers:
             return
-        kept = httpx2.Headers(headers.multi_items())
+        kept = httpx2.Headers(headers.raw)  # as bytes: its own texts can't be made into headers again
         encoding = kept.pop("Content-Encoding", None)
         kept.pop("Set-Cookie", None)
         self._headers = kept
+        if is_odd(encoding):
+            self._odd = ("content_encoding",)
         self._decoder = decoder_for(encoding)
         if self._decoder is not None:
             kept.pop("Content-Length", None)
+        self._raw_headers = kept.raw
 
     def bound_reads(self, deadline: float) -> None:
         """As :meth:`Exchange.bound_reads`."""
@@ -219,13 +234,19 @@ class HandedExchange:
 
     async def read(self, limit: int) -> bytes:
         """As :meth:`Exchange.read`."""
-        pieces, size = [], 0
-        while piece := await self.read_some():
-            size += len(piece)
-            if size > limit:
-                await self.close()
-                raise TransportFailure(TransportSignal.TOO_LARGE, "the body is over the cap")
-            pieces.append(piece)
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while piece := await self.read_some():
+                size += len(piece)
+                if size > limit:
+                    await self.close()
+                    raise TransportFailure(TransportSignal.TOO_LARGE, "the body is over the cap")
+                pieces.append(piece)
+        except TransportFailure as failure:
+            if failure.signal is TransportSignal.UNDECODABLE:
+                failure.partial = b"".join(pieces)
+            raise
         return b"".join(pieces)
 
     async def read_some(self) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,10 +17,11 @@ from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.choices import Gathered
 from lanewise._openai.response_check import Answer, from_answer
 from lanewise._openai.stream_validator import StreamJudge
+from lanewise._runtime.call.reply_headers import as_json, as_stream
 from lanewise._runtime.call.upstream_stream import Flow, Piece
 from lanewise._runtime.upstreams import KeyUnavailable, Way
 from lanewise._transport import Exchange, Headers, Target, Transport
-from lanewise.types import Api, Attempt, Failure, note
+from lanewise.types import Api, Attempt, Failure, FailureKind, note
 
 __all__ = ["Job", "Limits", "Opened", "Whole", "run"]
 
@@ -78,18 +79,20 @@ class Job(msgspec.Struct, frozen=True):
 class Whole(msgspec.Struct, frozen=True):
     """An answer that has come whole."""
 
-    headers: list[tuple[str, str]]
+    headers: list[tuple[bytes, bytes]]
     body: bytes
     answer: Answer
+    status: int = 200
 
 
 class Opened(msgspec.Struct, frozen=True):
     """A stream that has begun to answer: ``held`` is what came so far, ``ended`` whether that is all."""
 
-    headers: list[tuple[str, str]]
+    headers: list[tuple[bytes, bytes]]
     flow: Flow
     held: bytes
     ended: bool
+    status: int = 200
 
 
 async def run(job: Job, record: Attempt) -> Whole | Opened | Failure:
@@ -127,13 +130,14 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
     note(record, "http_status", exchange.status)
     opened = False
     try:
-        if exchange.status != 200:
+        if not 200 <= exchange.status <= 299:
             return await _refused(job, exchange, deadline)
         if not job.stream:
-            return await _whole(job, exchange)
-        result = await _open(job, exchange, record, started, begins_by, deadline)
-        opened = isinstance(result, Opened)
-        return result
+            result: Whole | Opened | Failure = await _whole(job, exchange)
+        else:
+            result = await _open(job, exchange, record, started, begins_by, deadline)
+            opened = isinstance(result, Opened)
+        return _as_answered(result, exchange)
     except TransportFailure as failure:
         return _unsent(job, failure)
     finally:
@@ -163,24 +167,32 @@ async def _refused(job: Job, exchange: Exchange, deadline: float) -> Failure:
     )
 
 
+def _as_answered(result: Whole | Opened | Failure, exchange: Exchange) -> Whole | Opened | Failure:
+    """What the status and the encoding of an answer change in it: any 2xx counts that has an answer in it."""
+    if isinstance(result, Failure):
+        if result.kind is not FailureKind.BAD_RESPONSE:
+            return result
+        if exchange.status != 200:
+            return failures.ODD_STATUS.failure(http_status=exchange.status)
+        if "content_encoding" in exchange.lenient:
+            return failures.CUT.failure(http_status=200, cause="the body is not what its encoding says")
+        return result
+    return result if exchange.status == 200 else msgspec.structs.replace(result, status=exchange.status)
+
+
 async def _whole(job: Job, exchange: Exchange) -> Whole | Failure:
     limit = job.limits.embeddings if job.api is Api.EMBEDDINGS else job.limits.answer
-    body = await exchange.read(limit)
+    cut: TransportFailure | None = None
+    try:
+        body = await exchange.read(limit)
+    except TransportFailure as failure:
+        if not failure.partial:
+            raise
+        cut, body = failure, failure.partial
     judged = from_answer(job.api, body, exchange.headers.get("content-type"))
     if isinstance(judged, Failure):
-        return judged
-    return Whole(_as_json(exchange.headers.items()), body, judged)
-
-
-def _as_json(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers of an answer that is JSON, whatever the provider called it: the SDK goes by the name."""
-    fields = list(headers)
-    for position, (name, value) in enumerate(fields):
-        if name.lower() == "content-type":
-            if "json" not in value:
-                fields[position] = (name, "application/json")
-            return fields
-    return [*fields, ("content-type", "application/json")]
+        return judged if cut is None else _unsent(job, cut)
+    return Whole(as_json(exchange.raw_headers, rewritten=False), body, judged)
 
 
 async def _open(
@@ -212,7 +224,7 @@ async def _open(
         if size > limit and not commits:
             return judge.broken(TransportSignal.TOO_LARGE)
         if piece.ended or commits:
-            return Opened(list(exchange.headers.items()), flow, b"".join(held), piece.ended)
+            return Opened(as_stream(exchange.raw_headers), flow, b"".join(held), piece.ended)
         if piece.alive:
             silent_until = min(deadline, loop.time() + _longest_silence(job, committed=judge.committed))
 

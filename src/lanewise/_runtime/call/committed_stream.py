@@ -10,6 +10,7 @@ import msgspec
 from lanewise._failures.signals import TransportFailure
 from lanewise._runtime.call.cancellation import HangUp
 from lanewise._runtime.call.upstream_stream import Flow
+from lanewise._runtime.unforeseen import as_failure
 from lanewise.config import Route, StreamSettings
 from lanewise.errors import RoutingError, StreamBroken
 from lanewise.types import Call, Failure
@@ -133,6 +134,12 @@ class Relay:
         self._last_byte += now - self._returned_at
         try:
             data = await self._next()
+        except RoutingError:
+            self._abandon()
+            raise
+        except Exception as error:  # noqa: BLE001 - no foreign error leaves
+            self._break(as_failure(error))
+            return await self.read()
         except BaseException:
             self._abandon()  # a cancelled read has aborted the exchange
             raise

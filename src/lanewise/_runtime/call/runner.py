@@ -33,6 +33,7 @@ from lanewise._runtime.escalation import leave_to_a_person, outcome_of
 from lanewise._runtime.loop_context import Home
 from lanewise._runtime.messages import Ask, Caller, Reply
 from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.unforeseen import as_failure, as_routing_error
 from lanewise._runtime.upstreams import Way
 from lanewise.errors import RoutingError
 from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
@@ -85,7 +86,12 @@ class Drive:
             nowhere=prepared.nowhere,
         )
         result = await self._answer(self._plan.begin(self._loop.time()))
-        return self._reply(result)
+        try:
+            return self._reply(result)
+        except Exception as error:  # noqa: BLE001 - no foreign error leaves
+            if isinstance(result, Opened):
+                result.flow.exchange.abort()
+            raise self._unforeseen(error) from None
 
     async def start_over(self, failure: Failure, max_at: float) -> tuple[Opened, bytes]:
         """The answer anew, of another route, after the app had got a part of one, and the chunk that tells of it.
@@ -136,10 +142,17 @@ class Drive:
             self.end_attempt(failures.CANCELLED.failure())
             self._account.end(Outcome.FAILED, FailureKind.LOCAL)  # does nothing if the plan has ended the call
             raise
+        except Exception as error:  # noqa: BLE001 - no foreign error leaves
+            raise self._unforeseen(error) from None
         except BaseException:
             self.end_attempt(failures.CANCELLED.failure())
             self._account.end(Outcome.CANCELLED, FailureKind.CANCELLED)
             raise
+
+    def _unforeseen(self, error: Exception) -> RoutingError:
+        self.end_attempt(failures.UNFORESEEN.failure())
+        self._account.end(Outcome.FAILED, FailureKind.BAD_RESPONSE)
+        return as_routing_error(error, self._call)
 
     # -- one attempt -----------------------------------------------------------------------------------------------
 
@@ -149,17 +162,26 @@ class Drive:
         self._kept = None
         self.check_sensitivity()
         sent = self._sender.make(send, self._home)
-        way = sent.job.way
         record = self._account.begin_attempt(sent)
-        result = await (self._several(sent, record) if sent.more else attempt.run(sent.job, record))
-        if not isinstance(result, Failure):
-            self.check_sensitivity(result)
+        result: Whole | Opened | Failure | None = None
+        try:
+            result = await (self._several(sent, record) if sent.more else attempt.run(sent.job, record))
+            return self._judged(result, sent.job.way)
+        except RoutingError:
+            raise
+        except Exception as error:  # noqa: BLE001 - no foreign error leaves
+            if isinstance(result, Opened):
+                result.flow.exchange.abort()
+            failure = as_failure(error)
+            self.end_attempt(failure)
+            return failure
+
+    def _judged(self, result: Whole | Opened | Failure, way: Way) -> Whole | Opened | Failure:
         if isinstance(result, Failure):
             self.end_attempt(result)
             return result
-        if isinstance(result, Whole):
-            return self._whole(result, way)
-        return self._opened(result, way)
+        self.check_sensitivity(result)
+        return self._whole(result, way) if isinstance(result, Whole) else self._opened(result, way)
 
     async def _several(self, sent: Sent, record: Attempt) -> Whole | Failure:
         result = await run_all((sent.job, *sent.more), record)
@@ -253,15 +275,15 @@ class Drive:
         """What the app gets. A whole answer ends the call, a stream does so itself."""
         if self._call.api is Api.RESPONSES:
             self._remember((result.flow.judge if isinstance(result, Opened) else result.answer).response_id)
-        relay = self._relay(result) if isinstance(result, Opened) else None
         headers = reply_headers(self._call, result.headers)
+        relay = self._relay(result) if isinstance(result, Opened) else None
         if headers.limits:
             self._admission.limits(headers.limits)
         self._caller.answered(headers.reply_id, self._call)
         if isinstance(result, Opened):
-            return Reply(200, headers.all, b"", relay)
+            return Reply(result.status, headers.all, b"", relay)
         self._account.end(self._prepared.ends_as, None)
-        return Reply(200, headers.all, result.body)
+        return Reply(result.status, headers.all, result.body)
 
     def _relay(self, result: Opened) -> Relay:
         self._begun = True

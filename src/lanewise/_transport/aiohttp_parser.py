@@ -1,0 +1,84 @@
+"""aiohttp's response parser, with a second try for heads that it refuses and other HTTP libraries take.
+
+``ResponseHandler._parser`` is not public: ``set_response_params`` makes it anew for each response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+
+from lanewise._transport.response_head import mended
+
+if TYPE_CHECKING:
+    from aiohttp.http_parser import HttpParser, RawResponseMessage
+
+__all__ = ["LenientResponseHandler", "was_mended"]
+
+_LONGEST_HEAD: Final = 256 * 1024
+
+
+class LenientResponseHandler(ResponseHandler):
+    """As aiohttp's own, but for the head of a response, which is mended if it must be."""
+
+    mended = False
+    """Whether the head of the latest response was."""
+
+    def set_response_params(self, **params: Any) -> None:
+        """As aiohttp has it, for each response."""
+        self.mended = False
+        super().set_response_params(**params)
+        self._parser = _HeadParser(self, self._parser, params)  # type: ignore[assignment]
+
+    def parse_anew(self, params: dict[str, Any], data: bytes) -> _Fed:
+        """Read a response from its beginning, by a parser that has seen nothing yet."""
+        self.mended = True
+        super().set_response_params(**params)
+        assert self._parser is not None
+        return self._parser.feed_data(data)
+
+
+def was_mended(transport: asyncio.Transport | None) -> bool:
+    """Whether the head of the response that came over a connection was mended."""
+    return transport is not None and getattr(transport.get_protocol(), "mended", False)
+
+
+_Fed = tuple[Sequence[Any], bool, bytes]
+
+
+class _HeadParser:
+    """Stands before aiohttp's parser until the head is read."""
+
+    def __init__(
+        self,
+        handler: LenientResponseHandler,
+        parser: HttpParser[RawResponseMessage] | None,
+        params: dict[str, Any],
+    ) -> None:
+        assert parser is not None
+        self._handler = handler
+        self._parser = parser
+        self._params = params
+        self._received = b""
+
+    def feed_data(self, data: bytes) -> _Fed:
+        received = self._received = self._received + data if self._received else data
+        try:
+            fed = self._parser.feed_data(data)
+        except HttpProcessingError:
+            again = mended(received)
+            if again is None:
+                raise
+            return self._handler.parse_anew(self._params, again)
+        if any(message.code >= 200 for message, _ in fed[0]):
+            self._handler._parser = self._parser
+        elif len(received) > _LONGEST_HEAD:
+            raise LineTooLong(b"...", _LONGEST_HEAD)
+        return fed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parser, name)
