@@ -72,7 +72,7 @@ class Router:
         check_clients(http_client, config)
         self._engine = Engine(
             config,
-            _transports(http_client),
+            _transports(http_client, config),
             only_portal=has_instances(http_client),
             environ=os.environ,
         )
@@ -334,7 +334,7 @@ def _lane(name: str) -> LaneName:
         raise ValueError(f"unknown lane {name!r}; a lane is one of {', '.join(LaneName)}") from None
 
 
-def _transports(given: HttpClients | None) -> TransportFactory:
+def _transports(given: HttpClients | None, config: Config) -> TransportFactory:
     """Makes a provider's transport: over the client that the app handed in for it, else over aiohttp."""
 
     users: dict[int, int] = {}
@@ -346,6 +346,8 @@ def _transports(given: HttpClients | None) -> TransportFactory:
                 "the http_client of this router was used before the process forked, and its connections are the "
                 "parent's: hand in a function that makes a client"
             )
-        return AiohttpTransport() if client is None else HandedTransport(client)
+        if client is not None:
+            return HandedTransport(client)
+        return AiohttpTransport(most_idle=config.providers[provider].max_idle_connections)
 
     return make

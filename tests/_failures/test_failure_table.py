@@ -84,6 +84,16 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
         (transport(TransportSignal.RESET_AFTER_WRITE), "timeout N F"),
         (transport(TransportSignal.RESET_AFTER_WRITE, half=False), "timeout N F"),
     ],
+    "local-trouble": [(transport(TransportSignal.LOCAL_TROUBLE), "local S 0")],
+    "local-trouble-after-write": [
+        (transport(TransportSignal.LOCAL_TROUBLE_AFTER_WRITE), "local N 0"),
+        (lambda: judge_after(PREAMBLE).broken(TransportSignal.LOCAL_TROUBLE_AFTER_WRITE), "local N 0"),
+        (lambda: judge_after(DELTA).broken(TransportSignal.LOCAL_TROUBLE_AFTER_WRITE), "local X 0"),
+    ],
+    "loop-late": [
+        (transport(TransportSignal.LOOP_LATE), "local X 0"),
+        (lambda: judge_after(DELTA).broken(TransportSignal.LOOP_LATE), "local X 0"),
+    ],
     "timeout-short": [(transport(TransportSignal.TIMEOUT, half=False), "timeout N 0")],
     "redirect": [(status(301), "config N T"), (status(307), "config N T"), (status(308), "config N T")],
     "context-length": [

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from _routing.plan_scenarios import Scenario, Step
-from lanewise.types import Failure, FailureKind, LaneName, Send
+from lanewise.types import Failure, FailureKind, LaneName, LocalTrouble, Send
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,23 @@ class Sent:
         return not self.ways
 
 
+def edge_of(failure: Failure) -> FailureKind:
+    """The kind that a lane must list: what this process lacked moves a call as an unreachable provider does."""
+    return failure.kind if failure.trouble is None else FailureKind.UNREACHABLE
+
+
+def ends_a_call(failure: Failure) -> bool:
+    """Whether nothing may be sent after it."""
+    return failure.kind in ENDS_A_CALL and failure.trouble in (None, LocalTrouble.LOOP)
+
+
 def admits(scenario: Scenario, here: int, there: int, failure: Failure | None) -> bool:
     """Whether the failure may move a call from the one candidate to the other."""
     if failure is None:
         return True
     if failure.kind is FailureKind.SUBSTITUTED:
         return scenario.sensitive
-    listed = failure.kind in scenario.candidates[there].on
+    listed = edge_of(failure) in scenario.candidates[there].on
     if failure.kind is not FailureKind.CONTEXT_LENGTH or here < 0:
         return listed
     mine, other = scenario.candidates[here].context_window, scenario.candidates[there].context_window

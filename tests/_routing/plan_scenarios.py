@@ -11,7 +11,7 @@ from _routing.planning import DEFAULT
 from lanewise._failures import failure_table as failures
 from lanewise._routing.candidates import Candidate
 from lanewise._routing.plan import Plan
-from lanewise.types import Failure, FailureKind, LaneName, Move, Retry, Send, Stop, Wait
+from lanewise.types import Failure, FailureKind, LaneName, LocalTrouble, Move, Retry, Send, Stop, Wait
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,16 @@ SECONDS = st.sampled_from([0.0, 0.1, 0.3, 1.0, 1.5, 2.0, 5.0, 20.0, 58.9, 300.0]
 SHARES = st.sampled_from([0.0, 0.0, 0.01, 0.01, 0.1, 0.1, 0.5, 1.0, 1.05])
 
 
+TROUBLE = {
+    failures.LOCAL_TROUBLE: LocalTrouble.PORTS,
+    failures.LOCAL_TROUBLE_AFTER_WRITE: LocalTrouble.NETWORK,
+    failures.LOOP_LATE: LocalTrouble.LOOP,
+}
+
+
 def _failure(row: failures.Row, retry_after: float | None, advice: str) -> Failure:
+    if row in TROUBLE:
+        return row.failure(trouble=TROUBLE[row])  # nobody else has a say in it
     if advice == "false" and row.retry in (Retry.SAME, Retry.WAIT):
         return row.failure(retry_after=retry_after, retry=Retry.NEXT, retry_refused=True)
     if advice == "true" and row.retry in (Retry.WAIT, Retry.NEXT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from _routing.planning import (
@@ -36,7 +37,8 @@ from _routing.planning import (
     stop,
 )
 from lanewise._failures import failure_table as failures
-from lanewise.types import Failure, FailureKind, LaneName, Retry, Send, Switch, Wait
+from lanewise._routing.retry_budget import is_charged
+from lanewise.types import Failure, FailureKind, LaneName, LocalTrouble, Retry, Send, Switch, Wait
 
 
 @pytest.mark.parametrize("failure", [OUTAGE, UNAVAILABLE, CONFLICT, RATE_LIMIT], ids=lambda f: str(f.kind))
@@ -88,6 +90,28 @@ def test_what_ends_a_call_moves_nowhere_even_if_it_is_listed(row: failures.Row) 
     """Nobody waits for the answer, or no route could send it."""
     lanes = (*ONE, candidate("b", EQUIVALENT, on=FailureKind))
     assert Staged(lanes, retries={row.kind: 3}).plays(row.failure()) == "a!"
+
+
+@pytest.mark.parametrize("trouble", [each for each in LocalTrouble if each is not LocalTrouble.LOOP])
+def test_what_this_process_lacks_is_tried_again_and_elsewhere(trouble: LocalTrouble) -> None:
+    """As an unreachable provider is: it may be there a moment later, or another route have a connection open."""
+    lacking = failures.LOCAL_TROUBLE.failure(trouble=trouble)
+    assert Staged(TWO).plays(lacking, lacking) == "a.ab"
+    listed = (*ONE, candidate("b", EQUIVALENT, on=[FailureKind.UNREACHABLE]))
+    assert Staged(listed).plays(lacking, lacking) == "a.ab"
+    unlisted = (*ONE, candidate("b", EQUIVALENT, on=[FailureKind.RATE_LIMIT, FailureKind.LOCAL]))
+    assert "b" not in Staged(unlisted).plays(*[lacking] * 4)
+    written = failures.LOCAL_TROUBLE_AFTER_WRITE.failure(trouble=trouble)
+    assert Staged(TWO).plays(written) == "ab"
+    again = send(Staged(TWO).begin())
+    assert not is_charged(msgspec.structs.replace(again, cause="retry"), lacking)
+    assert not is_charged(Wait(seconds=0.3, route="a", lane=PRIMARY, reason=""), lacking)
+
+
+def test_after_a_late_loop_nothing_is_sent_again() -> None:
+    """The provider may have answered long ago."""
+    lanes = (*ONE, candidate("b", EQUIVALENT, on=FailureKind))
+    assert Staged(lanes).plays(failures.LOOP_LATE.failure(trouble=LocalTrouble.LOOP)) == "a!"
 
 
 def test_a_408_is_a_definite_answer_and_tried_again() -> None:

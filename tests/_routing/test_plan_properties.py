@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given, settings
 
-from _routing.plan_oracle import ENDS_A_CALL, attempts, look_on, usable_later_lanes
+from _routing.plan_oracle import attempts, edge_of, ends_a_call, look_on, usable_later_lanes
 from _routing.plan_scenarios import SHAPES, Scenario, play, scenarios
 from lanewise.types import FailureKind, Retry, Send, Stop, Wait
 
@@ -106,7 +106,7 @@ def test_no_lane_is_entered_by_a_failure_that_it_does_not_list(scenario: Scenari
         if sent.led_by.kind is FailureKind.SUBSTITUTED:
             assert scenario.sensitive
         else:
-            assert sent.led_by.kind in scenario.candidates[sent.position].on
+            assert edge_of(sent.led_by) in scenario.candidates[sent.position].on
         assert sent.position in {**sent.ways, **sent.closed_by_429}
 
 
@@ -178,8 +178,8 @@ def test_no_attempt_is_given_up_that_a_later_lane_could_make(scenario: Scenario)
         return
     if scenario.budget - last.at < min(1.0, scenario.budget / 10):
         return
-    kind = last.event.failure.kind
-    if kind in ENDS_A_CALL or kind is FailureKind.BAD_REQUEST:
+    failure = last.event.failure
+    if ends_a_call(failure) or failure.kind is FailureKind.BAD_REQUEST:
         return
     well, closed = look_on(scenario, made[-1].position, made[-1].position + 1, last.event.failure, last.at)
     assert not well
@@ -239,7 +239,7 @@ def test_a_stop_tells_the_last_failure_or_the_deadline(scenario: Scenario) -> No
     assert isinstance(last.move, Stop)
     if last.event is not None:
         failure, told = last.event.failure, last.move.failure
-        late = last.at >= scenario.budget and failure.kind not in ENDS_A_CALL
+        late = last.at >= scenario.budget and not ends_a_call(failure)
         assert told.kind is FailureKind.DEADLINE if late else told == failure
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from lanewise.testing import FakeProvider
+from shared_store import valkey, valkey_server
+
+__all__ = ["valkey", "valkey_server"]
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
+import httpx2
 import pytest
 import trustme
 
@@ -13,6 +15,7 @@ from _transport.peers import Peer, Wire, answers, connect_proxy, silent
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Exchange, Target
 from lanewise._transport.aiohttp_transport import AiohttpTransport
+from lanewise._transport.httpx_transport import HandedTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +59,33 @@ async def test_another_hosts_certificate_is_a_tls_failure(trusted: AiohttpTransp
     authority.issue_cert("elsewhere.example").configure_cert(context)
     with Peer(answers(), context) as peer:
         assert await signal(trusted, Target(peer.url)) is TransportSignal.TLS
+
+
+@pytest.mark.parametrize("name", ["aiohttp", "httpx2"])
+@pytest.mark.parametrize(
+    ("valid", "told"),
+    [
+        ((datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)), "has expired"),
+        ((datetime(2100, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)), "not yet valid"),
+    ],
+)
+async def test_a_certificate_out_of_its_time_is_told_as_that(
+    name: str, valid: tuple[datetime, datetime], told: str, trusting: ssl.SSLContext, authority: trustme.CA
+) -> None:
+    """Somebody has to renew it, or to set a clock: no number of OpenSSL's is read as one of the system's."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1", not_before=valid[0], not_after=valid[1]).configure_cert(context)
+    transports = {
+        "aiohttp": lambda: AiohttpTransport(trusting),
+        "httpx2": lambda: HandedTransport(lambda: httpx2.AsyncClient(verify=trusting, trust_env=False)),
+    }
+    transport = transports[name]()
+    with Peer(answers(), context) as peer, pytest.raises(TransportFailure) as caught:
+        await send(transport, Target(peer.url))
+    await transport.aclose()
+    assert caught.value.signal is TransportSignal.TLS
+    assert told in caught.value.detail
+    assert "EPERM" not in caught.value.detail
 
 
 async def test_a_peer_without_tls_is_a_tls_failure(trusted: AiohttpTransport) -> None:

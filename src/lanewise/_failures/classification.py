@@ -20,7 +20,7 @@ from lanewise._failures.failure_table import Row
 from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code
 from lanewise._failures.retry_after import header, parse_retry_after
 from lanewise._failures.signals import TransportSignal
-from lanewise.types import BreakerEffect, Failure, FailureKind, Retry
+from lanewise.types import BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
 
 __all__ = ["from_inner_error", "from_status", "from_transport", "of_attempt"]
 
@@ -35,6 +35,9 @@ _BY_SIGNAL: Final = {
     TransportSignal.TOO_LARGE: failures.TOO_LARGE,
     TransportSignal.UNDECODABLE: failures.CUT,
     TransportSignal.MALFORMED_HTTP: failures.CUT,
+    TransportSignal.LOCAL_TROUBLE: failures.LOCAL_TROUBLE,
+    TransportSignal.LOCAL_TROUBLE_AFTER_WRITE: failures.LOCAL_TROUBLE_AFTER_WRITE,
+    TransportSignal.LOOP_LATE: failures.LOOP_LATE,
 }
 
 _BY_STATUS: Final = {
@@ -88,8 +91,16 @@ _FAILED: Final = {
 _SAME_ROUTE_IS_POINTLESS: Final = frozenset({FailureKind.CONTEXT_LENGTH, FailureKind.UNSUPPORTED_PARAMETER})
 
 
-def from_transport(signal: TransportSignal, *, cause: str = "", half_of_normal_timeout: bool = True) -> Failure:
+def from_transport(
+    signal: TransportSignal,
+    *,
+    cause: str = "",
+    trouble: LocalTrouble | None = None,
+    half_of_normal_timeout: bool = True,
+) -> Failure:
     """The failure of an attempt that got no (whole) answer; ``cause`` is what the transport knows, in our words.
+
+    ``trouble`` is what this process lacked, if it was that.
 
     ``half_of_normal_timeout`` says whether the attempt had at least half of its route's normal timeout: a shorter
     one says nothing of the route's health.
@@ -100,7 +111,7 @@ def from_transport(signal: TransportSignal, *, cause: str = "", half_of_normal_t
     """
     if signal is TransportSignal.TIMEOUT and not half_of_normal_timeout:
         return failures.TIMEOUT_SHORT.failure(cause=cause)
-    return _BY_SIGNAL[signal].failure(cause=cause)
+    return _BY_SIGNAL[signal].failure(cause=cause, trouble=trouble)
 
 
 def from_status(

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise.types import BreakerEffect, Failure, FailureKind, Retry
+from lanewise.types import BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
 
 __all__ = ["SUCCESSES", "TABLE", "Row", "Success", "document"]
 
@@ -55,6 +55,7 @@ class Row(msgspec.Struct, frozen=True):
         detail: str | None = None,
         cause: str = "",
         names: tuple[str, ...] = (),
+        trouble: LocalTrouble | None = None,
     ) -> Failure:
         """The failure of this row, with what the provider said. ``retry_after`` is in seconds.
 
@@ -77,6 +78,7 @@ class Row(msgspec.Struct, frozen=True):
             retry_refused=retry_refused or self.final,
             cause=cause,
             names=names,
+            trouble=trouble,
         )
 
 
@@ -121,6 +123,18 @@ TLS = Row("tls", "TLS certificate wrong", _K.CONFIG, _NEXT, _ROUTE, "the TLS cer
 TIMEOUT = Row("timeout", "reset or read timeout after the request was written", _K.TIMEOUT, _NEXT, _FAILURE,
               "no answer in time after the request was written", "may be billed; S if there is no other route",
               outcome_unknown=True)
+LOCAL_TROUBLE = Row("local-trouble",
+                    "no descriptor, local port, buffer, memory or thread left; no network; not permitted to connect",
+                    _K.LOCAL, _SAME, _NEUTRAL, "this process can't connect",
+                    "nothing was sent; moves a call as `unreachable` does; not charged to the retry allowance, never "
+                    "told to other workers; logged once a minute")
+LOCAL_TROUBLE_AFTER_WRITE = Row("local-trouble-after-write", "the same, after the request was written", _K.LOCAL, _NEXT,
+                                _NEUTRAL, "this process lost the connection by trouble of its own",
+                                "S if there is no other route; X after commit", outcome_unknown=True)
+LOOP_LATE = Row("loop-late", "call deadline hit while our own event loop stood still or was late", _K.LOCAL, _STOP,
+                _NEUTRAL, "the event loop of this process was late",
+                "what is ready is read first, and the time lost is made good until the call's deadline",
+                outcome_unknown=True)
 TIMEOUT_SHORT = Row("timeout-short", "the same, in an attempt that had less than half its normal timeout", _K.TIMEOUT,
                     _NEXT, _NEUTRAL, "no answer in the little time that was left", outcome_unknown=True)
 

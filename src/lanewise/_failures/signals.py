@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from lanewise.types import LocalTrouble
+
 __all__ = ["TransportFailure", "TransportSignal"]
 
 
@@ -30,20 +32,34 @@ class TransportSignal(StrEnum):
     """The body is not what its Content-Encoding says, or is in an encoding that was not asked for."""
     MALFORMED_HTTP = "malformed_http"
     """The peer does not speak HTTP."""
+    LOCAL_TROUBLE = "local_trouble"
+    """This process lacks what any request needs: a descriptor, a port, memory, a network. Nothing was written."""
+    LOCAL_TROUBLE_AFTER_WRITE = "local_trouble_after_write"
+    """The same, after the request was written. It may still run."""
+    LOOP_LATE = "loop_late"
+    """The last moment passed while this process's own event loop stood still, and nothing was there to be read."""
 
 
 class TransportFailure(Exception):
     """An attempt that got no complete answer: the only exception that leaves a transport.
 
     ``detail`` is in our own words: no URL, header or body is in it, so both may be logged. ``partial`` is what could be
-    decoded of a body that is UNDECODABLE only at its end: it may be whole all the same.
+    decoded of a body that is UNDECODABLE only at its end: it may be whole all the same. ``trouble`` is what this
+    process lacked, where the signal is about that.
     """
 
-    def __init__(self, signal: TransportSignal, detail: str = "", partial: bytes = b"") -> None:
+    def __init__(
+        self,
+        signal: TransportSignal,
+        detail: str = "",
+        partial: bytes = b"",
+        trouble: LocalTrouble | None = None,
+    ) -> None:
         super().__init__(signal, detail)
         self.signal = signal
         self.detail = detail
         self.partial = partial
+        self.trouble = trouble
 
     def __str__(self) -> str:
         return f"{self.signal}: {self.detail}" if self.detail else str(self.signal)

@@ -15,7 +15,7 @@ from lanewise._failures.signals import TransportSignal
 from lanewise._openai import response_schema as wire
 from lanewise._openai.choices import Gathered
 from lanewise._openai.response_schema import MALFORMED, is_blank, is_utf8
-from lanewise.types import Api, BreakerEffect, Failure, FailureKind, Retry
+from lanewise.types import Api, BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
 
 __all__ = ["StreamJudge", "Verdict"]
 
@@ -44,7 +44,12 @@ _CALLERS_FAULT: Final = frozenset({
     FailureKind.UNSUPPORTED_PARAMETER,
 })  # fmt: skip
 
-_BROKEN_BY: Final = {TransportSignal.TIMEOUT: failures.STALLED, TransportSignal.TOO_LARGE: failures.STREAM_TOO_LARGE}
+_BROKEN_BY: Final = {
+    TransportSignal.TIMEOUT: failures.STALLED,
+    TransportSignal.TOO_LARGE: failures.STREAM_TOO_LARGE,
+    TransportSignal.LOCAL_TROUBLE_AFTER_WRITE: failures.LOCAL_TROUBLE_AFTER_WRITE,
+    TransportSignal.LOOP_LATE: failures.LOOP_LATE,
+}
 _BROKEN: Final = FailureKind.STREAM_BROKEN
 _LONGEST_NAME: Final = 200
 _TOKEN: Final = 5
@@ -141,9 +146,9 @@ class StreamJudge:
             return None
         return self._broken(failures.STREAM_CUT)
 
-    def broken(self, signal: TransportSignal) -> Failure:
+    def broken(self, signal: TransportSignal, *, cause: str = "", trouble: LocalTrouble | None = None) -> Failure:
         """The failure that a transport's signal is in the middle of this stream."""
-        return self._broken(_BROKEN_BY.get(signal, failures.STREAM_CUT))
+        return self._broken(_BROKEN_BY.get(signal, failures.STREAM_CUT), cause, trouble)
 
     def stalled(self) -> Failure:
         """The failure when a timer ran out: no content in time before commit, no sign of life after it."""
@@ -277,6 +282,7 @@ class StreamJudge:
         self.model = model[:_LONGEST_NAME]
         return self._broken(failures.SUBSTITUTED)
 
-    def _broken(self, row: Row) -> Failure:
-        self._failed = row.failure(http_status=200, retry=Retry.STOP if self.committed else None)
+    def _broken(self, row: Row, cause: str = "", trouble: LocalTrouble | None = None) -> Failure:
+        retry = Retry.STOP if self.committed else None
+        self._failed = row.failure(http_status=200, retry=retry, cause=cause, trouble=trouble)
         return self._failed

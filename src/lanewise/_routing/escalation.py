@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from lanewise.types import Call, FailureKind, Stop
+from lanewise.types import Call, FailureKind, LocalTrouble, Stop
 
 if TYPE_CHECKING:
     from lanewise.config import SensitiveCategory
@@ -46,14 +46,16 @@ def review_rule(categories: Sequence[SensitiveCategory]) -> ReviewRule | None:
     )
 
 
-def opens_case(failure: FailureKind) -> bool:
+def opens_case(failure: FailureKind, trouble: LocalTrouble | None = None) -> bool:
     """Whether a call that ended by this failure is left to a person, where its rule asks for that.
+
+    What this process lacked (``trouble``) is for the app no better than a provider that can't be reached.
 
     Example::
 
         assert opens_case(FailureKind.OUTAGE) and not opens_case(FailureKind.LOCAL)
     """
-    return failure not in _NOT_FOR_A_PERSON
+    return trouble is not None or failure not in _NOT_FOR_A_PERSON
 
 
 def why(call: Call, stop: Stop | None) -> str:

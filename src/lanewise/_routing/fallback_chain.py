@@ -103,7 +103,9 @@ class Course(msgspec.Struct, frozen=True):
         if failure.kind is _K.CONTEXT_LENGTH and here >= 0:  # whatever `on` says: it helps there, and nowhere else
             window = self.candidates[here].context_window
             return window is not None and candidate.context_window is not None and candidate.context_window > window
-        return failure.kind in candidate.on
+        # What this process lacks is to the app what an unreachable provider is: nothing was sent, no route is better.
+        kind = failure.kind if failure.trouble is None else _K.UNREACHABLE
+        return kind in candidate.on
 
     def _why_not(self, here: int, candidate: Candidate, failure: Failure | None) -> str:
         """Why a failure does not move the call to a candidate, for the trace."""

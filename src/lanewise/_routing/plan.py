@@ -30,7 +30,20 @@ from lanewise._routing.candidates import Candidate
 from lanewise._routing.fallback_chain import MAX_ATTEMPTS, Course, OpenRoutes, open_skip
 from lanewise._routing.retry import may_repeat, wait_before
 from lanewise.config.deadline_budget import reserve
-from lanewise.types import BreakerEffect, Failure, FailureKind, LaneName, Move, Retry, Send, Skip, Stop, Switch, Wait
+from lanewise.types import (
+    BreakerEffect,
+    Failure,
+    FailureKind,
+    LaneName,
+    LocalTrouble,
+    Move,
+    Retry,
+    Send,
+    Skip,
+    Stop,
+    Switch,
+    Wait,
+)
 
 __all__ = ["MAX_ATTEMPTS_PER_ROUTE", "NO_ROUTE", "Plan"]
 
@@ -57,6 +70,11 @@ _NO_TIME: Final = "no time is left for it"
 
 _Changed = Literal["drop", "repair"]
 _Cause = Literal["first", "retry", "switch"] | _Changed
+
+
+def _ends_a_call(failure: Failure) -> bool:
+    """Whether nothing is sent any more. What this process lacks may be there a moment later, or be there elsewhere."""
+    return failure.kind in _NEVER_MOVE and failure.trouble in (None, LocalTrouble.LOOP)
 
 
 def _all_closed(_: str) -> Failure | None:
@@ -179,7 +197,7 @@ class Plan:
         lane = self._candidates[self._position].lane
         if failure.kind in _ACCEPTED_THE_BODY and not transformed:
             self._accepted_by += (lane,)
-        if failure.kind in _NEVER_MOVE:
+        if _ends_a_call(failure):
             return Stop(
                 failure=failure,
                 reason=f"{failure.kind} ends a call",
@@ -310,7 +328,7 @@ class Plan:
             return None
         if changed is None and not may_repeat(failure, self._failed_here, self._retries, alone=alone):
             return None
-        free = changed == "drop" or failure.stale_connection
+        free = changed == "drop" or failure.stale_connection or failure.trouble is not None
         if not free and not self._permits(here.route):
             self._denied = True
             return None

@@ -42,7 +42,7 @@ def _may_pass(failure: Failure) -> bool:
     """
     if failure.kind is FailureKind.BAD_RESPONSE:
         return failure.outcome_unknown
-    return failure.kind in (FailureKind.TIMEOUT, FailureKind.OUTAGE)
+    return failure.kind in (FailureKind.TIMEOUT, FailureKind.OUTAGE) or failure.trouble is not None
 
 
 def wait_before(failure: Failure, tries: int, jitter: float) -> float:

@@ -66,13 +66,16 @@ class Allowance:
 def is_charged(move: Move, failure: Failure) -> bool:
     """Whether the move after a failure takes a token: the same route again, at once or after a wait, also to mend.
 
-    Switching to another route, a fresh connection in place of a stale one, and a learned parameter drop cost nothing.
+    Switching to another route, a fresh connection in place of a stale one, a learned parameter drop, and a try after
+    trouble of this process cost nothing.
 
     Example::
 
         if is_charged(move, failure):
             allowance.spend(now)
     """
+    if failure.trouble is not None:
+        return False  # nothing was sent: no provider has to be spared
     if isinstance(move, Wait):
         return True
     if not isinstance(move, Send):

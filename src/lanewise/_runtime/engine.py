@@ -19,6 +19,7 @@ from lanewise._runtime.call.cancellation import HangUp
 from lanewise._runtime.call.committed_stream import Relay
 from lanewise._runtime.call.resolve import Prepared, prepare
 from lanewise._runtime.call.runner import Drive
+from lanewise._runtime.descriptor_limit import descriptor_limit_warning
 from lanewise._runtime.drafting import start_draft
 from lanewise._runtime.escalation import leave_unsent
 from lanewise._runtime.exact_tokens import with_count
@@ -33,9 +34,10 @@ from lanewise._runtime.router_runtime import Kit
 from lanewise._runtime.unforeseen import as_routing_error
 from lanewise._runtime.upstreams import make_ways
 from lanewise._telemetry.daily_cost import uncounted
+from lanewise._transport.local_trouble import LACKING, NOT_SENT, trouble_in
 from lanewise.config import Config, ConfigError
 from lanewise.config.credentials import resolve_credentials
-from lanewise.errors import ReviewPending, RouterClosed, RoutingError
+from lanewise.errors import ReviewPending, RouterClosed, RoutingError, Unreachable
 
 __all__ = ["Engine"]
 
@@ -81,6 +83,9 @@ class Engine:
             _log.warning("%s", warning)
         for place in self.config.not_yet():
             _log.warning("%s is declared, and this version does not carry it out yet", place)
+        too_few = descriptor_limit_warning(self.config)
+        if too_few is not None:
+            _log.warning("%s", too_few)
         ways = make_ways(self.config, credentials, self._environ)
         contracts = load_contracts(self.config)
         self.recording.add_declared(self.config, credentials)
@@ -136,7 +141,15 @@ class Engine:
         finally:
             if last and (self._portal.thread is not None or self._services):
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(self._end)
+                    await self._end_in_thread()
+
+    async def _end_in_thread(self) -> None:
+        try:
+            await anyio.to_thread.run_sync(self._end)
+        except RuntimeError as error:
+            if trouble_in(error) is None:
+                raise
+            self._end()  # no thread can be started: then the loop has to wait for it
 
     def _end(self) -> None:
         """End the portal with its calls, and then what works beside the calls. Waits for both, some seconds at most."""
@@ -179,6 +192,15 @@ class Engine:
 
     async def ask(self, ask: Ask, caller: Caller) -> Reply:
         """The reply to a request, from any loop. Raises RoutingError."""
+        try:
+            return await self._ask(ask, caller)
+        except (OSError, RuntimeError, MemoryError) as error:
+            failure = self._lacking(error)
+            if failure is None:
+                raise
+        raise failure
+
+    async def _ask(self, ask: Ask, caller: Caller) -> Reply:
         kit = self.ready()
         home = self._home
         if home is not None and home.loop is _running_loop():
@@ -191,10 +213,27 @@ class Engine:
 
     def ask_sync(self, ask: Ask, caller: Caller) -> tuple[Reply, ThreadStream | None]:
         """The reply to a request of a thread, and its stream if it is one. Raises RoutingError."""
+        try:
+            return self._ask_sync(ask, caller)
+        except (OSError, RuntimeError, MemoryError) as error:
+            failure = self._lacking(error)
+            if failure is None:
+                raise
+        raise failure
+
+    def _ask_sync(self, ask: Ask, caller: Caller) -> tuple[Reply, ThreadStream | None]:
         kit = self.ready()
         thread = self._portal_thread()
         reply = thread.run(lambda: self._in_portal(thread, kit, ask, caller), _close_unclaimed)
         return reply, None if reply.stream is None else ThreadStream(thread, reply.stream)
+
+    def _lacking(self, error: Exception) -> RoutingError | None:
+        """The error of a call that this process lacked what it takes to begin: a portal's loop, a module's file."""
+        trouble = trouble_in(error)
+        if trouble not in LACKING:
+            return None
+        self.recording.log.trouble(trouble)
+        return Unreachable(f"the call could not be made: {NOT_SENT[trouble]}")
 
     def _portal_thread(self) -> PortalThread:
         thread = self._portal.thread

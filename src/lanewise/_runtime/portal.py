@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import contextvars
+import errno
 import functools
 import os
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, TypeVar
 
+from lanewise._transport.local_trouble import lacks_descriptors
 from lanewise.errors import RouterClosed
 
 __all__ = ["Portal", "PortalThread", "end_all"]
@@ -50,7 +52,10 @@ class Portal:
         return thread if thread is not None and thread.runs else None
 
     def start(self) -> PortalThread:
-        """The thread, started if none runs. Raises RuntimeError: gevent has patched threads."""
+        """The thread, started if none runs.
+
+        Raises RuntimeError: gevent has patched threads, or no thread can be started. OSError: no descriptor is left.
+        """
         with _starting:
             thread = self.thread
             if thread is None:
@@ -75,6 +80,8 @@ class PortalThread:
     """A running thread with one event loop. What is handed to it after its end raises RouterClosed."""
 
     def __init__(self) -> None:
+        if lacks_descriptors():  # asyncio leaves a loop behind that complains, if it finds out half-way
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         # In a context of its own: a loop keeps the one that it was made in, and with it a request's scope.
         self.loop = contextvars.Context().run(asyncio.new_event_loop)
         self._lock = threading.RLock()  # re-entrant: collecting garbage closes streams, wherever that happens

@@ -7,9 +7,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._runtime.messages import API_OF_PATH
 from lanewise._transform.request_transform import Recipe
 from lanewise._transport import Target
+from lanewise._transport.local_trouble import LACKING, NOT_SENT, trouble_in
 from lanewise._transport.proxy import resolve_proxy
 from lanewise.config import Config, Provider, Route
 from lanewise.config.credentials import Credentials, key_header
@@ -67,7 +69,8 @@ class Way:
     async def key_headers(self, deadline: float) -> tuple[tuple[str, str], ...]:
         """The header with the key, where a function gives it; one that is not ``async`` may block: it has a thread.
 
-        ``deadline`` is by the loop's clock. Raises KeyUnavailable.
+        ``deadline`` is by the loop's clock. Raises KeyUnavailable. TransportFailure: this process lacks what
+        asking takes.
         """
         if self._key is None:
             return ()
@@ -76,10 +79,17 @@ class Way:
                 key = await _ask_for(self._key)
             header = key_header(self.provider, key)
         except Exception as error:  # noqa: BLE001 - the app's function may raise anything
-            failure = KeyUnavailable(f"the function for the key of {self.provider.name} raised {type(error).__name__}")
+            failure = _failure_of(error, self.provider.name)
         else:
             return (header,)
         raise failure
+
+
+def _failure_of(error: Exception, provider: str) -> KeyUnavailable | TransportFailure:
+    trouble = trouble_in(error)
+    if trouble in LACKING:
+        return TransportFailure(TransportSignal.LOCAL_TROUBLE, NOT_SENT[trouble], trouble=trouble)
+    return KeyUnavailable(f"the function for the key of {provider} raised {type(error).__name__}")
 
 
 async def _ask_for(function: Callable[[], str | Awaitable[str]]) -> str:

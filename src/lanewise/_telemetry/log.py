@@ -13,7 +13,8 @@ from typing import Final
 
 from lanewise._telemetry.background_writer import Writer
 from lanewise._telemetry.deferred_log import Line, LineSink, Said, line
-from lanewise.types import Attempt, BreakerEffect, Call, Failure, FailureKind, LaneName, Outcome, Score
+from lanewise._telemetry.trouble_reports import TroubleReports
+from lanewise.types import Attempt, BreakerEffect, Call, Failure, FailureKind, LaneName, LocalTrouble, Outcome, Score
 
 __all__ = ["Log"]
 
@@ -32,6 +33,7 @@ class Log:
     def __init__(self, has_begun: Callable[[Writer[Line]], None]) -> None:
         self._writer: Writer[Line] = Writer("the log", LineSink, linger=LINGER)
         self._has_begun: Callable[[Writer[Line]], None] | None = has_begun
+        self._troubles = TroubleReports()
 
     def call(self, call: Call) -> None:
         """The lines of a call that has ended."""
@@ -68,7 +70,10 @@ class Log:
         )
 
     def failure(self, call: Call, attempt: Attempt, failure: Failure) -> None:
-        """The line of a failure that somebody has to mend: a key, a certificate, a model's name."""
+        """The line of a failure that somebody has to mend: a key, a certificate, a model's name, this very machine."""
+        if failure.trouble is not None:
+            self.trouble(failure.trouble)
+            return
         if failure.kind in (FailureKind.AUTH, FailureKind.QUOTA, FailureKind.CONFIG):
             level = logging.WARNING if failure.breaker is BreakerEffect.NEUTRAL else logging.ERROR
         elif failure.kind is FailureKind.MODEL_MISSING:
@@ -90,6 +95,12 @@ class Log:
                 "provider_error_code": failure.code,
             },
         )
+
+    def trouble(self, trouble: LocalTrouble, *, lost: float = 0.0) -> None:
+        """The line of trouble that is this process's own, once a minute. ``lost``: seconds, where it is the loop's."""
+        said = self._troubles.report(trouble, lost=lost)
+        if said is not None and _log.isEnabledFor(said.level):
+            self._tell(lambda: (said,))
 
     def learned(self, call: Call, route: str, parameter: str, drop: tuple[str, ...]) -> None:
         """The line of a parameter that a route was found not to take; ``drop`` is what it is declared not to take."""

@@ -85,9 +85,9 @@ class Run(Generic[_Item]):
                 self._queue.append(item)
         if waiting == 0:
             self._some.set()
-            if self._thread is None:
-                self._start()
-        elif waiting == BATCH - 1:
+        if self._thread is None:  # also where it could not start at the first item: this process may have had no room
+            self._start()
+        if waiting == BATCH - 1:
             self._enough.set()
         elif waiting >= CAPACITY:
             self._drops.add(1, "its queue is full")

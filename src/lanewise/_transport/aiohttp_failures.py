@@ -10,6 +10,9 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport.aiohttp_pool import AttemptState
+from lanewise._transport.certificates import certificate_problem
+from lanewise._transport.local_trouble import NOT_SENT, lacks_descriptors, trouble_in
+from lanewise.types import LocalTrouble
 
 __all__ = ["CLASSES", "body_failure", "send_failure"]
 
@@ -51,10 +54,17 @@ def send_failure(error: Exception, attempt: AttemptState) -> TransportFailure:
         return error
     signal, detail = _look_up(error)
     chain = _causes(error)
+    trouble = trouble_in(error, attempt.host)
+    if trouble is None and signal is TransportSignal.TLS and lacks_descriptors():
+        trouble = LocalTrouble.DESCRIPTORS  # with which the store of trusted certificates could not be read
+    if trouble is not None:
+        return _own(trouble, chain, written=attempt.written)
     if any(isinstance(cause, LineTooLong) for cause in chain):
         return TransportFailure(TransportSignal.TOO_LARGE, "the head of the answer is over the cap")
     if any(isinstance(cause, ssl.SSLError) and _is_alert(cause) for cause in chain):
-        return TransportFailure(TransportSignal.TLS, "the peer refused our TLS (a client certificate, say)")
+        return TransportFailure(TransportSignal.TLS, _refusal(chain))
+    if signal is TransportSignal.TLS:
+        return TransportFailure(signal, certificate_problem(chain) or detail)
     if signal is TransportSignal.TIMEOUT and not attempt.written:
         signal, detail = TransportSignal.UNREACHABLE, "nothing could be sent in time"
     return TransportFailure(signal or _lost(error, attempt), detail + _errno(chain))
@@ -62,10 +72,20 @@ def send_failure(error: Exception, attempt: AttemptState) -> TransportFailure:
 
 def body_failure(error: BaseException) -> TransportFailure:
     """The failure of a body whose head had arrived."""
+    if isinstance(error, TransportFailure):
+        return error
     signal, detail = _look_up(error)
     if signal is TransportSignal.TIMEOUT:
         return TransportFailure(signal, "the body did not come in time")
+    trouble = trouble_in(error)
+    if trouble is not None:
+        return _own(trouble, _causes(error), written=True)
     return TransportFailure(TransportSignal.CUT, detail)
+
+
+def _own(trouble: LocalTrouble, chain: list[BaseException], *, written: bool) -> TransportFailure:
+    signal = TransportSignal.LOCAL_TROUBLE_AFTER_WRITE if written else TransportSignal.LOCAL_TROUBLE
+    return TransportFailure(signal, NOT_SENT[trouble] + _errno(chain), trouble=trouble)
 
 
 def _look_up(error: BaseException) -> tuple[TransportSignal | None, str]:
@@ -81,6 +101,12 @@ def _lost(error: Exception, attempt: AttemptState) -> TransportSignal:
     if attempt.reused and not begun:
         return TransportSignal.STALE_CONNECTION
     return TransportSignal.RESET_AFTER_WRITE if attempt.written else TransportSignal.UNREACHABLE
+
+
+def _refusal(chain: list[BaseException]) -> str:
+    if any("CERTIFICATE_EXPIRED" in (getattr(error, "reason", None) or "") for error in chain):
+        return "the peer refused our client certificate: it has expired"
+    return "the peer refused our TLS (a client certificate, say)"
 
 
 def _is_alert(error: ssl.SSLError) -> bool:
@@ -100,6 +126,8 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _errno(chain: list[BaseException]) -> str:
+    if any(isinstance(cause, ssl.SSLError) for cause in chain):
+        return ""  # the numbers of OpenSSL are none of these: its 1 is not EPERM
     for cause in chain:
         if isinstance(cause, OSError) and cause.errno is not None and cause.errno in errno.errorcode:
             return f" ({errno.errorcode[cause.errno]})"

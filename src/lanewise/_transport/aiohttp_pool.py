@@ -1,8 +1,8 @@
 """aiohttp, configured once: its connector, request and session, and what they tell of an attempt's connection.
 
-aiohttp's own names are used as they are documented, but for ``_get``, ``_create_connection``, ``_factory`` and
-``ClientRequest``'s ``write_bytes``: they are where a connection is taken from the pool, made, read by a protocol, and
-written to, and nothing public says so.
+aiohttp's own names are used as they are documented, but for ``_get``, ``_create_connection``, ``_release``,
+``_factory`` and ``ClientRequest``'s ``write_bytes``: they are where a connection is taken from the pool, made, given
+back, read by a protocol, and written to, and nothing public says so.
 """
 
 from __future__ import annotations
@@ -30,22 +30,25 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["ATTEMPT", "AttemptState", "Pool", "forget_session", "make_session", "shared_context"]
+__all__ = ["ATTEMPT", "MOST_IDLE", "AttemptState", "Pool", "forget_session", "make_session", "shared_context"]
 
 _NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _LOOKUPS_AT_ONCE = 4
 _MOST_HEADERS = 4096
+MOST_IDLE = 100
+"""Connections that are kept open while nobody uses them, unless the config says otherwise."""
 _context_lock = threading.Lock()
 
 
 class AttemptState:
     """How far an attempt's request has come: what a failure means depends on it."""
 
-    __slots__ = ("connect_timeout", "fresh", "reused", "transport", "written")
+    __slots__ = ("connect_timeout", "fresh", "host", "reused", "transport", "written")
 
-    def __init__(self, connect_timeout: float, *, fresh: bool) -> None:
+    def __init__(self, connect_timeout: float, *, fresh: bool, host: str = "") -> None:
         self.connect_timeout = connect_timeout
         self.fresh = fresh
+        self.host = host
         self.reused = False
         self.written = False
         self.transport: asyncio.Transport | None = None
@@ -59,13 +62,14 @@ ATTEMPT: ContextVar[AttemptState] = ContextVar("lanewise_attempt")
 class Pool(aiohttp.TCPConnector):
     """aiohttp's pool, which tells reused connections from new ones, and gives none on which something lies unread."""
 
-    def __init__(self, resolver: AbstractResolver) -> None:
+    def __init__(self, resolver: AbstractResolver, most_idle: int) -> None:
         super().__init__(
             limit=0,  # the cap is the router's: a full pool here would look like a dead provider
             keepalive_timeout=60,
             resolver=resolver,
         )
         self._factory = functools.partial(LenientResponseHandler, loop=self._loop)  # type: ignore[assignment]
+        self._most_idle = most_idle
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
@@ -91,6 +95,10 @@ class Pool(aiohttp.TCPConnector):
     ) -> ResponseHandler:
         async with asyncio.timeout(ATTEMPT.get().connect_timeout):
             return await super()._create_connection(req, traces, timeout)
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        full = sum(len(idle) for idle in self._conns.values()) >= self._most_idle
+        super()._release(key, protocol, should_close=should_close or full)
 
     def forget(self) -> None:
         """Close this process's ends of all connections, and nothing else.
@@ -181,10 +189,10 @@ def forget_session(session: aiohttp.ClientSession) -> None:
         pool.forget()
 
 
-def make_session() -> tuple[aiohttp.ClientSession, AbstractResolver]:
+def make_session(most_idle: int = MOST_IDLE) -> tuple[aiohttp.ClientSession, AbstractResolver]:
     """A session of the running loop, and the resolver that is to be closed after it."""
     resolver = _Resolver()
-    pool = Pool(resolver)
+    pool = Pool(resolver, most_idle)
     session = aiohttp.ClientSession(
         connector=pool,
         request_class=_Request,

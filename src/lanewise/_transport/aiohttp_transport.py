@@ -16,8 +16,16 @@ from yarl import URL
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport.aiohttp_exchange import AiohttpExchange, abort_connection
 from lanewise._transport.aiohttp_failures import send_failure
-from lanewise._transport.aiohttp_pool import ATTEMPT, AttemptState, forget_session, make_session, shared_context
+from lanewise._transport.aiohttp_pool import (
+    ATTEMPT,
+    MOST_IDLE,
+    AttemptState,
+    forget_session,
+    make_session,
+    shared_context,
+)
 from lanewise._transport.exchange import Headers, Target
+from lanewise._transport.local_trouble import heard_from
 from lanewise._transport.outgoing import check_url, checked, outgoing
 
 __all__ = ["AiohttpExchange", "AiohttpTransport"]
@@ -29,7 +37,7 @@ _WRITE_WHOLE = 256 * 1024
 class _Prepared:
     """What of a target's attempts is always the same."""
 
-    __slots__ = ("_plain", "_stream", "proxy", "ssl", "url")
+    __slots__ = ("_plain", "_stream", "host", "proxy", "ssl", "url")
 
     def __init__(self, target: Target, context: ssl.SSLContext | None) -> None:
         self.url = _parse(target.url)
@@ -37,6 +45,7 @@ class _Prepared:
         self._plain = CIMultiDict(outgoing(base, (), stream=False))
         self._stream = CIMultiDict(outgoing(base, (), stream=True))
         self.proxy = None if target.proxy is None else _parse(target.proxy, credentials=True)
+        self.host = (self.url if self.proxy is None else self.proxy).raw_host or ""
         needs_tls = self.url.scheme == "https" or (self.proxy is not None and self.proxy.scheme == "https")
         self.ssl: ssl.SSLContext | bool = (context or shared_context()) if needs_tls else True
 
@@ -63,7 +72,8 @@ def _parse(url: str, *, credentials: bool = False) -> URL:
 class AiohttpTransport:
     """Sends attempts over connections that it keeps. It opens in the loop of its first send, and stays there.
 
-    ``ssl_context`` replaces the operating system's trust: for a test's own certificate authority.
+    ``ssl_context`` replaces the operating system's trust: for a test's own certificate authority. No more connections
+    than ``most_idle`` are kept for the next attempts.
 
     Example::
 
@@ -74,8 +84,9 @@ class AiohttpTransport:
         await transport.aclose()
     """
 
-    def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, ssl_context: ssl.SSLContext | None = None, *, most_idle: int = MOST_IDLE) -> None:
         self._ssl_context = ssl_context
+        self._most_idle = most_idle
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._resolver: AbstractResolver | None = None
@@ -99,10 +110,10 @@ class AiohttpTransport:
         loop = asyncio.get_running_loop()
         prepared = self._prepared.get(target)
         if prepared is None:
-            prepared = self._prepared[target] = _Prepared(target, self._ssl_context)
+            prepared = self._prepared[target] = self._prepare(target)
         fields = prepared.fields(headers, stream=stream)
         session = self._open(loop)
-        attempt = AttemptState(connect_timeout, fresh=fresh)
+        attempt = AttemptState(connect_timeout, fresh=fresh, host=prepared.host)
         token = ATTEMPT.set(attempt)
         try:
             async with asyncio.timeout_at(deadline):
@@ -121,6 +132,7 @@ class AiohttpTransport:
             abort_connection(attempt.transport)
             raise
         else:
+            heard_from(prepared.host)
             return _begin(response, attempt, loop, deadline)
         finally:
             ATTEMPT.reset(token)
@@ -146,12 +158,19 @@ class AiohttpTransport:
         if session is not None:
             forget_session(session)
 
+    def _prepare(self, target: Target) -> _Prepared:
+        try:
+            return _Prepared(target, self._ssl_context)
+        except OSError as error:  # of the files that the system keeps its trusted certificates in
+            failure = send_failure(error, AttemptState(0.0, fresh=True))
+        raise failure
+
     def _open(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
         if self._session is not None and self._loop is loop:
             return self._session
         if self._session is not None and self._loop is not None and not self._loop.is_closed():
             raise RuntimeError("a transport serves the event loop that it was first used in, and this is another one")
-        self._session, self._resolver = make_session()
+        self._session, self._resolver = make_session(self._most_idle)
         self._loop = loop
         return self._session
 

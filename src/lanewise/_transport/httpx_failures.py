@@ -8,6 +8,9 @@ from collections.abc import Mapping
 import httpx2
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
+from lanewise._transport.certificates import certificate_problem
+from lanewise._transport.local_trouble import NOT_SENT, lacks_descriptors, trouble_in
+from lanewise.types import LocalTrouble
 
 __all__ = ["CLASSES", "HandedState", "body_failure", "send_failure"]
 
@@ -42,9 +45,10 @@ CLASSES: tuple[tuple[type[BaseException], TransportSignal | None, str], ...] = (
 class HandedState:
     """How far an attempt's request has come, as the ``trace`` extension of httpcore tells."""
 
-    __slots__ = ("connected", "traced", "wrote")
+    __slots__ = ("connected", "host", "traced", "wrote")
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "") -> None:
+        self.host = host
         self.traced = False
         self.connected = False
         self.wrote = False
@@ -70,8 +74,16 @@ class HandedState:
 def send_failure(error: Exception, state: HandedState) -> TransportFailure:
     """The failure of an attempt that got no status line."""
     signal, detail = _look_up(error)
-    if isinstance(error, httpx2.ConnectError) and _has_ssl_cause(error):
-        return TransportFailure(TransportSignal.TLS, "the certificate or the TLS of the peer is wrong")
+    tls = _ssl_causes(error) if isinstance(error, httpx2.ConnectError) else []
+    trouble = trouble_in(error, state.host)
+    if trouble is None and tls and lacks_descriptors():
+        trouble = LocalTrouble.DESCRIPTORS  # with which the store of trusted certificates could not be read
+    if trouble is not None:
+        return _own(trouble, written=state.wrote)
+    if tls:
+        return TransportFailure(
+            TransportSignal.TLS, certificate_problem(tls) or "the certificate or the TLS of the peer is wrong"
+        )
     # httpcore says a disconnect with the class of garbage, and only the text differs.
     if isinstance(error, httpx2.RemoteProtocolError) and "disconnected" in str(error):
         signal, detail = _LOST, "the peer closed the connection"
@@ -80,7 +92,15 @@ def send_failure(error: Exception, state: HandedState) -> TransportFailure:
 
 def body_failure(error: BaseException) -> TransportFailure:
     """The failure of a body whose head had arrived."""
+    trouble = trouble_in(error)
+    if trouble is not None:
+        return _own(trouble, written=True)
     return TransportFailure(TransportSignal.CUT, _look_up(error)[1])
+
+
+def _own(trouble: LocalTrouble, *, written: bool) -> TransportFailure:
+    signal = TransportSignal.LOCAL_TROUBLE_AFTER_WRITE if written else TransportSignal.LOCAL_TROUBLE
+    return TransportFailure(signal, NOT_SENT[trouble], trouble=trouble)
 
 
 def _lost(state: HandedState) -> TransportSignal:
@@ -96,10 +116,13 @@ def _look_up(error: BaseException) -> tuple[TransportSignal | None, str]:
     return _LOST, "the exchange failed"
 
 
-def _has_ssl_cause(error: BaseException) -> bool:
+def _ssl_causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
     cause: BaseException | None = error
     for _ in range(8):
-        if cause is None or isinstance(cause, ssl.SSLError):
+        if cause is None:
             break
+        if isinstance(cause, ssl.SSLError):
+            found.append(cause)
         cause = cause.__cause__ or cause.__context__
-    return isinstance(cause, ssl.SSLError)
+    return found

@@ -14,6 +14,7 @@ from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport.content_decoding import Decoder, decoder_for, is_odd, read_decoded
 from lanewise._transport.exchange import Headers, RawHeaders, Target
 from lanewise._transport.httpx_failures import HandedState, body_failure, send_failure
+from lanewise._transport.local_trouble import heard_from
 from lanewise._transport.outgoing import check_url, checked, outgoing
 
 __all__ = ["HandedExchange", "HandedTransport"]
@@ -55,7 +56,8 @@ class HandedTransport:
         if anyio.current_time() >= deadline:
             raise TransportFailure(TransportSignal.UNREACHABLE, "nothing could be sent in time")
         fields = outgoing(tuple(checked(target.headers)), headers, stream=stream)
-        state = HandedState()
+        url = _parse(target.url)
+        state = HandedState(url.host)
         failure: TransportFailure | None = None
         scope = anyio.CancelScope(deadline=deadline)
         response: httpx2.Response | None = None
@@ -65,7 +67,7 @@ class HandedTransport:
                 client,
                 client.build_request(
                     "POST",
-                    _parse(target.url),
+                    url,
                     headers=fields,
                     content=body,
                     timeout=httpx2.Timeout(None, connect=connect_timeout),
@@ -79,6 +81,7 @@ class HandedTransport:
         except Exception as error:  # noqa: BLE001 - the border where httpx2's failures become ours
             failure = send_failure(error, state)
         if response is not None:
+            heard_from(url.host)
             return await self._begin(response, deadline)
         if failure is None:
             signal = TransportSignal.TIMEOUT if state.written else TransportSignal.UNREACHABLE

@@ -108,6 +108,9 @@ class Provider(_Declared):
     rpm: Count | None = Field(default=None, description="Requests a minute that the account allows.")
     tpm: Count | None = Field(default=None, description="Tokens a minute that the account allows.")
     max_concurrency: Count | None = Field(default=None, description="Requests at a time that the account allows.")
+    max_idle_connections: Count = Field(
+        default=100, description="Connections that each process keeps open while nobody uses them."
+    )
 
     @model_validator(mode="before")
     @classmethod

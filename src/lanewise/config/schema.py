@@ -63,6 +63,7 @@ _PROVIDER: Mapping[str, _Schema] = {
     "rpm": _COUNT,
     "tpm": _COUNT,
     "max_concurrency": _COUNT,
+    "max_idle_connections": _COUNT,
 }
 _STAND_IN: Mapping[str, _Schema] = {
     "response_format": {"const": "prompt"},

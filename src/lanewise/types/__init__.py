@@ -4,7 +4,7 @@ Everything here is plain data. Nothing here decides, sends or waits.
 """
 
 from lanewise.types.calls import DRAFT_OF, Attempt, Call, CostStatus, Outcome, Score, note
-from lanewise.types.failures import Api, BreakerEffect, Failure, FailureKind, LaneName, Retry
+from lanewise.types.failures import Api, BreakerEffect, Failure, FailureKind, LaneName, LocalTrouble, Retry
 from lanewise.types.moves import Move, Send, Skip, Stop, Switch, Wait
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "LaneName",
+    "LocalTrouble",
     "Move",
     "Outcome",
     "Retry",

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-__all__ = ["Api", "BreakerEffect", "Failure", "FailureKind", "LaneName", "Retry"]
+__all__ = ["Api", "BreakerEffect", "Failure", "FailureKind", "LaneName", "LocalTrouble", "Retry"]
 
 
 class Api(StrEnum):
@@ -78,6 +78,19 @@ class BreakerEffect(StrEnum):
     """Opens the route at once."""
 
 
+class LocalTrouble(StrEnum):
+    """What this process or its machine lacks, where a failure is neither the provider's nor the request's."""
+
+    DESCRIPTORS = "descriptors"
+    PORTS = "ports"
+    MEMORY = "memory"
+    THREADS = "threads"
+    NETWORK = "network"
+    PERMISSION = "permission"
+    LOOP = "loop"
+    """Time: the event loop stood still, or was late."""
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt's failure, classified.
 
@@ -107,3 +120,5 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is the last."""
     names: tuple[str, ...] = ()
     """Of what may be added to a request: what the error's body names, in the words of an attempt's ``dropped``."""
+    trouble: LocalTrouble | None = None
+    """What this process lacked: of the kind ``local`` only, and never told to other workers."""

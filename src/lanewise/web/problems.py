@@ -19,7 +19,9 @@ from lanewise.errors import (
     ReviewPending,
     RouterClosed,
     RoutingError,
+    StreamBroken,
     UnknownTask,
+    Unreachable,
 )
 from lanewise.types import FailureKind
 
@@ -103,6 +105,8 @@ def _case(error: RoutingError) -> tuple[int, str, str]:
         return _BY_KIND[FailureKind.DEADLINE]
     if isinstance(error, ContractViolated):
         return _BY_KIND[FailureKind.CONTRACT]
+    if isinstance(error, Unreachable | StreamBroken):  # also where this process was to blame, which is no bug of its
+        return _UNAVAILABLE
     kind = error.call.failure if error.call is not None else None
     return _BY_KIND.get(kind, _UNAVAILABLE) if kind is not None else _UNAVAILABLE
 

@@ -147,7 +147,10 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
 
 def _unsent(job: Job, failure: TransportFailure) -> Failure:
     return from_transport(
-        failure.signal, cause=failure.detail, half_of_normal_timeout=job.timeout * 2 >= job.way.route.timeout
+        failure.signal,
+        cause=failure.detail,
+        trouble=failure.trouble,
+        half_of_normal_timeout=job.timeout * 2 >= job.way.route.timeout,
     )
 
 

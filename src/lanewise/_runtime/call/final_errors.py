@@ -29,7 +29,7 @@ from lanewise.errors import (
     UpstreamTimeout,
     UpstreamUnprocessable,
 )
-from lanewise.types import Attempt, Call, Failure, FailureKind, Stop
+from lanewise.types import Attempt, Call, Failure, FailureKind, LocalTrouble, Stop
 
 __all__ = ["broken_stream", "error_for"]
 
@@ -114,6 +114,8 @@ def _class_for(call: Call, stop: Stop, status: int | None) -> type[RoutingError]
         return FailClosed
     if not call.attempts and any(skip.failure is not None for skip in stop.skipped):
         return NoRouteAvailable
+    if failure.trouble is not None:
+        return DeadlineExceeded if failure.trouble is LocalTrouble.LOOP else Unreachable
     if failure.kind in (FailureKind.DEADLINE, FailureKind.SUBSTITUTED) or status is None:
         return _WITHOUT_STATUS.get(failure.kind, UpstreamError)
     if status >= 500:

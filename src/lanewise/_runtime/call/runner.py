@@ -333,7 +333,11 @@ class Drive:
             self._account.settle()
             return self._kept
         self.close_scope()
-        if self._prepared.review is not None and opens_case(stop.failure.kind) and not self._begun:
+        if (
+            self._prepared.review is not None
+            and opens_case(stop.failure.kind, stop.failure.trouble)
+            and not self._begun
+        ):
             error = await leave_to_a_person(self._kit, self._prepared, self._ask, self._caller, stop)
             self._account.end(outcome_of(error), stop.failure.kind)
             raise error

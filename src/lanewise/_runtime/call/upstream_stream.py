@@ -107,7 +107,9 @@ class Flow:
         """The connection broke. An answer that was whole by then is whole."""
         if self.judge.complete:
             return Piece(ended=True)
-        return Piece(failure=self.judge.broken(failure.signal))
+        if failure.trouble is None:
+            return Piece(failure=self.judge.broken(failure.signal))
+        return Piece(failure=self.judge.broken(failure.signal, cause=failure.detail, trouble=failure.trouble))
 
 
 def _is_comment(raw: bytes) -> bool:

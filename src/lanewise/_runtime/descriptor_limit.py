@@ -1,0 +1,44 @@
+"""Whether this process may open as many files and sockets as its config can use."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lanewise.config import Config
+
+__all__ = ["descriptor_limit_warning"]
+
+BESIDE: Final = 100
+"""Descriptors for everything else: the server's own connections, logs, databases, modules that are being read."""
+
+
+def descriptor_limit_warning(config: Config) -> str | None:
+    """What to tell when the router opens, if the soft limit is lower than what the providers' connections can take.
+
+    Each loop of a process that makes calls (its own, and the portal's) has connections of its own; most apps use one.
+    """
+    limit = _soft_limit()
+    if limit is None:
+        return None
+    used = {route.provider for route in config.routes.values()}
+    connections = sum(
+        provider.max_concurrency or provider.max_idle_connections
+        for name, provider in config.providers.items()
+        if name in used
+    )
+    if connections + BESIDE <= limit:
+        return None
+    return (
+        f"this process may open {limit} files and sockets, and connections to the providers alone may take "
+        f"{connections}: raise the limit (ulimit -n, systemd's LimitNOFILE, a container's --ulimit nofile), or set "
+        "the providers' `max_idle_connections` lower"
+    )
+
+
+def _soft_limit() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
