@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests start many processes: each would compile everything anew where the environment forbids to keep bytecode.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-slow check bench docs lock clean
+.PHONY: demo test test-slow test-lowest check bench docs lock clean
 
 demo: $(VENV)/ready
 	$(BIN)/lanewise demo
@@ -15,6 +15,9 @@ test: check
 
 test-slow: check
 	$(BIN)/python -m pytest -n 2 --dist worksteal --slow --timeout 600
+
+test-lowest: $(VENV)/ready
+	$(BIN)/python tests/distribution/lowest.py
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -43,4 +46,4 @@ lock: $(VENV)/ready
 	  --custom-compile-command "make lock" --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-lowest .venv-newest .mypy_cache .ruff_cache .hypothesis dist
