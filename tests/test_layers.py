@@ -28,6 +28,7 @@ LAYERS = (
     ("_store",),
     ("scope", "_scope"),
     ("config",),
+    ("_compat",),
     ("_sealing",),
     ("streaming",),
     ("errors",),

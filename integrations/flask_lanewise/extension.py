@@ -13,7 +13,7 @@ from flask_lanewise.installed import KEY, Installed, Subject, installed_here
 from flask_lanewise.problems import answer_errors
 from flask_lanewise.wsgi import RequestScopes
 from lanewise import Config, Router, Scope, current_scope
-from lanewise.web import check_endpoints, router_of
+from lanewise.web import check_endpoints, require_library, router_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -100,4 +100,5 @@ class Lanewise:
 
 
 def _audit(app: Flask, config: Config) -> None:
+    require_library("flask")
     check_endpoints(endpoints(app), config)

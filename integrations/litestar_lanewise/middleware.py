@@ -13,7 +13,7 @@ from litestar.handlers import ASGIRouteHandler, BaseRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanewise import ConfigError, Router, RouterClosed, RoutingError
-from lanewise.web import SCOPE_KEY, STANDARD, AsgiCore, AsgiScope, Inbound, PathRules, check_endpoints
+from lanewise.web import SCOPE_KEY, STANDARD, AsgiCore, AsgiScope, Inbound, PathRules, check_endpoints, require_library
 from litestar_lanewise.audit import endpoints
 from litestar_lanewise.problems import broken_stream, handler_of_the_app
 from litestar_lanewise.sources import marks_of
@@ -41,6 +41,7 @@ class Installation:
         """Check the endpoints. Raises ConfigError, naming those whose marks can't hold."""
         self._refused = None
         try:
+            require_library("litestar")
             check_endpoints(endpoints(app), self._router.config)
         except ConfigError as error:
             self._refused = error

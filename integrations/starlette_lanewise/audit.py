@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from lanewise.web import (
     check_endpoints,
     own_marks,
     raised_marks,
+    require_library,
     router_of,
 )
 from starlette_lanewise.marks import Checked, SensitiveMiddleware, dependant_marks, dependencies_marks, marks_on
@@ -72,6 +74,9 @@ def check(app: object, router: Router) -> Checked:
     Raises ConfigError, naming every endpoint whose marks can't hold. Where the app is FastAPI's, the marks get into
     its OpenAPI document.
     """
+    require_library("starlette")
+    if "fastapi" in sys.modules:
+        require_library("fastapi")
     found = endpoints(app)
     check_endpoints(found, router.config)
     if hasattr(app, "openapi"):

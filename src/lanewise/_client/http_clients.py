@@ -79,7 +79,7 @@ class RoutedAsyncHttpClient(httpx2.AsyncClient):
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **kwargs: Any) -> httpx2.Response:
         """Send a request through the router; nothing else of httpx2 (redirects, auth, cookies) applies to it."""
-        if self._event_hooks["request"] or self._event_hooks["response"]:
+        if self.event_hooks["request"] or self.event_hooks["response"]:
             return await super().send(request, stream=stream, **kwargs)
         started = time.perf_counter()
         response = await _send_async(self._gateway, request)
@@ -108,7 +108,7 @@ class RoutedHttpClient(httpx2.Client):
 
     def send(self, request: httpx2.Request, *, stream: bool = False, **kwargs: Any) -> httpx2.Response:
         """Send a request through the router; nothing else of httpx2 (redirects, auth, cookies) applies to it."""
-        if self._event_hooks["request"] or self._event_hooks["response"]:
+        if self.event_hooks["request"] or self.event_hooks["response"]:
             return super().send(request, stream=stream, **kwargs)
         started = time.perf_counter()
         response = _send_sync(self._gateway, request)

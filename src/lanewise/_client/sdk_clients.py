@@ -11,10 +11,10 @@ from typing import Any, Final, Self
 
 import httpx2
 import openai
-from openai._base_client import get_platform
 
 from lanewise._client.http_clients import SCOPE, Gateway, RoutedAsyncHttpClient, RoutedHttpClient
 from lanewise._runtime.messages import API_OF_PATH
+from lanewise.config.libraries import require_library
 from lanewise.errors import BASE_URL
 from lanewise.scope import Scope
 
@@ -141,6 +141,9 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 
 def _template(make: Callable[[], openai.AsyncOpenAI | openai.OpenAI]) -> dict[str, Any]:
+    require_library("openai")  # a router that was never opened opens at the first call, which is later
+    from openai._base_client import get_platform
+
     client = make()
     client._platform = get_platform()  # else each client's first call would find it out in a thread
     return dict(client.__dict__)

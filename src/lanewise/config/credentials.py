@@ -12,6 +12,7 @@ from lanewise._sealing import Seal, storage_keys, wrong_with_storage_key
 from lanewise.config.config import Config
 from lanewise.config.keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
 from lanewise.config.ledger_url import ledger_warnings, look_up_ledger
+from lanewise.config.libraries import check_libraries
 from lanewise.config.mistakes import Findings
 from lanewise.config.models import Provider
 from lanewise.config.store import StoreAddress, find_store
@@ -115,6 +116,7 @@ def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credential
     ledger = look_up_ledger(config, environ, findings)
     warnings += ledger_warnings(ledger)
     _check_packages(config, findings)
+    check_libraries(config, findings, shared_store=store is not None)
     return Credentials(keys, off, tuple(warnings), _secret(config, environ), seal, store, ledger), findings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lanewise._scope.raising import sensitivity
+from lanewise.config.libraries import require_library
 from lanewise.web.asgi import SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send, log_problem, routing_error_in
 from lanewise.web.endpoint_report import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
 from lanewise.web.inbound import Inbound, router_of
@@ -45,6 +46,7 @@ __all__ = [
     "own_marks",
     "problem_for",
     "raised_marks",
+    "require_library",
     "router_of",
     "routing_error_in",
     "sensitivity",

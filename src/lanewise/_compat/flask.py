@@ -1,0 +1,25 @@
+"""Flask: what is put around its requests, and how it is asked for an error's answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lanewise._compat.parts import Library, Part
+
+__all__ = ["FLASK"]
+
+FLASK: Final = Library(
+    "flask",
+    ("3.1", "3.1.3"),
+    (
+        Part("flask:Flask.__call__", uses=("wsgi_app",)),
+        Part("flask:Flask.preprocess_request", uses=("before_request_funcs",)),
+        Part("flask:Flask.dispatch_request", uses=("view_functions",)),
+        Part("flask:Flask.handle_user_exception", takes=("e",)),
+        Part("flask:Flask.finalize_request", takes=("rv", "from_error_handler")),
+        Part("flask:Flask.request_context", takes=("environ",)),
+        Part("flask.sansio.app:App._find_error_handler", uses=("error_handler_spec",)),
+        Part("flask.views:View.as_view", uses=("view_class",)),
+        Part("werkzeug.local:LocalProxy.__init__", uses=("_get_current_object",)),
+    ),
+)
