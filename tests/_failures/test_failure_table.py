@@ -72,6 +72,7 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
     "capped": [(failures.CAPPED.failure, "rate_limit N 0")],
     "too-long": [(failures.TOO_LONG.failure, "context_length X 0")],
     "bound-gone": [(failures.BOUND_GONE.failure, "bad_request X 0")],
+    "unjudged": [(failures.UNJUDGED.failure, "bad_request X 0")],
     "no-room": [(failures.NO_ROOM.failure, "rate_limit N 0")],
     "cancelled": [(failures.CANCELLED.failure, "cancelled X 0")],
     "deadline": [(failures.DEADLINE.failure, "deadline X 0")],

@@ -90,8 +90,11 @@ class Watcher:
         self.failure = failure
         return TimeoutError()
 
-    def completed(self) -> None:
+    async def breach(self) -> None:
         return None
+
+    def completed(self) -> None:
+        pass
 
 
 CONTENT = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'

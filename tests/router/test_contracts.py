@@ -10,6 +10,7 @@ import openai
 import pydantic
 import pytest
 
+from _contracts.hostile import PATTERN, TEXT, branching
 from _contracts.test_contract import SCHEMA as TICKET
 from _contracts.test_contract import malformed
 from lanewise import ContractViolated, FailClosed, FailureKind, InvalidCall, Outcome, Router
@@ -707,3 +708,62 @@ async def test_malformed_answers_never_get_through(stage: Stage, form: Form) -> 
 async def test_a_thousand_malformed_answers_never_get_through(stage: Stage, form: Form) -> None:
     """The same, at length."""
     await _never_passes(stage, form, seed=20261127, count=1001)
+
+
+# -- what would take too long ----------------------------------------------------------------------------------------
+
+ENDLESS = {"type": "json_schema", "json_schema": {"name": "x", "schema": branching(60)}}
+
+
+@each_form
+async def test_a_schema_that_cannot_be_judged_in_time_is_refused(stage: Stage, form: Form) -> None:
+    """The call's own schema is the reason: no other route is asked, and none is the worse for it."""
+    answers(stage, Answer('"x"'))
+    async with Router.from_mapping(config(stage, task={"deadline": "2s", "stream": {"hold": "all"}})) as router:
+        got = await ask(router, form, response_format=ENDLESS)
+        after = await ask(router, form)
+    assert isinstance(got.error, openai.BadRequestError)
+    assert "schema_takes_too_long" in str(got.error)
+    assert got.call.attempts[0].provider_error_code == "schema_takes_too_long"
+    assert got.routes == ["first"]
+    assert after.routes == ["first"]
+
+
+@each_stream
+async def test_a_stream_whose_schema_cannot_be_judged_breaks_at_its_end(
+    stage: Stage, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came was passed on, and is not taken for whole."""
+    monkeypatch.setattr("lanewise._runtime.call.runner.LONGEST", 0.5)
+    stage.first.script_all(StreamOf(chunks=('"', "x", '"'), interval=0.1))
+    async with Router.from_mapping(config(stage)) as router:
+        got = await ask(router, form, response_format=ENDLESS)
+    assert got.error is not None
+    assert got.call.outcome is Outcome.FAILED
+    assert got.text == '"x'
+
+
+@each_client
+async def test_a_pattern_of_the_task_that_takes_too_long_takes_the_next_route(
+    stage: Stage, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that can't be judged does not count, and the next may be one that can."""
+    monkeypatch.setattr("lanewise._runtime.call.runner.LONGEST", 0.5)
+    answers(stage, Answer(TEXT), Answer("aaa"))
+    async with Router.from_mapping(config(stage, task={"contract": {"must_match": PATTERN}})) as router:
+        got = await ask(router, form)
+    assert got.error is None
+    assert got.text == "aaa"
+    assert got.routes == ["first", "second"]
+    assert "can't be judged in time" in got.call.attempts[0].detail
+
+
+@each_client
+async def test_what_is_judged_elsewhere_counts_as_it_would_here(stage: Stage, form: Form) -> None:
+    """A schema of many branches, of which one fits."""
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": branching(20)}}
+    answers(stage, Answer("[]"))
+    async with Router.from_mapping(config(stage)) as router:
+        got = await ask(router, form, response_format=schema)
+    assert got.text == "[]"
+    assert got.routes == ["first"]

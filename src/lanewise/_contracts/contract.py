@@ -16,7 +16,8 @@ from typing import Final
 
 import msgspec
 
-from lanewise._contracts.json_schema import BadSchema, Schema
+from lanewise._contracts.json_schema import NO_VERDICTS, BadSchema, Question, Schema, TooMuchWork, Verdicts
+from lanewise._contracts.pattern_cost import MOST_STEPS, search_steps
 from lanewise._contracts.tool_calls import ToolRules, tool_rules
 from lanewise._failures import failure_table as failures
 from lanewise._openai.choices import Said
@@ -61,14 +62,14 @@ class JsonRule(msgspec.Struct, frozen=True):
     schema: Schema | None = None
     only_objects: bool = False
 
-    def breach(self, text: str) -> str | None:
-        """What is wrong with a text, or ``None``."""
+    def breach(self, text: str, verdicts: Verdicts = NO_VERDICTS) -> str | None:
+        """What is wrong with a text, or ``None``. Raises TooMuchWork."""
         try:
             value: object = msgspec.json.decode(text)
         except MALFORMED:
             return _not_json(text)
         if self.schema is not None:
-            return self.schema.breach(value)
+            return self.schema.breach(value, text, verdicts)
         return "it is no JSON object" if self.only_objects and not isinstance(value, dict) else None
 
 
@@ -94,11 +95,11 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     check: Callable[[str], object] | None = None
     repair: bool = False
 
-    def breach(self, text: str) -> str | None:
-        """What is wrong with a text beside its JSON, or ``None``."""
+    def breach(self, text: str, verdicts: Verdicts = NO_VERDICTS) -> str | None:
+        """What is wrong with a text beside its JSON, or ``None``. Raises TooMuchWork."""
         if self.max_chars is not None and len(text) > self.max_chars:
             return f"max_chars: it is longer than {self.max_chars} characters"
-        if self.must_match is not None and self.must_match.search(text) is None:
+        if self.must_match is not None and not _is_in(self.must_match, text, verdicts):
             return "must_match: the pattern is not in it"
         return None if self.check is None else self._checked(self.check, text)
 
@@ -107,6 +108,16 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
             return None if check(text) else "check: the app's function says no"
         except Exception as error:  # noqa: BLE001 - the app's function may raise anything
             return f"check: the app's function raised {type(error).__name__}"
+
+
+def _is_in(pattern: Pattern[str], text: str, verdicts: Verdicts) -> bool:
+    """Whether a pattern is in a text. Raises TooMuchWork."""
+    if search_steps(pattern.pattern, len(text)) <= MOST_STEPS:
+        return pattern.search(text) is not None
+    question = Question("pattern", pattern.pattern, text)
+    if question not in verdicts:
+        raise TooMuchWork(question, of_task=True)
+    return verdicts[question] is None
 
 
 class Repair(msgspec.Struct, frozen=True):
@@ -134,10 +145,10 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     tools: ToolRules | None = None
     asked: bool = False
 
-    def breach(self, said: Sequence[Said] | None) -> Breach | None:
+    def breach(self, said: Sequence[Said] | None, verdicts: Verdicts = NO_VERDICTS) -> Breach | None:
         """How an answer breaks the contract, or ``None``; ``None`` for ``said`` is one that can't be read.
 
-        A refusal is the app's to read, and breaks nothing.
+        A refusal is the app's to read, and breaks nothing. Raises TooMuchWork.
 
         Example::
 
@@ -150,17 +161,17 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             if choice.finish_reason == "length" and (self.json or choice.calls):
                 return Breach(failures.LENGTH.failure(http_status=200))
-            problem = self._problem(choice)
+            problem = self._problem(choice, verdicts)
             if problem is not None:
                 where = f"choice {number}: " if len(said) > 1 else ""
                 repair = Repair(choice, problem) if self.declared is not None and self.declared.repair else None
                 return Breach(_failure(f"breaks the contract: {where}{problem}"), repair)
         return None
 
-    def _problem(self, choice: Said) -> str | None:
+    def _problem(self, choice: Said, verdicts: Verdicts) -> str | None:
         calls = choice.calls
         if self.tools is not None:
-            problem = self.tools.breach(calls)
+            problem = self.tools.breach(calls, verdicts)
             if problem is not None:
                 return problem
         elif calls:
@@ -168,7 +179,11 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         if calls and not choice.text.strip():
             return None
         for rule in self.json:
-            problem = rule.breach(choice.text)
+            try:
+                problem = rule.breach(choice.text, verdicts)
+            except TooMuchWork as work:
+                of_task = self.declared is not None and rule is self.declared.json
+                raise TooMuchWork(work.question, of_task=of_task) from None
             if problem is not None:
                 return problem
         if self.declared is None or calls:
@@ -177,7 +192,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
             problem = self.declared.accepts(choice.text)
             if problem is not None:
                 return problem
-        return self.declared.breach(choice.text)
+        return self.declared.breach(choice.text, verdicts)
 
 
 def _failure(cause: str) -> Failure:

@@ -1,39 +1,56 @@
-"""A JSON Schema, compiled: it tells where a value breaks it, and by which keyword, and never the value."""
+"""A JSON Schema that answers are checked by: here where that is quick, else as a question for a process of its own."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final, Literal
 
-if TYPE_CHECKING:
-    from jsonschema_rs import ValidationError
+import msgspec
 
-__all__ = ["BadSchema", "Schema", "path_text"]
+from lanewise._contracts.compiled_schema import SOMEWHERE, BadSchema, CompiledSchema, extent, property_names
+from lanewise._contracts.schema_cost import compiles_quickly, cost_of
 
-_TOLD: Final = 3
-"""How many breaches of one answer are told."""
-_SMALL: Final = 300
-"""Up to so many values in an answer all its breaches are looked for, and above it the first: each takes 5 to 30 us to
-make, and the library makes all before it gives one."""
-_LARGEST_TOLD: Final = 5000
-"""How many values an answer may have for a breach to be looked for: branches may make one for each value (20 ms)."""
-_DEEPEST_TOLD: Final = 8
-"""And how deep it may be, where the schema refers to itself: it takes the square of the depth, and more with branches
-(a second at 500 levels). Seeing whether an answer breaks its schema is quick in any case."""
-_REFERENCES: Final = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
-_NAME: Final = re.compile(r"[A-Za-z0-9_.$-]{1,64}")
+__all__ = ["NO_VERDICTS", "BadSchema", "Question", "Schema", "TooMuchWork", "Verdicts"]
+
+MOST_WORK: Final = 400_000
+"""Units of work (25 ns each) that may be done between two turns of the event loop: 10 ms."""
+_TELLING: Final = 10_000
+"""Units up to which the place of a breach is looked for as well, which takes 5 to 150 us for each."""
+_ENCODE: Final = msgspec.json.Encoder().encode
 
 
-class BadSchema(ValueError):
-    """A schema that can't be compiled. The text names the place in it, and holds nothing else of it."""
+class Question(msgspec.Struct, frozen=True):
+    """What a text is to be checked by, where that may take long: the JSON of a schema, or a pattern of Python's."""
+
+    kind: Literal["schema", "pattern"]
+    source: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"<Question of a {self.kind}>"
+
+
+Verdicts = Mapping[Question, str | None]
+"""What is wrong with a text, or ``None``, by the questions that were answered elsewhere."""
+NO_VERDICTS: Final[Verdicts] = {}
+
+
+class TooMuchWork(Exception):
+    """A check that must not be made here. Whoever asked has ``question`` answered, and checks again with the verdict.
+
+    ``of_task``: it is the task's contract, not what the call itself asks for.
+    """
+
+    def __init__(self, question: Question, *, of_task: bool = False) -> None:
+        super().__init__(repr(question))
+        self.question = question
+        self.of_task = of_task
 
 
 class Schema:
-    """A compiled schema. It never fetches: a ``$ref`` may only point into the schema itself.
+    """A schema that never fetches: a ``$ref`` may only point into the schema itself.
 
-    Raises BadSchema.
+    Raises BadSchema; of a schema that takes long to compile only where ``compiled`` asks for that.
 
     Example::
 
@@ -42,122 +59,52 @@ class Schema:
         assert schema.breach({}) == "the top level: required (title)"
     """
 
-    __slots__ = ("_checker", "_names", "_refers", "_source")
+    __slots__ = ("_compiled", "_cost", "_names", "_source")
 
-    def __init__(self, source: object) -> None:
-        import jsonschema_rs
-
+    def __init__(self, source: object, *, compiled: bool = False) -> None:
         self._source = source
         self._names: frozenset[str] | None = None
-        self._refers: bool | None = None
-        try:
-            self._checker = jsonschema_rs.validator_for(source, offline=True, mask="[redacted]")  # type: ignore[arg-type]
-            return
-        except jsonschema_rs.ValidationError as error:
-            place = ".".join(str(part) for part in error.instance_path if _NAME.fullmatch(str(part)))
-            problem = f"it is no JSON Schema (look at {place or 'its top level'})"
-            if error.kind.name in ("referencing", "$ref"):
-                problem = "it refers to something outside itself, which is never fetched"
-        except (jsonschema_rs.ReferencingError, ValueError, TypeError, RecursionError):
-            problem = "it is no JSON Schema, or refers to something outside itself, which is never fetched"
-        raise BadSchema(problem)  # outside the handlers: the library's error must not travel along
+        self._cost = cost_of(source)
+        self._compiled = None if self._cost is None else CompiledSchema(source)
+        if self._cost is None and (compiled or compiles_quickly(source)):
+            CompiledSchema(source, patient=True)  # it is checked elsewhere; what is no schema is told now
 
     def __repr__(self) -> str:
         return "<Schema>"
 
-    def breach(self, value: object) -> str | None:
+    def breach(self, value: object, text: str | None = None, verdicts: Verdicts = NO_VERDICTS) -> str | None:
         """Where a value breaks the schema, in paths and keywords; ``None`` if it keeps it. Names that are not the
-        schema's own are left out: they are the answer's."""
-        try:
-            if self._checker.is_valid(value):
+        schema's own are left out: they are the answer's. ``text`` is the JSON that the value was read from.
+
+        Raises TooMuchWork.
+        """
+        if not text:
+            text = _ENCODE(value).decode()
+        if self._compiled is not None and (self._is_short(text) or self._work(value, text) <= MOST_WORK):
+            if self._compiled.keeps(value):
                 return None
-            size, depth = _extent(value)
-            if size > _LARGEST_TOLD or (depth > _DEEPEST_TOLD and self._refers_to_itself()):
-                return "it breaks its schema somewhere, and is too large or too deep to say where"
-            return self._all_told(value) if size <= _SMALL else self._first_told(value)
-        except (ValueError, RecursionError):
-            return "it can't be checked against its schema"
+            return self._compiled.breach(value) if self._work(value, text) <= _TELLING else SOMEWHERE
+        question = Question("schema", _ENCODE(self._source).decode(), text)
+        if question not in verdicts:
+            raise TooMuchWork(question)
+        return verdicts[question]
 
-    def _refers_to_itself(self) -> bool:
-        """Whether it may: not all that refer to something go round."""
-        if self._refers is None:
-            self._refers = any(not _REFERENCES.isdisjoint(item) for item in _tables(self._source))
-        return self._refers
+    def _is_short(self, text: str) -> bool:
+        """Whether checking is little work, however many values there are: told without counting them."""
+        cost = self._cost
+        return cost is not None and not cost.grows and cost.of(len(text) // 2 + 1, 0, len(text)) <= MOST_WORK
 
-    def _all_told(self, value: object) -> str:
-        errors = islice(self._checker.iter_errors(value), _TOLD)
-        return "; ".join(dict.fromkeys(self._told(error) for error in errors))
-
-    def _first_told(self, value: object) -> str:
-        import jsonschema_rs
-
-        try:
-            self._checker.validate(value)
-        except jsonschema_rs.ValidationError as error:
-            return self._told(error)
-        raise AssertionError("it broke the schema a moment ago")
-
-    def _told(self, error: ValidationError) -> str:
-        missing = getattr(error.kind, "property", None)
-        keyword = error.kind.name
-        if keyword == "required" and isinstance(missing, str) and _NAME.fullmatch(missing):
-            keyword = f"required ({missing})"
-        return f"{path_text(error.instance_path, self.names)}: {keyword}"
+    def _work(self, value: object, text: str) -> float:
+        """The most units that checking takes."""
+        if self._cost is None:
+            return float("inf")
+        values = text.count(",") + text.count("{") + text.count("[") + 1  # at least as many as there are
+        depth = extent(value)[1] if self._cost.grows else 0
+        return self._cost.of(values, depth, len(text))
 
     @property
     def names(self) -> frozenset[str]:
         """The names of properties that the schema itself has."""
         if self._names is None:
-            self._names = frozenset(_properties(self._source))
+            self._names = property_names(self._source)
         return self._names
-
-
-def path_text(path: list[str | int] | tuple[str | int, ...], names: frozenset[str]) -> str:
-    """A place in an answer: ``items[0].price``. A name that is not among ``names`` reads ``*``: it may be anything.
-
-    Example::
-
-        path_text(["items", 0, "secret"], frozenset({"items"}))  # "items[0].*"
-    """
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            name = part if part in names and _NAME.fullmatch(part) else "*"
-            text += f".{name}" if text else name
-    return text or "the top level"
-
-
-def _extent(value: object) -> tuple[int, int]:
-    """How many values there are in a JSON value, and on how many levels; no further than need be known."""
-    size = depth = 0
-    items: list[object] = [value]
-    while items and size <= _LARGEST_TOLD:
-        size += len(items)
-        depth += 1
-        items = [inner for item in items for inner in _inner(item)]
-    return size, depth
-
-
-def _inner(value: object) -> Iterable[object]:
-    if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list) else ()
-
-
-def _properties(source: object) -> Iterator[str]:
-    for table in _tables(source):
-        declared = table.get("properties")
-        if isinstance(declared, Mapping):
-            yield from (name for name in declared if isinstance(name, str))
-
-
-def _tables(source: object) -> Iterator[Mapping[object, object]]:
-    """All tables of a schema, at any depth."""
-    waiting = [source]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, Mapping):
-            yield item
-        waiting.extend(_inner(item))

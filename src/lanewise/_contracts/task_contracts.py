@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 from pydantic import BaseModel, PydanticUserError, ValidationError
 
+from lanewise._contracts.compiled_schema import path_text
 from lanewise._contracts.contract import Declared, JsonRule
-from lanewise._contracts.json_schema import BadSchema, Schema, path_text
+from lanewise._contracts.json_schema import BadSchema, Schema
 from lanewise.config import Config, Contract
 from lanewise.config.contracts import is_reference
 from lanewise.config.mistakes import Findings, Place, quoted
@@ -104,7 +105,7 @@ class _Loader:
 
     def _rule(self, place: Place, schema: dict[str, object]) -> JsonRule | None:
         try:
-            return JsonRule(Schema(schema))
+            return JsonRule(Schema(schema, compiled=True))
         except BadSchema as error:
             self._findings.add(place, f"the schema can't be used: {error}")
         return None

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._contracts.json_schema import Schema
+from lanewise._contracts.json_schema import NO_VERDICTS, Schema, Verdicts
 from lanewise._openai.choices import Called
 from lanewise._openai.response_schema import MALFORMED
 
@@ -72,8 +72,8 @@ class ToolRules(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return "<ToolRules>"
 
-    def breach(self, calls: Sequence[Called]) -> str | None:
-        """What is wrong with an answer's calls, or ``None``.
+    def breach(self, calls: Sequence[Called], verdicts: Verdicts = NO_VERDICTS) -> str | None:
+        """What is wrong with an answer's calls, or ``None``. Raises TooMuchWork.
 
         Example::
 
@@ -87,7 +87,7 @@ class ToolRules(msgspec.Struct, frozen=True):
         if offer is None:
             return None
         for call in calls:
-            problem = _wrong_with(call, offer)
+            problem = _wrong_with(call, offer, verdicts)
             if problem is not None:
                 return problem
         if self.required and all(call.name != self.required for call in calls):
@@ -102,7 +102,7 @@ class ToolRules(msgspec.Struct, frozen=True):
         return offer is not None and offer.closed
 
 
-def _wrong_with(call: Called, offer: _Offer) -> str | None:
+def _wrong_with(call: Called, offer: _Offer, verdicts: Verdicts) -> str | None:
     if call.name not in offer.schemas and offer.closed:
         return "it calls a function that was not offered"
     if call.arguments is None:
@@ -115,7 +115,7 @@ def _wrong_with(call: Called, offer: _Offer) -> str | None:
     if not isinstance(arguments, dict):
         return f"{what} are no JSON object"
     schema = offer.schemas.get(call.name)
-    breach = None if schema is None else schema.breach(arguments)
+    breach = None if schema is None else schema.breach(arguments, call.arguments, verdicts)
     return None if breach is None else f"{what}: {breach}"
 
 

@@ -107,6 +107,8 @@ TOO_LONG = Row("too-long", "a question too long for all routes (known before sen
 BOUND_GONE = Row("bound-gone", "a call bound to what one provider keeps, whose routes are off or not in the task",
                  _K.BAD_REQUEST, _STOP, _NEUTRAL, "no route of the task can read what the call goes on from",
                  "nothing was sent")
+UNJUDGED = Row("unjudged", "an answer that can't be judged in time by a JSON Schema that the call itself asks for",
+               _K.BAD_REQUEST, _STOP, _NEUTRAL, "the call's JSON Schema can't be judged in time")
 CANCELLED = Row("cancelled", "caller went away", _K.CANCELLED, _STOP, _NEUTRAL, "the caller went away",
                 "the upstream exchange is closed", outcome_unknown=True)
 DEADLINE = Row("deadline", "call deadline hit, in an attempt that had less than half its normal timeout",

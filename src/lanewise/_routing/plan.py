@@ -291,6 +291,11 @@ class Plan:
         return self._send(onward.position, now, "switch" if self._last else "first", skipped, onward.entered_by)
 
     @property
+    def deadline(self) -> float:
+        """When the call's time is over, as it stands now."""
+        return self._deadline
+
+    @property
     def may_move(self) -> bool:
         """Whether another route could be used now, if the latest attempt failed."""
         return self._attempts < MAX_ATTEMPTS and self._course.ahead(self._position).others

@@ -59,13 +59,15 @@ class Restarted(msgspec.Struct, frozen=True):
 class Watcher(Protocol):
     """Is told how a stream ended, once, and finds out how one that broke goes on.
 
-    ``completed`` gives the failure of a stream that is whole and yet no answer.
+    ``breach`` is asked of a stream that is whole: the failure of one that is yet no answer.
     """
 
     @property
     def call(self) -> Call: ...
 
-    def completed(self) -> Failure | None: ...
+    async def breach(self) -> Failure | None: ...
+
+    def completed(self) -> None: ...
 
     def broken(self, failure: Failure) -> RoutingError: ...
 
@@ -113,7 +115,7 @@ class Relay:
         self._last_life = self._last_byte = self._returned_at = self._loop.time()
         self._limit = self._loop.call_at(max_at, self._over)
         if ended:
-            self._finish()
+            self._completed()
 
     async def read(self) -> bytes:
         """The next piece, ``b""`` at the end. Raises StreamBroken, RouterClosed, CallerGone: again at each read."""
@@ -205,7 +207,7 @@ class Relay:
                 self._break(piece.failure)
                 return piece.data or await self.read()
             if piece.ended:
-                self._finish()
+                await self._finish()
                 last = self._kept_back + piece.data
                 return last if self._complete and last else await self.read()
             if data := self._passed_on(piece.data):
@@ -231,11 +233,17 @@ class Relay:
             self._error = StreamBroken("the stream was closed before its end")
             self._watcher.abandoned()
 
-    def _finish(self) -> None:
-        failure = self._watcher.completed()
+    async def _finish(self) -> None:
+        failure = await self._watcher.breach()
+        if self._closed:
+            return
         if failure is not None:
             self._break(failure)
-            return
+        else:
+            self._completed()
+
+    def _completed(self) -> None:
+        self._watcher.completed()
         self._complete = True
         self._limit.cancel()
 
@@ -263,7 +271,7 @@ class Relay:
         self._flow, self._limits, self._kept_back = restarted.flow, restarted.limits, b""
         self._ready = restarted.held if restarted.ended else self._passed_on(restarted.held)
         if restarted.ended:
-            self._finish()
+            self._completed()
         self._last_life = self._last_byte = self._returned_at = self._loop.time()
         return await self.read()
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
+from collections.abc import Sequence
 
-from lanewise._contracts.contract import Breach
+from lanewise._contracts.contract import Contract
 from lanewise._failures import failure_table as failures
 from lanewise._health.latency import Speeds
-from lanewise._openai.choices import said_by
+from lanewise._openai.choices import Said, said_by
 from lanewise._openai.stream_validator import StreamJudge
 from lanewise._routing.acceptance import READ_BY_THE_APP, may_be_read, unacceptable
 from lanewise._routing.escalation import opens_case
@@ -22,6 +24,7 @@ from lanewise._runtime.call.attempt import Opened, Whole
 from lanewise._runtime.call.attempt_builder import Sender, Sent
 from lanewise._runtime.call.cancellation import became_sensitive
 from lanewise._runtime.call.committed_stream import Relay, StreamLimits
+from lanewise._runtime.call.contract_check import LONGEST, breach_of
 from lanewise._runtime.call.cost import Billing
 from lanewise._runtime.call.fan_out import run_all
 from lanewise._runtime.call.final_errors import broken_stream, error_for
@@ -166,7 +169,7 @@ class Drive:
         result: Whole | Opened | Failure | None = None
         try:
             result = await (self._several(sent, record) if sent.more else attempt.run(sent.job, record))
-            return self._judged(result, sent.job.way)
+            return await self._judged(result, sent.job.way)
         except RoutingError:
             raise
         except Exception as error:  # noqa: BLE001 - no foreign error leaves
@@ -176,12 +179,15 @@ class Drive:
             self.end_attempt(failure)
             return failure
 
-    def _judged(self, result: Whole | Opened | Failure, way: Way) -> Whole | Opened | Failure:
+    async def _judged(self, result: Whole | Opened | Failure, way: Way) -> Whole | Opened | Failure:
         if isinstance(result, Failure):
             self.end_attempt(result)
             return result
         self.check_sensitivity(result)
-        return self._whole(result, way) if isinstance(result, Whole) else self._opened(result, way)
+        checked = await (self._whole(result, way) if isinstance(result, Whole) else self._opened(result, way))
+        if self._contract is not None and not isinstance(checked, Failure):
+            self.check_sensitivity(checked)  # once more: it may have been checked for a while
+        return checked
 
     async def _several(self, sent: Sent, record: Attempt) -> Whole | Failure:
         result = await run_all((sent.job, *sent.more), record)
@@ -217,14 +223,14 @@ class Drive:
 
     # -- an answer -------------------------------------------------------------------------------------------------
 
-    def _whole(self, result: Whole, way: Way) -> Whole | Failure:
+    async def _whole(self, result: Whole, way: Way) -> Whole | Failure:
         answer = result.answer
         self._account.answer(answer)
         failure = unacceptable(
             answer, way.route, sensitive=bool(self._call.sensitive), refusals_move=self._prepared.refusals_move
         )
         if failure is None and self._contract is not None:
-            failure = self._broken(self._contract.breach(said_by(self._call.api, result.body)))
+            failure = await self._breach(self._contract, said_by(self._call.api, result.body), self._plan.deadline)
         self.end_attempt(failure)
         if failure is not None:
             if self._may_be_read(failure):
@@ -234,13 +240,17 @@ class Drive:
         self._account.settle()
         return result
 
-    def _opened(self, result: Opened, way: Way) -> Opened | Failure:
+    async def _opened(self, result: Opened, way: Way) -> Opened | Failure:
         judge = result.flow.judge
         failure = unacceptable(
             judge, way.route, sensitive=bool(self._call.sensitive), refusals_move=self._prepared.refusals_move
         )
         if failure is None and result.ended:
-            failure = self.breach(judge)
+            try:
+                failure = await self.breach(judge, self._plan.deadline)
+            except BaseException:
+                result.flow.exchange.abort()
+                raise
         if failure is not None:
             self._account.answer(judge)
             self.end_attempt(failure)
@@ -253,13 +263,15 @@ class Drive:
         self._account.settle()
         return result
 
-    def breach(self, judge: StreamJudge) -> Failure | None:
-        """The failure of a stream that has come to its end and breaks the contract."""
+    async def breach(self, judge: StreamJudge, until: float = math.inf) -> Failure | None:
+        """The failure of a whole stream that breaks the contract; it is known by ``until`` on the loop's clock."""
         if self._contract is None or judge.gathered is None:
             return None
-        return self._broken(self._contract.breach(judge.gathered.said()))
+        return await self._breach(self._contract, judge.gathered.said(), until)
 
-    def _broken(self, breach: Breach | None) -> Failure | None:
+    async def _breach(self, contract: Contract, said: Sequence[Said] | None, until: float) -> Failure | None:
+        seconds = min(LONGEST, (until - self._loop.time()) * 0.8)  # and then it is the check that is told, not the time
+        breach = await breach_of(contract, said, self._kit.checks, seconds)
         if breach is None:
             return None
         self._sender.may_mend(breach.repair)

@@ -42,16 +42,16 @@ class StreamEnd:
         """The call's record."""
         return self._drive.call
 
-    def completed(self) -> Failure | None:
-        """The stream is whole. Gives the failure of one that breaks its contract, and so does not end here."""
-        failure = None if self._checked or self._judge is None else self._drive.breach(self._judge)
-        if failure is not None:
-            return failure
+    async def breach(self) -> Failure | None:
+        """The failure of a stream that is whole and breaks its contract."""
+        return None if self._checked or self._judge is None else await self._drive.breach(self._judge)
+
+    def completed(self) -> None:
+        """The stream is whole, and keeps its contract."""
         self._ends(None)
         if self._judge is not None:
             self._drive.account.refusal(self._judge)
         self._drive.account.end(Outcome.ANSWERED, None)
-        return None
 
     def broken(self, failure: Failure) -> RoutingError:
         """The stream broke for good: the error that its reader gets."""
