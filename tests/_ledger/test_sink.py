@@ -123,14 +123,44 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize(("version", "says"), [("0000", "install the newer"), ("9999", "install the newer")])
-def test_tables_of_another_release_are_not_written(engine: Engine, sink: LedgerSink, version: str, says: str) -> None:
-    """Nothing is guessed: it is said, and the records wait."""
+def as_version(engine: Engine, version: str, *changes: str) -> None:
+    """Make the tables those of another release."""
     with engine.begin() as connection:
+        for change in changes:
+            connection.execute(text(change))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '{version}'"))
-    with pytest.raises(SinkUnavailable, match=says):
+
+
+@pytest.mark.parametrize(
+    ("version", "change"),
+    [
+        ("0000", "ALTER TABLE attempts ADD COLUMN mood TEXT"),
+        ("9999", "ALTER TABLE attempts DROP COLUMN detail"),
+        ("9999", "ALTER TABLE scores RENAME TO marks"),
+        ("9999", "DROP TABLE scores"),
+    ],
+)
+def test_tables_of_another_release_are_not_written(engine: Engine, sink: LedgerSink, version: str, change: str) -> None:
+    """Nothing is guessed: it is said, and the records wait."""
+    as_version(engine, version, change)
+    with pytest.raises(SinkUnavailable, match="install the newer"):
         sink.write([call()])
     assert rows(engine, calls) == []
+
+
+def test_an_older_worker_goes_on_to_write_into_the_tables_of_a_newer_release(engine: Engine, sink: LedgerSink) -> None:
+    """A newer release only adds what may be left out: whoever is deployed last need not be restarted first."""
+    as_version(
+        engine,
+        "9999",
+        "ALTER TABLE attempts ADD COLUMN mood TEXT",
+        "ALTER TABLE calls ADD COLUMN weather TEXT NOT NULL DEFAULT 'fair'",
+    )
+    sink.write([call()])
+    with engine.connect() as connection:
+        assert standing(connection).current
+        assert connection.execute(text("SELECT mood FROM attempts")).scalar() is None
+    assert upgrade(engine).found == "9999"
 
 
 def test_the_files_of_the_versions_are_named_after_them(engine: Engine) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise._openai.stream_validator import StreamJudge, Verdict
+from lanewise._openai.usage import Usage
 from lanewise.types import Api, Failure, FailureKind, Retry
 
 
@@ -119,7 +120,7 @@ def test_the_usage_chunk_is_hidden_only_if_the_app_did_not_ask() -> None:
         judge.feed(None, chunk({"content": "Hi"}))
     assert ours.feed(None, usage) is Verdict.HIDE
     assert theirs.feed(None, usage) is Verdict.PASS
-    assert (ours.input_tokens, ours.output_tokens) == (theirs.input_tokens, theirs.output_tokens) == (7, 3)
+    assert ours.usage == theirs.usage == Usage(input_tokens=7, output_tokens=3)
 
 
 def test_a_null_usage_on_every_chunk_hides_nothing() -> None:

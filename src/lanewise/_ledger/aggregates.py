@@ -64,7 +64,7 @@ class AttemptFact:
     """Attempts of one day, task and route that went the same way.
 
     ``came_to_route`` and ``came_to_lane`` count calls. Costs are in US dollars, ``cost`` is ``None`` if it is not known
-    of any; ``unpriced`` counts those of which it isn't.
+    of any, ``estimated`` is the part of it that is an estimate; ``unpriced`` counts those of which it isn't known.
     """
 
     day: str
@@ -81,6 +81,7 @@ class AttemptFact:
     input_tokens: int
     output_tokens: int
     cost: float | None
+    estimated: float | None
     unpriced: int
 
 
@@ -159,6 +160,7 @@ def _attempts(connection: Connection, since: datetime, until: datetime) -> Selec
         _sum(its.input_tokens),
         _sum(its.output_tokens),
         func.sum(its.cost_usd),
+        func.sum(case((its.cost_status == "estimated", its.cost_usd))),
         _how_many(and_(its.cost_usd.is_(None), its.cost_status == "unknown")),
     )
     return _grouped(by, sums).where(its.started_at >= since, its.started_at < until)

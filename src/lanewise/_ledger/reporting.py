@@ -20,7 +20,8 @@ class Line:
     Where a lane or a route is in the key, ``calls`` are those that came to it, ``answered`` those that it answered,
     and times are those of its answers; else times are of whole calls. ``by_fallback`` counts the answers of other
     lanes than the primary one, ``taken_out`` the attempts by parameter, ``failures`` the attempts by kind. Costs are in
-    US dollars, and ``None`` if nothing of them is known; ``unpriced`` counts the attempts whose cost is not known.
+    US dollars, and ``None`` if nothing of them is known; ``estimated_cost_usd`` is the part that is an estimate,
+    ``unpriced`` counts the attempts whose cost is not known.
     """
 
     key: tuple[str, ...] = ()
@@ -32,6 +33,7 @@ class Line:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = None
+    estimated_cost_usd: float | None = None
     fallback_cost_usd: float | None = None
     unpriced: int = 0
     taken_out: Counter[str] = field(default_factory=Counter)
@@ -131,6 +133,8 @@ class _Sum:
         line.input_tokens += fact.input_tokens
         line.output_tokens += fact.output_tokens
         line.unpriced += fact.unpriced
+        if fact.estimated is not None:
+            line.estimated_cost_usd = (line.estimated_cost_usd or 0.0) + fact.estimated
         if fact.cost is not None:
             line.cost_usd = (line.cost_usd or 0.0) + fact.cost
             if fact.lane != LaneName.PRIMARY:

@@ -92,8 +92,18 @@ def attempt_rows(call: Call) -> Iterator[Columns]:
             "input_tokens": _count(attempt.input_tokens),
             "output_tokens": _count(attempt.output_tokens),
             "cached_tokens": _count(attempt.cached_tokens),
+            "cache_write_tokens": _count(attempt.cache_write_tokens),
+            "cache_write_lifetimes": _counts(attempt.cache_write_lifetimes),
             "reasoning_tokens": _count(attempt.reasoning_tokens),
+            "input_audio_tokens": _count(attempt.input_audio_tokens),
+            "output_audio_tokens": _count(attempt.output_audio_tokens),
+            "input_image_tokens": _count(attempt.input_image_tokens),
+            "output_image_tokens": _count(attempt.output_image_tokens),
             "tokens_estimated": attempt.tokens_estimated,
+            "tool_calls": _counts(attempt.tool_calls),
+            "service_tier": _storable(attempt.service_tier),
+            "reported_cost_usd": attempt.reported_cost_usd,
+            "upstream_cost_usd": attempt.upstream_cost_usd,
             "cost_usd": attempt.cost_usd,
             "cost_status": attempt.cost_status,
             "cost_upper_usd": attempt.cost_upper_usd,
@@ -148,6 +158,8 @@ def _attempt_of(row: Row[tuple[object, ...]]) -> Attempt:
             "lane": LaneName(said["lane"]),
             "failure": None if said["failure"] is None else FailureKind(said["failure"]),
             "cost_status": CostStatus(said["cost_status"]),
+            "cache_write_lifetimes": _counted(said["cache_write_lifetimes"]),
+            "tool_calls": _counted(said["tool_calls"]),
             "dropped": _listed(said["dropped"]),
             "adapted": _listed(said["adapted"], _AND),
         }
@@ -170,6 +182,15 @@ def _labels(labels: tuple[tuple[str, str], ...]) -> str:
 
 def _listed(text: str, between: str = ",") -> tuple[str, ...]:
     return tuple(text.split(between)) if text else ()
+
+
+def _counts(counts: tuple[tuple[str, int], ...]) -> str | None:
+    """Counts by name as an object of JSON; ``None`` without any."""
+    return _encode({_storable(name): count for name, count in counts}).decode() if counts else None
+
+
+def _counted(text: str | None) -> tuple[tuple[str, int], ...]:
+    return tuple(msgspec.json.decode(text, type=dict[str, int]).items()) if text else ()
 
 
 def _count(tokens: int | None) -> int | None:

@@ -9,6 +9,8 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
+from lanewise._ledger.tables import metadata
+
 __all__ = ["MIGRATIONS", "VERSION_TABLE", "LedgerOutdated", "Standing", "has_tables", "require_current", "standing"]
 
 MIGRATIONS: Final = str(Path(__file__).parent / "migrations")
@@ -24,17 +26,19 @@ class LedgerOutdated(Exception):
 class Standing:
     """Which version a ledger's tables have (``None``: there are none), and which this release reads and writes.
 
-    ``known`` says whether this release has heard of the version that was found.
+    ``known`` says whether this release has heard of the version that was found; ``fits``, whether it can go on with
+    tables of a version that it has not heard of: a newer release only adds what may be left out.
     """
 
     found: str | None
     newest: str
     known: bool
+    fits: bool = False
 
     @property
     def current(self) -> bool:
         """Whether the tables are what this release reads and writes."""
-        return self.found == self.newest
+        return self.found == self.newest or self.fits
 
 
 @cache
@@ -55,7 +59,24 @@ def standing(connection: Connection) -> Standing:
     if inspect(connection).has_table(VERSION_TABLE):
         found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
     known = _versions()
-    return Standing(found, known[0], found is None or found in known)
+    if found is None or found in known:
+        return Standing(found, known[0], known=True)
+    return Standing(found, known[0], known=False, fits=found > known[0] and _fits(connection))
+
+
+def _fits(connection: Connection) -> bool:
+    """Whether all columns that this release knows are there, and every other one may be left out."""
+    there = inspect(connection)
+    for table in metadata.sorted_tables:
+        if not there.has_table(table.name):
+            return False
+        columns = {column["name"]: column for column in there.get_columns(table.name)}
+        if not set(table.columns.keys()) <= set(columns):
+            return False
+        more = [column for name, column in columns.items() if name not in table.columns]
+        if any(not column["nullable"] and column.get("default") is None for column in more):
+            return False
+    return True
 
 
 def has_tables(connection: Connection) -> bool:
@@ -65,7 +86,7 @@ def has_tables(connection: Connection) -> bool:
 
 def require_current(found: Standing) -> None:
     """Nothing, if the tables are those of this release. Raises LedgerOutdated: what to do."""
-    if not found.known:
+    if not found.known and not found.fits:
         raise LedgerOutdated(
             f"its tables have version {found.found}, which this release does not know: install the newer lanewise"
         )

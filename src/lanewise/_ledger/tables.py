@@ -1,7 +1,8 @@
 """The ledger's tables as the code reads and writes them. The migrations make them; a test holds the two together.
 
-The names of tables and columns are a promise: people query them. Times that end in ``_ms`` are milliseconds; the other
-times are UTC, with their zone, and sort (in SQLite as text). What is not known is NULL.
+The names of tables and columns are a promise: people query them. A column that comes later may be NULL, and none goes:
+workers of an older release go on to write into the tables of a newer one. Times that end in ``_ms`` are milliseconds;
+the other times are UTC, with their zone, and sort (in SQLite as text). What is not known is NULL.
 """
 
 from __future__ import annotations
@@ -110,8 +111,18 @@ attempts = Table(
     Column("input_tokens", BigInteger),
     Column("output_tokens", BigInteger),
     Column("cached_tokens", BigInteger),
+    Column("cache_write_tokens", BigInteger),
+    Column("cache_write_lifetimes", Text, comment="JSON, an object: tokens by the lifetime that was told"),
     Column("reasoning_tokens", BigInteger),
+    Column("input_audio_tokens", BigInteger),
+    Column("output_audio_tokens", BigInteger),
+    Column("input_image_tokens", BigInteger),
+    Column("output_image_tokens", BigInteger),
     Column("tokens_estimated", Boolean, nullable=False),
+    Column("tool_calls", Text, comment="JSON, an object: billed calls of the provider's own tools, by tool"),
+    Column("service_tier", Text),
+    Column("reported_cost_usd", Double, comment="the provider's own word"),
+    Column("upstream_cost_usd", Double, comment="what the provider behind it bills to the app's own key, beside that"),
     Column("cost_usd", Double),
     Column("cost_status", Text, nullable=False),
     Column("cost_upper_usd", Double),

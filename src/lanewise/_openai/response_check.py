@@ -11,6 +11,9 @@ from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
 from lanewise._openai import response_schema as wire
 from lanewise._openai.response_schema import MALFORMED, is_blank, is_utf8
+from lanewise._openai.usage import NO_USAGE, Usage
+from lanewise._openai.usage_reading import read_usage
+from lanewise._openai.usage_so_far import UsageSoFar
 from lanewise.types import Api, Failure
 
 __all__ = ["Answer", "from_answer"]
@@ -19,16 +22,13 @@ _LONGEST_MODEL: Final = 200
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an answer, without its text. Tokens are ``None`` where the provider did not say.
+    """What is known of an answer, without its text.
 
     ``finish_reasons`` are in chat's words, one a choice, also for Responses (``stop``, ``length``, ``content_filter``).
     """
 
     model: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    usage: Usage = NO_USAGE
     finish_reasons: tuple[str | None, ...] = ()
     said: int = 0
     """The bytes of what was said, where the provider gives no tokens to go by."""
@@ -72,7 +72,9 @@ def _chat(body: bytes) -> Failure | Answer:
     if not answer.choices:
         return from_inner_error(body, otherwise=failures.NO_CHOICES)
     refusal = False
-    weigh = is_blank(answer.usage)
+    so_far = UsageSoFar()
+    answer.tell_usage(so_far)
+    usage = so_far.usage
     said = 0
     for choice in answer.choices:
         if not is_blank(choice.error):
@@ -82,10 +84,10 @@ def _chat(body: bytes) -> Failure | Answer:
         if choice.message is None or (not choice.finish_reason and not choice.message.says_something()):
             return failures.NO_CHOICES.failure(http_status=200)
         refusal = refusal or not is_blank(choice.message.refusal)
-        said += choice.message.size() if weigh else 0
+        said += 0 if usage.output_tokens else choice.message.size()
     return _answer(
         answer.model,
-        answer.usage,
+        usage,
         tuple([choice.finish_reason or None for choice in answer.choices]),
         refusal,
         said=said,
@@ -98,8 +100,11 @@ def _responses(body: bytes) -> Failure | Answer:
         return from_inner_error(body, otherwise=failures.INNER_ERROR)
     if not answer.output and answer.status in (None, "completed"):
         return from_inner_error(body, otherwise=failures.NO_CHOICES)
-    said = len(body) if is_blank(answer.usage) else 0
-    return _answer(answer.model, answer.usage, (answer.finish_reason(),), answer.refuses(), answer.id, said=said)
+    so_far = UsageSoFar()
+    answer.tell_usage(so_far)
+    usage = so_far.usage
+    said = 0 if usage.output_tokens else len(body)
+    return _answer(answer.model, usage, (answer.finish_reason(),), answer.refuses(), answer.id, said=said)
 
 
 def _embeddings(body: bytes) -> Failure | Answer:
@@ -108,7 +113,7 @@ def _embeddings(body: bytes) -> Failure | Answer:
         return from_inner_error(body, otherwise=failures.INNER_ERROR)
     if not answer.data or any(is_blank(item.embedding) for item in answer.data):
         return from_inner_error(body, otherwise=failures.EMPTY_EMBEDDINGS)
-    return _answer(answer.model, answer.usage, (), refusal=False)
+    return _answer(answer.model, read_usage(answer.usage), (), refusal=False)
 
 
 _JUDGES: Final[dict[Api, Callable[[bytes], Failure | Answer]]] = {
@@ -120,20 +125,16 @@ _JUDGES: Final[dict[Api, Callable[[bytes], Failure | Answer]]] = {
 
 def _answer(
     model: str | None,
-    raw_usage: msgspec.Raw,
+    usage: Usage,
     finish_reasons: tuple[str | None, ...],
     refusal: bool,
     response_id: str | None = None,
     *,
     said: int = 0,
 ) -> Answer:
-    usage = wire.read_usage(raw_usage)
     return Answer(
         model=model[:_LONGEST_MODEL] if model else None,
-        input_tokens=usage.read,
-        output_tokens=usage.written,
-        cached_tokens=usage.cached,
-        reasoning_tokens=usage.reasoned,
+        usage=usage,
         finish_reasons=finish_reasons,
         said=said,
         refusal=refusal,

@@ -5,9 +5,11 @@ Whatever may be of several types, or may be large, is left raw: reading it would
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
+
+from lanewise._openai.usage_so_far import UsageSoFar
 
 __all__ = [
     "MALFORMED",
@@ -17,11 +19,9 @@ __all__ = [
     "EmbeddingsAnswer",
     "ResponsesAnswer",
     "ResponsesEvent",
-    "Usage",
     "is_blank",
     "is_utf8",
     "other_words",
-    "read_usage",
 ]
 
 MALFORMED: Final = (msgspec.MsgspecError, RecursionError, ValueError)
@@ -45,63 +45,6 @@ def is_utf8(body: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-_Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
-
-
-class _TokenDetails(msgspec.Struct):
-    cached_tokens: _Count | None = None
-    reasoning_tokens: _Count | None = None
-
-
-class Usage(msgspec.Struct):
-    """Tokens, by chat's names and by Responses' names."""
-
-    prompt_tokens: _Count | None = None
-    completion_tokens: _Count | None = None
-    input_tokens: _Count | None = None
-    output_tokens: _Count | None = None
-    prompt_tokens_details: _TokenDetails | None = None
-    completion_tokens_details: _TokenDetails | None = None
-    input_tokens_details: _TokenDetails | None = None
-    output_tokens_details: _TokenDetails | None = None
-
-    @property
-    def read(self) -> int | None:
-        """Tokens in, cached ones included."""
-        return self.input_tokens if self.prompt_tokens is None else self.prompt_tokens
-
-    @property
-    def written(self) -> int | None:
-        """Tokens out, reasoning included."""
-        return self.output_tokens if self.completion_tokens is None else self.completion_tokens
-
-    @property
-    def cached(self) -> int | None:
-        """Of the tokens in, those that came from the provider's cache."""
-        details = self.prompt_tokens_details or self.input_tokens_details
-        return details.cached_tokens if details else None
-
-    @property
-    def reasoned(self) -> int | None:
-        """Of the tokens out, those of reasoning."""
-        details = self.completion_tokens_details or self.output_tokens_details
-        return details.reasoning_tokens if details else None
-
-
-_USAGE: Final = msgspec.json.Decoder(Usage)
-_NO_USAGE: Final = Usage()
-
-
-def read_usage(raw: msgspec.Raw | object) -> Usage:
-    """The tokens of an answer; unknown where the provider says none, or none that can be believed."""
-    try:
-        if isinstance(raw, msgspec.Raw):
-            return _NO_USAGE if is_blank(raw) else _USAGE.decode(raw)
-        return msgspec.convert(raw, Usage) if raw else _NO_USAGE
-    except MALFORMED:
-        return _NO_USAGE
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -141,6 +84,7 @@ class _ChatChoice(msgspec.Struct, gc=False):
     message: _Message | None = None
     finish_reason: str | None = None
     error: msgspec.Raw = NULL
+    usage: msgspec.Raw = NULL
 
 
 class ChatAnswer(msgspec.Struct, gc=False):
@@ -149,7 +93,23 @@ class ChatAnswer(msgspec.Struct, gc=False):
     choices: list[_ChatChoice] | None = None
     model: str | None = None
     usage: msgspec.Raw = NULL
+    x_groq: msgspec.Raw = NULL
+    usage_breakdown: msgspec.Raw = NULL
+    service_tier: msgspec.Raw = NULL
     error: msgspec.Raw = NULL
+
+    def tell_usage(self, so_far: UsageSoFar) -> None:
+        """Tell what it says of its usage, in whatever place."""
+        so_far.add(self.usage)
+        if self.x_groq is not NULL:
+            so_far.add_groq(self.x_groq)
+        if self.service_tier is not NULL:
+            so_far.add_service_tier(self.service_tier)
+        if self.usage_breakdown is not NULL and not is_blank(self.usage_breakdown):
+            so_far.add_parts()
+        for index, choice in enumerate(self.choices or ()):
+            if choice.usage is not NULL:
+                so_far.add(choice.usage, index)
 
 
 class Delta(msgspec.Struct, gc=False):
@@ -220,6 +180,7 @@ class _ChunkChoice(msgspec.Struct, gc=False):
     delta: Delta | None = None
     finish_reason: str | None = None
     error: object = None
+    usage: object = None
 
 
 class ChatChunk(msgspec.Struct, gc=False):
@@ -229,6 +190,9 @@ class ChatChunk(msgspec.Struct, gc=False):
     id: str | int | None = None
     model: str | None = None
     usage: object = None
+    x_groq: object = None
+    usage_breakdown: object = None
+    service_tier: object = None
     error: object = None
 
 
@@ -238,6 +202,7 @@ class _Part(msgspec.Struct):
 
 class _OutputItem(msgspec.Struct):
     type: str | None = None
+    action: object = None
     content: list[_Part] | None = None
 
 
@@ -254,6 +219,8 @@ class ResponsesAnswer(msgspec.Struct):
     status: str | None = None
     incomplete_details: _IncompleteDetails | None = None
     usage: msgspec.Raw = NULL
+    tool_usage: msgspec.Raw = NULL
+    service_tier: msgspec.Raw = NULL
     error: msgspec.Raw = NULL
 
     def finish_reason(self) -> str | None:
@@ -262,6 +229,14 @@ class ResponsesAnswer(msgspec.Struct):
             return "stop" if self.status == "completed" else None
         reason = self.incomplete_details.reason if self.incomplete_details else None
         return "length" if reason == "max_output_tokens" else reason
+
+    def tell_usage(self, so_far: UsageSoFar) -> None:
+        """Tell what it says of its usage."""
+        so_far.add(self.usage)
+        so_far.add_service_tier(self.service_tier)
+        if not is_blank(self.tool_usage):
+            so_far.add_tool_usage(self.tool_usage)
+        so_far.add_items([(item.type, item.action) for item in self.output or ()])
 
     def refuses(self) -> bool:
         """Whether a part of it is a refusal."""
@@ -273,6 +248,7 @@ class ResponsesEvent(msgspec.Struct, gc=False):
 
     type: str | None = None
     delta: object = None
+    item: object = None
     response: ResponsesAnswer | None = None
     error: object = None
 

@@ -14,7 +14,9 @@ from lanewise._failures.failure_table import Row
 from lanewise._failures.signals import TransportSignal
 from lanewise._openai import response_schema as wire
 from lanewise._openai.choices import Gathered
-from lanewise._openai.response_schema import MALFORMED, is_blank, is_utf8
+from lanewise._openai.response_schema import MALFORMED, is_utf8
+from lanewise._openai.usage import Usage
+from lanewise._openai.usage_so_far import UsageSoFar
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
 
 __all__ = ["StreamJudge", "Verdict"]
@@ -105,10 +107,12 @@ class StreamJudge:
         self.refusal = False
         self.said = 0
         """About the bytes of what was said, where the provider gives no tokens to go by."""
-        self.input_tokens: int | None = None
-        self.output_tokens: int | None = None
-        self.cached_tokens: int | None = None
-        self.reasoning_tokens: int | None = None
+        self._usage = UsageSoFar()
+
+    @property
+    def usage(self) -> Usage:
+        """What the answer used, as far as the stream has told."""
+        return self._usage.usage
 
     @property
     def content_policy(self) -> bool:
@@ -166,7 +170,13 @@ class StreamJudge:
         if self.response_id is None and chunk.id:
             self.response_id = str(chunk.id)[:_LONGEST_NAME]
         if chunk.usage:
-            self._account(chunk.usage)
+            self._usage.add(chunk.usage)
+        if chunk.service_tier:
+            self._usage.add_service_tier(chunk.service_tier)
+        if chunk.x_groq:
+            self._usage.add_groq(chunk.x_groq)
+        if chunk.usage_breakdown:
+            self._usage.add_parts()
         if not chunk.choices:
             if self._reports_error(event_name, data, known=chunk.choices is not None or bool(chunk.usage)):
                 return self._error(data)
@@ -181,6 +191,8 @@ class StreamJudge:
                 self._hear(delta.content)
                 self.refusal = self.refusal or bool(delta.refusal)
             index, reason = choice.index or 0, choice.finish_reason
+            if choice.usage:
+                self._usage.add(choice.usage, index)
             if reason:
                 if reason == "error":
                     return self._error(msgspec.json.encode(choice.error), failures.FINISH_ERROR)
@@ -219,6 +231,8 @@ class StreamJudge:
         return Verdict.PROGRESS
 
     def _piece(self, name: str, event: wire.ResponsesEvent) -> Verdict:
+        if event.item is not None and name == "response.output_item.done":
+            self._usage.add_item(event.item)
         if name.endswith(".delta") and not event.delta:
             return Verdict.PASS if self.committed else Verdict.PREAMBLE
         self._hear(event.delta)
@@ -247,13 +261,7 @@ class StreamJudge:
         self.response_id = (response.id or "")[:_LONGEST_NAME] or self.response_id
         self.finish_reason = response.finish_reason()
         self.refusal = self.refusal or response.refuses()
-        if not is_blank(response.usage):
-            self._account(response.usage)
-
-    def _account(self, raw: msgspec.Raw | object) -> None:
-        usage = wire.read_usage(raw)
-        self.input_tokens, self.output_tokens = usage.read, usage.written
-        self.cached_tokens, self.reasoning_tokens = usage.cached, usage.reasoned
+        response.tell_usage(self._usage)
 
     def _reports_error(self, event_name: str | None, data: bytes, *, known: bool) -> bool:
         """Whether an event that holds nothing of an answer is an error in a shape of its own (vLLM, Gemini)."""

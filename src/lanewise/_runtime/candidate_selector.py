@@ -25,7 +25,7 @@ from lanewise._routing.start_rules import compile_rule
 from lanewise._runtime.messages import Caller
 from lanewise._runtime.response_affinity import Memory
 from lanewise._runtime.upstreams import Way
-from lanewise._telemetry.prices import PriceBook, Tokens
+from lanewise._telemetry.prices import PriceBook, asked_tier
 from lanewise._transform.request_transform import Body
 from lanewise.config import Config, Route, Task
 from lanewise.types import Api, Failure, LaneName
@@ -189,11 +189,11 @@ class Lister:
     def _cost_of(self, body: Body, api: Api) -> Callable[[str], float | None]:
         """What a route takes for the call, in US dollars: estimated, for one order of the routes."""
         output = 0 if api is Api.EMBEDDINGS else asked_output(body) or ASSUMED_OUTPUT
-        tokens = Tokens(input=likely_tokens(body), output=output)
+        told = likely_tokens(body)
+        prices, routes = self._shared.prices, self._shared.config.routes
 
         def cost(route: str) -> float | None:
-            price = self._shared.prices.of(route, None)
-            return None if price is None else price.cost(tokens)
+            return prices.rough_cost(route, told, output, asked_tier(routes[route], body))
 
         return cost
 

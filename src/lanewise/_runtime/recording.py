@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,6 @@ class Recording:
     def __init__(self, services: Services) -> None:
         self._services = services
         self.log = Log(services.add)
-        self._spending: Spending | None = None
         self._writers: tuple[Writer[Record], ...] = ()
         self._tracer: Writer[Traced | Score] | None = None
 
@@ -55,10 +54,10 @@ class Recording:
         if config.router.opentelemetry:
             self._tracer = Writer("OpenTelemetry", TracingSink)
             self._services.add(self._tracer)
-        spending = Spending(config.tasks)
+        spending = Spending(config.tasks, self.log.cost_alert)
         if spending.limits:
-            self._spending = spending
             self._services.add(spending)
+            self.add("the alerts of costs", lambda: spending)
 
     def trace(self) -> Context | None:
         """Where a call that is made here belongs, if anybody wants to know."""
@@ -71,10 +70,6 @@ class Recording:
             self._tracer.put(Traced(call, trace))
         for writer in self._writers:
             writer.put(call)
-        if self._spending is not None and (cost := call.cost_usd):
-            spent = self._spending.add(call.task, cost, datetime.now(UTC).date())
-            if spent is not None:
-                self.log.cost_alert(call.task, spent, self._spending.limits[call.task])
 
     def score(self, score: Score) -> None:
         """Record a score. Never waits, never raises."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date
 
 from lanewise._telemetry.prices import PriceBook
 from lanewise.config import Config, Task
+from lanewise.types import Call
+from lanewise.types.sinks import Record
 
 __all__ = ["Spending", "uncounted"]
 
@@ -28,32 +29,36 @@ def uncounted(config: Config, prices: PriceBook) -> tuple[str, ...]:
 class Spending:
     """Counts US dollars by task and by day, for the tasks with an ``alert_cost_per_day``. In this process alone.
 
-    What is unknown is not counted: :func:`uncounted` says where that is to be feared.
-
-    Example::
-
-        spent = spending.add("ticket-summary", 0.02, datetime.now(UTC).date())
-        if spent is not None: ...  # just now it passed its limit
+    A sink of calls: their costs are reckoned in its writer's thread, not while somebody waits for an answer. ``tell``
+    is called with a task, what it has spent today and its limit, the moment it passes that. What is unknown is not
+    counted: :func:`uncounted` says where that is to be feared.
     """
 
-    def __init__(self, tasks: Mapping[str, Task]) -> None:
+    def __init__(self, tasks: Mapping[str, Task], tell: Callable[[str, float, float], None]) -> None:
+        self._tell = tell
         self.limits = {
             name: task.alert_cost_per_day for name, task in tasks.items() if task.alert_cost_per_day is not None
         }
         self._spent: dict[str, tuple[date, float]] = {}
-        self._lock = threading.RLock()  # re-entrant: collecting garbage ends calls, wherever that happens
 
-    def add(self, task: str, dollars: float, today: date) -> float | None:
-        """What a task has cost today, if these dollars took it over its limit; else ``None``. ``today`` is UTC's."""
-        limit = self.limits.get(task)
-        if limit is None:
-            return None
-        with self._lock:
-            day, before = self._spent.get(task, (today, 0.0))
-            if day != today:
-                before = 0.0
-            spent = before + dollars
-            self._spent[task] = (today, spent)
+    def write(self, batch: Sequence[Record]) -> None:
+        """Count what calls have cost."""
+        for record in batch:
+            if isinstance(record, Call) and record.task in self.limits and (cost := record.cost_usd):
+                spent = self._add(record.task, cost, record.started_at.astimezone(UTC).date())
+                if spent is not None:
+                    self._tell(record.task, spent, self.limits[record.task])
+
+    def _add(self, task: str, dollars: float, today: date) -> float | None:
+        """What a task has cost on a day of UTC's, if these dollars took it over its limit just now; else ``None``."""
+        limit = self.limits[task]
+        day, before = self._spent.get(task, (today, 0.0))
+        if today < day:
+            return None  # a call that began before midnight, and is told of after others
+        if today > day:
+            before = 0.0
+        spent = before + dollars
+        self._spent[task] = (today, spent)
         return spent if before <= limit < spent else None
 
     def close(self) -> None:
@@ -61,5 +66,4 @@ class Spending:
 
     def after_fork(self) -> None:
         """In the child of a fork: what was spent before is the parent's to tell."""
-        self._lock = threading.RLock()
         self._spent.clear()

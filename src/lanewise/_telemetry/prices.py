@@ -1,41 +1,32 @@
-"""What tokens cost: by the route's own ``price``, else by the price list of ``genai-prices``; never by a guess."""
+"""Prices of routes: the route's own ``price``, else that of the list of ``genai-prices``; never a guess."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from lanewise._openai.request_body import Body
+from lanewise._openai.usage import Usage
 from lanewise._routing.model_match import is_substitute
-from lanewise.config import Config, Provider, Route
+from lanewise._telemetry.reckoning import Price, Reckoned
+from lanewise.config import Config, PriceTable, Provider, Route
+from lanewise.config.prices import LongPromptPrices, TierPrices
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
-    from genai_prices.types import ModelInfo, ModelPrice
+    from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
+    from genai_prices.types import Provider as Seller
 
-__all__ = ["Price", "PriceBook", "Tokens", "context_window", "price_of"]
+__all__ = ["Price", "PriceBook", "Reckoned", "asked_tier", "context_window", "price_of"]
 
-_MILLION: Final = 1_000_000
 _KEPT: Final = 1024
 """How many models' prices a book keeps: a provider may answer with any name."""
-
-
-class Tokens(msgspec.Struct, frozen=True, gc=False):
-    """What one call is billed for. The cached input tokens are among the input tokens, as in the provider's usage."""
-
-    input: int
-    output: int
-    cached_input: int = 0
-
-
-class Price(Protocol):
-    """A route's price."""
-
-    def cost(self, tokens: Tokens) -> float:
-        """US dollars for one call. About 1 us."""
-        ...
+_ORDERED: Final = 4096
+"""How many costs a book keeps for the order of routes."""
 
 
 class PriceBook:
@@ -49,6 +40,7 @@ class PriceBook:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._found: dict[tuple[str, str | None], Price | None] = {}
+        self._rough: dict[tuple[str, int, int, str | None], tuple[object, float | None]] = {}
         self._list: Callable[[], DataSnapshot] | None = None
         self._snapshot: DataSnapshot | None = None
 
@@ -69,6 +61,7 @@ class PriceBook:
         if self._list is not None and (snapshot := self._list()) is not self._snapshot:
             self._snapshot = snapshot
             self._found.clear()
+            self._rough.clear()
         try:
             return self._found[route, answered]
         except KeyError:
@@ -81,6 +74,27 @@ class PriceBook:
         """The tokens that a route's model can answer with: ``max_output``, else its window; ``None`` if not known."""
         return route.max_output or context_window(route, self._config.providers[route.provider])
 
+    def rough_cost(self, route: str, told: int, given: int, asked_tier: str | None = None) -> float | None:
+        """US dollars for about so many tokens in and out, to three digits: for the order of routes, before a call.
+
+        A microsecond, once a call of about this size has been reckoned.
+        """
+        price = self.of(route, None)
+        if price is None:
+            return None
+        now = datetime.now(UTC)
+        prices = price.identity(now)
+        key = (route, _rounded(told), _rounded(given), asked_tier)
+        known = self._rough.get(key)
+        if known is not None and known[0] is prices:
+            return known[1]
+        reckoned = price.reckon(Usage(input_tokens=key[1], output_tokens=key[2]), now, asked_tier=asked_tier)
+        if len(self._rough) >= _ORDERED:
+            self._rough.clear()
+        cost = None if reckoned is None else reckoned.usd
+        self._rough[key] = prices, cost
+        return cost
+
     def _find(self, route: Route, answered: str | None) -> Price | None:
         provider = self._config.providers[route.provider]
         if route.price is not None or answered is None or answered == route.model:
@@ -91,73 +105,6 @@ class PriceBook:
         return price
 
 
-class _Declared:
-    """The route's own price, in US dollars a million tokens."""
-
-    def __init__(self, price: Mapping[str, float]) -> None:
-        self._input = price["input"]
-        self._output = price["output"]
-        self._cached_input = price.get("cached_input", self._input)
-
-    def cost(self, tokens: Tokens) -> float:
-        fresh = tokens.input - tokens.cached_input
-        dollars = fresh * self._input + tokens.cached_input * self._cached_input + tokens.output * self._output
-        return dollars / _MILLION
-
-
-class _Rate:
-    """A price of the list for one kind of token: a step for prompts longer than so many tokens, the dearest first."""
-
-    __slots__ = ("_base", "_steps")
-
-    def __init__(self, price: object) -> None:
-        tiers = getattr(price, "tiers", ())
-        self._base = float(getattr(price, "base", price))  # type: ignore[arg-type]
-        self._steps = tuple((tier.start, float(tier.price)) for tier in reversed(tiers))
-
-    def a_million(self, prompt: int) -> float:
-        for start, dollars in self._steps:
-            if prompt > start:
-                return dollars
-        return self._base
-
-
-class _Rates:
-    """What the list takes in one of its periods, in US dollars a million tokens, and a request."""
-
-    __slots__ = ("cached", "input", "of", "output", "request")
-
-    def __init__(self, prices: ModelPrice) -> None:
-        self.of = prices  # kept, because the rates are found by its identity
-        self.input = _Rate(prices.input_mtok)
-        self.output = _Rate(prices.output_mtok or 0)
-        self.cached = self.input if prices.cache_read_mtok is None else _Rate(prices.cache_read_mtok)
-        self.request = _Rate(prices.requests_kcount or 0).a_million(0) / 1000
-
-
-class _Listed:
-    """A price of the list, with its tiers for long prompts and its dates and hours.
-
-    Reckoned here, because the list's own way takes a hundred times as long. It knows more kinds of tokens (audio,
-    images, writes into the cache) than a provider's usage tells: all are taken for text.
-    """
-
-    def __init__(self, model: ModelInfo) -> None:
-        self._model = model
-        self._rates: dict[int, _Rates] = {}
-
-    def cost(self, tokens: Tokens) -> float:
-        prices = self._model.get_prices(datetime.now(UTC))
-        found = self._rates.get(id(prices))
-        if found is None:
-            found = self._rates[id(prices)] = _Rates(prices)
-        prompt, reused = tokens.input, tokens.cached_input
-        dollars = (prompt - reused) * found.input.a_million(prompt) + tokens.output * found.output.a_million(prompt)
-        if reused:
-            dollars += reused * found.cached.a_million(prompt)
-        return dollars / _MILLION + found.request
-
-
 def price_of(route: Route, provider: Provider) -> Price | None:
     """A route's price, ``None`` if it is not known: then nobody may reckon with one.
 
@@ -166,11 +113,26 @@ def price_of(route: Route, provider: Provider) -> Price | None:
     Example::
 
         price = price_of(config.routes["flagship"], config.providers["openai"])
-        dollars = None if price is None else price.cost(Tokens(input=1200, output=300))
+        cost = None if price is None else price.reckon(Usage(input_tokens=1200, output_tokens=300), datetime.now(UTC))
     """
     if route.price is not None:
-        return _Declared(route.price)
+        return _Declared(route.price, route.set.get("service_tier"))
     return _price_listed(route.model, provider)
+
+
+def asked_tier(route: Route, body: Body, *, dropped: Collection[str] = ()) -> str | None:
+    """The service tier that a request asks for: the route's own setting, else the app's, unless that is ``dropped``."""
+    declared: object = route.set.get("service_tier")
+    if declared is None and "service_tier" not in dropped and "service_tier" not in route.drop:
+        declared = _decoded(body.fields.get("service_tier"))
+    return declared if isinstance(declared, str) else None
+
+
+def _decoded(raw: msgspec.Raw | None) -> object:
+    try:
+        return None if raw is None else msgspec.json.decode(raw)
+    except msgspec.MsgspecError:
+        return None
 
 
 def context_window(route: Route, provider: Provider) -> int | None:
@@ -182,21 +144,165 @@ def context_window(route: Route, provider: Provider) -> int | None:
     """
     if route.context_window is not None:
         return route.context_window
-    model = _listed(route.model, provider.base_url)
-    return None if model is None else model.context_window
+    found = _listed(route.model, provider.base_url)
+    return None if found is None else found[1].context_window
+
+
+def _rounded(count: int) -> int:
+    """A count to three digits."""
+    unit: int = 10 ** max(0, len(str(count)) - 3)
+    return round(count / unit) * unit
+
+
+# -- the list's prices ---------------------------------------------------------------------------------------------
+
+
+class _Listed(Price):
+    """A price of the list, with its tiers for long prompts and for service, its dates and its hours."""
+
+    def __init__(self, seller: Seller, model: ModelInfo) -> None:
+        self._seller = seller
+        self._model = model
+
+    def _prices(self, at: datetime, terms: Mapping[str, str]) -> ModelPrice:
+        return self._model.get_prices(at, terms)
+
+    def _calculated(
+        self, counted: Mapping[str, float], at: datetime, terms: Mapping[str, str]
+    ) -> tuple[Decimal, ModelPrice]:
+        from genai_prices import Usage as Counted
+
+        found = self._model.calc_price(
+            Counted(**counted), self._seller, genai_request_timestamp=at, price_context=terms or None
+        )
+        return found.total_price, found.model_price
+
+    def _has(self, prices: ModelPrice, name: str) -> bool:
+        # Of prices a request the list has the highest of several, and which one it was nobody tells.
+        return super()._has(prices, name) and prices.requests_kcount is None
 
 
 def _price_listed(model: str, provider: Provider) -> Price | None:
     found = _listed(model, provider.base_url)
-    if found is None or found.get_prices(datetime.now(UTC)).input_mtok is None:
+    if found is None or found[1].get_prices(datetime.now(UTC)).input_mtok is None:
         return None  # some models are sold by the hour, the page or the request
-    return _Listed(found)
+    return _Listed(*found)
 
 
-def _listed(model: str, base_url: str) -> ModelInfo | None:
+def _listed(model: str, base_url: str) -> tuple[Seller, ModelInfo] | None:
     from genai_prices.data_snapshot import get_snapshot  # 30 ms: only where a price is asked for
 
     try:
-        return get_snapshot().find_provider_model(model, None, None, base_url)[1]
+        return get_snapshot().find_provider_model(model, None, None, base_url)
     except LookupError:
         return None
+
+
+# -- a route's own price -------------------------------------------------------------------------------------------
+
+
+class _Declared(Price):
+    """The route's own price. It is meant for the service tier that the route itself sets."""
+
+    def __init__(self, table: PriceTable, own_tier: object) -> None:
+        self._own_tier = own_tier.lower() if isinstance(own_tier, str) else None
+        self._table = table
+        self._named = frozenset(_NAMES[key] for key in _NAMES if _is_given(table, key))
+        self._built: dict[str, ModelPrice] = {}
+
+    def _terms(self, usage: Usage, asked_tier: str | None) -> tuple[dict[str, str], bool]:
+        terms, told = super()._terms(usage, asked_tier)
+        if self._own_tier is not None and terms.get("service_tier") == self._own_tier:
+            return {name: term for name, term in terms.items() if name != "service_tier"}, True
+        return terms, told
+
+    def _prices(self, at: datetime, terms: Mapping[str, str]) -> ModelPrice:
+        tier = terms.get("service_tier", "")
+        if not self._built:
+            self._built = _model_prices(self._table)
+        return self._built.get(tier, self._built[""])
+
+    def _calculated(
+        self, counted: Mapping[str, float], at: datetime, terms: Mapping[str, str]
+    ) -> tuple[Decimal, ModelPrice]:
+        from genai_prices import Usage as Counted
+
+        prices = self._prices(at, terms)
+        return prices.calc_price(Counted(**counted))["total_price"], prices
+
+    def _has(self, prices: ModelPrice, name: str) -> bool:
+        return name in self._named and super()._has(prices, name)
+
+
+_NAMES: Final = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cached_input": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "cache_write_1h": "cache_write_1h_mtok",
+    "audio_input": "input_audio_mtok",
+    "cached_audio_input": "cache_audio_read_mtok",
+    "audio_output": "output_audio_mtok",
+    "image_input": "input_image_mtok",
+    "image_output": "output_image_mtok",
+    "requests": "requests_kcount",
+    "web_searches": "web_searches_kcount",
+}
+"""The config's keys, and the library's names for the same prices."""
+
+_Prices = dict[str, "Decimal | TieredPrices"]
+
+
+def _model_prices(table: PriceTable) -> dict[str, ModelPrice]:
+    """A table's prices as the library has them: the plain ones under "", and those of each service tier."""
+    from genai_prices.types import ModelPrice
+
+    plain = _plain_prices(table)
+    built = {"": ModelPrice(**_filled(plain))}
+    for tier, own in table.service_tiers.items():
+        prices = {**plain, **{_NAMES[key]: _decimal(price) for key, price in _given(own).items()}}
+        built[tier.lower()] = ModelPrice(**_filled(prices))
+    return built
+
+
+def _plain_prices(table: PriceTable) -> _Prices:
+    from genai_prices.types import Tier, TieredPrices
+
+    prices: _Prices = {}
+    for key, price in _given(table).items():
+        steps = [
+            Tier(tier.above, _decimal(step)) for tier in table.tiers if (step := _given(tier).get(key)) is not None
+        ]
+        prices[_NAMES[key]] = TieredPrices(_decimal(price), steps) if steps else _decimal(price)
+    for key in ("requests", "web_searches"):
+        if (price := getattr(table, key)) is not None:
+            prices[_NAMES[key]] = _decimal(price)
+    return prices
+
+
+def _given(table: PriceTable | TierPrices | LongPromptPrices) -> dict[str, float]:
+    """The prices of tokens that a table declares, by the config's keys."""
+    return {key: price for key in TierPrices.model_fields if (price := getattr(table, key)) is not None}
+
+
+def _is_given(table: PriceTable, key: str) -> bool:
+    return any(getattr(prices, key, None) is not None for prices in (table, *table.service_tiers.values()))
+
+
+def _filled(prices: _Prices) -> _Prices:
+    """With the prices that the library wants beside these: nothing that has to be paid by them is known."""
+    filled = dict(prices)
+    if "cache_audio_read_mtok" in filled:
+        filled.setdefault("input_audio_mtok", filled["input_mtok"])
+        filled.setdefault("cache_read_mtok", filled["input_mtok"])
+    if "cache_write_1h_mtok" in filled:
+        filled.setdefault("cache_write_mtok", filled["input_mtok"])
+    for kind in ("audio", "image"):
+        for cached in ("read", "write", "write_1h"):
+            if f"input_{kind}_mtok" in filled and f"cache_{cached}_mtok" in filled:
+                filled.setdefault(f"cache_{kind}_{cached}_mtok", filled[f"input_{kind}_mtok"])
+    return filled
+
+
+def _decimal(dollars: float) -> Decimal:
+    return Decimal(repr(dollars))

@@ -45,7 +45,7 @@ class _Metrics:
         )
         self.cost = Counter(
             "lanewise_cost_usd",
-            "US dollars, where the cost is known or estimated.",
+            "US dollars, where the cost is reported, known or estimated.",
             ("task", "route", "status"),
             registry=registry,
         )

@@ -69,7 +69,9 @@ class TracingSink:
         self._tokens = meter.create_histogram(
             names.TOKEN_USAGE, "{token}", "Tokens in and out.", explicit_bucket_boundaries_advisory=tokens
         )
-        self._cost = meter.create_counter(names.COST, "USD", "What attempts cost, where it is known or estimated.")
+        self._cost = meter.create_counter(
+            names.COST, "USD", "What attempts cost, where it is told, known or estimated."
+        )
         self._score = meter.create_histogram(names.SCORE, "1", "What the app found answers to be worth.")
 
     def write(self, batch: Sequence[Traced | Score]) -> None:
@@ -174,10 +176,12 @@ def _of_attempt(call: Call, attempt: Attempt) -> dict[str, _Value]:
         names.INPUT_TOKENS: attempt.input_tokens,
         names.OUTPUT_TOKENS: attempt.output_tokens,
         names.CACHED_TOKENS: attempt.cached_tokens,
+        names.CACHE_WRITE_TOKENS: attempt.cache_write_tokens,
         names.REASONING_TOKENS: attempt.reasoning_tokens,
         names.TOKENS_ESTIMATED: attempt.tokens_estimated or None,
         names.FIRST_CHUNK: None if attempt.first_content_ms is None else attempt.first_content_ms / 1000,
         names.COST_USD: attempt.cost_usd,
+        names.REPORTED_COST_USD: attempt.reported_cost_usd,
         names.COST_UPPER_USD: attempt.cost_upper_usd,
         names.COST_STATUS: attempt.cost_status,
     })  # fmt: skip

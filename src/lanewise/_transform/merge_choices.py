@@ -46,8 +46,9 @@ def merged(bodies: Sequence[bytes]) -> bytes | None:
 
 def _sum(values: Sequence[JSON]) -> JSON:
     """Counts added up, tables entry by entry; of anything else the first."""
-    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        return sum(value for value in values if isinstance(value, int))
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) == len(values):
+        return sum(numbers)
     tables = [value for value in values if isinstance(value, dict)]
     if len(tables) == len(values):
         names = dict.fromkeys(name for table in tables for name in table)

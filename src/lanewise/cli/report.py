@@ -123,6 +123,7 @@ def _columns(keys: list[By], line: Line) -> dict[str, object]:
         "input_tokens": line.input_tokens,
         "output_tokens": line.output_tokens,
         "cost_usd": _rounded(line.cost_usd, 6),
+        "estimated_cost_usd": _rounded(line.estimated_cost_usd, 6),
         "fallback_cost_usd": _rounded(line.fallback_cost_usd, 6),
         "unpriced_attempts": line.unpriced,
         "contract_failures": line.contract_failures,

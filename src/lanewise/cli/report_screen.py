@@ -91,8 +91,9 @@ def _summary(page: Page, whole: Line) -> list[Text]:
     summary = [heading, Text(told + ".")]
     if whole.cost_usd is not None:
         cost = f"They cost {_dollars(whole.cost_usd)}"
-        cost += f", of which fallbacks {_dollars(whole.fallback_cost_usd)}." if whole.fallback_cost_usd else "."
-        summary.append(Text(cost))
+        cost += f", of which fallbacks {_dollars(whole.fallback_cost_usd)}" if whole.fallback_cost_usd else ""
+        cost += f"; {_dollars(whole.estimated_cost_usd)} of it is estimated" if whole.estimated_cost_usd else ""
+        summary.append(Text(cost + "."))
     return summary
 
 

@@ -19,6 +19,7 @@ from lanewise.config.models import (
     StreamSettings,
     Task,
 )
+from lanewise.config.prices import PriceTable
 
 __all__ = [
     "DEFAULT_ON",
@@ -31,6 +32,7 @@ __all__ = [
     "Lane",
     "LaneEntry",
     "Mistake",
+    "PriceTable",
     "Provider",
     "Route",
     "RouterSettings",

@@ -27,6 +27,7 @@ from lanewise.config.http_fields import (
 from lanewise.config.keys import ApiKeyField, KeyDropped
 from lanewise.config.lanes import Lane, LaneField
 from lanewise.config.ledger_url import LedgerUrl
+from lanewise.config.prices import PriceTable
 from lanewise.config.start_rules import StartField
 from lanewise.config.values import (
     Bool,
@@ -39,7 +40,6 @@ from lanewise.config.values import (
     Parameters,
     ParameterTable,
     PositiveSeconds,
-    Prices,
     Renames,
     RetryCount,
     ReviewLocation,
@@ -195,9 +195,9 @@ class Route(_Declared):
     )
     reasoning: Bool = Field(default=False, description="The model thinks before its first word: streams start late.")
     same_as: Names = Field(default=(), description="Routes that give the same embeddings as this one.")
-    price: Prices | None = Field(
+    price: PriceTable | None = Field(
         default=None,
-        description="US dollars a million tokens: input, output, and cached_input if that is another.",
+        description="The route's own prices, in US dollars a million tokens. Default: the public list's.",
     )
 
 

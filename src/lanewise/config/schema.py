@@ -20,6 +20,7 @@ from lanewise.config.models import (
     StreamSettings,
     Task,
 )
+from lanewise.config.prices import LongPromptPrices, PriceTable, TierPrices
 from lanewise.config.start_rules import StartRule
 from lanewise.config.values import DEFAULT, REVIEW_LOCATION
 from lanewise.types import Api, FailureKind, LaneName
@@ -89,12 +90,6 @@ _ROUTE: Mapping[str, _Schema] = {
     "answers_as": _TEXTS,
     "reasoning": _BOOL,
     "same_as": _TEXTS,
-    "price": {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["input", "output"],
-        "properties": {key: {"type": "number", "minimum": 0} for key in ("input", "output", "cached_input")},
-    },
 }
 _CONTRACT: Mapping[str, _Schema] = {
     "schema": {"anyOf": [_NON_EMPTY, _TABLE]},
@@ -189,7 +184,23 @@ def _router() -> Mapping[str, _Schema]:
 
 
 def _route() -> Mapping[str, _Schema]:
-    return {**_ROUTE, "stand_in": _table(StandIns, _STAND_IN, "How this route stands in for what it can't take.")}
+    return {
+        **_ROUTE,
+        "stand_in": _table(StandIns, _STAND_IN, "How this route stands in for what it can't take."),
+        "price": _price(),
+    }
+
+
+def _price() -> _Schema:
+    dollars: _Schema = {"type": "number", "minimum": 0, "maximum": 1e6}
+    tokens = dict.fromkeys(TierPrices.model_fields, dollars)
+    steps: _Schema = {
+        "type": "array",
+        "items": _table(LongPromptPrices, {**tokens, "above": _COUNT}, "Prices of long prompts.", "above"),
+    }
+    tiers: _Schema = {"type": "object", "additionalProperties": _table(TierPrices, tokens, "Prices of a service tier.")}
+    shapes = {**tokens, "requests": dollars, "web_searches": dollars, "tiers": steps, "service_tiers": tiers}
+    return _table(PriceTable, shapes, "The route's own prices.", "input", "output")
 
 
 def _task() -> Mapping[str, _Schema]:

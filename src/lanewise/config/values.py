@@ -41,7 +41,6 @@ __all__ = [
     "ParameterTable",
     "Parameters",
     "PositiveSeconds",
-    "Prices",
     "Renames",
     "RetryCount",
     "Seconds",
@@ -60,7 +59,6 @@ NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 _OWN_PARAMETERS = frozenset({"model", "messages", "input", "stream"})
 _DOLLARS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?USD")
 _DURATION = 'Write a number and a unit: "800ms", "12s", "5m" or "90d".'
-_PRICES = ("input", "output", "cached_input")
 REVIEW_LOCATION = re.compile(
     r"^(https://[A-Za-z0-9.:-]+)?/[!$&'()*+,/:;=?@A-Za-z0-9._~-]*\{id\}[!$&'()*+,/:;=?@A-Za-z0-9._~-]*$"
 )
@@ -198,16 +196,6 @@ def _json(value: JsonValue) -> JsonValue:
     return value
 
 
-def _prices(prices: dict[str, float]) -> dict[str, float]:
-    for key in prices:
-        if key not in _PRICES:
-            raise wrong(f"no price is called {quoted(key)}", nearest(key, _PRICES))
-    for key in ("input", "output"):
-        if key not in prices:
-            raise wrong(f"the price of the {key} is missing", f"Where it costs nothing write {key} = 0.")
-    return prices
-
-
 def _json_table(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     _json(value)
     return value
@@ -229,7 +217,6 @@ Share = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 NonNegative = Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False)]
 Dollars = Annotated[float, BeforeValidator(_dollars)]
 Weight = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
-Prices = Annotated[dict[Text, Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]], AfterValidator(_prices)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 PositiveSeconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
 ReviewLocation = Annotated[str, Strict(), AfterValidator(_review_location)]

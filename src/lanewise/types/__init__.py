@@ -3,7 +3,8 @@
 Everything here is plain data. Nothing here decides, sends or waits.
 """
 
-from lanewise.types.calls import DRAFT_OF, Attempt, Call, CostStatus, Outcome, Score, note
+from lanewise.types.calls import DRAFT_OF, Attempt, Call, Outcome, Score, note
+from lanewise.types.costs import CostStatus
 from lanewise.types.failures import Api, BreakerEffect, Failure, FailureKind, LaneName, LocalTrouble, Retry
 from lanewise.types.moves import Move, Send, Skip, Stop, Switch, Wait
 

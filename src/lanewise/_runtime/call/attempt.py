@@ -17,6 +17,7 @@ from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.choices import Gathered
 from lanewise._openai.response_check import Answer, from_answer
 from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.usage_entries import with_cost
 from lanewise._runtime.call.reply_headers import as_json, as_stream
 from lanewise._runtime.call.upstream_stream import Flow, Piece
 from lanewise._runtime.upstreams import KeyUnavailable, Way
@@ -27,6 +28,8 @@ __all__ = ["Job", "Limits", "Opened", "Whole", "run"]
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for name, TCP and TLS together; a route's own timeout may be shorter."""
+_COST_HEADER: Final = "x-litellm-response-cost"
+"""In which LiteLLM's proxy says what an answer cost, in US dollars."""
 ERROR_BODY: Final = 256 * 1024
 """Bytes of an error's body that are read."""
 ERROR_BODY_WAIT: Final = 2.0
@@ -195,6 +198,8 @@ async def _whole(job: Job, exchange: Exchange) -> Whole | Failure:
     judged = from_answer(job.api, body, exchange.headers.get("content-type"))
     if isinstance(judged, Failure):
         return judged if cut is None else _unsent(job, cut)
+    if judged.usage.reported_cost_usd is None and (cost := exchange.headers.get(_COST_HEADER)) is not None:
+        judged = msgspec.structs.replace(judged, usage=with_cost(judged.usage, cost))
     return Whole(as_json(exchange.raw_headers, rewritten=False), body, judged)
 
 

@@ -1,7 +1,8 @@
-"""What each attempt of a call used and cost: by the provider's usage, else estimated and marked as that."""
+"""What each attempt of a call used, and what it cost: as its provider says, else reckoned when somebody asks."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -10,9 +11,12 @@ from lanewise._openai import token_estimate as rough_tokens
 from lanewise._openai.request_body import Body
 from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamJudge
-from lanewise._telemetry.prices import PriceBook, Tokens
+from lanewise._openai.usage import Usage
+from lanewise._telemetry.prices import PriceBook, asked_tier
 from lanewise.config import Route
-from lanewise.types import Api, CostStatus, Failure, note
+from lanewise.types import Api, Attempt, CostStatus, Failure, note
+from lanewise.types.calls import defer_cost
+from lanewise.types.costs import Cost, PendingCost
 
 if TYPE_CHECKING:
     from lanewise._runtime.call.attempt_builder import Sent
@@ -21,6 +25,34 @@ __all__ = ["Billing"]
 
 _CAPS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 """What APIs and providers call the cap on an answer's tokens."""
+_SEARCHING: Final = frozenset({"web_search_options", "search_parameters", "plugins", "enable_search"})
+"""Parameters of chat by which a provider searches: of the fee its usage may say nothing."""
+_SEARCHES: Final = re.compile(r"-search-(?:preview|api)|:online$")
+"""Models that always search."""
+_OWN_TOOL: Final = re.compile(
+    rb'"type"\s*:\s*"[a-z0-9_$]*(?:search|interpreter|execution|browser|image_generation|builtin)[a-z0-9_$]*"'
+)
+"""One of the provider's own tools, among those that a chat may call."""
+_MEDIA: Final = (
+    ("input_audio", "input_audio_tokens", b'"input_audio"'),
+    ("input_image", "input_image_tokens", b'"image_url"'),
+    ("input_image", "input_image_tokens", b'"input_image"'),
+)
+"""Kinds of token that are not text, and what sends them."""
+_RECORDED: Final = (
+    "cached_tokens",
+    "cache_write_tokens",
+    "cache_write_lifetimes",
+    "reasoning_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "input_image_tokens",
+    "output_image_tokens",
+    "tool_calls",
+    "service_tier",
+    "reported_cost_usd",
+    "upstream_cost_usd",
+)
 
 
 class Billing:
@@ -42,70 +74,166 @@ class Billing:
         if answer is None:
             self._unanswered(sent, failure, unclear=unclear)
         elif unclear:  # a stream that was cut, or some of several requests
-            note(sent.record, "input_tokens", answer.input_tokens)
-            note(sent.record, "output_tokens", answer.output_tokens)
+            usage = answer.usage
+            note(sent.record, "input_tokens", usage.input_tokens)
+            note(sent.record, "output_tokens", usage.output_tokens)
+            _record(sent.record, usage)
             self._unanswered(sent, failure, unclear=True)
         else:
             self._answered(sent, answer)
 
     def _answered(self, sent: Sent, answer: Answer | StreamJudge) -> None:
-        attempt = sent.record
-        read, written = answer.input_tokens, answer.output_tokens
-        cached = answer.cached_tokens
-        estimated = read is None or (written is None and self._api is not Api.EMBEDDINGS)
-        if read is None:
-            read = rough_tokens.likely(rough_tokens.text_bytes(sent.job.body)) * _requests(sent)
-        if written is None:
-            written = 0 if self._api is Api.EMBEDDINGS else rough_tokens.likely(answer.said)
-        note(attempt, "input_tokens", read)
-        note(attempt, "output_tokens", written)
+        attempt, usage = sent.record, answer.usage
+        told, given = usage.input_tokens, usage.output_tokens
+        estimated = False
+        if not told:
+            told, estimated = rough_tokens.likely(rough_tokens.text_bytes(sent.job.body)) * _requests(sent), True
+        if self._api is Api.EMBEDDINGS:
+            given = given or 0
+        elif not given and answer.said:
+            given, estimated = rough_tokens.likely(answer.said), True
+        note(attempt, "input_tokens", told)
+        note(attempt, "output_tokens", given or 0)
         if estimated:
             note(attempt, "tokens_estimated", True)
-        if cached is not None:
-            note(attempt, "cached_tokens", cached)
-        if answer.reasoning_tokens is not None:
-            note(attempt, "reasoning_tokens", answer.reasoning_tokens)
-        price = self._prices.of(attempt.route, attempt.model_answered)
-        if price is not None:
-            note(attempt, "cost_usd", price.cost(Tokens(read, written, min(cached or 0, read))))
-            note(attempt, "cost_status", CostStatus.ESTIMATED if estimated else CostStatus.KNOWN)
+            usage = msgspec.structs.replace(usage, input_tokens=told, output_tokens=given)
+        elif self._may_owe_more(attempt, usage):
+            usage = msgspec.structs.replace(usage, unclear=(*usage.unclear, "tools"))
+        _record(attempt, usage)
+        tier = asked_tier(sent.job.way.route, self._body, dropped=attempt.dropped)
+        defer_cost(attempt, _AnswerCost(self._prices, sent, usage, tier, estimated))
+
+    def _may_owe_more(self, attempt: Attempt, usage: Usage) -> bool:
+        """Whether a chat may have called tools of its provider that the usage says nothing of."""
+        if self._api is not Api.CHAT or usage.tool_calls:
+            return False
+        fields = self._body.fields
+        if not _SEARCHING.isdisjoint(fields) or _SEARCHES.search(attempt.model_asked):
+            return True
+        tools = fields.get("tools")
+        return tools is not None and _OWN_TOOL.search(tools) is not None
 
     def _unanswered(self, sent: Sent, failure: Failure | None, *, unclear: bool) -> None:
         """An attempt without an answer: certainly free, or nobody knows, and then what it can cost at the most."""
-        attempt = sent.record
         if failure is None:
             return
-        if attempt.http_status != 200 and not unclear:  # not sent, or refused
-            note(attempt, "cost_status", CostStatus.NOT_BILLED)
+        if not 200 <= (sent.record.http_status or 0) < 300 and not unclear:  # not sent, or refused
+            note(sent.record, "cost_status", CostStatus.NOT_BILLED)
             return
-        price = self._prices.of(attempt.route, attempt.model_answered)
-        output = self._most_output(sent.job.way.route)
-        if price is not None and output is not None:
-            most = rough_tokens.at_most(len(sent.job.body) * _requests(sent))  # images too: safely many
-            note(attempt, "cost_upper_usd", price.cost(Tokens(most, output)))
+        output = 0 if self._api is Api.EMBEDDINGS else self._cap(sent.job.way.route)
+        tier = asked_tier(sent.job.way.route, self._body, dropped=sent.record.dropped)
+        defer_cost(sent.record, _MostCost(self._prices, sent, output, self._choices, tier))
 
-    def _most_output(self, route: Route) -> int | None:
-        """The tokens that an answer can have: by the app's cap, the route's, or the model's whole window."""
-        if self._api is Api.EMBEDDINGS:
-            return 0
-        caps = [cap for name in _CAPS if (cap := self._cap(route, name)) is not None]
-        most = self._prices.most_output(route)
-        if most is not None:
-            caps.append(most)
-        return min(caps) * self._choices if caps else None
+    def _cap(self, route: Route) -> int | None:
+        """The tokens that an answer can have by the route's cap and the app's; ``None`` without any."""
+        caps = []
+        for name in _CAPS:
+            raw = self._body.fields.get(name)
+            cap: object = route.set.get(name)
+            if cap is None and raw is not None:
+                cap = _decoded(raw)
+            if isinstance(cap, int):
+                caps.append(max(0, cap))
+        return min(caps, default=None)
 
-    def _cap(self, route: Route, name: str) -> int | None:
-        """A cap that the route sets or the app sent."""
-        declared = route.set.get(name)
-        if isinstance(declared, int):
-            return declared
-        value = self._body.fields.get(name)
-        try:
-            return None if value is None else max(0, msgspec.json.decode(value, type=int))
-        except msgspec.MsgspecError:
-            return None
+
+def _record(attempt: Attempt, usage: Usage) -> None:
+    """Write what was used into the record."""
+    for name in _RECORDED:
+        if (value := getattr(usage, name)) is not None and value != ():
+            note(attempt, name, value)
 
 
 def _requests(sent: Sent) -> int:
     """How many requests an attempt is made of, each with the same body."""
     return 1 + len(sent.more)
+
+
+def _decoded(raw: msgspec.Raw) -> object:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.MsgspecError:
+        return None
+
+
+# -- reckoned later ------------------------------------------------------------------------------------------------
+
+
+class _AnswerCost(PendingCost):
+    """The cost of an attempt that was answered. ``estimated``: its tokens were not all counted by its provider."""
+
+    __slots__ = ("_answered", "_asked_tier", "_at", "_estimated", "_media", "_prices", "_requests", "_route", "_usage")
+
+    def __init__(self, prices: PriceBook, sent: Sent, usage: Usage, asked_tier: str | None, estimated: bool) -> None:
+        self._prices = prices
+        self._route = sent.record.route
+        self._answered = sent.record.model_answered
+        self._at = sent.record.started_at
+        self._requests = _requests(sent)
+        self._usage = usage
+        self._asked_tier = asked_tier
+        self._estimated = estimated
+        self._media: tuple[str, ...] = ()
+        for kind, field, sign in _MEDIA:  # now: a record must not keep the question
+            if getattr(usage, field) is None and sign in sent.job.body:
+                self._media += (kind,)
+
+    def settle(self) -> Cost:
+        """What the provider says, else what its prices say."""
+        usage = self._usage
+        reported, upstream = usage.reported_cost_usd, _upstream(usage)
+        if reported is not None and (upstream is not None or not usage.own_key):
+            return Cost(reported + (upstream or 0.0), CostStatus.REPORTED)
+        price = self._prices.of(self._route, self._answered)
+        found = None
+        if price is not None:
+            found = price.reckon(
+                usage, self._at, asked_tier=self._asked_tier, media=self._media, requests=self._requests
+            )
+        if reported is not None:  # a fee alone: what the provider behind it takes from the app's own key is not told
+            return Cost(None) if found is None else Cost(reported + found.usd, CostStatus.ESTIMATED)
+        if found is not None and found.covered and not self._estimated:
+            return Cost(found.usd, CostStatus.KNOWN)
+        if usage.estimated_cost_usd is not None:
+            return Cost(usage.estimated_cost_usd, CostStatus.ESTIMATED)
+        return Cost(None) if found is None else Cost(found.usd, CostStatus.ESTIMATED)
+
+
+class _MostCost(PendingCost):
+    """What an attempt without an answer can cost at the most. ``output``: the cap on each of its answers."""
+
+    __slots__ = ("_answered", "_asked_tier", "_at", "_audio", "_choices", "_input", "_output", "_prices", "_way")
+
+    def __init__(self, prices: PriceBook, sent: Sent, output: int | None, choices: int, asked_tier: str | None) -> None:
+        self._prices = prices
+        self._way = sent.job.way.route
+        self._answered = sent.record.model_answered
+        self._at = sent.record.started_at
+        self._input = rough_tokens.at_most(len(sent.job.body) * _requests(sent))  # images too: safely many
+        self._output = output
+        self._choices = choices
+        self._asked_tier = asked_tier
+        self._audio = b"audio" in sent.job.body
+
+    def settle(self) -> Cost:
+        """Unknown, with what it can be."""
+        price = self._prices.of(self._way.name, self._answered)
+        most = self._prices.most_output(self._way)
+        caps = [cap for cap in (self._output, most) if cap is not None]
+        if price is None or not caps:
+            return Cost(None)
+        audio = 1 if self._audio else None
+        usage = Usage(input_tokens=self._input, output_tokens=min(caps) * self._choices, input_audio_tokens=audio)
+        upper = price.at_most(usage, self._at, asked_tier=self._asked_tier)
+        return Cost(None, CostStatus.UNKNOWN, upper)
+
+
+def _upstream(usage: Usage) -> float | None:
+    """What the provider behind this one bills to the app's own key, if it is told.
+
+    Where nobody says whose key it was: a provider that passes an answer on takes no less for it than it pays.
+    """
+    upstream = usage.upstream_cost_usd
+    if upstream is None or usage.own_key is False:
+        return None
+    return upstream if usage.own_key or upstream > (usage.reported_cost_usd or 0.0) else None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from lanewise._openai.response_check import Answer, from_answer
+from lanewise._openai.usage import add_up
 from lanewise._runtime.call import attempt
 from lanewise._runtime.call.attempt import Job, Opened, Whole
 from lanewise._transform.merge_choices import merged
@@ -71,23 +72,16 @@ def _together(job: Job, results: Sequence[_Result]) -> Whole | Fell:
         return Fell(judged, _sum([answer.answer for answer in answers]), unclear=False)
     if len({answer.answer.model for answer in answers}) > 1:
         judged = msgspec.structs.replace(judged, model=None)  # so it is none that a sensitive call could have asked for
+    judged = msgspec.structs.replace(judged, usage=add_up([answer.answer.usage for answer in answers]))
     return Whole(answers[0].headers, body, judged)
 
 
 def _sum(answers: Sequence[Answer]) -> Answer | None:
-    """What some answers used together; a count that one of them does not tell is not told of all."""
+    """What some answers used together."""
     if not answers:
         return None
     return Answer(
         model=answers[0].model,
-        input_tokens=_total([answer.input_tokens for answer in answers]),
-        output_tokens=_total([answer.output_tokens for answer in answers]),
-        cached_tokens=_total([answer.cached_tokens for answer in answers]),
-        reasoning_tokens=_total([answer.reasoning_tokens for answer in answers]),
+        usage=add_up([answer.usage for answer in answers]),
         said=sum(answer.said for answer in answers),
     )
-
-
-def _total(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None

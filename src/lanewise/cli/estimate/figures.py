@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from lanewise._openai.tokens import TokenCount, count_body
-from lanewise._telemetry.prices import Price, Tokens, context_window, price_of
+from lanewise._openai.usage import Usage
+from lanewise._telemetry.prices import Price, asked_tier, context_window, price_of
 from lanewise._transform.request_transform import Recipe
 from lanewise.cli.estimate.samples import Sample
-from lanewise.config import Config, Task
+from lanewise.config import Config, Route, Task
 from lanewise.types import Api, LaneName
 
 __all__ = ["DAYS_A_MONTH", "Load", "RouteFigures", "figures"]
@@ -85,7 +87,7 @@ def _figures(config: Config, task: Task, lane: LaneName, name: str, load: Load) 
         return msgspec.structs.replace(bare, not_used="; ".join(refused))
     counts = sorted(count.tokens for _, count in taken)
     exact = all(count.exact for _, count in taken)
-    cost = _mean_cost(price_of(route, provider), taken, load)
+    cost = _mean_cost(route, price_of(route, provider), taken, load)
     return msgspec.structs.replace(
         bare,
         incapable=tuple(refused.items()),
@@ -105,11 +107,20 @@ def _input_tokens(recipe: Recipe, sample: Sample, api: Api, names: Sequence[str]
     return min(counts, key=lambda count: not count.exact)
 
 
-def _mean_cost(price: Price | None, taken: Sequence[tuple[Sample, TokenCount]], load: Load) -> float | None:
+def _mean_cost(
+    route: Route, price: Price | None, taken: Sequence[tuple[Sample, TokenCount]], load: Load
+) -> float | None:
     """US dollars a call. By the sample: prices have tiers, and a mean prompt pays none of the dear ones."""
     if price is None:
         return None
-    costs = [price.cost(Tokens(count.tokens, load.output(sample))) for sample, count in taken]
+    now = datetime.now(UTC)
+    costs = []
+    for sample, count in taken:
+        usage = Usage(input_tokens=count.tokens, output_tokens=load.output(sample))
+        cost = price.reckon(usage, now, asked_tier=asked_tier(route, sample.body))
+        if cost is None:
+            return None
+        costs.append(cost.usd)
     return sum(costs) / len(costs)
 
 

@@ -1,0 +1,333 @@
+"""Reading a usage entry by entry, as servers write it: under several names, nested or not, as floats and as texts.
+
+Whatever counts something that nobody here knows is kept by name: it may be billed, so that the cost is not known.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from lanewise._openai.usage import Usage
+
+__all__ = ["MOST", "UsageEntries", "number", "with_cost"]
+
+MOST: Final = 10**12
+"""A count above this is none, and neither is a cost in US dollars."""
+_DEEPEST: Final = 4
+_LONGEST_NAME: Final = 64
+_USD_PER_TICK: Final = 1e-10
+"""xAI's `cost_in_usd_ticks`: ten thousand million ticks are a US dollar."""
+_ANYWHERE: Final = ("global", "not_available")
+"""Where Anthropic asks no more for an answer; elsewhere a tenth."""
+_DOLLARS: Final = frozenset({"usd", "us$", "$"})
+
+_CACHED: Final = frozenset({
+    "cached_tokens", "cache_read_tokens", "cache_read_input_tokens", "num_cached_tokens", "prompt_cache_hit_tokens",
+    "cached_input_tokens", "cached_prompt_text_tokens", "input_cached_tokens",
+})  # fmt: skip
+_WRITTEN: Final = frozenset({
+    "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens", "cache_write_input_tokens",
+    "cached_creation_tokens",
+})  # fmt: skip
+_REASONING: Final = frozenset({"reasoning_tokens", "thinking_tokens", "thoughts_tokens"})
+_NOT_BILLED: Final = frozenset({
+    "total_tokens", "text_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens",
+    "prompt_cache_miss_tokens", "market_cost", "cache_discount",
+})  # fmt: skip
+_NO_COUNT: Final = re.compile(
+    r"time|latency|duration|ttft|speed|(?:^|_)(?:tps|ms|ns)(?:_|$)|per_s(?:ec)?|_rate$|_ratio$|percent|price|_index$"
+)
+"""Names of what a server measures beside the usage."""
+_LIFETIME: Final = re.compile(r"(?:^|_)(\d+)_?([smhd])_(?:input_)?tokens$")
+_SEARCHES: Final = frozenset({"web_search", "web_searches", "search_web", "search_queries", "search", "live_search"})
+_NO_TOOLS: Final = frozenset({"web_fetch", "fetch_url", "open_page", "mcp", "function"})
+"""Tools whose calls cost nothing but the tokens."""
+_TOOL_TABLES: Final = re.compile(r"tool_use|tool_usage|tool_calls|plugins")
+_TOOL_COUNT: Final = re.compile(r"^(?:num_)?(.+?)(?:_(?:requests|calls|invocations|used|count))?$")
+
+
+class UsageEntries:
+    """One table of usage, read entry by entry."""
+
+    def __init__(self, table: Mapping[str, object]) -> None:
+        self._found: dict[str, int] = {}
+        self._lifetimes: dict[str, int] = {}
+        self._tools: dict[str, int] = {}
+        self._costs: dict[str, float] = {}
+        self._words: dict[str, str] = {}
+        self._own_key: bool | None = None
+        self._unclear: list[str] = []
+        self._native = "input_tokens" in table and "input_tokens_details" not in table
+        """As Anthropic has it: what is cached or written is not among the input's."""
+        for name, value in table.items():
+            if isinstance(value, dict):
+                self._table(name, value)
+            else:
+                self._entry(name, value)
+
+    def _entry(self, name: str, value: object) -> None:
+        if value is None or value == 0 or value == "":
+            self._nothing(name, value)
+        elif name in _COUNTS:
+            self._count(_COUNTS[name], name, value)
+        elif name in _COSTS:
+            self._cost(_COSTS[name], name, value, _USD_PER_TICK if name == "cost_in_usd_ticks" else 1.0)
+        elif name == "is_byok":
+            self._own_key = value if isinstance(value, bool) else None
+        elif name in ("service_tier", "speed"):
+            if isinstance(value, str):
+                self._words[name] = value[:_LONGEST_NAME]
+        elif name == "inference_geo":
+            if value not in _ANYWHERE:
+                self._unclear.append(name)
+        elif name in ("num_search_queries", "num_sources_used"):
+            self._tool("web_search" if name == "num_search_queries" else "sources", value)
+        elif (lifetime := _LIFETIME.search(name)) is not None:
+            self._count_lifetime(lifetime, name, value)
+        else:
+            self._unknown(name, value)
+
+    def _nothing(self, name: str, value: object) -> None:
+        """A zero says something where it is a cost, a key that is not the app's own, or a count of ours."""
+        if value is None or value == "":
+            return
+        if name == "is_byok":
+            self._own_key = False
+        elif name in _COSTS:
+            self._costs.setdefault(_COSTS[name], 0.0)
+        elif name in _COUNTS:
+            self._found.setdefault(_COUNTS[name], 0)
+
+    def _table(self, name: str, table: Mapping[str, object], depth: int = 1) -> None:
+        if name == "cost":
+            self._cost_table(table)
+        elif name == "cost_details":
+            self._nested(table, {"upstream_inference_cost": "upstream_cost_usd"})
+        elif _TOOL_TABLES.search(name):
+            self._tool_table(table)
+        elif depth < _DEEPEST:
+            direction = "input" if "input" in name or "prompt" in name else "output"
+            for key, value in table.items():
+                if isinstance(value, dict):
+                    nested = key if "cache" in key or name == key else f"{direction}_{key}"
+                    self._table(nested, value, depth + 1)
+                else:
+                    self._detail(name, direction, key, value)
+
+    def _detail(self, table: str, direction: str, name: str, value: object) -> None:
+        if value is None or value == 0:
+            self._zero_detail(table, direction, name, value)
+        elif (lifetime := _LIFETIME.search(name)) is not None:
+            self._count_lifetime(lifetime, name, value)
+        elif "cached" in table or "cache_read" in table:
+            self._cached_detail(name, value)
+        elif name in _CACHED:
+            self._count("cached_tokens", name, value)
+        elif name in _WRITTEN:
+            self._count("cache_write_tokens", name, value)
+        elif name in _REASONING:
+            self._count("reasoning_tokens", name, value)
+        elif name in _KINDS:
+            self._count(f"{direction}_{name}", name, value)
+        else:
+            self._unknown(name, value)
+
+    def _zero_detail(self, table: str, direction: str, name: str, value: object) -> None:
+        if value is None or isinstance(value, bool) or "cached" in table:
+            return
+        if name in _CACHED:
+            self._found.setdefault("cached_tokens", 0)
+        elif name in _WRITTEN:
+            self._found.setdefault("cache_write_tokens", 0)
+        elif name in _REASONING:
+            self._found.setdefault("reasoning_tokens", 0)
+        elif name in _KINDS:
+            self._found.setdefault(f"{direction}_{name}", 0)
+
+    def _cached_detail(self, name: str, value: object) -> None:
+        kind = name.removeprefix("cached_")
+        if kind in ("audio_tokens", "image_tokens"):
+            self._count(f"cached_{kind}", name, value)
+        elif kind != "text_tokens":
+            self._unknown(name, value)
+
+    def _tool_table(self, table: Mapping[str, object]) -> None:
+        """Calls of tools: a count a tool, or a table with a count in it."""
+        for name, value in table.items():
+            if isinstance(value, dict):
+                counts = [count for count in map(number, value.values()) if count]
+                value = max(counts, default=0)
+            if value:
+                self._tool(name, value)
+
+    def _tool(self, name: str, value: object) -> None:
+        matched = _TOOL_COUNT.match(name)
+        tool = (matched[1] if matched else name)[:_LONGEST_NAME]
+        count = number(value)
+        if tool in _NO_TOOLS or isinstance(value, str | bool):
+            return
+        if count is None:
+            self._unclear.append(name[:_LONGEST_NAME])
+        elif count:
+            tool = "web_search" if tool in _SEARCHES else tool
+            self._tools[tool] = max(self._tools.get(tool, 0), math.ceil(count))
+
+    def _cost_table(self, table: Mapping[str, object]) -> None:
+        """Perplexity's: what each part costs, and the total."""
+        currency = table.get("currency")
+        if isinstance(currency, str) and currency.lower() not in _DOLLARS:
+            self._unclear.append("currency")
+        else:
+            self._nested(table, {"total_cost": "reported_cost_usd", "total": "reported_cost_usd"})
+
+    def _nested(self, table: Mapping[str, object], names: Mapping[str, str]) -> None:
+        for name, field in names.items():
+            if table.get(name) is not None:
+                self._cost(field, name, table[name])
+
+    def _cost(self, field: str, name: str, value: object, unit: float = 1.0) -> None:
+        dollars = number(value)
+        if dollars is None:
+            self._unclear.append(name)
+        else:
+            self._costs[field] = max(self._costs.get(field, 0.0), dollars * unit)
+
+    def _count(self, field: str, name: str, value: object) -> None:
+        count = number(value)
+        if count is None:
+            self._unclear.append(name)
+            return
+        whole = math.ceil(count)
+        if whole != count:
+            self._unclear.append(name)
+        self._found[field] = max(self._found.get(field, 0), whole)
+
+    def _count_lifetime(self, lifetime: re.Match[str], name: str, value: object) -> None:
+        count = number(value)
+        if count is None:
+            self._unclear.append(name[:_LONGEST_NAME])
+        elif count:
+            told = f"{int(lifetime[1])}{lifetime[2]}"
+            self._lifetimes[told] = max(self._lifetimes.get(told, 0), math.ceil(count))
+
+    def _unknown(self, name: str, value: object) -> None:
+        """An entry that nobody here knows: one that counts something may be billed."""
+        if isinstance(value, bool | str) or not value or name in _NOT_BILLED or _NO_COUNT.search(name):
+            return
+        self._unclear.append(name[:_LONGEST_NAME])
+
+    # -- what it comes to ----------------------------------------------------------------------------------------
+
+    def usage(self) -> Usage:
+        """All of it."""
+        found = self._found
+        whole = found.pop("total_tokens", None)
+        written = sum(self._lifetimes.values())
+        if written > found.get("cache_write_tokens", 0):
+            found["cache_write_tokens"] = written
+        self._add_up(whole)
+        if not found.get("input_tokens"):
+            found.pop("input_tokens", None)  # no question has no tokens
+        return Usage(
+            **found,  # type: ignore[arg-type]
+            **self._costs,  # type: ignore[arg-type]
+            **self._words,  # type: ignore[arg-type]
+            cache_write_lifetimes=tuple(sorted(self._lifetimes.items())),
+            tool_calls=tuple(sorted(self._tools.items())),
+            own_key=self._own_key,
+            unclear=tuple(dict.fromkeys(self._unclear)),
+        )
+
+    def _add_up(self, whole: int | None) -> None:
+        """Make the input and the output the whole of theirs, wherever a server counts a part of them apart."""
+        found = self._found
+        apart = found.get("cached_tokens", 0) + found.get("cache_write_tokens", 0)
+        told, given = found.get("input_tokens"), found.get("output_tokens")
+        if whole is not None and told is None:
+            rest = whole - (given or 0)
+            if rest > 0:
+                found["input_tokens"] = told = rest
+        elif whole is not None and given is None and told is not None and whole > told:
+            found["output_tokens"] = given = whole - told
+        if told is None:
+            return
+        gap = None if whole is None else whole - told - (given or 0)
+        reasoning = found.get("reasoning_tokens", 0)
+        native = self._native and (gap is None or apart > told)
+        if apart and (native or gap in (apart, apart + reasoning) or (gap is None and apart > told)):
+            found["input_tokens"] = told + apart
+            gap = None if gap is None else gap - apart
+        if gap is not None and gap > 0:  # thought that is not counted as written: xAI tells it apart, Gemini nowhere
+            found["output_tokens"] = (given or 0) + gap
+            if gap != reasoning:
+                self._unclear.append("total_tokens")
+        elif reasoning > (given or 0):
+            found["output_tokens"] = (given or 0) + reasoning
+            self._unclear.append("reasoning_tokens")
+        self._bound()
+
+    def _bound(self) -> None:
+        """A part that is more than its whole can't be believed."""
+        found = self._found
+        for whole, parts in _PARTS:
+            most = found.get(whole, 0)
+            if sum(found.get(part, 0) for part in parts) > most:
+                self._unclear.append(whole)
+                for part in parts:
+                    if part in found:
+                        found[part] = min(found[part], most)
+                        most -= found[part]
+
+
+_COUNTS: Final[Mapping[str, str]] = {
+    "prompt_tokens": "input_tokens",
+    "input_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "output_tokens": "output_tokens",
+    "total_tokens": "total_tokens",
+    **dict.fromkeys(_CACHED, "cached_tokens"),
+    **dict.fromkeys(_WRITTEN, "cache_write_tokens"),
+    **dict.fromkeys(_REASONING, "reasoning_tokens"),
+    "prompt_audio_seconds": "input_audio_seconds",
+}
+_COSTS: Final[Mapping[str, str]] = {
+    "cost": "reported_cost_usd",
+    "cost_usd": "reported_cost_usd",
+    "total_cost": "reported_cost_usd",
+    "cost_in_usd_ticks": "reported_cost_usd",
+    "estimated_cost": "estimated_cost_usd",
+    "upstream_inference_cost": "upstream_cost_usd",
+}
+_KINDS: Final = frozenset({"audio_tokens", "image_tokens", "video_tokens"})
+_PARTS: Final = (
+    ("input_tokens", ("cache_write_tokens", "cached_tokens")),
+    ("input_tokens", ("input_audio_tokens", "input_image_tokens", "input_video_tokens")),
+    ("output_tokens", ("output_audio_tokens", "output_image_tokens", "output_video_tokens")),
+    ("output_tokens", ("reasoning_tokens",)),
+    ("input_audio_tokens", ("cached_audio_tokens",)),
+    ("input_image_tokens", ("cached_image_tokens",)),
+    ("cached_tokens", ("cached_audio_tokens", "cached_image_tokens")),
+)
+
+
+def with_cost(usage: Usage, text: str) -> Usage:
+    """A usage with the cost that a header tells. Nothing is no word there: it stands for a price that is not known."""
+    cost = number(text)
+    return replace(usage, reported_cost_usd=cost) if cost else usage
+
+
+def number(value: object) -> float | None:
+    """A number that is one, also as a text; ``None`` if it can't be believed."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if 0 <= value <= MOST else None  # not a number is neither
