@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,7 +20,7 @@ from litestar.routes import BaseRoute
 from litestar.types import Scope
 
 from lanewise import Router, RoutingError
-from lanewise.web import check_endpoints, router_of
+from lanewise.web import check_endpoints, hang_up_in, router_of
 from litestar_lanewise.audit import endpoints_on
 from litestar_lanewise.dependencies import providers
 from litestar_lanewise.middleware import Installation, Middleware
@@ -75,6 +76,7 @@ class LanewisePlugin(InitPlugin, CLIPlugin, ReceiveRoutePlugin):
         app_config.before_send.append(installation.echo)
         app_config.exception_handlers.setdefault(RoutingError, cast("Any", answer_with_problem))
         app_config.exception_handlers.setdefault(ExceptionGroup, cast("Any", answer_group))
+        _keep_hang_ups_quiet(app_config.logging_config)
         app_config.lifespan.insert(0, partial(self._lifespan, installation))  # open before the app's own, closed after
         return app_config
 
@@ -106,6 +108,20 @@ class LanewisePlugin(InitPlugin, CLIPlugin, ReceiveRoutePlugin):
     def _subject_of(self, scope: MutableMapping[str, Any]) -> str | None:
         assert self._subject is not None
         return self._subject(ASGIConnection(cast("Scope", scope)))
+
+
+def _keep_hang_ups_quiet(logging_config: Any) -> None:
+    """Have callers who left not logged as errors with a traceback, where Litestar logs the exceptions of handlers."""
+    handler = getattr(logging_config, "exception_logging_handler", None)
+    if handler is None:
+        return
+
+    def log_exception(logger: Any, scope: Scope, traceback: list[str]) -> None:
+        error = sys.exc_info()[1]  # Litestar calls this while it handles the exception
+        if error is None or hang_up_in(error) is None:
+            handler(logger, scope, traceback)
+
+    logging_config.exception_logging_handler = log_exception
 
 
 def plugin_of(app: Litestar) -> LanewisePlugin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lanewise._scope.raising import sensitivity
 from lanewise.config.libraries import require_library
-from lanewise.web.asgi import SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send, log_problem, routing_error_in
+from lanewise.web.asgi import SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send, hang_up_in, log_problem, routing_error_in
 from lanewise.web.endpoint_report import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
 from lanewise.web.inbound import Inbound, router_of
 from lanewise.web.logs import RequestIdFilter
@@ -40,6 +40,7 @@ __all__ = [
     "check_endpoints",
     "endpoint_table",
     "find_marks",
+    "hang_up_in",
     "log_problem",
     "mark",
     "mark_and_wrap",

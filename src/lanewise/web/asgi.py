@@ -14,7 +14,7 @@ from lanewise.web.disconnect_watcher import Message, Reader, Receive
 from lanewise.web.inbound import Inbound
 from lanewise.web.problems import Problem, problem_for
 
-__all__ = ["SCOPE_KEY", "AsgiCore", "AsgiScope", "Receive", "Send", "log_problem", "routing_error_in"]
+__all__ = ["SCOPE_KEY", "AsgiCore", "AsgiScope", "Receive", "Send", "hang_up_in", "log_problem", "routing_error_in"]
 
 AsgiScope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -118,6 +118,10 @@ class _Request:
         try:
             await self._app(self._asgi, self._reader.receive, self._send)
         except Exception as raised:
+            gone = hang_up_in(raised)
+            if gone is not None and self._reader.left:
+                _log_hang_up(gone, self._scope)
+                return
             error = routing_error_in(raised)
             if error is None or self._sent:
                 # once something was sent, the server aborts: a broken answer never ends as if it were whole
@@ -165,7 +169,7 @@ class _Request:
 
     async def _send_problem(self, error: RoutingError) -> None:
         if self._reader.left:
-            _log.info("the caller hung up: %s", error, extra={"request_id": self._scope.request_id})
+            _log_hang_up(error, self._scope)
             return
         problem = problem_for(error, request_id=self._scope.request_id)
         log_problem(problem, error, self._scope)
@@ -196,11 +200,11 @@ class _Socket:
         try:
             await self._app(self._asgi, self._reader.receive, self._send)
         except Exception as raised:
-            error = routing_error_in(raised)
+            error = routing_error_in(raised) or hang_up_in(raised)
             if error is None:
                 raise
             if self._reader.left:
-                _log.info("the caller hung up: %s", error, extra={"request_id": self._scope.request_id})
+                _log_hang_up(error, self._scope)
                 return
             _log.error("a WebSocket was closed: %s", error, extra={"request_id": self._scope.request_id})
             if not self._closed:
@@ -233,6 +237,35 @@ def routing_error_in(raised: BaseException) -> RoutingError | None:
     return None
 
 
+def hang_up_in(raised: BaseException) -> RoutingError | None:
+    """The error of a call that ended because its caller had gone, wherever it is in what an app let out.
+
+    An app may wrap it, or stumble over it; there is nobody left who could be told.
+    """
+    waiting, seen = [raised], 0
+    while waiting and seen < 32:
+        error = waiting.pop()
+        seen += 1
+        if is_hang_up(error):
+            assert isinstance(error, RoutingError)
+            return error
+        waiting += [each for each in (error.__cause__, error.__context__) if each is not None]
+        if isinstance(error, BaseExceptionGroup):
+            waiting += error.exceptions
+    return None
+
+
+def is_hang_up(error: BaseException) -> bool:
+    """Whether an error only says that the caller of the request had gone: a sensitive call fails closed by that."""
+    if isinstance(error, CallerGone):
+        return True
+    return isinstance(error, FailClosed) and error.call is not None and error.call.outcome is Outcome.CANCELLED
+
+
+def _log_hang_up(error: RoutingError, scope: Scope) -> None:
+    _log.info("the caller hung up: %s", error, extra={"request_id": scope.request_id})
+
+
 def _weight(error: RoutingError) -> int:
     """Of several errors the gravest is told: what failed closed, then what waits for a person."""
     if isinstance(error, FailClosed):
@@ -248,8 +281,8 @@ def _echo(message: Message, id_header: bytes, scope: Scope) -> None:
 
 def log_problem(problem: Problem, error: RoutingError, scope: Scope) -> None:
     """Say in the log why a request was answered by a problem: an error where somebody has to mend something."""
-    if isinstance(error, CallerGone):
-        _log.info("the caller hung up: %s", error, extra={"request_id": scope.request_id})
+    if is_hang_up(error):
+        _log_hang_up(error, scope)
         return
     level = {500: logging.ERROR, 202: logging.INFO}.get(problem.status, logging.WARNING)
     call_id = error.call.id if error.call is not None else None

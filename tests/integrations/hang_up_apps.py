@@ -1,0 +1,159 @@
+"""Apps whose callers leave, one for each ASGI adapter: ``uvicorn integrations.hang_up_apps:app``."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+from lanewise import Router
+
+MESSAGES: Any = [{"role": "user", "content": "Hello?"}]
+PATHS = ("stream", "thread-stream", "sensitive-stream", "wrapped-stream", "plain", "sensitive-plain")
+
+router = Router.from_mapping(
+    {
+        "providers": {"one": {"base_url": os.environ.get("PROVIDER_URL", "http://127.0.0.1:9/v1")}},
+        "routes": {"first": {"provider": "one", "model": "model-one"}},
+        "tasks": {"t": {"primary": "first", "deadline": "20s"}},
+        "sensitive": {"payment": {"routes": ["first"]}},
+    }
+)
+
+
+async def pieces(client: Any) -> AsyncIterator[str]:
+    """A stream of the asynchronous client."""
+    async for chunk in await client.chat.completions.create(model="t", messages=MESSAGES, stream=True):
+        if chunk.choices and chunk.choices[0].delta.content:
+            yield chunk.choices[0].delta.content
+
+
+def thread_pieces(client: Any) -> Iterator[str]:
+    """A stream of the synchronous client."""
+    for chunk in client.chat.completions.create(model="t", messages=MESSAGES, stream=True):
+        if chunk.choices and chunk.choices[0].delta.content:
+            yield chunk.choices[0].delta.content
+
+
+async def wrapped_pieces(client: Any) -> AsyncIterator[str]:
+    """A stream whose app makes an error of its own of whatever goes wrong."""
+    try:
+        async for piece in pieces(client):
+            yield piece
+    except Exception as error:
+        raise ValueError("no summary") from error
+
+
+async def answer(client: Any) -> str:
+    """A whole answer."""
+    reply = await client.chat.completions.create(model="t", messages=MESSAGES)
+    return str(reply.choices[0].message.content)
+
+
+def starlette_app() -> Any:
+    """Of Starlette."""
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.requests import Request
+    from starlette.responses import PlainTextResponse, StreamingResponse
+    from starlette.routing import Route
+
+    from starlette_lanewise import LanewiseMiddleware, lifespan, sensitive
+
+    def streamed(make: Callable[[Any], Any], client: str = "async_openai") -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> StreamingResponse:
+            return StreamingResponse(make(getattr(request.state.ai, client)))
+
+        return endpoint
+
+    async def plain(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(await answer(request.state.ai.async_openai))
+
+    async def sensitive_plain(request: Request) -> PlainTextResponse:
+        return await plain(request)
+
+    return Starlette(
+        routes=[
+            Route("/stream", streamed(pieces)),
+            Route("/thread-stream", streamed(thread_pieces, "openai")),
+            Route("/sensitive-stream", sensitive("payment")(streamed(pieces))),
+            Route("/wrapped-stream", streamed(wrapped_pieces)),
+            Route("/plain", plain),
+            Route("/sensitive-plain", sensitive("payment")(sensitive_plain)),
+        ],
+        middleware=[Middleware(LanewiseMiddleware, router=router)],
+        lifespan=lifespan(router),
+    )
+
+
+def fastapi_app() -> Any:
+    """Of FastAPI."""
+    from fastapi import Depends, FastAPI
+    from fastapi.responses import StreamingResponse
+
+    from starlette_lanewise.fastapi import LanewiseMiddleware, RequestScope, lifespan, sensitive
+
+    app = FastAPI(lifespan=lifespan(router))
+    app.add_middleware(LanewiseMiddleware, router=router)
+    payment = [Depends(sensitive("payment"))]
+
+    @app.get("/stream")
+    @app.get("/sensitive-stream", dependencies=payment)
+    async def stream(ai: RequestScope) -> StreamingResponse:
+        return StreamingResponse(pieces(ai.async_openai))
+
+    @app.get("/thread-stream")
+    def thread_stream(ai: RequestScope) -> StreamingResponse:
+        return StreamingResponse(thread_pieces(ai.openai))
+
+    @app.get("/wrapped-stream")
+    async def wrapped_stream(ai: RequestScope) -> StreamingResponse:
+        return StreamingResponse(wrapped_pieces(ai.async_openai))
+
+    @app.get("/plain")
+    @app.get("/sensitive-plain", dependencies=payment)
+    async def plain(ai: RequestScope) -> str:
+        return await answer(ai.async_openai)
+
+    return app
+
+
+def litestar_app() -> Any:
+    """Of Litestar, whose errors are all logged with their traceback."""
+    from litestar import Litestar, get
+    from litestar.logging import LoggingConfig
+    from litestar.response import Stream
+
+    from litestar_lanewise import LanewisePlugin, RoutedClient, RoutedSyncClient, sensitive
+
+    @get("/stream")
+    async def stream(ai: RoutedClient) -> Stream:
+        return Stream(pieces(ai))
+
+    @get("/thread-stream")
+    async def thread_stream(ai_sync: RoutedSyncClient) -> Stream:
+        return Stream(thread_pieces(ai_sync))
+
+    @get("/sensitive-stream", guards=[sensitive("payment")])
+    async def sensitive_stream(ai: RoutedClient) -> Stream:
+        return Stream(pieces(ai))
+
+    @get("/wrapped-stream")
+    async def wrapped_stream(ai: RoutedClient) -> Stream:
+        return Stream(wrapped_pieces(ai))
+
+    @get("/plain")
+    async def plain(ai: RoutedClient) -> str:
+        return await answer(ai)
+
+    @get("/sensitive-plain", guards=[sensitive("payment")])
+    async def sensitive_plain(ai: RoutedClient) -> str:
+        return await answer(ai)
+
+    return Litestar(
+        [stream, thread_stream, sensitive_stream, wrapped_stream, plain, sensitive_plain],
+        plugins=[LanewisePlugin(router)],
+        logging_config=LoggingConfig(log_exceptions="always"),
+    )
+
+
+APPS = {"starlette": starlette_app, "fastapi": fastapi_app, "litestar": litestar_app}
+app: Any = APPS[os.environ["ADAPTER"]]() if "ADAPTER" in os.environ else None

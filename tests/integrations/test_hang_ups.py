@@ -1,0 +1,100 @@
+"""Callers who leave, under real servers: their calls end at once, and the log has no word above INFO."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integrations.hang_up_apps import PATHS
+from lanewise.testing import Cycle, FakeProvider, Silence, StreamOf
+
+TESTS = Path(__file__).parent.parent
+STALLED = StreamOf(chunks=["piece "] * 3, stall_after=2)
+FLOWING = StreamOf(chunks=["piece "] * 1000, interval=0.01)
+
+
+@pytest.fixture
+def provider() -> Iterator[FakeProvider]:
+    with FakeProvider() as running:
+        yield running
+
+
+class Server:
+    """A server in a process of its own, which has said that it serves."""
+
+    def __init__(self, command: list[str], ready: str, **environ: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process = subprocess.Popen(
+            [sys.executable, *(part.replace("PORT", str(self.port)) for part in command)],
+            cwd=TESTS,
+            env={**os.environ, "PYTHONPATH": str(TESTS), **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.log = ""
+        while ready not in self.log:
+            line = self.process.stdout.readline()
+            assert line, f"it did not start:\n{self.log}"
+            self.log += line
+
+    def request(self, path: str) -> socket.socket:
+        """A connection on which the request was sent."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        return connection
+
+    def stop(self) -> str:
+        """End it as an operator would; all that it has logged."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            rest, _ = self.process.communicate(timeout=15)
+        finally:
+            self.process.kill()
+        self.log += rest
+        return self.log
+
+
+@pytest.mark.parametrize("adapter", ["starlette", "fastapi", "litestar"])
+def test_forty_callers_who_leave_are_no_incident(adapter: str, provider: FakeProvider) -> None:
+    """Streams of either client, stalled and flowing, sensitive, wrapped by the app, and whole answers."""
+    server = Server(
+        ["-m", "uvicorn", "integrations.hang_up_apps:app", "--port", "PORT"],
+        "Uvicorn running",
+        ADAPTER=adapter,
+        PROVIDER_URL=provider.base_url,
+    )
+    try:
+        provider.script_all(Cycle((STALLED, FLOWING)))
+        streams = [path for path in PATHS if "stream" in path]
+        for number in range(28):
+            with server.request("/" + streams[number % 4]) as caller:
+                answer = b""
+                while b"piece" not in answer:
+                    received = caller.recv(1000)
+                    assert received, answer
+                    answer += received
+                time.sleep(0.02 * (number % 3))
+        provider.wait_until(lambda: provider.in_flight == 0)
+        provider.reset()
+        provider.script_all(Cycle((Silence(),)))
+        for number in range(12):
+            with server.request("/plain" if number % 2 else "/sensitive-plain"):
+                provider.wait_until(lambda: provider.in_flight == 1)
+            provider.wait_until(lambda: provider.in_flight == 0)
+    finally:
+        log = server.stop()
+    assert not [line for line in log.splitlines() if "ERROR" in line or "WARNING" in line], log
+    assert "Traceback" not in log
+    assert len(log) < 20_000
