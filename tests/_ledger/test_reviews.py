@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, func, select, update
+import time_machine
+from sqlalchemy import Engine, func, select
 
 from lanewise import Api, Call, Review, ReviewDecided, ReviewNotFound, ReviewStatus, ReviewsUnavailable
 from lanewise._ledger.retention import Retention
@@ -47,13 +48,11 @@ def opened(queue: ReviewQueue, new: NewCase = NEW) -> Review:
     return review
 
 
-def later(engine: Engine, review: Review, by: timedelta) -> None:
-    """Let time pass for a case: all of its moments are so much earlier."""
-    moments = ("created_at", "expires_at", "texts_until", "decided_at")
-    with engine.begin() as connection:
-        row = connection.execute(select(reviews).where(reviews.c.id == review.id)).one()._mapping
-        values = {name: row[name] - by for name in moments if row[name] is not None}
-        connection.execute(update(reviews).where(reviews.c.id == review.id).values(values))
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """A clock that can be put forward."""
+    with time_machine.travel(datetime.now(UTC)) as traveller:
+        yield traveller
 
 
 def texts(engine: Engine) -> int:
@@ -118,13 +117,15 @@ def test_a_draft_comes_too_late_for_a_decided_case(queue: ReviewQueue) -> None:
     assert queue.get(review.id).answer is None
 
 
-def test_texts_go_when_their_time_is_over_and_the_decision_stays(queue: ReviewQueue, engine: Engine) -> None:
+def test_texts_go_when_their_time_is_over_and_the_decision_stays(
+    clock: time_machine.Traveller, queue: ReviewQueue, engine: Engine
+) -> None:
     """``keep`` after the decision; who decided and when is kept."""
     review = opened(queue)
     queue.add_draft(review.id, "draft", "second")
     decided = queue.approve(review.id, by="Ada")
     assert texts(engine) == 4
-    later(engine, review, timedelta(seconds=61))
+    clock.shift(timedelta(seconds=61))
     found = queue.get(review.id)
     assert (found.answer, found.data, queue.case(review.id).question) == (None, None, None)
     assert queue.forget() == 1
@@ -136,10 +137,10 @@ def test_texts_go_when_their_time_is_over_and_the_decision_stays(queue: ReviewQu
     assert queue.forget() == 0
 
 
-def test_a_case_that_nobody_decides_expires(queue: ReviewQueue, engine: Engine) -> None:
+def test_a_case_that_nobody_decides_expires(clock: time_machine.Traveller, queue: ReviewQueue, engine: Engine) -> None:
     """Also where nobody has written that down yet: it can't be decided any more, and nothing of it is read."""
     review = opened(queue)
-    later(engine, review, timedelta(hours=2))
+    clock.shift(timedelta(hours=2))
     assert queue.get(review.id).status is ReviewStatus.EXPIRED
     with pytest.raises(ReviewDecided, match="expired"):
         queue.approve(review.id, by="Ada", answer="x")
@@ -148,10 +149,12 @@ def test_a_case_that_nobody_decides_expires(queue: ReviewQueue, engine: Engine) 
     assert texts(engine) == 0
 
 
-def test_the_ledger_s_own_retention_lets_cases_expire(queue: ReviewQueue, engine: Engine) -> None:
+def test_the_ledger_s_own_retention_lets_cases_expire(
+    clock: time_machine.Traveller, queue: ReviewQueue, engine: Engine
+) -> None:
     """Without any command or call: whoever writes the ledger looks after them."""
-    review = opened(queue)
-    later(engine, review, timedelta(hours=2))
+    opened(queue)
+    clock.shift(timedelta(hours=2))
     Retention(timedelta(days=90)).step(engine)
     assert texts(engine) == 0
     with engine.connect() as connection:

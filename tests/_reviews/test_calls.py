@@ -467,6 +467,60 @@ async def test_another_key_opens_nothing(desk: Desk, monkeypatch: pytest.MonkeyP
             await router.reviews.case(first)
 
 
+FAR_AWAY = "'2099-01-01 00:00:00.000000+00:00'"
+EDITS = {
+    "approved": "status = 'approved', decided_by = 'Ada', decided_at = created_at",
+    "rejected": "status = 'rejected'",
+    "expired": "status = 'expired'",
+    "another task": "task = 'chat'",
+    "another category": "sensitive = ''",
+    "another reason": "why = 'nothing'",
+    "a longer time": f"expires_at = {FAR_AWAY}, texts_until = {FAR_AWAY}",
+    "texts that stay": f"texts_until = {FAR_AWAY}",
+    "a longer keeping": "keep_seconds = 1e9",
+    "another request": "request_id = 'req-2026-000043'",
+    "a draft": "draft_route = 'second'",
+    "no seal": "row_seal = NULL",
+    "another case's seal": "row_seal = (SELECT row_seal FROM reviews WHERE id != :id)",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+async def test_an_edit_in_the_database_is_noticed(edit: str, desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever of a case it changes: the case is used no more, for nobody, and the others go on."""
+    desk.stage.first.script_all(Status(500))
+    async with desk.router() as router:
+        edited, other = await _opened(router), await _opened(router)
+        with _edited(desk) as connection:
+            connection.execute(f"UPDATE reviews SET {edit} WHERE id = :id", {"id": edited})
+        for use in (router.reviews.get(edited), router.reviews.case(edited)):
+            with pytest.raises(ReviewsUnavailable, match=edited):
+                await use
+        with pytest.raises(ReviewsUnavailable):
+            await router.reviews.approve(edited, by="Ada", answer="Yes.")
+        assert [review.id for review in await router.reviews.list()] == [other]
+        if not edit.startswith("status"):  # else it is not among those that wait
+            assert any(edited in record.message for record in caplog.records)
+        assert (await router.reviews.approve(other, by="Ada", answer="Yes.")).answer == "Yes."
+
+
+async def test_an_edit_of_a_decision_is_noticed(desk: Desk) -> None:
+    """Who decided, and what: the answer of one case is no other's, and a rejected one is not approved."""
+    desk.stage.first.script_all(Status(500))
+    async with desk.router() as router:
+        approved, rejected = await _opened(router), await _opened(router)
+        await router.reviews.approve(approved, by="Ada", answer="Yes.")
+        await router.reviews.reject(rejected, by="Ada")
+        for id_, edit in (
+            (approved, "decided_by = 'Bob'"),
+            (rejected, "status = 'approved', sealed_answer = (SELECT sealed_answer FROM reviews WHERE id != :id)"),
+        ):
+            with _edited(desk) as connection:
+                connection.execute(f"UPDATE reviews SET {edit} WHERE id = :id", {"id": id_})
+            with pytest.raises(ReviewsUnavailable):
+                await router.reviews.get(id_)
+
+
 async def test_what_json_can_t_say_is_refused_where_it_is_given(desk: Desk) -> None:
     """Not in the outage, when it is too late."""
     async with desk.router() as router:

@@ -48,6 +48,7 @@ class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
     sealed_question: bytes | None = None
     sealed_draft: bytes | None = None
     sealed_answer: bytes | None = None
+    row_seal: bytes | None = None
 
     def __repr__(self) -> str:
         return f"ReviewRow({self.id}, {self.status})"
@@ -91,18 +92,19 @@ class ReviewTable:
         with self._checked().connect() as connection:
             return [_row(found) for found in connection.execute(asked)]
 
-    def add_draft(self, review_id: str, sealed: bytes, route: str, now: datetime) -> bool:
-        """Put a draft into a case that still waits. Whether it does."""
+    def add_draft(self, row: ReviewRow, now: datetime) -> bool:
+        """Put a row's draft into a case that still waits. Whether it does."""
+        draft = {"sealed_draft": row.sealed_draft, "draft_route": row.draft_route, "row_seal": row.row_seal}
         with writing(self._checked()) as connection:
-            return _changed(connection, review_id, now, {"sealed_draft": sealed, "draft_route": route})
+            return _changed(connection, row.id, now, draft)
 
-    def decide(
-        self, review_id: str, status: str, *, by: str, at: datetime, texts_until: datetime, sealed_answer: bytes | None
-    ) -> bool:
-        """Decide a case that still waits. Whether it did: of two who decide at a time one does."""
-        decision = {"status": status, "decided_by": by, "decided_at": at, "texts_until": texts_until}
+    def decide(self, row: ReviewRow, at: datetime) -> bool:
+        """Decide a case that still waits, as a row says. Whether it did: of two who decide at a time one does.
+
+        A draft that came since the row was read is not kept: it was no part of what was decided.
+        """
         with writing(self._checked()) as connection:
-            return _changed(connection, review_id, at, {**decision, "sealed_answer": sealed_answer})
+            return _changed(connection, row.id, at, msgspec.structs.asdict(row))
 
     def forget(self, now: datetime) -> int:
         """Let cases expire whose time is over, and delete the texts that were kept long enough. How many rows."""

@@ -169,6 +169,7 @@ reviews = Table(
     Column("sealed_question", LargeBinary),
     Column("sealed_draft", LargeBinary),
     Column("sealed_answer", LargeBinary),
+    Column("row_seal", LargeBinary, comment="of what the row says; it stays when the texts go"),
     Index("reviews_created_at", "created_at"),
     Index("reviews_texts_until", "texts_until"),
     Index("reviews_request_id", "request_id"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -38,6 +39,8 @@ THREADS: Final = 2
 LISTED: Final = 100
 """Cases that a list has at the most, where nothing else is asked for."""
 LONGEST_NAME: Final = 200
+
+_log: Final = logging.getLogger("lanewise")
 
 
 class NewCase(msgspec.Struct, frozen=True):
@@ -105,6 +108,7 @@ class ReviewQueue:
             sealed_data=None if new.data is None else self._sealed(new.data, review_id, "data"),
             sealed_question=self._sealed(new.question, review_id, "question"),
         )
+        row = self._with_seal(row)
         with self._reached() as table:
             table.forget(now)
             try:
@@ -116,8 +120,9 @@ class ReviewQueue:
     def add_draft(self, review_id: str, text: str, route: str) -> bool:
         """Put a draft into a case. Whether the case still waits."""
         sealed = self._sealed(text.encode("utf-8", "replace"), review_id, "draft")
+        row = msgspec.structs.replace(self._row(review_id), sealed_draft=sealed, draft_route=route)
         with self._reached() as table:
-            return table.add_draft(review_id, sealed, route, datetime.now(UTC))
+            return table.add_draft(self._with_seal(row), datetime.now(UTC))
 
     def submit(self, work: Callable[[], _T]) -> Future[_T]:
         """Have something done in a thread of the queue's own."""
@@ -147,7 +152,8 @@ class ReviewQueue:
         """The cases of a status (``None``: of any), newest first and without texts."""
         with self._reached() as table:
             table.forget(datetime.now(UTC))
-            return [self._review(row) for row in table.latest(status, most)]
+            rows = table.latest(status, most)
+        return [self._review(row) for row in rows if self._is_told_as_it_was_written(row)]
 
     def approve(self, review_id: str, *, by: str, answer: str | None = None) -> Review:
         """Let the caller have an answer: the person's, or without one the draft.
@@ -220,6 +226,7 @@ class ReviewQueue:
             row = table.get(review_id)
         if row is None:
             raise ReviewNotFound("no case has this id")
+        self._verify(row)
         return _as_of(row, datetime.now(UTC))
 
     def _decide(self, row: ReviewRow, status: ReviewStatus, by: str, answer: bytes | None) -> Review:
@@ -227,16 +234,17 @@ class ReviewQueue:
         if not who:
             raise ValueError("say who decides, in printable characters: it is kept with the decision")
         now = datetime.now(UTC)
+        decision = msgspec.structs.replace(
+            row,
+            status=status.value,
+            decided_by=who,
+            decided_at=now,
+            texts_until=now + timedelta(seconds=row.keep_seconds),
+            sealed_answer=None if answer is None else self._sealed(answer, row.id, "answer"),
+        )
         with self._reached() as table:
             table.forget(now)
-            decided = table.decide(
-                row.id,
-                status.value,
-                by=who,
-                at=now,
-                texts_until=now + timedelta(seconds=row.keep_seconds),
-                sealed_answer=None if answer is None else self._sealed(answer, row.id, "answer"),
-            )
+            decided = table.decide(self._with_seal(decision), now)
         found = self.get(row.id)
         if not decided:
             by_whom = f" by {found.decided_by}" if found.decided_by else ""
@@ -265,6 +273,25 @@ class ReviewQueue:
             answer=None if answer is None else answer.decode(),
         )
 
+    def _with_seal(self, row: ReviewRow) -> ReviewRow:
+        return msgspec.structs.replace(row, row_seal=self._sealed(_said(row), row.id, "row"))
+
+    def _verify(self, row: ReviewRow) -> None:
+        """Raises ReviewsUnavailable: what the row says is not what was written, by us, under the storage key."""
+        sealed = self._opened(row.row_seal, row, "row")
+        over = row.status == ReviewStatus.EXPIRED and row.texts_until <= datetime.now(UTC)
+        as_written = msgspec.structs.replace(row, status=ReviewStatus.PENDING.value) if over else row
+        if sealed != _said(as_written):
+            raise ReviewsUnavailable(f"the case {row.id} was changed in the database, and is not used")
+
+    def _is_told_as_it_was_written(self, row: ReviewRow) -> bool:
+        try:
+            self._verify(row)
+        except ReviewsUnavailable as changed:
+            _log.error("%s", changed, extra={"review_id": row.id})
+            return False
+        return True
+
     def _sealed(self, text: bytes, review_id: str, what: str) -> bytes:
         return self._seal.seal(text, purpose=f"review {review_id} {what}")
 
@@ -285,6 +312,16 @@ def _as_of(row: ReviewRow, now: datetime) -> ReviewRow:
     status = ReviewStatus.EXPIRED.value if row.status == ReviewStatus.PENDING else row.status
     gone = {"sealed_data": None, "sealed_question": None, "sealed_draft": None, "sealed_answer": None}
     return msgspec.structs.replace(row, status=status, **gone)
+
+
+def _said(row: ReviewRow) -> bytes:
+    """What a row says beside its texts, which are sealed under its id. The same bytes from every database."""
+    moments = [
+        None if moment is None else moment.astimezone(UTC).isoformat(" ", "microseconds")
+        for moment in (row.created_at, row.expires_at, row.texts_until, row.decided_at)
+    ]
+    words = row.id, row.request_id, row.call_id, row.task, row.api, row.sensitive, row.why
+    return msgspec.json.encode([*words, row.status, row.decided_by, row.draft_route, row.keep_seconds, *moments])
 
 
 def _object(data: bytes) -> Mapping[str, object]:
