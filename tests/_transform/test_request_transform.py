@@ -381,7 +381,6 @@ def test_a_refused_usage_request_is_left_out_and_the_apps_own_options_stay() -> 
         ("reasoning", "reasoning"),
         ("model", None),
         ("stream", None),
-        ("stream_options", "stream_options"),
         ("seed", None),
         ("service_tier", "service_tier"),
         ("", None),

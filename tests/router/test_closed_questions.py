@@ -78,7 +78,7 @@ async def test_the_scopes_around_rise_too(form: Form, stage: Stage) -> None:
 @each_form
 async def test_an_approved_route_may_still_answer_it(form: Form, stage: Stage) -> None:
     """Once it is well again: what is closed is the way to the others."""
-    stage.first.script("model-one", Status(400), StreamOf())
+    stage.first.script("model-one", Status(400, {"code": "invalid_image_url"}), StreamOf())
     async with router_of(stage) as router:
         scope = router.scope()
         assert isinstance((await ask_in(scope, form, "secret")).error, FailClosed)

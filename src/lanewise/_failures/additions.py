@@ -1,4 +1,4 @@
-"""What is added to a request that the app did not write, and how an error's body is told to name it.
+"""What is added to a request that the app did not write, how an error's body is told to name it, and what of it goes.
 
 A server that the plain SDK gets an answer from may refuse what was added: it is sent once more without.
 """
@@ -6,10 +6,19 @@ A server that the plain SDK gets an answer from may refuse what was added: it is
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["Addition", "named_in"]
+import msgspec
+
+from lanewise._failures.provider_error_codes import is_about_content
+from lanewise.types import BreakerEffect, Failure, FailureKind
+
+__all__ = ["Addition", "Removal", "named_in", "to_take_out"]
+
+_REFUSALS: Final = frozenset({200, 400, 404, 415, 422})
+"""Statuses after which what was added goes though nothing names it; a 200 is one with such an error inside."""
 
 
 class Addition(StrEnum):
@@ -38,11 +47,54 @@ _NAMES: Final = {
 }
 
 
-def named_in(body: bytes) -> tuple[Addition, ...]:
+def named_in(body: bytes) -> tuple[str, ...]:
     """What of all that may be added an error's body names, whatever its wording and shape.
 
     Example::
 
-        named_in(b"json: unknown field \\"stream_options\\"")  # (Addition.USAGE,)
+        named_in(b"json: unknown field \\"stream_options\\"")  # ("stream_options",)
     """
-    return tuple(addition for addition, names in _NAMES.items() if names.search(body))
+    return tuple(addition.value for addition, names in _NAMES.items() if names.search(body))
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """What of the additions is taken out for the next try; ``named`` says that the error named it."""
+
+    additions: tuple[str, ...]
+    named: bool
+
+
+def to_take_out(failure: Failure, added: Sequence[str], *, sensitive: bool) -> Removal | None:
+    """What of the additions goes after this failure: what its body names, or, if it names nothing at all, what the
+    answer can do without.
+
+    Of a sensitive call only ``include_usage`` may go. A suffix that nothing names goes where nothing else is left.
+
+    Example::
+
+        to_take_out(failure, ["stream_options"], sensitive=False)  # Removal(("stream_options",), named=True)
+    """
+    may_go = [name for name in added if name == Addition.USAGE or not sensitive]
+    named = tuple(name for name in may_go if name in failure.names)
+    if named:
+        return Removal(named, named=True) if _may_be_its_fault(failure) else None
+    if not may_go or not _is_vague(failure):
+        return None
+    dispensable = tuple(name for name in may_go if name != Addition.SUFFIX)
+    return Removal(dispensable or tuple(may_go), named=False)
+
+
+def _may_be_its_fault(failure: Failure) -> bool:
+    """Whether a failure whose body names an addition may come of it."""
+    return failure.kind in (FailureKind.UNSUPPORTED_PARAMETER, FailureKind.BAD_REQUEST)
+
+
+def _is_vague(failure: Failure) -> bool:
+    """Whether a request was refused without a word of what is wrong with it."""
+    if failure.http_status not in _REFUSALS or failure.param is not None:
+        return False
+    if failure.code is not None and is_about_content(failure.code):
+        return False
+    if failure.kind is FailureKind.MODEL_MISSING:  # a 404 of an API, or of what the request needs
+        return failure.breaker is BreakerEffect.NEUTRAL
+    return failure.kind in (FailureKind.BAD_REQUEST, FailureKind.UNSUPPORTED_PARAMETER)

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._failures.additions import Addition, named_in
+from lanewise._failures.additions import named_in
 from lanewise._failures.provider_error_codes import squashed
 from lanewise._failures.retry_after import parse_seconds
 
@@ -51,7 +51,7 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     status: int | None = None
     retry_after: float | None = None
-    names: tuple[Addition, ...] = ()
+    names: tuple[str, ...] = ()
 
     def names_any_of(self, codes: frozenset[str]) -> bool:
         """Whether one of the provider's codes is among these, which are squashed."""

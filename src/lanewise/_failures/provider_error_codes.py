@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
-__all__ = ["STATUS_OF", "Meaning", "by_code", "by_words", "squashed"]
+__all__ = ["STATUS_OF", "Meaning", "by_code", "by_words", "is_about_content", "squashed"]
 
 
 class Meaning(IntEnum):
@@ -211,10 +211,11 @@ _HOLDER: Final = _words("key account organization org project team tenant worksp
 _TOKEN_REFUSED: Final = _words("invalid expired revoked wrong missing disabled")
 """Of a token that is a key: one that was used up is a piece of a text."""
 _MODEL: Final = _words("model models deployment")
-_CONTENT: Final = _words(
-    "image images picture audio video voice file files document pdf url base64 media mime attachment schema tool tools "
-    "function functions prompt message messages role parameter parameters param params argument arguments json"
+_ASKED: Final = _words(
+    "image images picture audio video voice file files document pdf url media mime attachment tool tools function "
+    "functions prompt message messages"
 )
+_CONTENT: Final = _ASKED | _words("schema role parameter parameters param params argument arguments json")
 _WHOLE: Final = _words("request input body payload value field format content")
 _REFUSED: Final = _words(
     "invalid incorrect wrong unsupported missing malformed empty bad illegal unprocessable unrecognized unknown "
@@ -235,8 +236,22 @@ def by_words(codes: Iterable[str]) -> Meaning | None:
     return min((meaning for code in codes if (meaning := _read(code)) is not None), default=None)
 
 
+def is_about_content(code: str) -> bool:
+    """Whether a code, as it was spelled, says that something in what was asked is wrong: a picture, a tool, a message.
+
+    Example::
+
+        assert is_about_content("invalid_image_url") and not is_about_content("invalid_parameter_error")
+    """
+    return by_code([squashed(code)]) is Meaning.REQUEST or bool(_in(code) & _ASKED)
+
+
+def _in(code: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORD.findall(code.replace("base64", "base")))
+
+
 def _read(code: str) -> Meaning | None:
-    words = frozenset(word.lower() for word in _WORD.findall(code.replace("base64", "base")))
+    words = _in(code)
     if (words & _POLICY and not words & _OTHER_POLICIES) or {"content", "filter"} <= words:
         return Meaning.CONTENT_POLICY
     if words & _SERVERS:

@@ -37,10 +37,11 @@ _NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class Learned:
-    """Parameters that a route refused, for an hour each."""
+    """Parameters and additions that a route refused, for an hour each."""
 
     def __init__(self) -> None:
         self._until: dict[str, dict[str, float]] = {}
+        self._suspected_until: dict[tuple[str, str], float] = {}
 
     def of(self, route: str, now: float) -> frozenset[str]:
         """What is left out on a route now."""
@@ -51,9 +52,19 @@ class Learned:
 
     def add(self, route: str, parameter: str, now: float) -> bool:
         """Leave a parameter out on a route from now on. Whether this is the first time in this process."""
+        self._suspected_until.pop((route, parameter), None)
         is_new = parameter not in self._until.get(route, {})
         self._until[route] = {**self._until.get(route, {}), parameter: now + LEARNED_FOR}
         return is_new
+
+    def suspect(self, route: str, parameter: str, now: float) -> bool:
+        """Note that a route answered without a parameter, after it had refused the request and not said why.
+
+        Whether that was so before, within the hour.
+        """
+        before = self._suspected_until.get((route, parameter), 0.0) > now
+        self._suspected_until[route, parameter] = now + LEARNED_FOR
+        return before
 
 
 class Kit:

@@ -104,11 +104,12 @@ class Log:
 
     def learned(self, call: Call, route: str, parameter: str, drop: tuple[str, ...]) -> None:
         """The line of a parameter that a route was found not to take; ``drop`` is what it is declared not to take."""
+        instead = _instead(parameter, drop)
         self._put(
             logging.WARNING,
             "route %s can't take %s: it is left out there for an hour. To save the attempt that finds out, write "
-            "drop = [%s] under [routes.%s]",
-            (route, parameter, ", ".join(f'"{name}"' for name in (*drop, parameter)), route),
+            "%s under [routes.%s]",
+            (route, parameter, instead, route),
             {**_whose(call), "route": route, "parameter": parameter},
         )
 
@@ -170,3 +171,14 @@ def _of_attempt(call: Call, attempt: Attempt) -> Said:
 
 def _whose(call: Call) -> dict[str, object]:
     return {"call_id": call.id, "request_id": call.request_id, "task": call.task}
+
+
+def _instead(parameter: str, drop: tuple[str, ...]) -> str:
+    """How the config says that a route gets nothing of this."""
+    match parameter:
+        case "response_format":  # of a task's contract: the app's own is never left out
+            return 'stand_in = { response_format = "prompt" }'
+        case "system_suffix":
+            return "no system_suffix"
+    dropped = ", ".join(f'"{name}"' for name in (*drop, parameter))
+    return f"drop = [{dropped}]"

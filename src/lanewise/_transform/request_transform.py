@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
+from lanewise._failures.additions import Addition
 from lanewise._openai.parameters import FIXED, may_rest_on, rests_on
 from lanewise._openai.request_body import BadBody, Body, binding
 from lanewise._transform.capabilities import unmet
@@ -38,8 +39,9 @@ _Fields = dict[str, msgspec.Raw]
 class Rendered(msgspec.Struct, frozen=True):
     """A body for one route. It has no pickle, and its repr leaves the body out: it holds the prompt.
 
-    ``dropped`` names what the app sent and the route does not get. ``transformed`` says that more than the model
-    differs from the app's body. ``injected_usage``: the usage chunk was asked for by us, and must be hidden again.
+    ``dropped`` names what the app sent and the route does not get, and what was to be added and was not. ``added`` is
+    what was. ``transformed`` says that more than the model differs from the app's body. ``injected_usage``: the usage
+    chunk was asked for by us, and must be hidden again.
     ``fingerprint`` stands, with the digest of the app's body, for the final body. ``adapted`` tells how the route
     stands in for what it can't take; ``calls`` is how many requests with this body make one answer.
     """
@@ -51,6 +53,7 @@ class Rendered(msgspec.Struct, frozen=True):
     fingerprint: bytes
     adapted: tuple[str, ...] = ()
     calls: int = 1
+    added: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Rendered of {len(self.raw)} bytes, without {list(self.dropped)}>"
@@ -134,12 +137,19 @@ class Recipe:
         return None if self._adapter is None else self._adapter.incapable(body, api)
 
     def render(
-        self, body: Body, api: Api, *, inject_usage: bool = False, without: frozenset[str] = _NOTHING
+        self,
+        body: Body,
+        api: Api,
+        *,
+        inject_usage: bool = False,
+        added_format: bool = False,
+        without: frozenset[str] = _NOTHING,
     ) -> Rendered:
         """The body for this route.
 
-        ``inject_usage`` asks for the usage chunk of a chat stream where the app did not. ``without`` is what the
-        provider was learned to refuse, by the names that it got; what the answer's meaning rests on stays in.
+        ``inject_usage`` asks for the usage chunk of a chat stream where the app did not; ``added_format`` says that the
+        body's format is the task's. ``without`` is what the provider was found to refuse, by the names that it got
+        (what the answer's meaning rests on stays in), and the additions that go.
 
         Example::
 
@@ -148,37 +158,55 @@ class Recipe:
         """
         adapted = NOT_ADAPTED
         given = body.fields
+        left_out: tuple[str, ...] = ()
+        added: tuple[str, ...] = ()
+        if added_format and Addition.FORMAT in without:
+            given = _without_format(given, api)
+            left_out = (Addition.FORMAT.value,)
+        elif added_format and self._sends_format(api):
+            added = (Addition.FORMAT.value,)
         if self._adapter is not None:
             given = dict(given)
             adapted = self._adapter.adapt(given, api)
         fields, dropped = self._declared(given)
         learned = _take(fields, without) if without else ()
         if self._suffix is not None:
-            add_suffix(fields, self._suffix, api)
-        may_inject = inject_usage and body.stream and api is Api.CHAT and _STREAM_OPTIONS not in without
-        injected = may_inject and _ask_usage(fields)
-        touched = injected or bool(learned) or not self._plain
+            only_extend = Addition.SUFFIX in without
+            if add_suffix(fields, self._suffix, api, only_extend=only_extend):
+                left_out, added = _noted(Addition.SUFFIX, only_extend, left_out, added)
+        injected = False
+        if inject_usage and body.stream and api is Api.CHAT and _STREAM_OPTIONS not in self._drop:
+            unwanted = _STREAM_OPTIONS in without
+            asked = _ask_usage(dict(fields) if unwanted else fields)
+            injected = asked and not unwanted
+            if asked:
+                left_out, added = _noted(Addition.USAGE, unwanted, left_out, added)
+        touched = injected or bool(learned) or bool(left_out) or not self._plain
         transformed = touched and fields != body.fields
         fields["model"] = self._model
-        fingerprint = self._fingerprint(api, injected, learned) if learned else self._fingerprints[api, injected]
+        taken = learned + left_out
+        fingerprint = self._fingerprint(api, injected, taken) if taken else self._fingerprints[api, injected]
         return Rendered(
-            _ENCODE(fields), dropped + learned, transformed, injected, fingerprint, adapted.told, adapted.calls
+            _ENCODE(fields), dropped + taken, transformed, injected, fingerprint, adapted.told, adapted.calls, added
         )
+
+    def _sends_format(self, api: Api) -> bool:
+        """Whether a format goes out as a parameter: not put into the prompt, nor dropped."""
+        name = "text" if api is Api.RESPONSES else "response_format"
+        return name not in self._drop and (self._adapter is None or name not in self._adapter.parameters)
 
     def droppable(self, param: str | None, body: Body, rendered: Rendered) -> str | None:
         """What may be taken out after the provider refused this parameter of ``rendered``, or ``None``.
 
         Never what the answer's meaning rests on, nor a part of a parameter (``messages[0].name``), nor what is out
-        already. ``stream_options`` only where we asked for the usage: then the app's own are sent again.
+        already.
 
         Example::
 
             recipe.droppable("temperature", body, rendered)  # "temperature", for ``without`` of the next rendering
         """
-        if param is None or param in FIXED or param in rendered.dropped:
+        if param is None or param in FIXED or param in rendered.dropped or param == _STREAM_OPTIONS:
             return None
-        if param == _STREAM_OPTIONS:
-            return param if rendered.injected_usage else None
         sent = self._declared(body.fields)[0].get(param)
         return param if sent is not None and not rests_on(param, bytes(sent)) else None
 
@@ -224,6 +252,27 @@ def _take(fields: _Fields, without: frozenset[str]) -> tuple[str, ...]:
     for name in taken:
         del fields[name]
     return taken
+
+
+def _noted(
+    addition: Addition, is_out: bool, left_out: tuple[str, ...], added: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return ((*left_out, addition.value), added) if is_out else (left_out, (*added, addition.value))
+
+
+def _without_format(given: _Fields, api: Api) -> _Fields:
+    """The fields as the app wrote them, before a task's format was added."""
+    fields = dict(given)
+    if api is not Api.RESPONSES:
+        del fields["response_format"]
+        return fields
+    options = _OPTIONS.decode(fields["text"])
+    del options["format"]
+    if options:
+        fields["text"] = msgspec.Raw(_ENCODE(options))
+    else:
+        del fields["text"]
+    return fields
 
 
 def _ask_usage(fields: _Fields) -> bool:

@@ -23,11 +23,12 @@ _SYSTEM: Final = frozenset({"system", "developer"})
 _GAP: Final = "\n\n"
 
 
-def add_suffix(fields: dict[str, msgspec.Raw], suffix: str, api: Api) -> None:
+def add_suffix(fields: dict[str, msgspec.Raw], suffix: str, api: Api, *, only_extend: bool = False) -> bool:
     """Add the text to the body's system message (chat) or instructions (responses); embeddings have none.
 
-    The first system or developer message gets it; without one a system message is put in front. A body whose
-    messages are malformed stays as it is: the provider says what is wrong with it.
+    The first system or developer message gets it; without one a system message is put in front, unless
+    ``only_extend``. Gives whether there was none. A body whose messages are malformed stays as it is: the provider says
+    what is wrong with it.
 
     Example::
 
@@ -35,21 +36,30 @@ def add_suffix(fields: dict[str, msgspec.Raw], suffix: str, api: Api) -> None:
         add_suffix(fields, "Return bullet points.", Api.CHAT)
     """
     if api is Api.RESPONSES:
-        instructions = _extended(fields.get("instructions"), suffix)
+        given = fields.get("instructions")
+        is_new = _is_empty(given)
+        instructions = None if is_new and only_extend else _extended(given, suffix)
         if instructions is not None:
             fields["instructions"] = instructions
-    elif api is Api.CHAT and "messages" in fields:
-        messages = _with_suffix(fields["messages"], suffix)
+        return is_new
+    if api is not Api.CHAT or "messages" not in fields:
+        return False
+    try:
+        roles = [message.role for message in _ROLES.decode(fields["messages"])]
+    except msgspec.MsgspecError:
+        return False
+    found = next((index for index, role in enumerate(roles) if role in _SYSTEM), None)
+    if found is not None:
+        messages = _with_suffix(fields["messages"], found, suffix)
         if messages is not None:
             fields["messages"] = messages
+    elif not only_extend:
+        fields["messages"] = _preceded(fields["messages"], suffix, empty=not roles)
+    return found is None
 
 
-def _with_suffix(messages: msgspec.Raw, suffix: str) -> msgspec.Raw | None:
+def _with_suffix(messages: msgspec.Raw, found: int, suffix: str) -> msgspec.Raw | None:
     try:
-        roles = [message.role for message in _ROLES.decode(messages)]
-        found = next((index for index, role in enumerate(roles) if role in _SYSTEM), None)
-        if found is None:
-            return _preceded(messages, suffix, empty=not roles)
         items = _ITEMS.decode(messages)
         message = _MESSAGE.decode(items[found])
     except msgspec.MsgspecError:
@@ -69,9 +79,13 @@ def _preceded(messages: msgspec.Raw, suffix: str, *, empty: bool) -> msgspec.Raw
     return msgspec.Raw(b"".join((b"[", message, b"" if empty else b",", rest)))
 
 
+def _is_empty(text: msgspec.Raw | None) -> bool:
+    return text is None or bytes(text) in (b"null", b'""')
+
+
 def _extended(text: msgspec.Raw | None, suffix: str) -> msgspec.Raw | None:
     """A JSON text or a list of text parts, with the suffix; ``None`` if it is neither."""
-    if text is None or bytes(text) in (b"null", b'""'):
+    if text is None or _is_empty(text):
         return msgspec.Raw(_ENCODE(suffix))
     given = bytes(text)
     if given.startswith(b'"'):

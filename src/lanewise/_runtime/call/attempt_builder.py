@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from lanewise._contracts.contract import Repair
+from lanewise._failures.additions import Addition, Removal, to_take_out
 from lanewise._routing import idempotency as keys
 from lanewise._routing.model_match import is_substitute
 from lanewise._runtime.call.attempt import Job
@@ -26,7 +27,8 @@ from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Send
 
 __all__ = ["Lesson", "Sender", "Sent"]
 
-_NO_PARAMETERS: Final[frozenset[str]] = frozenset()
+_NOTHING: Final[frozenset[str]] = frozenset()
+_MAY_GO_OF_SENSITIVE: Final = frozenset({Addition.USAGE.value})
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -63,7 +65,8 @@ class Sender:
         self._sent: tuple[str, Rendered] | None = None
         self._fresh = False
         self._replays: dict[str, int] = {}
-        self._dropped_here: set[tuple[str, str]] = set()
+        self._left_out: dict[str, frozenset[str]] = {}
+        self._removals: dict[str, tuple[Removal, ...]] = {}
         self._body = prepared.body
         self._mended: Body | None = None
         self._may_mend = prepared.contract is not None
@@ -96,6 +99,7 @@ class Sender:
             first_token=send.first_token,
             limits=self._kit.limits,
             has_attachments=partial(has_attachments, prepared.body, self._call.api),
+            added=rendered.added,
             accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,
             gather=prepared.contract is not None,
         )
@@ -117,7 +121,25 @@ class Sender:
         if failure.executed:
             self._replays[route] = self._replays.get(route, 0) + 1
         self._fresh = failure.stale_connection
-        return Lesson(self._learns_to_drop(route, rendered, failure), rendered.transformed, self._mended is not None)
+        removal = self._to_take_out(route, rendered, failure)
+        if removal is not None:
+            self._removals[route] = (*self._removals.get(route, ()), removal)
+            self._left_out[route] = self._left_out.get(route, _NOTHING).union(removal.additions)
+        return Lesson(removal is not None, rendered.transformed, self._mended is not None)
+
+    def answered(self) -> None:
+        """The latest attempt was answered: what had been taken out for it is remembered for its route.
+
+        If the refusal named it, or once it has happened before.
+        """
+        if not self._removals or self._sent is None:
+            return
+        route, _ = self._sent
+        learned, now = self._kit.learned, self._loop.time()
+        for removal in self._removals.pop(route, ()):
+            for name in removal.additions:
+                if (removal.named or learned.suspect(route, name, now)) and learned.add(route, name, now):
+                    self._kit.recording.log.learned(self._call, route, name, self._kit.ways[route].route.drop)
 
     def may_mend(self, repair: Repair | None) -> None:
         """The latest attempt's answer broke its contract: keep what its route must be shown to mend it, once a call."""
@@ -128,8 +150,19 @@ class Sender:
 
     def _render(self, way: Way) -> Rendered:
         body, api = self._body, self._call.api
-        learned = _NO_PARAMETERS if self._call.sensitive else self._kit.learned.of(way.route.name, self._loop.time())
-        return way.recipe.render(body, api, inject_usage=api is Api.CHAT and body.stream, without=learned)
+        route = way.route.name
+        without = self._kit.learned.of(route, self._loop.time())
+        if self._left_out:
+            without |= self._left_out.get(route, _NOTHING)
+        if without and self._call.sensitive:
+            without &= _MAY_GO_OF_SENSITIVE
+        return way.recipe.render(
+            body,
+            api,
+            inject_usage=api is Api.CHAT and body.stream,
+            added_format=self._prepared.added_format,
+            without=without,
+        )
 
     def _key(self, way: Way, rendered: Rendered, number: bytes = b"") -> str:
         prepared = self._prepared
@@ -152,17 +185,17 @@ class Sender:
         headers += way.allowed(self._ask.headers)
         return headers
 
-    def _learns_to_drop(self, route: str, rendered: Rendered, failure: Failure) -> bool:
-        """Whether the refused parameter can be left out on this route. Never learned from a sensitive call."""
-        if failure.kind is not FailureKind.UNSUPPORTED_PARAMETER or self._call.sensitive:
-            return False
+    def _to_take_out(self, route: str, rendered: Rendered, failure: Failure) -> Removal | None:
+        """What is left out of the next try on this route, if the failure says that something of it was refused.
+
+        A parameter of the app's never from a sensitive call.
+        """
+        sensitive = bool(self._call.sensitive)
+        removal = to_take_out(failure, rendered.added, sensitive=sensitive)
+        if removal is not None or sensitive or failure.kind is not FailureKind.UNSUPPORTED_PARAMETER:
+            return removal
         parameter = self._kit.ways[route].recipe.droppable(failure.param, self._prepared.body, rendered)
-        if parameter is None or (route, parameter) in self._dropped_here:
-            return False
-        self._dropped_here.add((route, parameter))
-        if self._kit.learned.add(route, parameter, self._loop.time()):
-            self._kit.recording.log.learned(self._call, route, parameter, self._kit.ways[route].route.drop)
-        return True
+        return None if parameter is None else Removal((parameter,), named=True)
 
 
 def _is_asked_for(route: Route, model: str) -> bool:

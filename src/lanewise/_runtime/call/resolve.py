@@ -53,6 +53,8 @@ class Prepared(msgspec.Struct, frozen=True):
     unsure: Unsure | None
     refusals_move: bool
     on_break: OnBreak = restarts.ERROR
+    added_format: bool = False
+    """The body's format is the task's, not the app's."""
     contract: Contract | None = None
     """What an answer must keep to count."""
     review: ReviewRule | None = None
@@ -92,9 +94,11 @@ def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
     except BadFormat as error:
         facts = Facts(path=ask.path, status=400, code="invalid_schema", param=error.param)
         raise _refusal(caller, InvalidCall, f"nothing was sent: {error.param}: {error.problem}", facts) from None
+    written = body
     if declared is not None:
         body = with_declared_format(body, api, declared)
-    return _prepared(kit, ask, caller, api, body, task, contract)
+    prepared = _prepared(kit, ask, caller, api, body, task, contract)
+    return prepared if body is written else msgspec.structs.replace(prepared, added_format=True)
 
 
 def _prepared(

@@ -238,6 +238,7 @@ class Drive:
             return failure
         self._account.refusal(answer)
         self._account.settle()
+        self._sender.answered()
         return result
 
     async def _opened(self, result: Opened, way: Way) -> Opened | Failure:
@@ -261,6 +262,7 @@ class Drive:
             return failure
         self._admission.committed()
         self._account.settle()
+        self._sender.answered()
         return result
 
     async def breach(self, judge: StreamJudge, until: float = math.inf) -> Failure | None:
