@@ -6,17 +6,33 @@ import argparse
 import logging
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
+
+from lanewise._openai.request_body import Body
+from lanewise._openai.response_check import Answer
+from lanewise._openai.usage_so_far import UsageSoFar
+from lanewise._runtime.call.cost import Billing
 from lanewise._runtime.lifecycle import Services
 from lanewise._runtime.recording import Recording
+from lanewise._telemetry.prices import PriceBook
+from lanewise.config import Config
 from lanewise.types import Api, Attempt, Call, CostStatus, LaneName, Outcome
 from lanewise.types.sinks import Record
 
 HOLD_US = 8.0
-"""Microseconds of CPU for a record, a sink and a line of the log; the threads that write are not counted."""
+"""Microseconds of CPU for a record with its tokens and cost, a sink and a line of the log; the threads that write, and
+reckon the cost, are not counted."""
+_HELD = "the same, with tokens and cost"
+_USAGE = msgspec.Raw(
+    b'{"prompt_tokens":1200,"completion_tokens":300,"total_tokens":1500,"prompt_tokens_details":{"cached_tokens":1024,'
+    b'"cache_write_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":64,"audio_tokens":0}}'
+)
 _CALLS = 5_000
 """As many as there is room for in a queue twice over: nothing is dropped, so that nothing is cheaper than it is."""
 
@@ -41,29 +57,59 @@ def main() -> int:
     }
     with _log_at_info():
         costs["one sink, and the log at INFO"] = _median(runs, 1)
+        costs[_HELD] = _median(runs, 1, accounted=True)
     for what, cost in costs.items():
         print(f"{what:32} {cost:6.2f} us")
-    return 0 if costs["one sink, and the log at INFO"] <= HOLD_US else 1
+    return 0 if costs[_HELD] <= HOLD_US else 1
 
 
-def _median(runs: int, sinks: int) -> float:
-    return statistics.median(_measure(sinks) for _ in range(runs))
+def _median(runs: int, sinks: int, *, accounted: bool = False) -> float:
+    return statistics.median(_measure(sinks, accounted) for _ in range(runs))
 
 
-def _measure(sinks: int) -> float:
+def _measure(sinks: int, accounted: bool) -> float:
     services = Services()
     recording = Recording(services)
     for number in range(sinks):
         recording.add(f"sink {number}", Nowhere)
     call = _call()
+    account = _accountant(call) if accounted else lambda: None
     recording.call(call, None)  # the threads start
     time.sleep(0.3)
     begun = time.thread_time()
     for _ in range(_CALLS):
+        account()
         recording.call(call, None)
     spent = time.thread_time() - begun
     services.close()
     return spent / _CALLS * 1e6
+
+
+def _accountant(call: Call) -> Callable[[], None]:
+    """What notes the tokens and the cost of an answer: the cost itself is reckoned by whoever reads it."""
+    config = Config.from_mapping(
+        {
+            "providers": {"openai": {}},
+            "routes": {"flagship": {"provider": "openai", "model": "gpt-5.5"}},
+            "tasks": {"ticket-summary": {"primary": "flagship"}},
+        }
+    )
+    prices = PriceBook(config)
+    prices.load()
+    body = Body.parse(b'{"model":"ticket-summary","messages":[{"role":"user","content":"Where is my parcel?"}]}')
+    billing = Billing(prices, Api.CHAT, body, choices=1)
+    sent: Any = SimpleNamespace(
+        record=call.attempts[0],
+        job=SimpleNamespace(way=SimpleNamespace(route=config.routes["flagship"]), body=body.raw),
+        more=(),
+    )
+
+    def account() -> None:
+        told = UsageSoFar()
+        told.add(_USAGE)
+        billing.settle(sent, None, Answer(usage=told.usage))
+
+    return account
 
 
 @contextmanager

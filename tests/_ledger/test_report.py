@@ -295,6 +295,31 @@ def test_a_request_is_explained_from_the_ledger(engine: Engine, sink: LedgerSink
         assert said in by_request.output
 
 
+def test_all_that_was_billed_is_explained(sink: LedgerSink, file: Path) -> None:
+    """What is billed apart, and whose word the cost is; a provider's own words are none of the terminal's."""
+    made = call(
+        attempt(
+            input_tokens=2000, output_tokens=100, cached_tokens=1500, cache_write_tokens=300, input_audio_tokens=20,
+            reasoning_tokens=60, tool_calls=(("web_search\x1b[2J", 2),), service_tier="flex", cost_usd=0.05,
+            cost_status=CostStatus.REPORTED, reported_cost_usd=0.05,
+        )
+    )  # fmt: skip
+    sink.write([made])
+    told = "2,000 tokens in (1,500 cached, 300 written to the cache, 20 audio), 100 out (60 reasoning)"
+    rest = "2 web_search\ufffd[2J, service tier flex, $0.050000 as the provider says"
+    assert f"attempt 1 (flagship): {told}, {rest}" in run("explain", made.id, file).output
+
+
+def test_a_report_tells_how_much_of_a_cost_is_estimated(sink: LedgerSink, file: Path) -> None:
+    """On the screen, in JSON and in CSV: what was told and what is known are no estimate."""
+    costs = {CostStatus.REPORTED: 1.0, CostStatus.KNOWN: 2.0, CostStatus.ESTIMATED: 4.0}
+    sink.write([call(attempt(cost_usd=usd, cost_status=status)) for status, usd in costs.items()])
+    span = ("--since", "2026-11-01", "--until", "2026-11-30")
+    assert "They cost $7.00; $4.00 of it is estimated." in run("report", *span, file).output
+    whole = json.loads(run("report", *span, "--json", "--by", "task", file).output)["lines"][0]
+    assert (whole["cost_usd"], whole["estimated_cost_usd"]) == (7.0, 4.0)
+
+
 def test_what_may_be_billed_is_told_also_where_nothing_bounds_it(sink: LedgerSink, file: Path) -> None:
     """An attempt without a figure is not one without a cost; one that was not billed has none to tell."""
     free = attempt("flagship", FailureKind.RATE_LIMIT, cost_status=CostStatus.NOT_BILLED)

@@ -98,6 +98,22 @@ def test_a_prompt_file_is_reckoned_on_each_route_of_each_lane(tmp_path: Path, co
     assert sonnet["input_tokens_mean"] > 30, "the route's own text is part of what it costs"
 
 
+@pytest.mark.parametrize(("tier", "dollars", "known"), [("priority", 4.25, True), ("scale", 2.5, False)])
+def test_a_service_tier_is_reckoned_at_its_own_price(
+    tier: str, dollars: float, known: bool, tmp_path: Path, config: Path
+) -> None:
+    """As the route sets it, or the sample; one whose price nobody lists is reckoned at the plain one, and marked."""
+    sample = written(tmp_path, "calls.jsonl", {"messages": [{"role": "user", "content": "hi"}], "service_tier": tier})
+    options = ("--task", "summary", "--requests-per-day", "1000")
+    big = document(sample, config, *options)["routes"][0]
+    assert big["usd_per_1000_calls"] == pytest.approx(big["input_tokens_mean"] * dollars / 1000)
+    shown = run(sample, config, *options).output
+    assert ("big: the price of the service tier that is asked for is not known" in shown) is not known
+    prompt = written(tmp_path, "prompt.jsonl", "hi")
+    config.write_text(CONFIG.replace('model = "gpt-4o"', f'model = "gpt-4o"\nset = {{ service_tier = "{tier}" }}'))
+    assert document(prompt, config, *options)["routes"][0]["usd_per_1000_calls"] == big["usd_per_1000_calls"]
+
+
 def test_the_table_says_what_is_exact_and_what_is_not(tmp_path: Path, config: Path) -> None:
     """A reader sees at once which figure is an estimate, and that answers were left out."""
     file = tmp_path / "prompt.txt"

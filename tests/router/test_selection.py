@@ -38,6 +38,39 @@ async def test_the_cheapest_route_depends_on_what_the_call_needs(stage: Stage, f
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("first", "second", "short", "long"),
+    [
+        ({"tiers": [{"above": 5000, "input": 9.0}]}, {"input": 2.0}, "first", "second"),
+        ({"requests": 2.0}, {"input": 2.0}, "second", "first"),
+        ({}, {"service_tiers": {"flex": {"input": 0.1, "output": 0.1}}}, "first", "first"),
+    ],
+)
+async def test_the_cheapest_route_is_told_by_all_of_its_price(
+    first: dict[str, object], second: dict[str, object], short: str, long: str, stage: Stage
+) -> None:
+    """Long prompts, requests; what nobody asks for is not reckoned with."""
+    plain = {"input": 1.0, "output": 1.0}
+    pair = [{"price": {**plain, **more}} for more in (first, {"input": 1.5, **second})]
+    async with router(stage, "cheapest", first=pair[0], second=pair[1]) as routed:
+        assert (await ask(routed, Form("async"), max_tokens=10)).routes == [short]
+        assert (await ask(routed, Form("async"), messages=LONG, max_tokens=10)).routes == [long]
+
+
+@pytest.mark.anyio
+async def test_the_cheapest_route_is_that_of_the_service_tier_that_is_asked_for(stage: Stage) -> None:
+    """By the app, or by the route itself."""
+    first: dict[str, object] = price(1.0, 1.0)
+    flex = {"service_tiers": {"flex": {"input": 0.1, "output": 0.1}}}
+    second: dict[str, object] = {"price": {"input": 2.0, "output": 2.0, **flex}}
+    async with router(stage, "cheapest", first=first, second=second) as routed:
+        assert (await ask(routed, Form("async"))).routes == ["first"]
+        assert (await ask(routed, Form("async"), service_tier="flex")).routes == ["second"]
+    async with router(stage, "cheapest", first=first, second={**second, "drop": ["service_tier"]}) as routed:
+        assert (await ask(routed, Form("async"), service_tier="flex")).routes == ["first"]
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("form", FORMS, ids=str)
 async def test_a_route_of_unknown_price_goes_last_and_still_answers(stage: Stage, form: Form) -> None:
     """Nobody reckons with a price that nobody knows."""

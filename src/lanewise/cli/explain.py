@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -57,12 +59,32 @@ def _used(attempt: Attempt) -> str:
     told = []
     if attempt.input_tokens is not None or attempt.output_tokens is not None:
         about = "about " if attempt.tokens_estimated else ""
-        told.append(f"{about}{attempt.input_tokens or 0:,} tokens in, {attempt.output_tokens or 0:,} out")
+        told.append(f"{about}{attempt.input_tokens or 0:,} tokens in{_of_them(attempt, _INPUT)}")
+        told.append(f"{attempt.output_tokens or 0:,} out{_of_them(attempt, _OUTPUT)}")
+    told += [f"{count:,} {plain(tool)}" for tool, count in attempt.tool_calls]
+    if attempt.service_tier is not None:
+        told.append(f"service tier {plain(attempt.service_tier)}")
     if attempt.cost_usd is not None:
         about = "about " if attempt.cost_status is CostStatus.ESTIMATED else ""
-        told.append(f"{about}${attempt.cost_usd:.6f}")
+        whose = " as the provider says" if attempt.cost_status is CostStatus.REPORTED else ""
+        told.append(f"{about}${attempt.cost_usd:.6f}{whose}")
     elif attempt.cost_status is CostStatus.UNKNOWN and attempt.cost_upper_usd is not None:
         told.append(f"may be billed, ${attempt.cost_upper_usd:.6f} at the most")
     elif attempt.cost_status is CostStatus.UNKNOWN and attempt.failure is not None:
         told.append("may be billed, nobody knows how much")
     return f"attempt {attempt.attempt_number} ({attempt.route}): {', '.join(told)}" if told else ""
+
+
+_INPUT: Final = {
+    "cached_tokens": "cached",
+    "cache_write_tokens": "written to the cache",
+    "input_audio_tokens": "audio",
+    "input_image_tokens": "images",
+}
+_OUTPUT: Final = {"reasoning_tokens": "reasoning", "output_audio_tokens": "audio", "output_image_tokens": "images"}
+
+
+def _of_them(attempt: Attempt, names: Mapping[str, str]) -> str:
+    """The parts of a count that are told apart."""
+    parts = [f"{count:,} {what}" for name, what in names.items() if (count := getattr(attempt, name))]
+    return f" ({', '.join(parts)})" if parts else ""

@@ -136,7 +136,9 @@ def _tokens(count: TokenCount | None) -> str:
 def _dollars(dollars: float | None, found: RouteFigures, load: Load) -> str:
     if dollars is None:
         return _UNKNOWN
-    mark = ("" if load.answers_known else ">") + ("" if found.mean is not None and found.mean.exact else "~")
+    mark = ("" if load.answers_known else ">") + (
+        "" if found.mean is not None and found.mean.exact and found.covered else "~"
+    )
     return f"{mark}{shown_dollars(dollars)}"
 
 
@@ -154,6 +156,9 @@ def _notes(load: Load, found: Sequence[RouteFigures]) -> Iterator[str]:
     rough = [each for each in used if each.mean is not None and not each.mean.exact]
     if rough:
         yield "~ is an estimate on the high side: how these models or parts of the prompt are counted is not published."
+    for each in used:
+        if not each.covered:
+            yield f"{each.route}: the price of the service tier that is asked for is not known: ~ is by the plain one."
     if any(_counts_with_tokens_extra(each) for each in rough):
         yield "  pip install 'lanewise[tokens]' counts OpenAI's models exactly."
     if used and not load.answers_known:

@@ -11,7 +11,7 @@ import msgspec
 
 from lanewise._openai.tokens import TokenCount, count_body
 from lanewise._openai.usage import Usage
-from lanewise._telemetry.prices import Price, asked_tier, context_window, price_of
+from lanewise._telemetry.prices import Price, Reckoned, asked_tier, context_window, price_of
 from lanewise._transform.request_transform import Recipe
 from lanewise.cli.estimate.samples import Sample
 from lanewise.config import Config, Route, Task
@@ -43,7 +43,7 @@ class RouteFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What one route makes of the samples. Tokens are those of the input; costs are in US dollars.
 
     ``not_used`` says why the task never goes there; then there are no figures. ``incapable`` says why some samples are
-    left out, and how many.
+    left out, and how many. ``covered`` is whether the price is that of the service tier that is asked for.
     """
 
     lane: LaneName
@@ -56,6 +56,7 @@ class RouteFigures(msgspec.Struct, frozen=True, kw_only=True):
     most: TokenCount | None = None
     usd_per_1000_calls: float | None = None
     usd_per_month: float | None = None
+    covered: bool = True
     context_window: int | None = None
     too_long: int | None = None
 
@@ -94,8 +95,9 @@ def _figures(config: Config, task: Task, lane: LaneName, name: str, load: Load) 
         mean=TokenCount(round(sum(counts) / len(counts)), exact),
         p95=TokenCount(counts[math.ceil(0.95 * len(counts)) - 1], exact),
         most=TokenCount(counts[-1], exact),
-        usd_per_1000_calls=None if cost is None else cost * 1000,
-        usd_per_month=None if cost is None else cost * load.requests_per_day * DAYS_A_MONTH,
+        usd_per_1000_calls=None if cost is None else cost.usd * 1000,
+        usd_per_month=None if cost is None else cost.usd * load.requests_per_day * DAYS_A_MONTH,
+        covered=cost is None or cost.covered,
         too_long=None if window is None else sum(_needs(sample, count, load) > window for sample, count in taken),
     )
 
@@ -109,19 +111,20 @@ def _input_tokens(recipe: Recipe, sample: Sample, api: Api, names: Sequence[str]
 
 def _mean_cost(
     route: Route, price: Price | None, taken: Sequence[tuple[Sample, TokenCount]], load: Load
-) -> float | None:
-    """US dollars a call. By the sample: prices have tiers, and a mean prompt pays none of the dear ones."""
+) -> Reckoned | None:
+    """The cost of a call. By the sample: prices have tiers, and a mean prompt pays none of the dear ones."""
     if price is None:
         return None
     now = datetime.now(UTC)
     costs = []
     for sample, count in taken:
-        usage = Usage(input_tokens=count.tokens, output_tokens=load.output(sample))
-        cost = price.reckon(usage, now, asked_tier=asked_tier(route, sample.body))
+        tier = asked_tier(route, sample.body)
+        usage = Usage(input_tokens=count.tokens, output_tokens=load.output(sample), service_tier=tier)
+        cost = price.reckon(usage, now)
         if cost is None:
             return None
-        costs.append(cost.usd)
-    return sum(costs) / len(costs)
+        costs.append(cost)
+    return Reckoned(sum(cost.usd for cost in costs) / len(costs), all(cost.covered for cost in costs))
 
 
 def _needs(sample: Sample, count: TokenCount, load: Load) -> int:
