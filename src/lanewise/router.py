@@ -26,6 +26,7 @@ from lanewise._transport import Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
 from lanewise._transport.client_argument import HttpClients, check_clients, has_instances
 from lanewise._transport.httpx_transport import HandedTransport
+from lanewise._transport.loop_lag import LoopLag
 from lanewise.config import Config
 from lanewise.errors import NotInScope, RoutingError
 from lanewise.scope import Scope, entered_scopes
@@ -339,7 +340,7 @@ def _transports(given: HttpClients | None, config: Config) -> TransportFactory:
 
     users: dict[int, int] = {}
 
-    def make(provider: str) -> Transport:
+    def make(provider: str, lag: LoopLag) -> Transport:
         client = given.get(provider) if isinstance(given, Mapping) else given
         if isinstance(client, httpx2.AsyncClient) and users.setdefault(id(client), os.getpid()) != os.getpid():
             raise RoutingError(
@@ -348,6 +349,6 @@ def _transports(given: HttpClients | None, config: Config) -> TransportFactory:
             )
         if client is not None:
             return HandedTransport(client)
-        return AiohttpTransport(most_idle=config.providers[provider].max_idle_connections)
+        return AiohttpTransport(most_idle=config.providers[provider].max_idle_connections, lag=lag)
 
     return make

@@ -122,7 +122,7 @@ class Engine:
             if loop is None or self._only_portal:
                 return
             if self._home is None or self._home.loop.is_closed():
-                self._home = Home(self._make_transport)
+                self._home = Home(self._make_transport, self.recording)
             if self._home.loop is loop:
                 self._home.opened += 1
 
@@ -246,7 +246,7 @@ class Engine:
     async def _in_portal(self, thread: PortalThread, kit: Kit, ask: Ask, caller: Caller) -> Reply:
         home = self._portal_home
         if home is None or home.loop is not thread.loop:
-            home = self._portal_home = Home(self._make_transport)
+            home = self._portal_home = Home(self._make_transport, self.recording)
             thread.at_end(home.aclose)
         return await _drive(kit, home, ask, caller)
 

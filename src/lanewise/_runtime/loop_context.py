@@ -13,15 +13,17 @@ import anyio
 
 from lanewise._runtime.call.cancellation import HangUp, router_closed
 from lanewise._runtime.call.committed_stream import Relay
+from lanewise._runtime.recording import Recording
 from lanewise._runtime.recording_stream import Tape
 from lanewise._transport import Transport
+from lanewise._transport.loop_lag import LoopLag
 from lanewise.errors import RouterClosed
 from lanewise.types import Call
 
 __all__ = ["Home", "TransportFactory"]
 
-TransportFactory = Callable[[str], Transport]
-"""Makes the transport of a provider; providers may share one."""
+TransportFactory = Callable[[str, LoopLag], Transport]
+"""Makes the transport of a provider, for a loop with this lag; providers may share one."""
 
 CLOSE: Final = 2.0
 """Seconds that closing takes at most, whatever the peers do."""
@@ -30,8 +32,9 @@ CLOSE: Final = 2.0
 class Home:
     """Made in the loop that it serves. ``opened`` counts how often that loop has opened the router."""
 
-    def __init__(self, make_transport: TransportFactory) -> None:
+    def __init__(self, make_transport: TransportFactory, recording: Recording) -> None:
         self.loop = asyncio.get_running_loop()
+        self.lag = LoopLag(self.loop, on_beat=recording.loop_lag, on_lost=recording.loop_late)
         self.opened = 0
         self._make_transport = make_transport
         self._transports: dict[str, Transport] = {}
@@ -47,7 +50,7 @@ class Home:
         self._check_open()
         transport = self._transports.get(provider)
         if transport is None:
-            transport = self._transports[provider] = self._make_transport(provider)
+            transport = self._transports[provider] = self._make_transport(provider, self.lag)
         return transport
 
     def enter(self, call: HangUp) -> None:

@@ -12,10 +12,10 @@ from lanewise._telemetry.background_writer import Writer
 from lanewise._telemetry.callback_sink import HookSink
 from lanewise._telemetry.daily_cost import Spending
 from lanewise._telemetry.log import Log
-from lanewise._telemetry.prometheus import PrometheusSink
+from lanewise._telemetry.prometheus import PrometheusSink, loop_lag_metric
 from lanewise._telemetry.tracing import Traced, TracingSink, current_trace
 from lanewise.config import Config, Credentials
-from lanewise.types import Call, Score
+from lanewise.types import Call, LocalTrouble, Score
 from lanewise.types.sinks import Record, Sink
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Recording:
         self.log = Log(services.add)
         self._writers: tuple[Writer[Record], ...] = ()
         self._tracer: Writer[Traced | Score] | None = None
+        self._loop_lag: Callable[[float], None] | None = None
 
     def add(self, name: str, make_sink: MakeSink) -> None:
         """Have what happens from now on written to one more sink. ``name`` stands in the log's lines about it."""
@@ -51,6 +52,8 @@ class Recording:
         declared = tuple(_declared(config, credentials))
         for name, make_sink in declared:
             self.add(name, make_sink)
+        if config.router.prometheus:
+            self._loop_lag = loop_lag_metric()
         if config.router.opentelemetry:
             self._tracer = Writer("OpenTelemetry", TracingSink)
             self._services.add(self._tracer)
@@ -70,6 +73,15 @@ class Recording:
             self._tracer.put(Traced(call, trace))
         for writer in self._writers:
             writer.put(call)
+
+    def loop_lag(self, seconds: float) -> None:
+        """Measure by how much a beat of a loop in which attempts run was late. Each 50 ms: it must be cheap."""
+        if self._loop_lag is not None:
+            self._loop_lag(seconds)
+
+    def loop_late(self, lost: float) -> None:
+        """Tell in the log, once a minute, that a loop in which attempts run was late by so many seconds."""
+        self.log.trouble(LocalTrouble.LOOP, lost=lost)
 
     def score(self, score: Score) -> None:
         """Record a score. Never waits, never raises."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 
 import aiohttp
@@ -13,6 +14,8 @@ from lanewise._transport.aiohttp_failures import body_failure
 from lanewise._transport.aiohttp_parser import was_mended
 from lanewise._transport.content_decoding import Decoder, decoder_for, is_odd, read_decoded
 from lanewise._transport.exchange import RawHeaders
+from lanewise._transport.local_trouble import late_failure
+from lanewise._transport.loop_lag import LagDeadline
 
 __all__ = ["AiohttpExchange", "abort_connection"]
 
@@ -31,6 +34,7 @@ class AiohttpExchange:
     """An answer that arrives over aiohttp. As :class:`Exchange`."""
 
     __slots__ = (
+        "_armed",
         "_content",
         "_deadline",
         "_decoder",
@@ -49,7 +53,7 @@ class AiohttpExchange:
         response: aiohttp.ClientResponse,
         transport: asyncio.Transport | None,
         loop: asyncio.AbstractEventLoop,
-        deadline: float,
+        deadline: LagDeadline,
     ) -> None:
         self._response = response
         self._content = response.content
@@ -60,7 +64,8 @@ class AiohttpExchange:
         self._raw_headers: RawHeaders = response.raw_headers
         self._odd: tuple[str, ...] = ("http",) if was_mended(transport) else ()
         self._decoder: Decoder | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._armed = 0.0
         self._waits = False
 
     @property
@@ -107,13 +112,13 @@ class AiohttpExchange:
             left_out = _NOT_UP_DECODED
         self._raw_headers = tuple([field for field in self._raw_headers if field[0].lower() not in left_out])
 
-    def bound_reads(self, deadline: float) -> None:
+    def bound_reads(self, deadline: float, latest: float = math.inf) -> None:
         """As :meth:`Exchange.bound_reads`."""
-        self._deadline = deadline
+        self._deadline.move(deadline, latest)
         # A later deadline is found when the timer fires. An earlier one needs a timer of its own.
-        if self._timer is not None and deadline < self._timer.when():
+        if self._timer is not None and deadline < self._armed:
             self._timer.cancel()
-            self._timer = self._loop.call_at(deadline, self._on_timer)
+            self._arm(deadline)
 
     async def read(self, limit: int) -> bytes:
         """As :meth:`Exchange.read`."""
@@ -193,7 +198,11 @@ class AiohttpExchange:
 
     def _start_timer(self) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+            self._arm(self._deadline.when)
+
+    def _arm(self, when: float) -> None:
+        self._armed = when
+        self._timer = self._loop.call_at(when, self._on_timer)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -204,10 +213,19 @@ class AiohttpExchange:
         self._timer = None
         if not self._waits:
             return
-        if self._deadline > self._loop.time():
-            self._start_timer()
+        now = self._loop.time()
+        due = self._deadline.due(now, self._armed)
+        if due > now:
+            self._arm(due)
         else:
-            self._content.set_exception(TimeoutError())
+            self._timer = self._loop.call_soon(self._time_out)  # what has come in this turn of the loop is read first
+
+    def _time_out(self) -> None:
+        self._timer = None
+        if not self._waits or self._content._buffer or self._content.at_eof():
+            return
+        lost = self._deadline.lost_of(self._loop.time())
+        self._content.set_exception(late_failure(lost) if lost else TimeoutError())
 
     def _too_large(self) -> TransportFailure:
         self.abort()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import os
 import socket
 import ssl
@@ -22,6 +23,8 @@ import truststore
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from lanewise._transport.aiohttp_parser import LenientResponseHandler
+from lanewise._transport.local_trouble import late_failure
+from lanewise._transport.loop_lag import LagDeadline, LagTimeout, LoopLag
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
@@ -43,12 +46,22 @@ _context_lock = threading.Lock()
 class AttemptState:
     """How far an attempt's request has come: what a failure means depends on it."""
 
-    __slots__ = ("connect_timeout", "fresh", "host", "reused", "transport", "written")
+    __slots__ = ("connect_timeout", "fresh", "host", "lag", "latest", "reused", "transport", "written")
 
-    def __init__(self, connect_timeout: float, *, fresh: bool, host: str = "") -> None:
+    def __init__(
+        self,
+        connect_timeout: float,
+        *,
+        fresh: bool,
+        host: str = "",
+        lag: LoopLag | None = None,
+        latest: float = math.inf,
+    ) -> None:
         self.connect_timeout = connect_timeout
         self.fresh = fresh
         self.host = host
+        self.lag = lag
+        self.latest = latest
         self.reused = False
         self.written = False
         self.transport: asyncio.Transport | None = None
@@ -93,8 +106,16 @@ class Pool(aiohttp.TCPConnector):
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
-        async with asyncio.timeout(ATTEMPT.get().connect_timeout):
-            return await super()._create_connection(req, traces, timeout)
+        attempt, loop = ATTEMPT.get(), self._loop
+        when = loop.time() + attempt.connect_timeout
+        in_time = LagTimeout(LagDeadline(attempt.lag or LoopLag(loop), when, attempt.latest))
+        try:
+            async with in_time:
+                return await super()._create_connection(req, traces, timeout)
+        except TimeoutError:
+            if not in_time.lost:
+                raise
+        raise late_failure(in_time.lost)
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         full = sum(len(idle) for idle in self._conns.values()) >= self._most_idle

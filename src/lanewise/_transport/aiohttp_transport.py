@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import math
 import ssl
 import weakref
 
@@ -25,7 +26,8 @@ from lanewise._transport.aiohttp_pool import (
     shared_context,
 )
 from lanewise._transport.exchange import Headers, Target
-from lanewise._transport.local_trouble import heard_from
+from lanewise._transport.local_trouble import heard_from, late_failure
+from lanewise._transport.loop_lag import LagDeadline, LagTimeout, LoopLag
 from lanewise._transport.outgoing import check_url, checked, outgoing
 
 __all__ = ["AiohttpExchange", "AiohttpTransport"]
@@ -73,7 +75,7 @@ class AiohttpTransport:
     """Sends attempts over connections that it keeps. It opens in the loop of its first send, and stays there.
 
     ``ssl_context`` replaces the operating system's trust: for a test's own certificate authority. No more connections
-    than ``most_idle`` are kept for the next attempts.
+    than ``most_idle`` are kept for the next attempts. ``lag`` is that of the loop that it will serve.
 
     Example::
 
@@ -84,8 +86,11 @@ class AiohttpTransport:
         await transport.aclose()
     """
 
-    def __init__(self, ssl_context: ssl.SSLContext | None = None, *, most_idle: int = MOST_IDLE) -> None:
+    def __init__(
+        self, ssl_context: ssl.SSLContext | None = None, *, most_idle: int = MOST_IDLE, lag: LoopLag | None = None
+    ) -> None:
         self._ssl_context = ssl_context
+        self._lag = lag
         self._most_idle = most_idle
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -101,6 +106,7 @@ class AiohttpTransport:
         stream: bool,
         deadline: float,
         connect_timeout: float,
+        latest: float = math.inf,
         fresh: bool = False,
     ) -> AiohttpExchange:
         """As :meth:`Transport.send`.
@@ -113,10 +119,12 @@ class AiohttpTransport:
             prepared = self._prepared[target] = self._prepare(target)
         fields = prepared.fields(headers, stream=stream)
         session = self._open(loop)
-        attempt = AttemptState(connect_timeout, fresh=fresh, host=prepared.host)
+        lag = self._lag or LoopLag(loop)
+        attempt = AttemptState(connect_timeout, fresh=fresh, host=prepared.host, lag=lag, latest=latest)
+        timeout = LagTimeout(LagDeadline(lag, deadline, latest))
         token = ATTEMPT.set(attempt)
         try:
-            async with asyncio.timeout_at(deadline):
+            async with timeout:
                 response = await session.request(
                     "POST",
                     prepared.url,
@@ -127,13 +135,13 @@ class AiohttpTransport:
                     allow_redirects=False,
                 )
         except Exception as error:  # noqa: BLE001 - the border where aiohttp's failures become ours
-            failure = send_failure(error, attempt)
+            failure = late_failure(timeout.lost) if timeout.lost else send_failure(error, attempt)
         except BaseException:
             abort_connection(attempt.transport)
             raise
         else:
             heard_from(prepared.host)
-            return _begin(response, attempt, loop, deadline)
+            return _begin(response, attempt, loop, LagDeadline(lag, deadline, latest))
         finally:
             ATTEMPT.reset(token)
         # Raised out here, without a context: aiohttp's exceptions hold the request's headers.
@@ -176,7 +184,7 @@ class AiohttpTransport:
 
 
 def _begin(
-    response: aiohttp.ClientResponse, attempt: AttemptState, loop: asyncio.AbstractEventLoop, deadline: float
+    response: aiohttp.ClientResponse, attempt: AttemptState, loop: asyncio.AbstractEventLoop, deadline: LagDeadline
 ) -> AiohttpExchange:
     exchange = AiohttpExchange(response, attempt.transport, loop, deadline)
     try:

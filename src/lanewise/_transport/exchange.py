@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, Protocol
 
@@ -65,8 +66,10 @@ class Exchange(Protocol):
         """``"1.1"``, say."""
         ...
 
-    def bound_reads(self, deadline: float) -> None:
+    def bound_reads(self, deadline: float, latest: float = math.inf) -> None:
         """Move the deadline (clock of :func:`anyio.current_time`) that reads obey. Until then it is that of the send.
+
+        Time that the event loop had none of moves it on by as much, but not past ``latest``.
 
         Cheap enough to be called at each event of a stream. It also holds for a read that already waits.
         """
@@ -107,12 +110,14 @@ class Transport(Protocol):
         stream: bool,
         deadline: float,
         connect_timeout: float,
+        latest: float = math.inf,
         fresh: bool = False,
     ) -> Exchange:
         """POST ``body`` and return once the status line and the headers of the final answer have arrived.
 
         ``headers`` are added to those of the target, and win over them. ``deadline`` is by the clock of
-        :func:`anyio.current_time`, ``connect_timeout`` in seconds. ``fresh`` takes no connection out of the pool:
+        :func:`anyio.current_time`, ``connect_timeout`` in seconds; both move on by what the event loop lost meanwhile,
+        but not past ``latest``. ``fresh`` takes no connection out of the pool:
         for the retry after STALE_CONNECTION.
 
         Raises TransportFailure. Redirects are answers like others.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import Callable, Mapping
 
@@ -49,6 +50,7 @@ class HandedTransport:
         stream: bool,
         deadline: float,
         connect_timeout: float,
+        latest: float = math.inf,
         fresh: bool = False,
     ) -> HandedExchange:
         """As :meth:`Transport.send`."""
@@ -229,7 +231,7 @@ class HandedExchange:
             kept.pop("Content-Length", None)
         self._raw_headers = kept.raw
 
-    def bound_reads(self, deadline: float) -> None:
+    def bound_reads(self, deadline: float, latest: float = math.inf) -> None:
         """As :meth:`Exchange.bound_reads`."""
         self._deadline = deadline
         if self._reading is not None:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
+from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise.types import LocalTrouble
 
-__all__ = ["LACKING", "NOT_SENT", "heard_from", "lacks_descriptors", "trouble_in"]
+__all__ = ["LACKING", "NOT_SENT", "heard_from", "lacks_descriptors", "late_failure", "trouble_in"]
 
 _T: Final = LocalTrouble
 NOT_SENT: Final = {
@@ -70,6 +71,12 @@ def trouble_in(error: BaseException, host: str = "") -> LocalTrouble | None:
     if trouble is _T.NETWORK and _others_heard(host):
         return None
     return trouble
+
+
+def late_failure(lost: float) -> TransportFailure:
+    """The failure of an attempt whose last moment passed while the event loop stood still for ``lost`` seconds."""
+    detail = f"the event loop of this process stood still, or had no time, for {lost:.1f} s"
+    return TransportFailure(TransportSignal.LOOP_LATE, detail, trouble=_T.LOOP)
 
 
 def lacks_descriptors() -> bool:

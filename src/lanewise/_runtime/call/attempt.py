@@ -22,6 +22,7 @@ from lanewise._runtime.call.reply_headers import as_json, as_stream
 from lanewise._runtime.call.upstream_stream import Flow, Piece
 from lanewise._runtime.upstreams import KeyUnavailable, Way
 from lanewise._transport import Exchange, Headers, Target, Transport
+from lanewise._transport.loop_lag import LoopLag
 from lanewise.types import Api, Attempt, Failure, FailureKind, note
 
 __all__ = ["Job", "Limits", "Opened", "Whole", "run"]
@@ -48,8 +49,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Everything that one attempt needs. ``timeout`` and ``first_token`` are in seconds; without a ``first_token`` no
-    other route could be used, and a stream may be silent for as long."""
+    """Everything that one attempt needs. ``timeout`` and ``first_token`` are in seconds, ``latest`` is the call's
+    deadline by the loop's clock; without a ``first_token`` no other route could be used, and a stream may be silent
+    for as long.
+    """
 
     transport: Transport
     way: Way
@@ -64,8 +67,10 @@ class Job(msgspec.Struct, frozen=True):
     bound: bool
     fresh: bool
     timeout: float
+    latest: float
     first_token: float | None
     limits: Limits
+    lag: LoopLag
     has_attachments: Callable[[], bool]
     """Whether pictures, sound or files go out, which a server may have no eyes or ears for."""
     accepts: Callable[[str], bool] | None = None
@@ -100,7 +105,11 @@ class Opened(msgspec.Struct, frozen=True):
 
 async def run(job: Job, record: Attempt) -> Whole | Opened | Failure:
     """Make the attempt, and write its times and its status into ``record``."""
-    result = await _exchange(job, record)
+    job.lag.enter()
+    try:
+        result = await _exchange(job, record)
+    finally:
+        job.lag.leave()
     if isinstance(result, Failure):
         return of_attempt(result, added=job.added, has_attachments=job.has_attachments)
     return result
@@ -120,6 +129,7 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
             stream=job.stream,
             deadline=begins_by,
             connect_timeout=min(CONNECT_TIMEOUT, job.timeout),
+            latest=job.latest,
             fresh=job.fresh,
         )
     except KeyUnavailable as reason:
@@ -128,7 +138,7 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
         if failure.signal is TransportSignal.TIMEOUT and begins_by < deadline:
             return failures.NO_CONTENT.failure()
         return _unsent(job, failure)
-    exchange.bound_reads(deadline)
+    exchange.bound_reads(deadline, job.latest)
     note(record, "first_byte_ms", (loop.time() - started) * 1000)
     note(record, "http_status", exchange.status)
     opened = False
@@ -158,7 +168,7 @@ def _unsent(job: Job, failure: TransportFailure) -> Failure:
 
 
 async def _refused(job: Job, exchange: Exchange, deadline: float) -> Failure:
-    exchange.bound_reads(min(deadline, asyncio.get_running_loop().time() + ERROR_BODY_WAIT))
+    exchange.bound_reads(min(deadline, asyncio.get_running_loop().time() + ERROR_BODY_WAIT), job.latest)
     try:
         body = await exchange.read(ERROR_BODY)
     except TransportFailure:
@@ -219,7 +229,7 @@ async def _open(
     held: list[bytes] = []
     size = 0
     while True:
-        exchange.bound_reads(silent_until)
+        exchange.bound_reads(silent_until, job.latest)
         piece = await _next(job, flow, deadline)
         if piece.failure is not None:
             note(record, "model_answered", model_name(judge.model))

@@ -71,8 +71,8 @@ class Sender:
         self._mended: Body | None = None
         self._may_mend = prepared.contract is not None
 
-    def make(self, send: Send, home: Home) -> Sent:
-        """The attempt that the plan asks for. Raises RouterClosed."""
+    def make(self, send: Send, home: Home, latest: float) -> Sent:
+        """The attempt that the plan asks for; the call may last until ``latest``. Raises RouterClosed."""
         way = self._kit.ways[send.route]
         self._body = self._prepared.body
         if send.cause == "repair" and self._mended is not None:
@@ -96,8 +96,10 @@ class Sender:
             bound=prepared.bound,
             fresh=self._fresh,
             timeout=send.timeout,
+            latest=latest,
             first_token=send.first_token,
             limits=self._kit.limits,
+            lag=home.lag,
             has_attachments=partial(has_attachments, prepared.body, self._call.api),
             added=rendered.added,
             accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,

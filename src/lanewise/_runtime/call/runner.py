@@ -164,7 +164,7 @@ class Drive:
             self._kept.flow.exchange.abort()
         self._kept = None
         self.check_sensitivity()
-        sent = self._sender.make(send, self._home)
+        sent = self._sender.make(send, self._home, self._plan.deadline)
         record = self._account.begin_attempt(sent)
         result: Whole | Opened | Failure | None = None
         try:
