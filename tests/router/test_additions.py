@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -271,3 +272,30 @@ async def test_a_server_that_fails_at_what_was_added_is_not_down(form: Form, sta
 
     assert [USAGE in received.json for received in stage.first.journal] == [True, False] * 8
     assert stage.second.request_count == 0
+
+
+@each_stream
+@pytest.mark.parametrize(
+    ("extra", "passed"),
+    [
+        ({}, False),
+        ({"citations": ["https://example.org"]}, True),
+        ({"timings": {"predicted_ms": 3.5}, "cost": 1}, True),
+    ],
+)
+async def test_the_hidden_usage_chunk_passes_on_what_else_it_holds(
+    form: Form, extra: dict[str, object], passed: bool, stage: Stage
+) -> None:
+    """Without the usage, and with a choice: apps that asked for no usage read ``choices[0]`` of every chunk."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    chunk = {"id": "c", "object": "chat.completion.chunk", "choices": [], "usage": usage, **extra}
+    event = b"data: " + json.dumps(chunk).encode() + b"\n\n"
+    stage.first.script_all(StreamOf(chunks=("Hello", event), usage=None))
+    async with Router.from_mapping(config(stage)) as router:
+        got = await ask(router, form)
+
+    assert got.text == "Hello"
+    assert all(chunk.choices and chunk.usage is None for chunk in got.chunks)
+    found = [chunk.model_extra for chunk in got.chunks if chunk.model_extra]
+    assert found == ([extra] if passed else [])
+    assert got.call.attempts[0].input_tokens == 3

@@ -31,12 +31,12 @@ def meaning_of(error: ErrorBody, model: str | None = None) -> Meaning | None:
         unsupported = Meaning.PARAMETER if unsupported_name(error) is not None else None
         likely = (code, unsupported, by_words(error.spelled), phrases.by_likely_phrase(message))
         meaning = min((one for one in likely if one is not None), default=None)
+    if meaning is not None and Meaning.QUOTA <= meaning <= Meaning.LIKELY_KEY and _is_about_content(error, message):
+        return Meaning.REQUEST
     if meaning is Meaning.QUOTA and phrases.is_of_one_user(message):
         return Meaning.LIKELY_QUOTA
     if meaning is Meaning.MODEL and named is not None and model is not None and not _is_same(named, model.lower()):
         return Meaning.LIKELY_MODEL
-    if meaning is not None and Meaning.QUOTA <= meaning <= Meaning.LIKELY_KEY:
-        return Meaning.REQUEST if _is_about_content(error.param) or phrases.is_about_content(message) else meaning
     return meaning
 
 
@@ -58,5 +58,7 @@ def _is_same(named: str, model: str) -> bool:
     return named.rsplit("/", 1)[-1] == model.rsplit("/", 1)[-1]
 
 
-def _is_about_content(param: str | None) -> bool:
-    return param is not None and param.replace("[", ".").split(".", 1)[0] in _CONTENT
+def _is_about_content(error: ErrorBody, message: str) -> bool:
+    """Whether a key, a model or a file is meant that the request itself names."""
+    place = "" if error.param is None else error.param.replace("[", ".").split(".", 1)[0]
+    return place in _CONTENT or phrases.is_about_content(message)

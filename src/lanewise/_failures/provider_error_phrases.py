@@ -87,7 +87,7 @@ _MODEL_NAMED: Final = tuple(
         r"models/([\w./:@-]{1,200}) is not found",  # Gemini
         r"model: ([\w./:@-]{1,200})\Z",  # Anthropic
         r"([\w./:@-]{1,200}) is not a valid model id\Z",  # OpenRouter
-        r"invalid model:? [`'\"]?([\w./:@-]{1,200}?)[`'\"]?(?:\Z|\. |, )",  # Mistral, Perplexity
+        r"invalid model(?:: ?[`'\"]?| [`'\"])([\w./:@-]{1,200}?)[`'\"]?(?:\Z|\. |, )",  # Mistral, Perplexity
         r"unable to access model [`'\"]?([\w./:@-]{1,200}?)[`'\"]?(?:\Z|\. |, )",  # Together
         r"(?:your )?project [`'\"]?\w{1,100}[`'\"]? does not have access to model [`'\"]?([\w./:@-]{1,200})",  # OpenAI
     )

@@ -9,6 +9,7 @@ import msgspec
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.sse import Event, EventSplitter
 from lanewise._openai.stream_validator import StreamJudge, Verdict
+from lanewise._openai.usage_chunk import without_usage
 from lanewise._transport import Exchange
 from lanewise.types import Failure
 
@@ -84,6 +85,8 @@ class Flow:
                 break
             if verdict is not Verdict.HIDE:
                 kept.append(event.raw)
+            elif (rest := without_usage(event.data)) is not None:
+                kept.append(rest)
             if verdict in _SIGN_OF_LIFE:
                 piece.alive = True
                 if verdict is Verdict.DONE:
