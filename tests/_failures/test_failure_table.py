@@ -13,12 +13,15 @@ from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error, from_status, from_transport, of_attempt
 from lanewise._failures.failure_table import SUCCESSES, TABLE, document
 from lanewise._failures.signals import TransportSignal
-from lanewise._openai.response_check import Answer, from_answer
+from lanewise._openai.response_check import Answer, check_answer, from_answer
 from lanewise._openai.stream_validator import StreamJudge
 from lanewise.types import Api, Failure
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CANARY = "CANARY sk-canary my prompt"
+FINISHED_TWICE = (
+    b'{"model": "m", "choices": [{"message": {"content": "H"}, "finish_reason": "length", "finish_reason": "stop"}]}'
+)
 DELTA = b'{"choices": [{"index": 0, "delta": {"content": "Hi"}}]}'
 PREAMBLE = b'{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}'
 
@@ -275,6 +278,9 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
     "finish-error": [
         (answer(b'{"choices": [{"message": {"content": "H"}, "finish_reason": "error"}]}'), "outage S F"),
         (stream(b'{"choices": [{"delta": {}, "finish_reason": "error"}]}'), "outage S F"),
+    ],
+    "in-doubt": [
+        (lambda: check_answer(Api.CHAT, FINISHED_TWICE, sensitive=True).result, "bad_response N 0"),
     ],
     "unforeseen": [(failures.UNFORESEEN.failure, "bad_response N 0")],
     "contract": [(failures.CONTRACT.failure, "contract N 0")],

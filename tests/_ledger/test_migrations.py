@@ -25,8 +25,9 @@ from lanewise.types import Call, CostStatus, FailureKind
 NEW_COLUMNS = {
     "cache_write_tokens", "cache_write_lifetimes", "input_audio_tokens", "output_audio_tokens", "input_image_tokens",
     "output_image_tokens", "tool_calls", "service_tier", "reported_cost_usd", "upstream_cost_usd",
+    "lenient",
 }  # fmt: skip
-"""Of version 0003, in ``attempts``."""
+"""Of versions 0003 and 0004, in ``attempts``."""
 TABLES = (calls, attempts, scores, reviews)
 
 

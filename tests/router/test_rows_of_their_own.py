@@ -28,6 +28,7 @@ from lanewise._transport.aiohttp_exchange import AiohttpExchange
 from lanewise.config import Provider
 from lanewise.testing import (
     Answer,
+    Body,
     Drip,
     FakeProvider,
     JsonBody,
@@ -85,6 +86,7 @@ SHOWN = {
     "stream-error-late": "test_an_error_event_after_the_commit_breaks_the_stream",
     "stalled": "test_a_stall_after_the_commit_breaks_the_stream",
     "content-filtered": "test_a_refusal_moves_only_into_a_lane_that_lists_it",
+    "in-doubt": "test_what_decides_in_an_answer_to_a_sensitive_call_is_beyond_doubt",
     "unforeseen": "test_what_nobody_foresaw_is_a_failure_of_the_attempt",
     "substituted": "test_a_substituted_model_is_not_taken_for_a_sensitive_call",
 }
@@ -535,3 +537,26 @@ async def test_what_nobody_foresaw_is_a_failure_of_the_attempt(
     assert got.call.attempts[0].detail.startswith("ZeroDivisionError in test_rows_of_their_own.py, line ")
     assert "ZeroDivisionError" in caplog.text
     assert "canary" not in caplog.text
+
+
+@each_form
+async def test_what_decides_in_an_answer_to_a_sensitive_call_is_beyond_doubt(
+    form: Form, stage: Stage, spy: type[Spy]
+) -> None:
+    """A finish reason that is there twice is read otherwise by somebody else: the next approved route is asked."""
+    name = b"delta" if form.stream else b"message"
+    said = b'{"role": "assistant", "content": "canary"}, "finish_reason": "length", "finish_reason": "stop"'
+    body = b'{"id": "c", "model": "model-one", "choices": [{"index": 0, "%s": %s}]}' % (name, said)
+    if form.stream:
+        stage.first.script_all(Body(b"data: " + body + b"\n\ndata: [DONE]\n\n", content_type="text/event-stream"))
+    else:
+        stage.first.script_all(Body(body))
+    more = {"sensitive": {"payment": {"routes": ["first", "second"]}}}
+    async with Router.from_mapping(config(stage, more=more)) as router:
+        got = await ask_in(router.scope(request_id=REQUEST_ID, sensitive="payment"), form)
+        plain = await ask(router, form, "alone")
+
+    assert got.routes == ["first", "second"]
+    assert got.text == "Hello from model-two"
+    is_of(spy.seen[0], "in-doubt")
+    assert plain.text == "canary", "a call that is not sensitive takes it, as the plain SDK does"

@@ -11,12 +11,14 @@ import msgspec
 
 from lanewise._contracts.json_schema import NO_VERDICTS, Schema, Verdicts
 from lanewise._openai.choices import Called
+from lanewise._openai.lenient_json import read_json
 from lanewise._openai.response_schema import MALFORMED
 
 __all__ = ["ToolRules", "tool_rules"]
 
 _KEPT: Final = 256
 _FUNCTIONS: Final = frozenset({None, "function", "custom"})
+_NO_ARGUMENTS: Final = ("", "null")
 _NOTHING: Final = (b"null", b"[]")
 
 
@@ -52,10 +54,12 @@ class _Choice(msgspec.Struct):
 
 
 class _Offer(msgspec.Struct, frozen=True):
-    """The functions of a request. ``closed``: nothing else can be called. ``readable``: the list makes sense."""
+    """The functions of a request. ``closed``: nothing else can be called. ``needy``: those that can't do without
+    arguments."""
 
     schemas: Mapping[str, Schema | None]
     closed: bool
+    needy: frozenset[str]
 
 
 class ToolRules(msgspec.Struct, frozen=True):
@@ -109,7 +113,7 @@ def _wrong_with(call: Called, offer: _Offer, verdicts: Verdicts) -> str | None:
         return None
     what = f"the arguments of {call.name}" if call.name in offer.schemas else "the arguments of a call"
     try:
-        arguments: object = msgspec.json.decode(call.arguments)
+        arguments = _read(call.arguments, may_be_empty=call.name not in offer.needy)
     except MALFORMED:
         return f"{what} are not JSON"
     if not isinstance(arguments, dict):
@@ -117,6 +121,16 @@ def _wrong_with(call: Called, offer: _Offer, verdicts: Verdicts) -> str | None:
     schema = offer.schemas.get(call.name)
     breach = None if schema is None else schema.breach(arguments, call.arguments, verdicts)
     return None if breach is None else f"{what}: {breach}"
+
+
+def _read(arguments: str, *, may_be_empty: bool) -> object:
+    """Arguments as an app reads them. Many servers send nothing, or null, where a function takes no parameters."""
+    if may_be_empty and arguments.strip() in _NO_ARGUMENTS:
+        return {}
+    try:
+        return msgspec.json.decode(arguments)
+    except MALFORMED:
+        return read_json(arguments)
 
 
 def tool_rules(tools: bytes, choice: bytes | None) -> ToolRules | None:
@@ -159,9 +173,12 @@ def _offer(tools: bytes) -> _Offer | None:
     except MALFORMED:
         return None
     schemas: dict[str, Schema | None] = {}
+    needy = set()
     for tool in offered:
         described = tool.described()
         if tool.type in _FUNCTIONS and described.name:
             strict = described.strict is True and described.parameters is not None
             schemas[described.name] = Schema(described.parameters) if strict else None
-    return _Offer(schemas, all(tool.type in _FUNCTIONS for tool in offered))
+            if isinstance(described.parameters, dict) and described.parameters.get("required"):
+                needy.add(described.name)
+    return _Offer(schemas, all(tool.type in _FUNCTIONS for tool in offered), frozenset(needy))

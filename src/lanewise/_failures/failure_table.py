@@ -275,8 +275,9 @@ STREAM_ERROR_LATE = Row("stream-error-late", "the same, after commit", _K.STREAM
                         "0 if the inner code is one that a caller can cause")
 STREAM_CUT = Row("stream-cut", "end of stream without `[DONE]` **and** without a finish reason, or with nothing in it",
                  _K.STREAM_BROKEN, _NEXT, _FAILURE, "the stream ended early", "X after commit", outcome_unknown=True)
-MALFORMED_EVENT = Row("malformed-event", "one malformed event (a blank `data:` line is none)", _K.STREAM_BROKEN, _NEXT,
-                      _FAILURE, "the stream holds an event that can't be read", "X after commit", outcome_unknown=True)
+MALFORMED_EVENT = Row("malformed-event", "one malformed event (a blank `data:` line and `null` are none)",
+                      _K.STREAM_BROKEN, _NEXT, _FAILURE, "the stream holds an event that can't be read",
+                      "X after commit", outcome_unknown=True)
 STREAM_TOO_LARGE = Row("stream-too-large", "an event over our size cap", _K.STREAM_BROKEN, _NEXT, _NEUTRAL,
                        "the stream holds an event larger than the cap", "X after commit", outcome_unknown=True)
 NO_CONTENT = Row("no-content", "no sign of the model within `first_token` of sending, or no headers", _K.TIMEOUT,
@@ -292,10 +293,13 @@ CONTENT_FILTERED = Row("content-filtered", "`finish_reason` `content_filter`, a 
                        "the app's to read: handed through, recorded as this; a failure only if a lane lists it")
 LENGTH = Row("length", "`finish_reason` `length` while JSON was asked for", _K.CONTRACT, _NEXT, _NEUTRAL,
              "the answer ended before its JSON did")
-FINISH_ERROR = Row("finish-error", "`finish_reason` `error`", _K.OUTAGE, _SAME, _FAILURE, "the model broke off",
-                   "with another key", executed=True)
+FINISH_ERROR = Row("finish-error", "`finish_reason` `error`, or another word of a failure (`network_error`, `abort`)",
+                   _K.OUTAGE, _SAME, _FAILURE, "the model broke off", "with another key", executed=True)
 CONTRACT = Row("contract", "answer breaks the contract", _K.CONTRACT, _NEXT, _NEUTRAL, "the answer breaks the contract",
                "counted apart as quality")
+IN_DOUBT = Row("in-doubt", "sensitive call: finish reason, refusal or calls there twice, or not of their declared type",
+               _K.BAD_RESPONSE, _NEXT, _NEUTRAL, "what decides in the answer is in doubt",
+               "next *approved* route, else X: fails closed")
 SUBSTITUTED = Row("substituted", "sensitive call answered by a model that was not asked for", _K.SUBSTITUTED, _NEXT,
                   _NEUTRAL, "another model answered than was asked for", "next *approved* route, else X: fails closed")
 

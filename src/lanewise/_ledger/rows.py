@@ -89,6 +89,7 @@ def attempt_rows(call: Call) -> Iterator[Columns]:
             "idempotency_key": attempt.idempotency_key,
             "dropped": ",".join(attempt.dropped),
             "adapted": _AND.join(attempt.adapted),
+            "lenient": ",".join(attempt.lenient) or None,
             "input_tokens": _count(attempt.input_tokens),
             "output_tokens": _count(attempt.output_tokens),
             "cached_tokens": _count(attempt.cached_tokens),
@@ -162,6 +163,7 @@ def _attempt_of(row: Row[tuple[object, ...]]) -> Attempt:
             "tool_calls": _counted(said["tool_calls"]),
             "dropped": _listed(said["dropped"]),
             "adapted": _listed(said["adapted"], _AND),
+            "lenient": _listed(said["lenient"]),
         }
     )
 
@@ -180,7 +182,7 @@ def _labels(labels: tuple[tuple[str, str], ...]) -> str:
     return _encode({_storable(name): _storable(value) for name, value in labels}).decode()
 
 
-def _listed(text: str, between: str = ",") -> tuple[str, ...]:
+def _listed(text: str | None, between: str = ",") -> tuple[str, ...]:
     return tuple(text.split(between)) if text else ()
 
 

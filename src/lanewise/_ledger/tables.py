@@ -108,6 +108,7 @@ attempts = Table(
         nullable=False,
         comment="how the route stood in for what it can not take, with semicolons between",
     ),
+    Column("lenient", Text, comment="what was odd in its answer and was let pass, with commas between"),
     Column("input_tokens", BigInteger),
     Column("output_tokens", BigInteger),
     Column("cached_tokens", BigInteger),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
+from lanewise._openai.finish_reasons import CONTENT_FILTER, LENGTH, in_chats_words
+from lanewise._openai.lenient_json import Unfit, as_far_as_it_fits, read_json, write_json
 from lanewise._openai.response_schema import MALFORMED
 from lanewise.types import Api
 
 __all__ = ["Called", "Gathered", "Said", "said_by"]
+
+
+_T = TypeVar("_T", bound=msgspec.Struct)
 
 
 class Called(msgspec.Struct, frozen=True, gc=False):
@@ -46,9 +51,15 @@ class _Custom(msgspec.Struct):
 
 class _ToolCall(msgspec.Struct):
     index: int | None = None
+    id: str | None = None
     type: str | None = None
     function: _Function | None = None
     custom: _Custom | None = None
+
+    @property
+    def is_named(self) -> bool:
+        named = self.custom or self.function
+        return bool(named and named.name)
 
     def called(self) -> Called:
         if self.custom is not None:
@@ -105,7 +116,9 @@ class _Event(msgspec.Struct):
 _CHAT: Final = msgspec.json.Decoder(_Chat)
 _RESPONSE: Final = msgspec.json.Decoder(_Response)
 _EVENT: Final = msgspec.json.Decoder(_Event)
-_LAST: Final = frozenset({"response.completed", "response.incomplete"})
+_LAST: Final = frozenset({"response.completed", "response.incomplete", "response.done"})
+_OLD_CALL: Final = -1
+"""Stands for the one call of the old ``function_call``."""
 _ITEM_DONE: Final = "response.output_item.done"
 
 
@@ -118,27 +131,37 @@ def said_by(api: Api, body: bytes) -> tuple[Said, ...] | None:
     """
     try:
         if api is Api.RESPONSES:
-            return (_of_response(_RESPONSE.decode(body)),)
+            return (_of_response(_decoded(_RESPONSE, body)),)
         return tuple(
-            [_of_choice(choice.message or _Message(), choice.finish_reason) for choice in _CHAT.decode(body).choices]
+            [_of_choice(choice.message or _Message(), choice.finish_reason) for choice in _decoded(_CHAT, body).choices]
         )
     except MALFORMED:
         return None
 
 
+def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+    """What is read by the strict decoder, or, where that refuses it, as far as it fits."""
+    try:
+        return decoder.decode(data)
+    except MALFORMED:
+        return as_far_as_it_fits(decoder.type, read_json(data))
+
+
 def _of_choice(message: _Message, finish_reason: str | None) -> Said:
-    refused = bool(message.refusal) or finish_reason == "content_filter"
-    return Said(_text(message.content), message.calls(), refused, finish_reason)
+    reason = in_chats_words(finish_reason) if finish_reason else None
+    refused = bool(message.refusal) or reason == CONTENT_FILTER
+    return Said(_text(message.content), message.calls(), refused, reason)
 
 
 def _of_response(response: _Response) -> Said:
     items = response.output or []
-    reason = response.incomplete_details.reason if response.incomplete_details else None
+    told = response.incomplete_details.reason if response.incomplete_details else None
+    reason = in_chats_words(told) if told else None
     return Said(
         "".join([_text(item.content) for item in items if item.type == "message"]),
         tuple([_of_item(item) for item in items if item.type in ("function_call", "custom_tool_call")]),
-        reason == "content_filter" or any(_refuses(item.content) for item in items),
-        "length" if reason == "max_output_tokens" else None,
+        reason == CONTENT_FILTER or any(_refuses(item.content) for item in items),
+        LENGTH if reason == LENGTH else None,
     )
 
 
@@ -150,9 +173,14 @@ def _of_item(item: _Item) -> Called:
 
 def _called(function: _Function | None) -> Called:
     given = function or _Function()
-    arguments = given.arguments
-    # Some servers send an object where the API has a text: the SDK's user would stumble over it.
-    return Called(given.name or "", arguments if isinstance(arguments, str) else "")
+    return Called(given.name or "", _as_text(given.arguments))
+
+
+def _as_text(arguments: object) -> str:
+    """Arguments as JSON text: nothing where there are none, and where a server sends an object its text."""
+    if isinstance(arguments, str):
+        return arguments
+    return "" if arguments is None else write_json(arguments).decode()
 
 
 def _text(content: object) -> str:
@@ -173,11 +201,13 @@ def _refuses(content: object) -> bool:
 class _Growing:
     """One choice of a chat stream, while it comes."""
 
-    __slots__ = ("calls", "finish_reason", "pieces", "refused")
+    __slots__ = ("_latest", "calls", "finish_reason", "pieces", "refused")
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.calls: dict[int, _GrowingCall] = {}
+        self._latest: dict[int | None, _GrowingCall] = {}
+        """The call that each index stands for."""
         self.refused = False
         self.finish_reason: str | None = None
 
@@ -185,17 +215,30 @@ class _Growing:
         if delta.content:
             self.pieces.append(_text(delta.content))
         self.refused = self.refused or bool(delta.refusal)
-        self.finish_reason = finish_reason or self.finish_reason
+        if finish_reason:
+            self.finish_reason = in_chats_words(finish_reason)
+        added: list[_GrowingCall] = []
         for call in delta.tool_calls or ():
-            self._call(call.index if call.index is not None else len(self.calls)).add(call)
+            growing = self._call_of(call, added)
+            growing.add(call)
+            added.append(growing)
         if delta.function_call is not None:
-            self._call(-1).add(_ToolCall(function=delta.function_call))
+            self._call(_OLD_CALL).add(_ToolCall(function=delta.function_call))
 
-    def _call(self, index: int) -> _GrowingCall:
-        return self.calls.setdefault(index, _GrowingCall())
+    def _call_of(self, piece: _ToolCall, added: Sequence[_GrowingCall]) -> _GrowingCall:
+        """The call that a piece belongs to. Its index says so, but some servers leave it out, or give all calls one:
+        then another id, or another name after arguments, begins another call. ``added`` are those that the same event
+        has added to."""
+        known = self._latest.get(piece.index)
+        if known is None or known.ends_before(piece) or (known in added and piece.is_named):
+            known = self._latest[piece.index] = self._call(len(self.calls))
+        return known
+
+    def _call(self, key: int) -> _GrowingCall:
+        return self.calls.setdefault(key, _GrowingCall())
 
     def said(self) -> Said:
-        refused = self.refused or self.finish_reason == "content_filter"
+        refused = self.refused or self.finish_reason == CONTENT_FILTER
         return Said(
             "".join(self.pieces), tuple([call.called() for call in self.calls.values()]), refused, self.finish_reason
         )
@@ -204,20 +247,33 @@ class _Growing:
 class _GrowingCall:
     """One call of a function in a chat stream: the name comes first, the arguments in pieces."""
 
-    __slots__ = ("custom", "name", "pieces")
+    __slots__ = ("custom", "id", "name", "pieces")
 
     def __init__(self) -> None:
+        self.id: str | None = None
         self.name = ""
         self.custom = False
         self.pieces: list[str] = []
 
+    def ends_before(self, piece: _ToolCall) -> bool:
+        """Whether a piece begins another call than this."""
+        if piece.id and self.id:
+            return piece.id != self.id
+        return piece.index is None and piece.is_named and bool(self.pieces)
+
     def add(self, call: _ToolCall) -> None:
+        self.id = call.id or self.id
         self.custom = self.custom or call.custom is not None
         named = call.custom or call.function
         if named is not None and named.name:
-            self.name = named.name
-        if call.function is not None and isinstance(call.function.arguments, str):
-            self.pieces.append(call.function.arguments)
+            self._add_name(named.name)
+        if call.function is not None and (arguments := _as_text(call.function.arguments)):
+            self.pieces.append(arguments)
+
+    def _add_name(self, piece: str) -> None:
+        """A name comes in one piece, in several, or again with each piece of the arguments."""
+        if not self.name.endswith(piece) or not self.name.startswith(piece):
+            self.name = piece if piece.startswith(self.name) else self.name + piece
 
     def called(self) -> Called:
         return Called(self.name, None if self.custom else "".join(self.pieces))
@@ -251,8 +307,10 @@ class Gathered:
             if self._responses:
                 self._response_event(data)
             else:
-                for choice in _CHAT.decode(data).choices:
+                for choice in _decoded(_CHAT, data).choices:
                     self._choice(choice)
+        except Unfit:
+            return  # no object: the judge found nothing of an answer in it
         except MALFORMED:
             self._left = -1  # what can't be read can't be checked
 
@@ -272,7 +330,7 @@ class Gathered:
     def _response_event(self, data: bytes) -> None:
         if b'"response.output_item.done"' not in data and b'"output"' not in data:
             return  # a delta: its item comes whole later
-        event = _EVENT.decode(data)
+        event = _decoded(_EVENT, data)
         if event.type == _ITEM_DONE and event.item is not None:
             self._items.append(event.item)
         elif event.type in _LAST:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from binascii import Error as BinasciiError
+from binascii import a2b_base64
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
 from lanewise._openai import response_schema as wire
-from lanewise._openai.response_schema import MALFORMED, is_blank, is_utf8
+from lanewise._openai.deciding_fields import Doubt, doubt_about
+from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
+from lanewise._openai.lenient_json import as_far_as_it_fits, read_json, write_json
+from lanewise._openai.response_schema import MALFORMED, is_blank, is_no_error, is_utf8
 from lanewise._openai.usage import NO_USAGE, Usage
 from lanewise._openai.usage_reading import read_usage
 from lanewise._openai.usage_so_far import UsageSoFar
 from lanewise.types import Api, Failure
 
-__all__ = ["Answer", "from_answer"]
+__all__ = ["Answer", "Checked", "check_answer", "from_answer"]
 
 _LONGEST_MODEL: Final = 200
+_MAY_BE_EMPTY: Final = frozenset({"queued", "in_progress", "incomplete"})
+_FLOAT: Final = 4
+"""Bytes of a number of an embedding, which the SDK asks for in base64."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,35 +47,79 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def content_policy(self) -> bool:
         """Whether the model or its filter refused: the app's to read, a failure only where a lane lists it."""
-        return self.refusal or "content_filter" in self.finish_reasons
+        return self.refusal or CONTENT_FILTER in self.finish_reasons
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What a body was found to be, and the body that may be handed on: what was judged is what is delivered.
+
+    ``lenient`` names what was odd and was let pass, ``json`` or ``types``. Then ``body`` is written anew.
+    """
+
+    result: Failure | Answer
+    body: bytes
+    lenient: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Checked {type(self.result).__name__}>"
 
 
 def from_answer(api: Api, body: bytes, content_type: str | None = None) -> Failure | Answer:
-    """Judge the whole body of a 200. Never raises, whatever the body holds.
-
-    The content type only refines the words of a failure: an answer that is JSON counts whatever it is called.
+    """What the whole body of a 200 is. As :func:`check_answer`.
 
     Example::
 
         from_answer(Api.CHAT, b'{"choices": null}').kind  # FailureKind.BAD_RESPONSE
     """
+    return check_answer(api, body, content_type).result
+
+
+def check_answer(api: Api, body: bytes, content_type: str | None = None, *, sensitive: bool = False) -> Checked:
+    """Judge the whole body of a 200. Never raises, whatever the body holds.
+
+    The content type only refines the words of a failure: an answer that is JSON counts whatever it is called. What the
+    strict decoder refuses is read as Python reads it. ``sensitive``: what decides must be beyond doubt.
+    """
+    kind = _KINDS[api]
     try:
-        judged = _JUDGES[api](body)
+        answer = kind.decoder.decode(body)
+        checked = (
+            Checked(kind.judge(answer, body), body) if is_utf8(body) else _read_again(kind, body, content_type, ())
+        )
+    except msgspec.ValidationError:
+        checked = _read_again(kind, body, content_type, ("types",))
     except MALFORMED:
-        return _not_this_api(body, content_type)
-    if isinstance(judged, Answer) and not is_utf8(body):
-        return failures.NOT_JSON.failure(http_status=200, detail="the answer is not UTF-8")
-    return judged
+        checked = _read_again(kind, body, content_type, ("json",))
+    if sensitive and isinstance(checked.result, Answer):
+        doubt = doubt_about(api, body)
+        if doubt is not None:
+            row = failures.SUBSTITUTED if doubt is Doubt.MODEL else failures.IN_DOUBT
+            return Checked(row.failure(http_status=200), body)
+    return checked
 
 
-_CHAT: Final = msgspec.json.Decoder(wire.ChatAnswer)
-_RESPONSES: Final = msgspec.json.Decoder(wire.ResponsesAnswer)
-_EMBEDDINGS: Final = msgspec.json.Decoder(wire.EmbeddingsAnswer)
+class _Kind(msgspec.Struct, frozen=True):
+    """One API: its strict decoder, the type that it decodes, and what judges that."""
+
+    decoder: msgspec.json.Decoder[Any]
+    type: type[msgspec.Struct]
+    judge: Callable[[Any, bytes], Failure | Answer]
 
 
-def _chat(body: bytes) -> Failure | Answer:
-    answer = _CHAT.decode(body)
-    if not is_blank(answer.error):
+def _read_again(kind: _Kind, body: bytes, content_type: str | None, odd: tuple[str, ...]) -> Checked:
+    try:
+        value = read_json(body)
+        answer = as_far_as_it_fits(kind.type, value)
+        written = write_json(value)
+        return Checked(kind.judge(answer, written), written, odd or ("json",))
+    except MALFORMED:
+        if not odd:
+            return Checked(failures.NOT_JSON.failure(http_status=200, detail="the answer is not UTF-8"), body)
+        return Checked(_not_this_api(body, content_type), body)
+
+
+def _chat(answer: wire.ChatAnswer, body: bytes) -> Failure | Answer:
+    if _says_error(answer.error):
         return from_inner_error(body, otherwise=failures.INNER_ERROR)
     if not answer.choices:
         return from_inner_error(body, otherwise=failures.NO_CHOICES)
@@ -76,51 +128,67 @@ def _chat(body: bytes) -> Failure | Answer:
     answer.tell_usage(so_far)
     usage = so_far.usage
     said = 0
+    reasons: list[str | None] = []
     for choice in answer.choices:
-        if not is_blank(choice.error):
+        if _says_error(choice.error):
             return from_inner_error(choice.error, otherwise=failures.INNER_ERROR)
-        if choice.finish_reason == "error":
+        reason = in_chats_words(choice.finish_reason) if choice.finish_reason else None
+        if reason == ERROR:
             return failures.FINISH_ERROR.failure(http_status=200)
-        if choice.message is None or (not choice.finish_reason and not choice.message.says_something()):
+        message = choice.message
+        if message is None or ((reason is None or reason == MALFORMED_CALL) and not message.says_something()):
             return failures.NO_CHOICES.failure(http_status=200)
-        refusal = refusal or not is_blank(choice.message.refusal)
-        said += 0 if usage.output_tokens else choice.message.size()
-    return _answer(
-        answer.model,
-        usage,
-        tuple([choice.finish_reason or None for choice in answer.choices]),
-        refusal,
-        said=said,
-    )
+        refusal = refusal or not is_blank(message.refusal)
+        said += 0 if usage.output_tokens else message.size()
+        reasons.append(reason)
+    return _answer(answer.model, usage, tuple(reasons), refusal, said=said)
 
 
-def _responses(body: bytes) -> Failure | Answer:
-    answer = _RESPONSES.decode(body)
-    if answer.status == "failed" or not is_blank(answer.error):
+def _responses(answer: wire.ResponsesAnswer, body: bytes) -> Failure | Answer:
+    reason = answer.finish_reason()
+    if (reason == ERROR and answer.status != "incomplete") or _says_error(answer.error):
         return from_inner_error(body, otherwise=failures.INNER_ERROR)
-    if not answer.output and answer.status in (None, "completed"):
+    if reason == ERROR:
+        return failures.FINISH_ERROR.failure(http_status=200)
+    if not answer.output and answer.status not in _MAY_BE_EMPTY:
         return from_inner_error(body, otherwise=failures.NO_CHOICES)
     so_far = UsageSoFar()
     answer.tell_usage(so_far)
     usage = so_far.usage
     said = 0 if usage.output_tokens else len(body)
-    return _answer(answer.model, usage, (answer.finish_reason(),), answer.refuses(), answer.id, said=said)
+    return _answer(answer.model, usage, (reason,), answer.refuses(), answer.id, said=said)
 
 
-def _embeddings(body: bytes) -> Failure | Answer:
-    answer = _EMBEDDINGS.decode(body)
-    if not is_blank(answer.error):
+def _embeddings(answer: wire.EmbeddingsAnswer, body: bytes) -> Failure | Answer:
+    if _says_error(answer.error):
         return from_inner_error(body, otherwise=failures.INNER_ERROR)
     if not answer.data or any(is_blank(item.embedding) for item in answer.data):
         return from_inner_error(body, otherwise=failures.EMPTY_EMBEDDINGS)
+    if any(not _is_embedding(item.embedding) for item in answer.data):
+        return failures.NOT_JSON.failure(http_status=200, detail="an embedding can't be decoded")
     return _answer(answer.model, read_usage(answer.usage), (), refusal=False)
 
 
-_JUDGES: Final[dict[Api, Callable[[bytes], Failure | Answer]]] = {
-    Api.CHAT: _chat,
-    Api.RESPONSES: _responses,
-    Api.EMBEDDINGS: _embeddings,
+def _is_embedding(raw: msgspec.Raw) -> bool:
+    """Whether an embedding is numbers, or base64 of numbers: anything else would end in an error of the SDK's own."""
+    written = bytes(raw)
+    if not written.startswith(b'"'):
+        return True
+    try:
+        return len(a2b_base64(written)) % _FLOAT == 0
+    except BinasciiError:
+        return False
+
+
+_KINDS: Final = {
+    Api.CHAT: _Kind(msgspec.json.Decoder(wire.ChatAnswer), wire.ChatAnswer, _chat),
+    Api.RESPONSES: _Kind(msgspec.json.Decoder(wire.ResponsesAnswer), wire.ResponsesAnswer, _responses),
+    Api.EMBEDDINGS: _Kind(msgspec.json.Decoder(wire.EmbeddingsAnswer), wire.EmbeddingsAnswer, _embeddings),
 }
+
+
+def _says_error(error: msgspec.Raw) -> bool:
+    return not is_blank(error) and not is_no_error(read_json(bytes(error)))
 
 
 def _answer(

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from lanewise._openai.finish_reasons import in_chats_words
 from lanewise._openai.usage_so_far import UsageSoFar
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ResponsesAnswer",
     "ResponsesEvent",
     "is_blank",
+    "is_no_error",
     "is_utf8",
     "other_words",
 ]
@@ -29,11 +31,30 @@ MALFORMED: Final = (msgspec.MsgspecError, RecursionError, ValueError)
 
 NULL: Final = msgspec.Raw(b"null")
 _BLANK: Final = frozenset({b"null", b'""', b"[]", b"{}", b"false"})
+_LONGEST_BLANK: Final = 64
+_BRACKETS: Final = (b"[", b"{")
+_SPACE: Final = b" \t\r\n"
+_SUCCESS: Final = frozenset({"", "0", "200", "ok", "success", "succeeded", "none", "null", "no error", "no_error"})
+_OK: Final = 200
 
 
 def is_blank(value: msgspec.Raw) -> bool:
     """Whether a raw value is null or empty."""
-    return bytes(value) in _BLANK
+    written = bytes(value)
+    if written in _BLANK:
+        return True
+    return len(written) < _LONGEST_BLANK and written[:1] in _BRACKETS and written.translate(None, _SPACE) in _BLANK
+
+
+def is_no_error(value: object) -> bool:
+    """Whether an ``error`` that stands beside an answer says that there is none: empty, or words of success only."""
+    if isinstance(value, dict):
+        return all(is_no_error(inner) for inner in value.values())
+    if isinstance(value, list):
+        return all(is_no_error(inner) for inner in value)
+    if isinstance(value, str):
+        return value.strip().lower() in _SUCCESS
+    return not value or value == _OK
 
 
 def is_utf8(body: bytes) -> bool:
@@ -210,6 +231,9 @@ class _IncompleteDetails(msgspec.Struct):
     reason: str | None = None
 
 
+_NOT_ENDED: Final = frozenset({"queued", "in_progress"})
+
+
 class ResponsesAnswer(msgspec.Struct):
     """A response of the Responses API."""
 
@@ -225,10 +249,14 @@ class ResponsesAnswer(msgspec.Struct):
 
     def finish_reason(self) -> str | None:
         """Why it ended, in chat's words."""
-        if self.status != "incomplete":
-            return "stop" if self.status == "completed" else None
+        if self.status is None or self.status in _NOT_ENDED:
+            return None
+        if self.status == "completed":
+            return "stop"
         reason = self.incomplete_details.reason if self.incomplete_details else None
-        return "length" if reason == "max_output_tokens" else reason
+        if self.status == "incomplete":
+            return reason and in_chats_words(reason)
+        return in_chats_words(self.status)
 
     def tell_usage(self, so_far: UsageSoFar) -> None:
         """Tell what it says of its usage."""

@@ -7,8 +7,9 @@ import re
 import msgspec
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
+from lanewise._openai.response_schema import is_utf8
 
-__all__ = ["MAX_EVENT_BYTES", "Event", "EventSplitter"]
+__all__ = ["MAX_EVENT_BYTES", "Event", "EventSplitter", "event_bytes"]
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 
@@ -27,6 +28,25 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
     data: bytes | None
     name: str | None = None
+    odd: bool = False
+    """Its bytes hold more than readers need, and read alike: it is better written anew."""
+
+    @property
+    def passed_on(self) -> bytes:
+        """What to pass on of it."""
+        return self.raw if not self.odd or self.data is None else event_bytes(self.name, self.data)
+
+
+def event_bytes(name: str | None, data: bytes) -> bytes:
+    """An event as it is written.
+
+    Example::
+
+        event_bytes("ping", b"{}")  # b"event: ping\\ndata: {}\\n\\n"
+    """
+    lines = [] if name is None else [b"event: " + name.encode()]
+    lines += [b"data: " + line for line in data.split(b"\n")]
+    return b"\n".join(lines) + b"\n\n"
 
 
 class EventSplitter:
@@ -64,7 +84,8 @@ class EventSplitter:
         if not self._rest:
             return None
         rest, self._rest = bytes(self._rest), bytearray()
-        return self._read(rest)
+        event = self._read(rest)
+        return event if event.data is None else msgspec.structs.replace(event, odd=True)  # it lacks its empty line
 
     def _cut_lf(self, piece: bytes) -> list[Event]:
         start = 0
@@ -113,14 +134,16 @@ class EventSplitter:
                 return Event(raw, raw[6:last])
         elif raw.startswith(b"event: ") and not self._has_cr:
             line = raw.find(b"\n") + 1
-            if raw.startswith(b"data: ", line) and raw.find(b"\n", line) == last and line > 8:
-                return Event(raw, raw[line + 6 : last], raw[7 : line - 1].decode("utf-8", "replace"))
+            name = raw[7 : line - 1]
+            if raw.startswith(b"data: ", line) and raw.find(b"\n", line) == last and name and name.isascii():
+                return Event(raw, raw[line + 6 : last], name.decode())
         return _read_lines(raw, raw)
 
 
 def _read_lines(raw: bytes, text: bytes) -> Event:
     data: list[bytes] | None = None
     name: bytes | None = None
+    odd = text is not raw or not is_utf8(raw)
     for line in text.splitlines():
         field, _, value = line.partition(b":")
         if value.startswith(b" "):
@@ -132,4 +155,7 @@ def _read_lines(raw: bytes, text: bytes) -> Event:
                 data.append(value)
         elif field == b"event":
             name = value
-    return Event(raw, None if data is None else b"\n".join(data), name.decode("utf-8", "replace") if name else None)
+        elif field:  # an id would stay with the SDK, which takes each empty line after it for an event
+            odd = True
+    said = None if data is None else b"\n".join(data)
+    return Event(raw, said, name.decode("utf-8", "replace") if name else None, odd)

@@ -14,7 +14,11 @@ from lanewise._failures.failure_table import Row
 from lanewise._failures.signals import TransportSignal
 from lanewise._openai import response_schema as wire
 from lanewise._openai.choices import Gathered
+from lanewise._openai.deciding_fields import Doubt, doubt_about
+from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
+from lanewise._openai.lenient_json import as_far_as_it_fits, read_json, write_json
 from lanewise._openai.response_schema import MALFORMED, is_utf8
+from lanewise._openai.sse import event_bytes
 from lanewise._openai.usage import Usage
 from lanewise._openai.usage_so_far import UsageSoFar
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
@@ -60,8 +64,9 @@ _CHUNK: Final = msgspec.json.Decoder(wire.ChatChunk)
 _EVENT: Final = msgspec.json.Decoder(wire.ResponsesEvent)
 _NO_SIGN_OF_LIFE: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
 _PREVIEW: Final = ".partial_image"
-_LAST: Final = frozenset({"response.completed", "response.incomplete"})
-_BROKEN_OFF: Final = frozenset({"error", "response.failed", "response.cancelled"})
+_LAST: Final = frozenset({"response.completed", "response.incomplete", "response.done"})
+_BROKEN_OFF: Final = frozenset({"error", "response.error", "response.failed", "response.cancelled"})
+_DONE: Final = b"[DONE]"
 
 
 class StreamJudge:
@@ -88,6 +93,7 @@ class StreamJudge:
         accepts: Callable[[str], bool] | None = None,
         gathered: Gathered | None = None,
     ) -> None:
+        self._api = api
         self._responses = api is Api.RESPONSES
         self._hide_usage = hide_usage
         self._choices = choices
@@ -97,6 +103,11 @@ class StreamJudge:
         self._open: set[int] = set()
         self._finished: set[int] = set()
         self._done = False
+        self._marked = False
+        self.instead: bytes | None = None
+        """The latest event written anew, where the bytes that came could be read otherwise than they were judged."""
+        self.lenient: tuple[str, ...] = ()
+        """What was odd and was let pass: ``json``, ``types``, ``events``."""
         self._failed: Failure | None = None
         self.committed = False
         """Whether real content has come."""
@@ -117,7 +128,12 @@ class StreamJudge:
     @property
     def content_policy(self) -> bool:
         """Whether the model or its filter refused: the app's to read, a failure only where a lane lists it."""
-        return self.refusal or self.finish_reason == "content_filter"
+        return self.refusal or self.finish_reason == CONTENT_FILTER
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether events may follow the last one: after that of a response, and never after ``[DONE]``."""
+        return self._responses and not self._marked
 
     @property
     def complete(self) -> bool:
@@ -126,21 +142,73 @@ class StreamJudge:
 
     def feed(self, event_name: str | None, data: bytes) -> Verdict | Failure:
         """What an event is, or the failure that it is. Never raises, whatever it holds. About 1 us a chat chunk."""
-        if data == b"[DONE]":
+        self.instead = None
+        if data == _DONE:
             return self._finish()
         if not data or data.isspace():  # a blank `data:` line
-            return Verdict.PASS if self.committed else Verdict.PREAMBLE
+            return self._nothing()
+        if not data.isascii() and not is_utf8(data):
+            return self._broken(failures.MALFORMED_EVENT)
+        if self._accepts is not None and (doubt := doubt_about(self._api, data, event=True)) is not None:
+            return self._broken(failures.SUBSTITUTED if doubt is Doubt.MODEL else failures.IN_DOUBT)
         try:
-            verdict = self._response_event(event_name, data) if self._responses else self._chunk(event_name, data)
-            if self.gathered is not None and isinstance(verdict, Verdict):
-                self.gathered.add(data)
+            if self._responses:
+                verdict = self._response_event(_EVENT.decode(data), event_name, data)
+            else:
+                verdict = self._chunk(_CHUNK.decode(data), event_name, data)
+        except msgspec.ValidationError:
+            verdict = self._read_again(event_name, data, "types")
+        except MALFORMED:
+            verdict = self._read_again(event_name, data, "json")
+        if self.gathered is not None and isinstance(verdict, Verdict):
+            self.gathered.add(data)
+        return verdict
+
+    def after_the_end(self, event_name: str | None, data: bytes) -> bytes | None:
+        """The bytes to pass on of an event that follows the last one, if it can be read."""
+        try:
+            return event_bytes(event_name, write_json(read_json(data.decode("utf-8-sig"))))
+        except MALFORMED:
+            return None
+
+    def _read_again(self, event_name: str | None, data: bytes, odd: str) -> Verdict | Failure:
+        """An event that the strict decoder refuses, read as the SDK reads it, and written anew as it was judged."""
+        if data.lstrip().startswith(_DONE):
+            self._let_pass("events")
+            self.instead = event_bytes(None, _DONE)
+            return self._finish()
+        try:
+            value = read_json(data.decode("utf-8-sig"))
+            written = write_json(value)
+            if not isinstance(value, dict):
+                verdict = self._no_object(event_name, data, value)
+            elif self._responses:
+                event = as_far_as_it_fits(wire.ResponsesEvent, value)
+                verdict = self._response_event(event, event_name, written)
+            else:
+                verdict = self._chunk(as_far_as_it_fits(wire.ChatChunk, value), event_name, written)
         except MALFORMED:
             if self._reports_error(event_name, data, known=False):
                 return self._error(data)
             return self._broken(failures.MALFORMED_EVENT)
-        if not data.isascii() and not is_utf8(data):
-            return self._broken(failures.MALFORMED_EVENT)
+        if isinstance(verdict, Verdict):
+            self._let_pass(odd if isinstance(value, dict) else "events")
+            self.instead = event_bytes(event_name, written)
         return verdict
+
+    def _no_object(self, event_name: str | None, data: bytes, value: object) -> Verdict | Failure:
+        if self._reports_error(event_name, data, known=False):
+            return self._error(data)
+        # A number or a text may be a piece of the answer: nobody can tell.
+        return self._broken(failures.MALFORMED_EVENT) if value and value is not True else self._nothing()
+
+    def _let_pass(self, odd: str) -> None:
+        if odd not in self.lenient:
+            self.lenient = (*self.lenient, odd)
+
+    def _nothing(self) -> Verdict:
+        """What an event is that says nothing."""
+        return Verdict.PASS if self.committed else Verdict.PREAMBLE
 
     def end(self) -> Failure | None:
         """The failure that the end of the stream is, if the answer isn't whole."""
@@ -158,8 +226,7 @@ class StreamJudge:
         """The failure when a timer ran out: no content in time before commit, no sign of life after it."""
         return self._broken(failures.STALLED if self.committed else failures.NO_CONTENT)
 
-    def _chunk(self, event_name: str | None, data: bytes) -> Verdict | Failure:
-        chunk = _CHUNK.decode(data)
+    def _chunk(self, chunk: wire.ChatChunk, event_name: str | None, data: bytes) -> Verdict | Failure:
         if chunk.error:
             return self._error(data)
         if chunk.model and chunk.model != self.model:
@@ -183,7 +250,7 @@ class StreamJudge:
             if chunk.usage and self._hide_usage:
                 return Verdict.HIDE
             return Verdict.PASS if self.committed else Verdict.PREAMBLE
-        says_something = False
+        says_something = malformed = False
         for choice in chunk.choices:
             delta = choice.delta
             if delta is not None and delta.says_something():
@@ -194,13 +261,17 @@ class StreamJudge:
             if choice.usage:
                 self._usage.add(choice.usage, index)
             if reason:
-                if reason == "error":
-                    return self._error(msgspec.json.encode(choice.error), failures.FINISH_ERROR)
+                reason = in_chats_words(reason)
+                if reason == ERROR:
+                    return self._error(write_json(choice.error), failures.FINISH_ERROR)
+                malformed = malformed or reason == MALFORMED_CALL
                 self.finish_reason = reason[:_LONGEST_NAME]
                 self._finished.add(index)
                 self._open.discard(index)
             elif index not in self._finished:
                 self._open.add(index)
+        if malformed and not says_something and not self.committed:
+            return self._broken(failures.NO_CHOICES)
         others, thinking = (False, False) if says_something else wire.other_words(data)
         if says_something or thinking:
             self.committed = True
@@ -209,8 +280,7 @@ class StreamJudge:
             return Verdict.PROGRESS
         return Verdict.PASS if self.committed else Verdict.PREAMBLE
 
-    def _response_event(self, event_name: str | None, data: bytes) -> Verdict | Failure:
-        event = _EVENT.decode(data)
+    def _response_event(self, event: wire.ResponsesEvent, event_name: str | None, data: bytes) -> Verdict | Failure:
         name = event.type or event_name or ""
         if event.response is not None:
             model = event.response.model
@@ -241,12 +311,15 @@ class StreamJudge:
         return Verdict.CONTENT
 
     def _last(self, response: wire.ResponsesAnswer | None) -> Verdict | Failure:
+        if response is not None and self.finish_reason == ERROR:
+            return self._error(response.error, failures.FINISH_ERROR)
         if response is not None and response.output == [] and not self.committed and response.status == "completed":
             return self._broken(failures.NO_CHOICES)
         self._done = True
         return Verdict.DONE
 
     def _finish(self) -> Verdict | Failure:
+        self._marked = True
         if not self.committed and not self._finished:
             return self._broken(failures.STREAM_CUT)
         self._done = True

@@ -62,6 +62,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     dropped: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
     """How the route stood in for what it can't take."""
+    lenient: tuple[str, ...] = ()
+    """What was odd in its answer and was let pass: nothing depends on it."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None

@@ -15,7 +15,7 @@ from lanewise._failures.classification import from_status, from_transport, of_at
 from lanewise._failures.error_body import model_name
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.choices import Gathered
-from lanewise._openai.response_check import Answer, from_answer
+from lanewise._openai.response_check import Answer, check_answer, from_answer
 from lanewise._openai.stream_validator import StreamJudge
 from lanewise._openai.usage_entries import with_cost
 from lanewise._runtime.call.reply_headers import as_json, as_stream
@@ -33,6 +33,9 @@ _COST_HEADER: Final = "x-litellm-response-cost"
 """In which LiteLLM's proxy says what an answer cost, in US dollars."""
 ERROR_BODY: Final = 256 * 1024
 """Bytes of an error's body that are read."""
+_NO_EVENTS: Final = (b"{", b"[", b"<")
+"""How JSON and pages begin, and no event: what a body calls itself does not make it one."""
+_MOST_SPACE: Final = 64 * 1024
 ERROR_BODY_WAIT: Final = 2.0
 """Seconds for which an error's body is waited for once the status has come: the next route could answer by then."""
 
@@ -91,6 +94,8 @@ class Whole(msgspec.Struct, frozen=True):
     body: bytes
     answer: Answer
     status: int = 200
+    lenient: tuple[str, ...] = ()
+    """What was odd in it and was let pass."""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -150,7 +155,7 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
         else:
             result = await _open(job, exchange, record, started, begins_by, deadline)
             opened = isinstance(result, Opened)
-        return _as_answered(result, exchange)
+        return _as_answered(result, exchange, record)
     except TransportFailure as failure:
         return _unsent(job, failure)
     finally:
@@ -183,8 +188,11 @@ async def _refused(job: Job, exchange: Exchange, deadline: float) -> Failure:
     )
 
 
-def _as_answered(result: Whole | Opened | Failure, exchange: Exchange) -> Whole | Opened | Failure:
-    """What the status and the encoding of an answer change in it: any 2xx counts that has an answer in it."""
+def _as_answered(result: Whole | Opened | Failure, exchange: Exchange, record: Attempt) -> Whole | Opened | Failure:
+    """What the status and the encoding of an answer change in it: any 2xx counts that has an answer in it.
+
+    What was odd is noted; of a stream also at its end.
+    """
     if isinstance(result, Failure):
         if result.kind is not FailureKind.BAD_RESPONSE:
             return result
@@ -193,7 +201,19 @@ def _as_answered(result: Whole | Opened | Failure, exchange: Exchange) -> Whole 
         if "content_encoding" in exchange.lenient:
             return failures.CUT.failure(http_status=200, cause="the body is not what its encoding says")
         return result
-    return result if exchange.status == 200 else msgspec.structs.replace(result, status=exchange.status)
+    odd = exchange.lenient + (result.flow.judge.lenient if isinstance(result, Opened) else result.lenient)
+    if (b"event-stream" if isinstance(result, Opened) else b"json") not in _content_type(exchange):
+        odd += ("content_type",)
+    if exchange.status == 200:
+        if odd:
+            note(record, "lenient", odd)
+        return result
+    note(record, "lenient", (*odd, "status"))
+    return msgspec.structs.replace(result, status=exchange.status)
+
+
+def _content_type(exchange: Exchange) -> bytes:
+    return next((value.lower() for name, value in exchange.raw_headers if name.lower() == b"content-type"), b"")
 
 
 async def _whole(job: Job, exchange: Exchange) -> Whole | Failure:
@@ -205,25 +225,36 @@ async def _whole(job: Job, exchange: Exchange) -> Whole | Failure:
         if not failure.partial:
             raise
         cut, body = failure, failure.partial
-    judged = from_answer(job.api, body, exchange.headers.get("content-type"))
+    checked = check_answer(job.api, body, exchange.headers.get("content-type"), sensitive=job.accepts is not None)
+    judged = checked.result
     if isinstance(judged, Failure):
         return judged if cut is None else _unsent(job, cut)
     if judged.usage.reported_cost_usd is None and (cost := exchange.headers.get(_COST_HEADER)) is not None:
         judged = msgspec.structs.replace(judged, usage=with_cost(judged.usage, cost))
-    return Whole(as_json(exchange.raw_headers, rewritten=False), body, judged)
+    headers = as_json(exchange.raw_headers, rewritten=bool(checked.lenient))
+    return Whole(headers, checked.body, judged, lenient=checked.lenient)
 
 
 async def _open(
     job: Job, exchange: Exchange, record: Attempt, started: float, begins_by: float, deadline: float
 ) -> Whole | Opened | Failure:
     """Read a stream until its first real content (or its end), so that every failure before can still switch."""
-    content_type = exchange.headers.get("content-type", "").lower()
-    if "json" in content_type or "html" in content_type:
-        return await _not_a_stream(job, exchange)
     loop = asyncio.get_running_loop()
+    begun = b""
+    if "event-stream" not in exchange.headers.get("content-type", "").lower():
+        exchange.bound_reads(begins_by)
+        try:
+            begun = await _beginning(exchange)
+        except TransportFailure as failure:
+            if failure.signal is TransportSignal.TIMEOUT and begins_by < deadline and loop.time() < deadline:
+                return failures.NO_CONTENT.failure()
+            raise
+        if not begun.strip() or begun.lstrip().startswith(_NO_EVENTS):
+            exchange.bound_reads(deadline)
+            return await _not_a_stream(job, exchange, begun)
     gathered = Gathered(job.api, job.limits.answer) if job.gather else None
     judge = StreamJudge(job.api, hide_usage=job.hide_usage, choices=job.choices, accepts=job.accepts, gathered=gathered)
-    flow = Flow(exchange, judge, job.limits.event)
+    flow = Flow(exchange, judge, job.limits.event, begun)
     silent_until = begins_by
     limit = job.limits.answer if job.hold_all else job.limits.event
     held: list[bytes] = []
@@ -267,8 +298,19 @@ async def _next(job: Job, flow: Flow, deadline: float) -> Piece:
         return Piece(failure=flow.judge.stalled())
 
 
-async def _not_a_stream(job: Job, exchange: Exchange) -> Failure:
+async def _beginning(exchange: Exchange) -> bytes:
+    """What a body begins with, as far as its first character that is no space."""
+    begun = b""
+    while not begun.strip():
+        data = await exchange.read_some()
+        if not data:
+            break
+        begun = data if begun.isspace() and len(begun) > _MOST_SPACE else begun + data
+    return begun
+
+
+async def _not_a_stream(job: Job, exchange: Exchange, begun: bytes) -> Failure:
     """A stream was asked for and JSON or a page came: an error inside a 200, or what the app could not read."""
-    body = await exchange.read(job.limits.answer)
+    body = begun + await exchange.read(job.limits.answer)
     judged = from_answer(job.api, body, exchange.headers.get("content-type"))
     return judged if isinstance(judged, Failure) else failures.NOT_JSON.failure(http_status=200)

@@ -127,8 +127,7 @@ class Relay:
         if self._error is not None:
             raise self._error
         if self._complete:
-            await self._drain()
-            return b""
+            return await self._drain()
         if self._broke is not None:
             return await self._start_over(self._broke)
         now = self._loop.time()
@@ -305,11 +304,11 @@ class Relay:
         assert self._error is not None, "a stream is closed with its error"
         return self._error
 
-    async def _drain(self) -> None:
+    async def _drain(self) -> bytes:
         if self._closed:
-            return
+            return b""
         self._closed = True
         try:
-            await self._flow.drain(self._loop.time() + DRAIN)
+            return await self._flow.drain(self._loop.time() + DRAIN)
         finally:
             self._flow.exchange.release()

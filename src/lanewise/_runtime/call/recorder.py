@@ -81,6 +81,8 @@ class Account:
         if sent is None:
             return
         note(sent.record, "model_answered", model_name(answer.model))
+        if isinstance(answer, StreamJudge) and answer.lenient:
+            note(sent.record, "lenient", tuple(dict.fromkeys((*sent.record.lenient, *answer.lenient))))
         if sent.record.total_ms is not None:
             self._billing.settle(sent, None, answer)  # a refusal that was held back, and goes to the app after all
 
