@@ -10,6 +10,7 @@ from flask import Flask, Response
 from flask_lanewise.installed import Installed
 from flask_lanewise.problems import refusal
 from lanewise import RoutingError, Scope
+from lanewise.web import WsgiDisconnectWatcher, caller_left_error, disconnect_probe, hang_up_in, log_hang_up
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -33,6 +34,7 @@ class RequestScopes:
         installed = self._installed
         scope = installed.begin(environ)
         start = _Start(start_response, installed.inbound.request_id_header, scope.request_id)
+        watcher = _watcher(scope, environ)
         try:
             with scope.serving():
                 failure = installed.failure()
@@ -44,13 +46,25 @@ class RequestScopes:
             start.send()
             scope.finish()
             return body
-        return _Stream(body, scope, start, lambda error: self._handled(error, environ)(environ, start))
+        return _Stream(
+            body, scope, start, lambda error: self._handled(error, environ)(environ, start), watcher, environ
+        )
 
     def _handled(self, error: RoutingError, environ: WSGIEnvironment) -> Response:
         """The app's own answer to an error, from where its request context is gone already."""
         with self._app.request_context(environ):
             answer = self._app.handle_user_exception(error)
             return self._app.finalize_request(answer, from_error_handler=True)
+
+
+def _watcher(scope: Scope, environ: WSGIEnvironment) -> WsgiDisconnectWatcher | None:
+    """Has the connection watched while calls run, if the server leaves what that takes."""
+    probe = disconnect_probe(environ)
+    if probe is None:
+        return None
+    watcher = WsgiDisconnectWatcher(scope, probe)
+    scope.on_busy = watcher.watch
+    return watcher
 
 
 def _is_file(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
@@ -116,12 +130,16 @@ class _Stream:
         scope: Scope,
         start: _Start,
         instead: Callable[[RoutingError], Iterable[bytes]],
+        watcher: WsgiDisconnectWatcher | None,
+        environ: WSGIEnvironment,
     ) -> None:
         self._body = body
         self._pieces = iter(body)
         self._scope = scope
         self._start = start
         self._instead = instead
+        self._watcher = watcher
+        self._environ = environ
         self._ended = False
         self._sized = start.done
         """Its length was told, so that closing it does not tell whether its reader has gone."""
@@ -132,7 +150,7 @@ class _Stream:
     def __next__(self) -> bytes:
         with self._scope.serving():
             if self._start.done:
-                return self._piece()
+                return self._later_piece()
             try:
                 piece = self._piece()
                 while not piece:
@@ -149,8 +167,20 @@ class _Stream:
             self._start.send()
             return piece
 
+    def _later_piece(self) -> bytes:
+        try:
+            return self._piece()
+        except Exception as error:
+            gone = None if self._watcher is None or not self._watcher.left else hang_up_in(error)
+            if gone is None:
+                raise
+        log_hang_up(gone, self._scope)
+        raise caller_left_error(self._environ)
+
     def close(self) -> None:
         """The server is done with it, or its client has gone."""
+        if self._watcher is not None:
+            self._watcher.stop()
         if not self._ended and not self._sized and self._scope.ends_at_hang_up:
             self._scope.hang_up()
         try:

@@ -155,5 +155,32 @@ def litestar_app() -> Any:
     )
 
 
-APPS = {"starlette": starlette_app, "fastapi": fastapi_app, "litestar": litestar_app}
+def flask_app() -> Any:
+    """Of Flask."""
+    from flask import Flask, Response
+
+    from flask_lanewise import Lanewise, sensitive
+
+    app = Flask("hang_up_apps")
+    ai = Lanewise(app, router)
+
+    def plain() -> str:
+        reply = ai.openai.chat.completions.create(model="t", messages=MESSAGES)
+        return str(reply.choices[0].message.content)
+
+    async def async_plain() -> str:
+        return await answer(ai.async_openai)
+
+    def stream() -> Response:
+        return Response(thread_pieces(ai.openai))
+
+    app.add_url_rule("/plain", "plain", plain)
+    app.add_url_rule("/async-plain", "async_plain", async_plain)
+    app.add_url_rule("/sensitive-plain", "sensitive_plain", sensitive("payment")(lambda: plain()))
+    app.add_url_rule("/stream", "stream", stream)
+    app.add_url_rule("/sensitive-stream", "sensitive_stream", sensitive("payment")(lambda: stream()))
+    return app
+
+
+APPS = {"flask": flask_app, "starlette": starlette_app, "fastapi": fastapi_app, "litestar": litestar_app}
 app: Any = APPS[os.environ["ADAPTER"]]() if "ADAPTER" in os.environ else None

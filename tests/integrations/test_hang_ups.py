@@ -98,3 +98,59 @@ def test_forty_callers_who_leave_are_no_incident(adapter: str, provider: FakePro
     assert not [line for line in log.splitlines() if "ERROR" in line or "WARNING" in line], log
     assert "Traceback" not in log
     assert len(log) < 20_000
+
+
+GUNICORN = ["-m", "gunicorn", "--bind", "127.0.0.1:PORT", "--no-control-socket", "integrations.hang_up_apps:app"]
+WERKZEUG = """
+import logging
+from werkzeug.serving import run_simple
+from integrations.hang_up_apps import app
+logging.basicConfig(level=logging.INFO)
+run_simple("127.0.0.1", PORT, app, threaded=True)
+"""
+WAITRESS = """
+import logging
+from waitress import serve
+from integrations.hang_up_apps import app
+logging.basicConfig(level=logging.INFO)
+serve(app, host="127.0.0.1", port=PORT)
+"""
+WSGI_SERVERS = {
+    "gunicorn-sync": ([*GUNICORN, "--worker-class", "sync"], "Booting worker"),
+    "gunicorn-gthread": ([*GUNICORN, "--worker-class", "gthread"], "Booting worker"),
+    "werkzeug": (["-c", WERKZEUG], "Press CTRL+C to quit"),
+    "waitress": (["-c", WAITRESS], "Serving on"),
+}
+
+
+@pytest.mark.parametrize("server", sorted(WSGI_SERVERS))
+def test_callers_of_flask_who_leave_are_noticed(server: str, provider: FakeProvider) -> None:
+    """Plain calls, in sync and async views and sensitive ones, end upstream soon after their caller has gone."""
+    command, ready = WSGI_SERVERS[server]
+    running = Server(command, ready, ADAPTER="flask", PROVIDER_URL=provider.base_url)
+    try:
+        with running.request("/plain") as caller:  # which brings in what is still to be imported
+            caller.recv(1000)
+        provider.script_all(Cycle((Silence(),)))
+        took = []
+        for number in range(6):
+            with running.request(("/plain", "/sensitive-plain", "/async-plain")[number % 3]):
+                provider.wait_until(lambda: provider.in_flight == 1, timeout=15)
+            left = time.monotonic()
+            provider.wait_until(lambda: provider.in_flight == 0)
+            took.append(time.monotonic() - left)
+        assert sorted(took)[2] < 0.25, took  # a tenth of a second by right: the machine may be busy
+        provider.reset()
+        provider.script_all(Cycle((STALLED, FLOWING)))
+        for number in range(6):
+            with running.request("/stream" if number % 3 else "/sensitive-stream") as caller:
+                while b"piece" not in caller.recv(1000):
+                    pass
+            provider.wait_until(lambda: provider.in_flight == 0)
+        provider.reset()
+        with running.request("/plain") as caller:
+            assert b"200 OK" in caller.recv(1000)
+    finally:
+        log = running.stop()
+    assert "Traceback" not in log
+    assert not [line for line in log.splitlines() if "ERROR" in line or "[ERROR]" in line], log

@@ -86,6 +86,11 @@ class ScopeCalls(Ratchet):
         if self.on_busy is not None:
             self.on_busy()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call runs, or a stream of one is still being read."""
+        return bool(self._running)
+
     def ended(self, hang_up: Callable[[], None]) -> None:
         """Forget a call that no longer runs (the router calls this)."""
         self._running.discard(hang_up)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from lanewise._scope.raising import sensitivity
 from lanewise.config.libraries import require_library
-from lanewise.web.asgi import SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send, hang_up_in, log_problem, routing_error_in
+from lanewise.web.asgi import (
+    SCOPE_KEY,
+    AsgiCore,
+    AsgiScope,
+    Receive,
+    Send,
+    hang_up_in,
+    log_hang_up,
+    log_problem,
+    routing_error_in,
+)
 from lanewise.web.endpoint_report import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
 from lanewise.web.inbound import Inbound, router_of
 from lanewise.web.logs import RequestIdFilter
@@ -20,6 +30,7 @@ from lanewise.web.sensitivity_marks import (
     raised_marks,
     standard,
 )
+from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
 
 __all__ = [
     "MEDIA_TYPE",
@@ -36,11 +47,15 @@ __all__ = [
     "RequestIdFilter",
     "Send",
     "Source",
+    "WsgiDisconnectWatcher",
     "assert_declared",
+    "caller_left_error",
     "check_endpoints",
+    "disconnect_probe",
     "endpoint_table",
     "find_marks",
     "hang_up_in",
+    "log_hang_up",
     "log_problem",
     "mark",
     "mark_and_wrap",

@@ -14,7 +14,17 @@ from lanewise.web.disconnect_watcher import Message, Reader, Receive
 from lanewise.web.inbound import Inbound
 from lanewise.web.problems import Problem, problem_for
 
-__all__ = ["SCOPE_KEY", "AsgiCore", "AsgiScope", "Receive", "Send", "hang_up_in", "log_problem", "routing_error_in"]
+__all__ = [
+    "SCOPE_KEY",
+    "AsgiCore",
+    "AsgiScope",
+    "Receive",
+    "Send",
+    "hang_up_in",
+    "log_hang_up",
+    "log_problem",
+    "routing_error_in",
+]
 
 AsgiScope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -120,7 +130,7 @@ class _Request:
         except Exception as raised:
             gone = hang_up_in(raised)
             if gone is not None and self._reader.left:
-                _log_hang_up(gone, self._scope)
+                log_hang_up(gone, self._scope)
                 return
             error = routing_error_in(raised)
             if error is None or self._sent:
@@ -169,7 +179,7 @@ class _Request:
 
     async def _send_problem(self, error: RoutingError) -> None:
         if self._reader.left:
-            _log_hang_up(error, self._scope)
+            log_hang_up(error, self._scope)
             return
         problem = problem_for(error, request_id=self._scope.request_id)
         log_problem(problem, error, self._scope)
@@ -204,7 +214,7 @@ class _Socket:
             if error is None:
                 raise
             if self._reader.left:
-                _log_hang_up(error, self._scope)
+                log_hang_up(error, self._scope)
                 return
             _log.error("a WebSocket was closed: %s", error, extra={"request_id": self._scope.request_id})
             if not self._closed:
@@ -262,7 +272,8 @@ def is_hang_up(error: BaseException) -> bool:
     return isinstance(error, FailClosed) and error.call is not None and error.call.outcome is Outcome.CANCELLED
 
 
-def _log_hang_up(error: RoutingError, scope: Scope) -> None:
+def log_hang_up(error: RoutingError, scope: Scope) -> None:
+    """Say in the log that a caller has left."""
     _log.info("the caller hung up: %s", error, extra={"request_id": scope.request_id})
 
 
@@ -282,7 +293,7 @@ def _echo(message: Message, id_header: bytes, scope: Scope) -> None:
 def log_problem(problem: Problem, error: RoutingError, scope: Scope) -> None:
     """Say in the log why a request was answered by a problem: an error where somebody has to mend something."""
     if is_hang_up(error):
-        _log_hang_up(error, scope)
+        log_hang_up(error, scope)
         return
     level = {500: logging.ERROR, 202: logging.INFO}.get(problem.status, logging.WARNING)
     call_id = error.call.id if error.call is not None else None

@@ -1,0 +1,104 @@
+"""A caller's hang-up as a WSGI server's environ shows it: by the socket, behind bytes, through TLS, by a function."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+
+import pytest
+
+from lanewise import Router
+from lanewise.web import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
+
+pytestmark = pytest.mark.anyio
+
+
+def probe_of(environ: dict[str, object]) -> Callable[[], bool]:
+    probe = disconnect_probe(environ)
+    assert probe is not None
+    return probe
+
+
+@pytest.mark.parametrize("name", ["gunicorn.socket", "werkzeug.socket"])
+def test_a_closed_connection_is_seen_also_behind_bytes(name: str) -> None:
+    """Of a next request on the same connection, say; and none of them is taken away."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        probe = probe_of({name: ours})
+        assert not probe()
+        theirs.sendall(b"GET / HTTP/1.1\r\n")
+        assert not probe()
+        theirs.close()
+        assert probe()
+        assert ours.recv(100) == b"GET / HTTP/1.1\r\n"
+
+
+def test_a_connection_that_the_server_has_closed_tells_nothing() -> None:
+    """Its number may be another connection's by now."""
+    ours, theirs = socket.socketpair()
+    probe = probe_of({"gunicorn.socket": ours})
+    ours.close()
+    theirs.close()
+    assert not probe()
+
+
+def test_a_closed_connection_is_seen_through_tls() -> None:
+    """An encrypted socket can't be peeked at."""
+    ours, theirs = socket.socketpair()
+    with theirs, ssl.create_default_context().wrap_socket(
+        ours, do_handshake_on_connect=False, server_hostname="test"
+    ) as wrapped:
+        probe = probe_of({"gunicorn.socket": wrapped})
+        assert not probe()
+        theirs.close()
+        assert probe()
+
+
+def test_waitress_is_asked_and_what_leaves_nothing_is_not() -> None:
+    """Any other server's environ has nothing to go by."""
+    left = False
+    probe = probe_of({"waitress.client_disconnected": lambda: left})
+    assert not probe()
+    left = True
+    assert probe()
+    assert disconnect_probe({"wsgi.version": (1, 0), "gunicorn.socket": "no socket"}) is None
+    assert isinstance(caller_left_error({}), BrokenPipeError)
+
+
+async def test_it_looks_only_while_a_call_runs() -> None:
+    """And begins again with the next one; what the connection does after the answer is the server's business."""
+    router = Router.from_mapping(
+        {
+            "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},
+            "routes": {"first": {"provider": "one", "model": "m"}},
+            "tasks": {"t": {"primary": "first"}},
+        }
+    )
+    looks = 0
+
+    def probe() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 2
+
+    with router.scope() as scope:
+        watcher = WsgiDisconnectWatcher(scope, probe)
+        scope.on_busy = watcher.watch
+        ended: list[str] = []
+
+        def hang_up() -> None:
+            ended.append("call")
+
+        scope.begun(hang_up)
+        scope.ended(hang_up)
+        await asyncio.sleep(0.25)
+        assert looks == 0
+        scope.begun(hang_up)
+        await asyncio.sleep(0.8)
+        assert (looks, ended, watcher.left) == (3, ["call"], True)
+        watcher.stop()
+        scope.begun(hang_up)
+        await asyncio.sleep(0.25)
+        assert looks == 3
