@@ -423,6 +423,12 @@ DOCUMENTED = (
     Documented("a proxy", 418, _openai("insufficient_quota", "no"), QUOTA, opens=True),
     Documented("nginx", 494, "<html><head><title>400 Request Header Or Cookie Too Large</title></head></html>", OUTAGE),
     Documented("AWS ALB", 463, "", OUTAGE),
+    Documented("a proxy", 400, {"error": {"message": "no", "code": 429}}, RATE),
+    Documented("a proxy", 400, {"error": {"message": "no", "code": "401"}}, AUTH),
+    Documented("a proxy", 400, {"error": {"message": "no", "code": 402}}, QUOTA),
+    Documented("OpenAI", 404, _openai(None, "Invalid URL (POST /v1/chat/completion)"), MODEL),
+    Documented("LM Studio", 400, {"error": "Model 'x' is not loaded"}, MODEL, opens=True),
+    Documented("a proxy", 500, _openai("invalid_image_url", "no", "server_error"), OUTAGE),
 )
 
 _CALLERS = (

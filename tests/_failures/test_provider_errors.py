@@ -114,6 +114,17 @@ def test_a_providers_failure_stays_one(code: str, place: str) -> None:
     assert failure.retry in (Retry.SAME, Retry.WAIT)
 
 
+@pytest.mark.parametrize("code", ["mcp_server_error", "tool_server_timeout", "file_search_failed", "image_error"])
+def test_what_a_request_brought_along_may_fail_without_the_route(code: str) -> None:
+    """A tool's server of one caller's, a file: the call is tried again and moves on, and the route stays open."""
+    failure = from_inner_error(msgspec.json.encode({"error": {"code": code}}), otherwise=failures.INNER_ERROR)
+    assert (failure.kind, failure.retry, failure.breaker) == (
+        FailureKind.OUTAGE,
+        Retry.SAME,
+        BreakerEffect.NEUTRAL,
+    )
+
+
 FAILING_SERVERS = (
     *(
         "internal_server_error",

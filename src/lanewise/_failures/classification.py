@@ -66,6 +66,7 @@ _REFUSED: Final = {
     Meaning.LIKELY_QUOTA: failures.QUOTA_UNSURE,
     Meaning.LIKELY_KEY: failures.AUTH_UNRECOGNISED,
     Meaning.REQUEST: failures.BAD_REQUEST,
+    Meaning.DOUBTED: failures.BAD_REQUEST,
 }
 """What a 400 is. Gemini, Anthropic, xAI, Alibaba and proxies say much by it that others say by a status."""
 
@@ -76,6 +77,7 @@ _FORBIDDEN: Final = {
     Meaning.KEY: failures.AUTH,
     Meaning.MODEL: failures.MODEL_FORBIDDEN,
     Meaning.REQUEST: failures.AUTH_UNRECOGNISED,
+    Meaning.DOUBTED: failures.AUTH_UNRECOGNISED,
 }
 """What a 403 is."""
 
@@ -85,8 +87,17 @@ _FAILED: Final = {
     Meaning.LIKELY_QUOTA: failures.SERVER_ERROR,
     Meaning.LIKELY_KEY: failures.SERVER_ERROR,
     Meaning.REQUEST: failures.SERVER_ERROR_DOUBTED,
+    Meaning.DOUBTED: failures.SERVER_ERROR_DOUBTED,
 }
 """What a 500 with a known code is."""
+
+_BY_STATUS_INSIDE: Final = {
+    401: failures.AUTH_UNRECOGNISED,
+    402: failures.QUOTA_UNSURE,
+    403: failures.AUTH_UNRECOGNISED,
+    429: failures.RATE_LIMIT,
+}
+"""What a 400 is whose body names another status: that of the provider behind a proxy."""
 
 _SAME_ROUTE_IS_POINTLESS: Final = frozenset({FailureKind.CONTEXT_LENGTH, FailureKind.UNSUPPORTED_PARAMETER})
 
@@ -209,9 +220,14 @@ def _status_of(error: ErrorBody) -> int | None:
     if by_name is not None:
         return by_name
     meaning = meaning_of(error)
-    if meaning is Meaning.KEY:
-        return 401
-    return None if meaning is None else 400
+    match meaning:
+        case None:
+            return None
+        case Meaning.KEY:
+            return 401
+        case Meaning.DOUBTED:
+            return 500
+    return 400
 
 
 def _row(status: int, error: ErrorBody, waits: float | None, bound: bool, model: str | None) -> Row:
@@ -254,9 +270,11 @@ def _row(status: int, error: ErrorBody, waits: float | None, bound: bool, model:
 
 
 def _refused(error: ErrorBody, meaning: Meaning | None) -> Row:
-    if meaning in (None, Meaning.REQUEST) and error.param == "model":
-        return failures.NOT_FOUND
-    return failures.BAD_REQUEST if meaning is None else _REFUSED[meaning]
+    if meaning in (None, Meaning.REQUEST, Meaning.DOUBTED):
+        if error.param == "model":
+            return failures.NOT_FOUND
+        return _BY_STATUS_INSIDE.get(error.status or 400, failures.BAD_REQUEST)
+    return _REFUSED[meaning]
 
 
 def _payment(error: ErrorBody, waits: float | None) -> Row:
@@ -272,7 +290,7 @@ def _not_found(error: ErrorBody, meaning: Meaning | None, bound: bool) -> Row:
         return failures.MODEL_MISSING
     if meaning in (Meaning.CONTENT_POLICY, Meaning.PARAMETER, Meaning.QUOTA):
         return _REFUSED[meaning]
-    return failures.NOT_FOUND_BOUND if bound or meaning is Meaning.REQUEST else failures.NOT_FOUND
+    return failures.NOT_FOUND_BOUND if bound or by_code(error.codes) is Meaning.REQUEST else failures.NOT_FOUND
 
 
 def _rate_limited(error: ErrorBody, waits: float | None) -> Row:

@@ -10,6 +10,8 @@ from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code,
 
 __all__ = ["meaning_of", "told_with_failure", "unsupported_name"]
 
+_OF_REQUESTS: Final = frozenset({400, 404, 413, 415, 422})
+"""Statuses that a 500 may name as what the request deserved."""
 _CONTENT: Final = frozenset({"tools", "tool_choice", "tool_resources", "messages", "input", "metadata", "prompt"})
 """Parameters whose own keys, models and files an error may be about."""
 
@@ -41,11 +43,14 @@ def meaning_of(error: ErrorBody, model: str | None = None) -> Meaning | None:
 
 
 def told_with_failure(error: ErrorBody) -> Meaning | None:
-    """What a 500 is about, by a known code, or by the status that its type would have come with."""
+    """What a 500 is about: by a known code, else no more than that it may be the request's fault."""
     known = by_code(error.codes)
-    if known is None and any(STATUS_OF.get(code) in (400, 422) for code in error.codes):
-        return Meaning.REQUEST
-    return known
+    if known is not None:
+        return known
+    if error.status in _OF_REQUESTS or any(STATUS_OF.get(code) in _OF_REQUESTS for code in error.codes):
+        return Meaning.DOUBTED
+    words = by_words(error.spelled)
+    return Meaning.DOUBTED if words in (Meaning.CONTENT_POLICY, Meaning.REQUEST, Meaning.DOUBTED) else None
 
 
 def unsupported_name(error: ErrorBody) -> str | None:

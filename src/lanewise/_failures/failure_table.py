@@ -226,8 +226,10 @@ BILLING_429 = Row("billing-429", "429 whose *code* is `insufficient_quota`, `bil
 SERVER_ERROR = Row("server-error", "500", _K.OUTAGE, _SAME, _FAILURE, "the provider failed",
                    "with another key: a provider that honours it would replay the failure", executed=True)
 SERVER_ERROR_DOUBTED = Row(
-    "server-error-doubted", "500 that calls itself the request's fault (`invalid_request_error`)", _K.OUTAGE, _SAME,
-    _NEUTRAL, "the provider failed, and says that it is the request's fault", "with another key", executed=True)
+    "server-error-doubted",
+    "500 that calls itself the request's fault (`invalid_request_error`); inside a 200, an error in what the request "
+    "brought along (`mcp_server_error`)", _K.OUTAGE, _SAME, _NEUTRAL,
+    "the provider failed, and it may be the request's fault", "with another key", executed=True)
 ATTACHMENT_ERROR = Row(
     "attachment-error", "500 (also inside a 200) to a call with pictures, sound or files", _K.OUTAGE, _SAME, _UNPROVEN,
     "the provider failed at a request with pictures, sound or files",

@@ -33,6 +33,8 @@ class Meaning(IntEnum):
     LIKELY_KEY = 10
     REQUEST = 11
     """Something is wrong with what was asked."""
+    DOUBTED = 12
+    """Something failed that the request brought along: a tool's server, a file."""
 
 
 _SQUASHED: Final = str.maketrans("", "", "_-. ")
@@ -197,6 +199,7 @@ _POLICY: Final = _words(
     "policy policies safety moderation moderated unsafe harmful sensitive prohibited blocklist inspection guardrail "
     "guardrails jailbreak flagged violation violence hate sexual nsfw profanity"
 )
+_FILTERED: Final = _words("filter filtered blocked")
 _OTHER_POLICIES: Final = _words("access iam network org organization rate retry routing data budget key")
 _SERVERS: Final = _words(
     "server internal upstream backend gateway service timeout overloaded overload unavailable capacity busy worker "
@@ -213,17 +216,19 @@ _TOKEN_REFUSED: Final = _words("invalid expired revoked wrong missing disabled")
 _MODEL: Final = _words("model models deployment")
 _ASKED: Final = _words(
     "image images picture audio video voice file files document pdf url media mime attachment tool tools function "
-    "functions prompt message messages"
+    "functions prompt message messages container conversation thread session"
 )
+_BROUGHT: Final = _words("mcp connector tool tools webhook")
+"""What runs elsewhere, and is of the caller's choosing."""
 _CONTENT: Final = _ASKED | _words("schema role parameter parameters param params argument arguments json")
 _WHOLE: Final = _words("request input body payload value field format content")
 _REFUSED: Final = _words(
     "invalid incorrect wrong unsupported missing malformed empty bad illegal unprocessable unrecognized unknown "
     "duplicate incompatible mismatch mismatched large small long short wide many few parse parsing validation decode "
-    "corrupt corrupted required exceeded exhausted insufficient reached expired revoked disabled deactivated inactive "
+    "corrupt download required exceeded exhausted insufficient reached expired revoked disabled deactivated inactive "
     "suspended locked blocked denied deprecated decommissioned retired offline not no"
 )
-_FAILED: Final = _words("failed error download downloaded rejected found")
+_FAILED: Final = _words("failed error rejected found")
 
 
 def by_words(codes: Iterable[str]) -> Meaning | None:
@@ -252,10 +257,12 @@ def _in(code: str) -> frozenset[str]:
 
 def _read(code: str) -> Meaning | None:
     words = _in(code)
-    if (words & _POLICY and not words & _OTHER_POLICIES) or {"content", "filter"} <= words:
+    if (words & _POLICY and not words & _OTHER_POLICIES) or (words & _FILTERED and "content" in words):
         return Meaning.CONTENT_POLICY
     if words & _SERVERS:
-        return None
+        return Meaning.DOUBTED if words & _BROUGHT else None
+    if {"user", "error"} <= words:
+        return Meaning.REQUEST
     refused = bool(words & _REFUSED)
     if words & _MODEL and refused:
         return Meaning.LIKELY_MODEL
@@ -263,6 +270,6 @@ def _read(code: str) -> Meaning | None:
         return Meaning.LIKELY_QUOTA
     if words & _ACCOUNT or (words & _HOLDER and refused) or ("token" in words and words & _TOKEN_REFUSED):
         return Meaning.LIKELY_KEY
-    if (words & _CONTENT and (refused or words & _FAILED)) or (words & _WHOLE and refused):
+    if words & (_CONTENT | _WHOLE) and refused:
         return Meaning.REQUEST
-    return None
+    return Meaning.DOUBTED if words & _CONTENT and words & _FAILED else None

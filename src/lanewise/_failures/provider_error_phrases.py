@@ -83,7 +83,8 @@ _MODEL_NAMED: Final = tuple(
         r"the (?:requested |provided )?model [`'\"]?([\w./:@-]{1,200}?)[`'\"]? "
         r"(?:does not exist|was not found|is not found|has been deprecated|is not available|is not supported"
         r"|is not a valid model)",
-        r"model [`'\"]?([\w./:@-]{1,200}?)[`'\"]?,? (?:was |is )?(?:not found|does not exist|not supported)",  # Ollama
+        r"model [`'\"]?([\w./:@-]{1,200}?)[`'\"]?,? (?:was |is )?"
+        r"(?:not found|does not exist|not supported|not loaded)",  # Ollama, LM Studio
         r"models/([\w./:@-]{1,200}) is not found",  # Gemini
         r"model: ([\w./:@-]{1,200})\Z",  # Anthropic
         r"([\w./:@-]{1,200}) is not a valid model id\Z",  # OpenRouter
@@ -98,10 +99,11 @@ _LIKELY: Final[tuple[tuple[Meaning, re.Pattern[str]], ...]] = (
     (
         Meaning.LIKELY_QUOTA,
         re.compile(
-            r"\b(?:balance|credits?|budget|billing|payment|spend(?:ing)? limit|prepaid)\b.{0,60}?"
+            r"\b(?:balance|credits?|budget|billing|payment|spend(?:ing)? limit|prepaid|quota)\b.{0,60}?"
             r"\b(?:insufficient|exceeded|exhausted|used up|depleted|too low|reached|required|overdue|not enough)\b"
             r"|\b(?:insufficient|exceeded|exhausted|not enough|out of|run out of|no|over)\b.{0,30}?"
-            r"\b(?:balance|credits?|budget|funds|spend(?:ing)? limit)\b"
+            r"\b(?:balance|credits?|budget|funds|spend(?:ing)? limit|quota)\b"
+            r"|exceeded\w*budget|\btrial\b.{0,20}?\b(?:ended|expired|over)\b"
             r"|\b(?:in arrears|over budget|outstanding (?:balance|payment|invoice)|can only afford)\b"
             r"|requires more credits|余额不足|欠费|额度(?:已用尽|不足)"
         ),
@@ -116,6 +118,7 @@ _LIKELY: Final[tuple[tuple[Meaning, re.Pattern[str]], ...]] = (
             r"\b(?:api[ _-]?key|access token|auth(?:entication)? token|bearer token|subscription key|credentials)\b"
             r"|\b(?:account|organi[sz]ation|project|subscription)\b.{0,30}?"
             r"\b(?:disabled|deactivated|suspended|locked|blocked|terminated|expired|inactive)\b"
+            r"|\bunauthori[sz]ed\b|\bnot authori[sz]ed\b|\bpermission denied\b"
             r"|authentication (?:failed|error|required)|令牌.{0,10}(?:无效|过期)"
         ),
     ),
@@ -125,6 +128,7 @@ _LIKELY: Final[tuple[tuple[Meaning, re.Pattern[str]], ...]] = (
             r"\b(?:unknown|invalid|unsupported|no such|unrecogni[sz]ed|non-?existent) model\b(?! (?:in|out|param))"
             r"|\bno (?:available )?(?:endpoints?|channels?|providers?|deployments?) (?:found|available|for|supports?)\b"
             r"|\bmodel (?:is )?(?:not (?:found|available)|does(?: not|n't) exist|unavailable)\b"
+            r"|\bllm provider not provided\b"
             r"|无可用渠道|模型.{0,20}不存在"
         ),
     ),
@@ -133,7 +137,7 @@ _LIKELY: Final[tuple[tuple[Meaning, re.Pattern[str]], ...]] = (
 _POLICY: Final = (
     "content filtering policy",  # Anthropic
     "content management policy",  # Azure
-    "usage policies",  # OpenAI
+    *("usage policies", "usage policy", "content policy"),  # OpenAI
     "considered high risk",  # Moonshot
     "inappropriate content",  # Alibaba
     "prompt was flagged",
