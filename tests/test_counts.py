@@ -46,6 +46,11 @@ class AnsweredAtOnce:
     ).encode()
     headers = CIMultiDict({"content-type": "application/json", "x-request-id": "req_1"})
 
+    raw_headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
+    lenient = ()
+
+    def bound_reads(self, *_: object) -> None: ...
+
     async def read(self, limit: int) -> bytes:
         return self.body
 
@@ -54,6 +59,8 @@ class AnsweredAtOnce:
 
 class NoWire:
     """A transport that costs nothing, so that what is counted is the router's."""
+
+    def __init__(self, **_: object) -> None: ...
 
     async def send(self, *_: object, **__: object) -> AnsweredAtOnce:
         return AnsweredAtOnce()
@@ -178,11 +185,11 @@ async def test_a_call_on_a_kept_connection_waits_once(fake_provider: FakeProvide
 
 @pytest.mark.anyio
 async def test_a_call_runs_few_functions_of_ours(wireless: Router) -> None:
-    """A bound on how much the router does a call: 116 when it was set, 7 for its record and cost, 12 for health."""
+    """A bound on how much the router does a call: 190 when it was set, 17 of them for its record and cost."""
     async with wireless:
         await call(wireless)
         ran = functions_of_ours(lambda: run_at_once(call(wireless)))
-    assert sum(ran.values()) <= 165, ran.most_common()
+    assert sum(ran.values()) <= 200, ran.most_common()
 
 
 @pytest.mark.anyio

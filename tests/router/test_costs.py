@@ -448,6 +448,59 @@ async def test_a_response_costs_what_its_usage_and_its_tools_say(
     check(scope.calls[0].attempts[0], case)
 
 
+async def test_what_is_made_in_the_background_has_no_known_cost(provider: FakeProvider, router: Router) -> None:
+    """The answer says that it will come; what it will use is told elsewhere, if at all."""
+    response = {"id": "r", "object": "response", "created_at": 1, "model": "text", "status": "queued", "output": [],
+                "usage": None, "tools": [], "parallel_tool_calls": True, "tool_choice": "auto"}  # fmt: skip
+    provider.script("text", JsonBody(response))
+    scope = router.scope()
+    await scope.async_openai.responses.create(model="text", input="Hi", background=True, max_output_tokens=1000)
+    (attempt,) = scope.calls[0].attempts
+    assert (attempt.cost_usd, attempt.cost_status, attempt.failure) == (None, UNKNOWN, None)
+    assert attempt.cost_upper_usd == pytest.approx(0.02, rel=0.1)  # 1,000 tokens out
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "web_search_preview"}, {"type": "browser_search"}, {"type": "code_interpreter"},
+        {"type": "builtin_function", "function": {"name": "$web_search"}}, {"google_search": {}},
+        {"googleSearch": {}}, {"code_execution": {}}, {"type": "x_search"},
+    ],
+)  # fmt: skip
+async def test_a_providers_own_tool_may_cost_more_than_tokens(
+    tool: dict[str, object], provider: FakeProvider, router: Router
+) -> None:
+    """Where the usage is silent of it, nothing is known."""
+    provider.script("text", JsonBody(message("text", chat(1000, 100), {})))
+    scope = router.scope()
+    await scope.async_openai.chat.completions.create(model="text", messages=MESSAGES, extra_body={"tools": [tool]})
+    assert scope.calls[0].attempts[0].cost_status is ESTIMATED
+
+
+async def test_a_free_route_is_free_whatever_is_used(provider: FakeProvider) -> None:
+    """A server of one's own tells cached tokens too: of nothing they are nothing."""
+    async with Router.from_mapping(routed(provider, price={"input": 0.0, "output": 0.0})) as router:
+        usage = chat(1000, 100, prompt_tokens_details={"cached_tokens": 900, "audio_tokens": 20})
+        provider.script("text", JsonBody(message("text", usage, {})))
+        scope = router.scope()
+        await scope.async_openai.chat.completions.create(model="text", messages=MESSAGES)
+        (attempt,) = scope.calls[0].attempts
+        assert (attempt.cost_usd, attempt.cost_status) == (0.0, KNOWN)
+
+
+async def test_a_providers_own_words_are_not_taken_into_the_record(provider: FakeProvider, router: Router) -> None:
+    """A tool's name, a tier: what a server writes there may be what a user wrote."""
+    usage = chat(1000, 100, server_tool_use={"canary-one": 2, "canary-two": 3}, **{"canary-three": 7})
+    provider.script("text", JsonBody(message("text", usage, {"service_tier": "canary-four"})))
+    scope = router.scope()
+    await scope.async_openai.chat.completions.create(model="text", messages=MESSAGES)
+    (attempt,) = scope.calls[0].attempts
+    assert (attempt.tool_calls, attempt.service_tier) == ((("other", 5),), "other")
+    assert attempt.cost_status is ESTIMATED
+    assert "canary" not in repr(attempt)
+
+
 async def test_embeddings_cost_their_input(provider: FakeProvider, router: Router) -> None:
     """They have no output, and no price of any."""
     item = {"object": "embedding", "index": 0, "embedding": [0.5] * 8}

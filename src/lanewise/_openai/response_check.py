@@ -43,6 +43,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     refusal: bool = False
     response_id: str | None = None
     """Of the Responses API: what a later call may go on from."""
+    unfinished: bool = False
+    """Of the Responses API: it is made in the background, and what it will use is told to nobody here."""
 
     @property
     def content_policy(self) -> bool:
@@ -156,7 +158,8 @@ def _responses(answer: wire.ResponsesAnswer, body: bytes) -> Failure | Answer:
     answer.tell_usage(so_far)
     usage = so_far.usage
     said = 0 if usage.output_tokens else len(body)
-    return _answer(answer.model, usage, (reason,), answer.refuses(), answer.id, said=said)
+    found = _answer(answer.model, usage, (reason,), answer.refuses(), answer.id, said=said)
+    return msgspec.structs.replace(found, unfinished=True) if answer.status in ("queued", "in_progress") else found
 
 
 def _embeddings(answer: wire.EmbeddingsAnswer, body: bytes) -> Failure | Answer:

@@ -120,6 +120,9 @@ class StreamJudge:
         """About the bytes of what was said, where the provider gives no tokens to go by."""
         self._usage = UsageSoFar()
 
+    unfinished = False
+    """A stream ends with its answer."""
+
     @property
     def usage(self) -> Usage:
         """What the answer used, as far as the stream has told."""

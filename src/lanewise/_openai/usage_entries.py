@@ -43,7 +43,7 @@ _NO_COUNT: Final = re.compile(
     r"time|latency|duration|ttft|speed|(?:^|_)(?:tps|ms|ns)(?:_|$)|per_s(?:ec)?|_rate$|_ratio$|percent|price|_index$"
 )
 """Names of what a server measures beside the usage."""
-_LIFETIME: Final = re.compile(r"(?:^|_)(\d+)_?([smhd])_(?:input_)?tokens$")
+_LIFETIME: Final = re.compile(r"(?:^|_)(\d{1,4})_?([smhd])_(?:input_)?tokens$")
 _SEARCHES: Final = frozenset({"web_search", "web_searches", "search_web", "search_queries", "search", "live_search"})
 _NO_TOOLS: Final = frozenset({"web_fetch", "fetch_url", "open_page", "mcp", "function"})
 """Tools whose calls cost nothing but the tokens."""

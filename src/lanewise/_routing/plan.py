@@ -327,9 +327,13 @@ class Plan:
         """The same route again, if it may be; ``changed`` says that it would get another body than before."""
         here = self._candidates[self._position]
         adds_less = changed == "drop" and bool(failure.names)  # what the app did not ask for goes, piece by piece
-        if not alone and not adds_less and (
-            len(self._failed_here) >= MAX_ATTEMPTS_PER_ROUTE
-            or self._course.needs_the_rest(self._position, self._attempts)
+        if (
+            not alone
+            and not adds_less
+            and (
+                len(self._failed_here) >= MAX_ATTEMPTS_PER_ROUTE
+                or self._course.needs_the_rest(self._position, self._attempts)
+            )
         ):
             return None
         if changed is None and not may_repeat(failure, self._failed_here, self._retries, alone=alone):

@@ -231,7 +231,9 @@ class _Declared(Price):
         return prices.calc_price(Counted(**counted))["total_price"], prices
 
     def _has(self, prices: ModelPrice, name: str) -> bool:
-        return name in self._named and super()._has(prices, name)
+        if name not in self._named:
+            return _whole_of(name) in self._named and getattr(prices, _whole_of(name)) == 0  # of nothing all is free
+        return super()._has(prices, name)
 
 
 _NAMES: Final = {
@@ -249,6 +251,12 @@ _NAMES: Final = {
     "web_searches": "web_searches_kcount",
 }
 """The config's keys, and the library's names for the same prices."""
+
+
+def _whole_of(name: str) -> str:
+    """The price that tokens are paid by which have none of their own."""
+    return "output_mtok" if name.startswith("output_") else "input_mtok" if name.endswith("_mtok") else name
+
 
 _Prices = dict[str, "Decimal | TieredPrices"]
 

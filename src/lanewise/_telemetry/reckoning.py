@@ -120,7 +120,7 @@ class Price(ABC):
             if getattr(prices, f"{kind}_mtok") is not None and getattr(usage, f"{kind}_tokens") is None:
                 return False  # they cost something else than text, and nobody says how many they are
         names = [name for used, name in (*_whole(usage), *_parts(usage)) if used]
-        if not all(self._has(prices, name) for name in names) or _mixed(usage):
+        if not all(self._has(prices, name) for name in names) or _mixed(usage, prices):
             return False
         return not terms or _on_these_terms(usage, names, prices, self._prices(at, {}))
 
@@ -195,10 +195,10 @@ def _guess_cached(usage: Usage, kind: str, counted: dict[str, int]) -> None:
         counted[f"cache_{kind}_read_tokens"] = max(0, usage.cached_tokens + own - (usage.input_tokens or 0))
 
 
-def _mixed(usage: Usage) -> bool:
+def _mixed(usage: Usage, prices: ModelPrice) -> bool:
     """Whether two prices would have to be told apart for the same tokens, and nobody says how many are both."""
     for kind in ("audio", "image"):
-        if getattr(usage, f"input_{kind}_tokens"):
+        if getattr(usage, f"input_{kind}_tokens") and getattr(prices, f"input_{kind}_mtok") is not None:
             if usage.cache_write_tokens:
                 return True
             if usage.cached_tokens and getattr(usage, f"cached_{kind}_tokens") is None:

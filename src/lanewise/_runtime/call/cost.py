@@ -30,7 +30,8 @@ _SEARCHING: Final = frozenset({"web_search_options", "search_parameters", "plugi
 _SEARCHES: Final = re.compile(r"-search-(?:preview|api)|:online$")
 """Models that always search."""
 _OWN_TOOL: Final = re.compile(
-    rb'"type"\s*:\s*"[a-z0-9_$]*(?:search|interpreter|execution|browser|image_generation|builtin)[a-z0-9_$]*"'
+    rb'"type"\s*:\s*"[a-z0-9_$]*(?:search|interpreter|execution|browser|website|image_generation|builtin|retrieval)'
+    rb'[a-z0-9_$]*"|"(?:google_?[sS]earch|code_?[eE]xecution|url_?[cC]ontext|google_?[mM]aps)[a-zA-Z_]*"\s*:\s*\{'
 )
 """One of the provider's own tools, among those that a chat may call."""
 _MEDIA: Final = (
@@ -48,11 +49,20 @@ _RECORDED: Final = (
     "output_audio_tokens",
     "input_image_tokens",
     "output_image_tokens",
-    "tool_calls",
-    "service_tier",
     "reported_cost_usd",
     "upstream_cost_usd",
 )
+_TIERS: Final = frozenset({
+    "auto", "default", "standard", "flex", "priority", "fast", "ultrafast", "scale", "batch", "on_demand",
+    "performance", "reserved", "provisioned",
+})  # fmt: skip
+_TOOLS: Final = frozenset({
+    "web_search", "web_search_preview", "file_search", "x_search", "code_interpreter", "code_execution",
+    "image_generation", "image_gen", "collections_search", "document_search", "attachment_search", "sources", "shell",
+    "view_image", "view_x_video", "browser_search", "google_search", "people_search", "finance_search",
+})  # fmt: skip
+"""Words of providers that are recorded as they are: any other may be what a user wrote."""
+_OTHER: Final = "other"
 
 
 class Billing:
@@ -73,12 +83,12 @@ class Billing:
         unclear = unclear or (failure is not None and failure.outcome_unknown)
         if answer is None:
             self._unanswered(sent, failure, unclear=unclear)
-        elif unclear:  # a stream that was cut, or some of several requests
+        elif unclear or answer.unfinished:  # a stream that was cut, or some of several requests
             usage = answer.usage
             note(sent.record, "input_tokens", usage.input_tokens)
             note(sent.record, "output_tokens", usage.output_tokens)
             _record(sent.record, usage)
-            self._unanswered(sent, failure, unclear=True)
+            self._unanswered(sent, failure, unclear=True, unfinished=answer.unfinished)
         else:
             self._answered(sent, answer)
 
@@ -113,9 +123,9 @@ class Billing:
         tools = fields.get("tools")
         return tools is not None and _OWN_TOOL.search(tools) is not None
 
-    def _unanswered(self, sent: Sent, failure: Failure | None, *, unclear: bool) -> None:
+    def _unanswered(self, sent: Sent, failure: Failure | None, *, unclear: bool, unfinished: bool = False) -> None:
         """An attempt without an answer: certainly free, or nobody knows, and then what it can cost at the most."""
-        if failure is None:
+        if failure is None and not unfinished:
             return
         if not 200 <= (sent.record.http_status or 0) < 300 and not unclear:  # not sent, or refused
             note(sent.record, "cost_status", CostStatus.NOT_BILLED)
@@ -142,6 +152,15 @@ def _record(attempt: Attempt, usage: Usage) -> None:
     for name in _RECORDED:
         if (value := getattr(usage, name)) is not None and value != ():
             note(attempt, name, value)
+    if usage.service_tier is not None:
+        tier = usage.service_tier.lower()
+        note(attempt, "service_tier", tier if tier in _TIERS else _OTHER)
+    if usage.tool_calls:
+        counts: dict[str, int] = {}
+        for tool, count in usage.tool_calls:
+            known = tool if tool in _TOOLS else _OTHER
+            counts[known] = counts.get(known, 0) + count
+        note(attempt, "tool_calls", tuple(sorted(counts.items())))
 
 
 def _requests(sent: Sent) -> int:
