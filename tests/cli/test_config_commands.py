@@ -139,6 +139,66 @@ def test_check_looks_up_what_contracts_name(tmp_path: Path) -> None:
     assert "tasks.chat.contract.check: there is no module 'no_such_module'" in result.output
 
 
+RAN = "__import__('pathlib').Path('ran').touch()\n"
+CODE = {
+    "app/__init__.py": RAN,
+    "app/checks.py": RAN + "if True:\n    def polite(text): return True\nrude, (kind, _) = 1, (2, 3)\n",
+    "app/lazy.py": "def __getattr__(name): return print\n",
+    "app/stars.py": "from app.checks import *\n",
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["app.checks:polite", "app.checks:rude", "app.checks:kind", "app.lazy:x", "app.stars:x"]
+)
+def test_check_runs_nothing_of_the_app_unless_it_is_told_to(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A config may be a stranger's; what it names is looked for all the same."""
+    file = _app_with_a_check(tmp_path, monkeypatch, name)
+    result = run("check", file)
+    assert result.exit_code == 0, result.output
+    assert f"tasks.chat.contract: {name} (--load imports" in result.output
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["app.checks:nobody", "app.nowhere:x", "nowhere.at.all:x"])
+@pytest.mark.parametrize("how", [[], ["--load"]], ids=str)
+def test_check_tells_what_is_not_there(
+    name: str, how: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it runs the app's code or not."""
+    file = _app_with_a_check(tmp_path, monkeypatch, name)
+    result = run("check", file, *how)
+    assert result.exit_code == 1
+    assert "tasks.chat.contract.check: the" in result.output
+
+
+def test_check_loads_what_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And finds what can only be found by that."""
+    result = run("check", _app_with_a_check(tmp_path, monkeypatch, "app.checks:rude"), "--load")
+    assert result.exit_code == 1
+    assert "'app.checks:rude' is no plain function" in result.output
+    assert (tmp_path / "ran").exists()
+
+
+def _app_with_a_check(place: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Path:
+    for path, code in CODE.items():
+        (place / path).parent.mkdir(exist_ok=True)
+        (place / path).write_text(code, encoding="utf-8")
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(place)
+    for module in [module for module in sys.modules if module.split(".")[0] == "app"]:
+        monkeypatch.delitem(sys.modules, module)
+    file = place / "lanewise.toml"
+    file.write_text(
+        '[providers.openai]\n[routes.main]\nprovider = "openai"\nmodel = "m"\n'
+        f'[tasks.chat]\nprimary = "main"\ncontract = {{ check = "{name}" }}\n',
+        encoding="utf-8",
+    )
+    return file
+
+
 @pytest.mark.parametrize("command", ["check", "routes"])
 def test_a_missing_file_is_told(command: str, tmp_path: Path) -> None:
     """With the way to get one."""

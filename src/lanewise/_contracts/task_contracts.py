@@ -6,7 +6,6 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, PydanticUserError, ValidationError
 from lanewise._contracts.compiled_schema import path_text
 from lanewise._contracts.contract import Declared, JsonRule
 from lanewise._contracts.json_schema import BadSchema, Schema
+from lanewise._contracts.references import ReferenceMissing, find_reference, load_reference
 from lanewise.config import Config, Contract
 from lanewise.config.contracts import is_reference
 from lanewise.config.mistakes import Findings, Place, quoted
@@ -25,10 +25,6 @@ __all__ = ["load_contracts", "look_up_contracts"]
 
 _FORMAT_NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _TOLD: Final = 3
-
-
-class _Unusable(Exception):
-    """What a contract names can't be used. The arguments: what is wrong, and what would be right."""
 
 
 def load_contracts(config: Config) -> dict[str, Declared]:
@@ -47,10 +43,13 @@ def load_contracts(config: Config) -> dict[str, Declared]:
     return contracts
 
 
-def look_up_contracts(config: Config) -> tuple[dict[str, Declared], Findings]:
-    """As :func:`load_contracts`, with the mistakes beside what was found."""
+def look_up_contracts(config: Config, *, run: bool = True) -> tuple[dict[str, Declared], Findings]:
+    """As :func:`load_contracts`, with the mistakes beside what was found.
+
+    Without ``run`` the app's modules are only looked for, and what they would give is missing in the contracts.
+    """
     findings = Findings()
-    loader = _Loader(Path() if config.source is None else config.source.parent, findings)
+    loader = _Loader(Path() if config.source is None else config.source.parent, findings, run=run)
     found = {
         name: loader.declared(("tasks", name, "contract"), name, task.contract)
         for name, task in config.tasks.items()
@@ -60,9 +59,10 @@ def look_up_contracts(config: Config) -> tuple[dict[str, Declared], Findings]:
 
 
 class _Loader:
-    def __init__(self, base: Path, findings: Findings) -> None:
+    def __init__(self, base: Path, findings: Findings, *, run: bool) -> None:
         self._base = base
         self._findings = findings
+        self._run = run
 
     def declared(self, place: Place, task: str, contract: Contract) -> Declared:
         source = self._schema((*place, "schema"), contract.source)
@@ -91,15 +91,18 @@ class _Loader:
         try:
             if not is_reference(source):
                 return _read(self._base / source)
-            found = _imported(source)
+            if not self._run:
+                find_reference(source)
+                return None
+            found = load_reference(source)
             if isinstance(found, type) and issubclass(found, BaseModel):
                 return found
             if isinstance(found, Mapping):
                 return dict(found)
-            raise _Unusable(
+            raise ReferenceMissing(
                 f"{quoted(source)} is no schema", "It must be a pydantic model or a dict with a JSON Schema."
             )
-        except _Unusable as error:
+        except ReferenceMissing as error:
             self._findings.add(place, *error.args)
         return None
 
@@ -114,31 +117,18 @@ class _Loader:
         if source is None:
             return None
         try:
-            found = _imported(source)
+            if not self._run:
+                find_reference(source)
+                return None
+            found = load_reference(source)
             if callable(found) and not inspect.iscoroutinefunction(found):
                 return found
-            raise _Unusable(
+            raise ReferenceMissing(
                 f"{quoted(source)} is no plain function", "It takes the answer's text, and says whether it will do."
             )
-        except _Unusable as error:
+        except ReferenceMissing as error:
             self._findings.add(place, *error.args)
         return None
-
-
-def _imported(source: str) -> object:
-    module, _, name = source.partition(":")
-    try:
-        found: object = import_module(module)
-    except Exception as error:  # noqa: BLE001 - the app's module may raise anything
-        problem = f"the module {quoted(module)} can't be imported ({type(error).__name__})"
-        if isinstance(error, ModuleNotFoundError):
-            problem = f"there is no module {quoted(error.name or module)} to import"
-        raise _Unusable(problem, "It must be importable where the app runs.") from None
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise _Unusable(f"the module {quoted(module)} has no {quoted(name)}", "")
-        found = getattr(found, part)
-    return found
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -154,7 +144,7 @@ def _read(path: Path) -> dict[str, object]:
         if isinstance(schema, dict):
             return schema
         problem = f"the file {quoted(str(path))} is no JSON Schema"
-    raise _Unusable(problem, 'Write the path of a JSON Schema, relative to the config, or "module:name".')
+    raise ReferenceMissing(problem, 'Write the path of a JSON Schema, relative to the config, or "module:name".')
 
 
 def _described(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -12,6 +12,7 @@ import click
 from lanewise._contracts.task_contracts import look_up_contracts
 from lanewise.cli.reading import config_argument, look_here_for_modules, read_config
 from lanewise.config import Config, ConfigError, Task, duration_text
+from lanewise.config.contracts import is_reference
 from lanewise.config.credentials import look_up_keys
 from lanewise.config.deadline_budget import deadline_alone, reserve, route_times
 
@@ -20,25 +21,27 @@ __all__ = ["check", "concerns"]
 
 @click.command()
 @config_argument
+@click.option("--load", is_flag=True, help="Also import what contracts name: this runs the app's code.")
 @click.option("--live", is_flag=True, help="Also ask each route one tiny question.")
 @click.option("--yes", is_flag=True, help="With --live: don't ask before sending.")
-def check(file: Path, live: bool, yes: bool) -> None:
+def check(file: Path, load: bool, live: bool, yes: bool) -> None:
     """Tell all that is wrong with the config in FILE (lanewise.toml).
 
-    Exit code 1 if it can't be used. What contracts name is looked up as a router that opens would do, with modules also
-    found in the working directory. Keys that are unset here are told, and are no mistake: they may be set where the
-    app runs.
+    Exit code 1 if it can't be used. What contracts name is looked for, with modules also found in the working
+    directory, and nothing of it is run, unless --load asks for what a router that opens does. Keys that are unset here
+    are told, and are no mistake: they may be set where the app runs.
 
     With --live each route is asked one tiny question, by the keys that are set here: what it answers as, how fast, and
     which parameters it refused. How many requests that takes is told before. Exit code 1 if a route can't answer.
     """
     config = read_config(file)
     look_here_for_modules()
-    _, findings = look_up_contracts(config)
+    _, findings = look_up_contracts(config, run=load)
     if findings.found:
         click.echo(str(ConfigError(findings.found, str(file))), err=True)
         raise click.exceptions.Exit(1)
     click.echo(f"{file}: OK ({_count(config)})")
+    _section("Not run", () if load else unrun(config))
     _section("Keys", unset_keys(config, os.environ))
     _section("Time", times(config))
     _section("Warnings", concerns(config))
@@ -66,11 +69,22 @@ def _count(config: Config) -> str:
     return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items())
 
 
-def _section(title: str, lines: Iterator[str]) -> None:
+def _section(title: str, lines: Iterable[str]) -> None:
     if told := list(lines):
         click.echo(f"\n{title}")
         for line in told:
             click.echo(f"  {line}")
+
+
+def unrun(config: Config) -> Iterator[str]:
+    """What contracts name in the app's code, which is there and was not run."""
+    for name, task in config.tasks.items():
+        contract = task.contract
+        source = contract.source if contract is not None and isinstance(contract.source, str) else ""
+        named = [source] if is_reference(source) else []
+        named += [contract.check] if contract is not None and contract.check is not None else []
+        if named:
+            yield f"tasks.{name}.contract: {' and '.join(named)} (--load imports and checks what a contract names)"
 
 
 def unset_keys(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
