@@ -70,7 +70,7 @@ async def test_whatever_the_failure_was_a_person_sees_to_it(behaviour: Behaviour
     desk.stage.first.script_all(behaviour)
     stream = isinstance(behaviour, StreamOf)
     async with desk.router() as router:
-        got = await ask_in(router.scope(sensitive="payment"), Form("async", stream=stream), timeout=0.5)
+        got = await ask_in(router.scope(sensitive="payment"), Form("async", stream=stream), timeout=2.0)
     assert isinstance(got.error, ReviewPending)
     assert desk.stage.second.request_count == 0
 

@@ -82,7 +82,7 @@ class Held:
 
     def again(self) -> None:
         """Assert that it is so again, once the provider, which lives here too, has closed its ends."""
-        until = time.monotonic() + 2.0
+        until = time.monotonic() + 15
         while (now := Held()) != self:
             assert time.monotonic() < until, f"{now} now, {self} before"
             time.sleep(0.005)

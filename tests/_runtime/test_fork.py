@@ -274,6 +274,9 @@ def test_ctrl_c_ends_a_synchronous_call(provider: FakeProvider, what: str) -> No
     running = script(
         ASKS
         + f"""
+CONFIG["tasks"]["t"]["deadline"] = "120s"
+for route in CONFIG["routes"].values():
+    route.update(timeout="60s", stall="60s")
 router = Router.from_mapping(CONFIG)
 try:
     {what}
@@ -289,10 +292,9 @@ except KeyboardInterrupt:
     os.kill(running.pid, signal.SIGINT)
     assert running.stdout is not None
     assert running.stdout.readline() == "interrupted\n"
-    provider.wait_until(lambda: provider.open_connections == 0, 1.0)
-    assert time.monotonic() - began < 1.0
+    provider.wait_until(lambda: provider.open_connections == 0, 15)
     output(running)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 30
 
 
 RECORDS = """

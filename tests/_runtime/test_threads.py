@@ -34,15 +34,15 @@ def test_many_threads_call_and_stream_at_once(provider: FakeProvider) -> None:
 
 
 def test_calls_of_threads_run_side_by_side(provider: FakeProvider) -> None:
-    """Thirty slow answers take as long as one."""
-    provider.script_all(SlowHeaders(0.3))
+    """Thirty slow answers do not wait for each other."""
+    provider.script_all(SlowHeaders(1.0))
     router = router_of(provider)
     with router:
         ask_sync(router)
         began = time.monotonic()
         with ThreadPoolExecutor(30) as threads:
             list(threads.map(ask_sync, [router] * 30))
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 20  # one after the other they take 30
 
 
 @pytest.mark.anyio
@@ -89,12 +89,12 @@ def test_threads_patched_by_gevent_are_refused(provider: FakeProvider, monkeypat
 def test_a_synchronous_stream_has_a_real_deadline(provider: FakeProvider) -> None:
     """Bytes that drip in do not stretch it."""
     provider.script_all(StreamOf(first_token_delay=30, comments=0.02))
-    router = router_of(provider)
+    router = router_of(provider, deadline="60s")
     with router, router.scope() as scope:
         began = time.monotonic()
         with pytest.raises(openai.APITimeoutError):
-            scope.openai.chat.completions.create(model="t", messages=[], stream=True, timeout=0.4)
-        assert time.monotonic() - began < 1.5
+            scope.openai.chat.completions.create(model="t", messages=[], stream=True, timeout=1.0)
+        assert time.monotonic() - began < 20
 
 
 def test_a_call_sees_the_context_of_its_thread(provider: FakeProvider) -> None:

@@ -56,11 +56,18 @@ def test_cancelling_a_stream_under_trio(provider: FakeProvider, stalls: int) -> 
 
     async def main() -> None:
         with router.scope() as scope:
-            with trio.move_on_after(0.2) as cancel_scope:
+            read = trio.Event()
+
+            async def reading() -> None:
                 stream = await scope.async_openai.chat.completions.create(model="t", messages=MESSAGES, stream=True)
                 async for _ in stream:
-                    pass
-            assert cancel_scope.cancelled_caught
+                    read.set()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(reading)
+                await (read.wait() if stalls else trio.to_thread.run_sync(provider.wait_for, 1))
+                nursery.cancel_scope.cancel()
+            assert nursery.cancel_scope.cancelled_caught
             await _closed(provider, scope)
 
     router = router_of(provider)
@@ -72,11 +79,17 @@ def test_cancelling_a_call_under_trio(provider: FakeProvider) -> None:
     """By trio's own scope, or by one of anyio."""
     provider.script_all(Silence())
 
+    async def cancel_at(number: int, scope: trio.CancelScope | anyio.CancelScope) -> None:
+        await trio.to_thread.run_sync(provider.wait_for, number)
+        scope.cancel()
+
     async def main() -> None:
-        for limit in (trio.move_on_after, anyio.move_on_after):
+        for number, cancelled in enumerate((trio.CancelScope(), anyio.CancelScope()), 1):
             with router.scope() as scope:
-                with limit(0.1):
-                    await scope.async_openai.chat.completions.create(model="t", messages=MESSAGES)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(cancel_at, number, cancelled)
+                    with cancelled:
+                        await scope.async_openai.chat.completions.create(model="t", messages=MESSAGES)
                 await _closed(provider, scope)
 
     router = router_of(provider)
@@ -88,7 +101,7 @@ async def _closed(provider: FakeProvider, scope: Scope) -> None:
     began = time.monotonic()
     while provider.open_connections or not scope.calls or scope.calls[0].outcome is None:
         await trio.sleep(0.002)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 15
     assert scope.calls[0].outcome == "cancelled"
     assert scope.calls[0].attempts[-1].failure == "cancelled"
 

@@ -280,7 +280,7 @@ def test_many_threads_lose_nothing(kept: Kept) -> None:
 
 def test_sinks_that_hang_are_closed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing a router takes the time of one of them, not of all."""
-    monkeypatch.setattr(writer, "CLOSE", 0.5)
+    monkeypatch.setattr(writer, "CLOSE", 3.0)
     services = Services()
     hung = [Kept() for _ in range(6)]
     for sink in hung:
@@ -292,6 +292,6 @@ def test_sinks_that_hang_are_closed_together(monkeypatch: pytest.MonkeyPatch) ->
         sink.busy.wait(SOON)
     begun = time.monotonic()
     services.close()
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 15  # one after the other they take 18
     for sink in hung:
         sink.gate.set()

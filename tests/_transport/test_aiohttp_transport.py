@@ -170,9 +170,9 @@ async def test_silence_ends_at_the_deadline(transport: AiohttpTransport) -> None
     """A peer that reads and never answers: the outcome is unknown, and its connection is closed."""
     with Peer(silent) as peer:
         began = time.monotonic()
-        error = await failing(transport, peer.url, within=0.4)
+        error = await failing(transport, peer.url, within=1.0)
         assert error.signal is TransportSignal.TIMEOUT
-        assert 0.35 < time.monotonic() - began < 2.0
+        assert 0.95 < time.monotonic() - began < 15
         await gone(peer)
 
 
@@ -197,9 +197,9 @@ async def test_drip_does_not_extend_the_deadline(transport: AiohttpTransport) ->
     """A byte now and then does not re-arm anything."""
     with Peer(dripping) as peer:
         began = time.monotonic()
-        error = await failing(transport, peer.url, within=0.3)
+        error = await failing(transport, peer.url, within=1.0)
         assert error.signal is TransportSignal.TIMEOUT
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 15
         await gone(peer)
 
 
@@ -499,7 +499,7 @@ def test_a_transport_is_of_one_loop() -> None:
             asyncio.run(ask_and_close(peer.url))
 
 
-async def gone(peer: Peer, within: float = 1.0) -> None:
+async def gone(peer: Peer, within: float = 15) -> None:
     end = time.monotonic() + within
     while peer.open:
         assert time.monotonic() < end, "a connection is still open"

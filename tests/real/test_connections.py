@@ -12,7 +12,7 @@ from lanewise import FailureKind, Router
 from lanewise._runtime.call import attempt
 from lanewise.testing import Answer, Behaviour, Close, FakeProvider, Raw, Reset, Silence, StreamOf
 from real.pair import FIRST, pair
-from router.driving import FORMS, Form, Got, ask
+from router.driving import FORMS, Form, Got, ask, waits_of
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def test_a_connection_closed_while_idle_is_replaced_unseen(
     make_router: MakeRouter, secure: FakeProvider, fake_provider: FakeProvider, form: Form
 ) -> None:
     """The provider lets an idle connection go: the next call has one attempt, on a fresh connection."""
-    async with make_router(pair(secure.base_url, fake_provider)) as router:
+    async with make_router(pair(secure.base_url, fake_provider, timeout="30s", deadline="60s")) as router:
         assert (await ask(router, form)).routes == ["first"]
         secure.drop_connections()
         await closed(secure)
@@ -62,17 +62,15 @@ async def test_a_connection_that_dies_under_the_next_request_is_replaced_on_the_
     """The request crosses with the close: it goes again at once, under the same key, and only the record tells."""
     answer: Behaviour = StreamOf() if form.stream else Answer("Hello.")
     secure.script(FIRST, answer, death, answer)
-    async with make_router(pair(secure.base_url, fake_provider)) as router:
+    async with make_router(pair(secure.base_url, fake_provider, timeout="30s", deadline="60s")) as router:
         assert (await ask(router, form)).routes == ["first"]
-        began = time.monotonic()
         got = await ask(router, form)
-        took = time.monotonic() - began
     assert (got.error, got.routes) == (None, ["first", "first"])
     assert kinds(got) == [FailureKind.UNREACHABLE, None]
     assert [received.connection for received in secure.journal] == [1, 1, 2]
     keys = [received.headers["idempotency-key"] for received in secure.journal]
     assert keys[1] == keys[2]
-    assert took < 0.5  # no back-off
+    assert waits_of(got.call) == []  # no back-off
     assert fake_provider.request_count == 0
 
 
@@ -107,12 +105,12 @@ async def test_a_whole_answer_does_not_wait_for_the_close_that_was_announced(
     kind = b"text/event-stream" if form.stream else b"application/json"
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, len(body))
     secure.script(FIRST, Raw(head + body, keep=True))
-    async with make_router(pair(secure.base_url, fake_provider)) as router:
+    async with make_router(pair(secure.base_url, fake_provider, timeout="30s", deadline="60s")) as router:
         began = time.monotonic()
         got = await ask(router, form)
         took = time.monotonic() - began
         assert (got.error, got.text, got.routes) == (None, "Hi", ["first"])
-        assert took < 1.0
+        assert took < 15
         await closed(secure)
 
 
@@ -140,13 +138,13 @@ async def test_an_errors_body_is_not_waited_for_in_full(
     """The status alone speaks when the body does not come: the next route answers long before the route's timeout."""
     monkeypatch.setattr(attempt, "ERROR_BODY_WAIT", 0.1)
     secure.script(FIRST, Raw(ENDLESS_ERROR, keep=True))
-    async with make_router(pair(secure.base_url, fake_provider)) as router:
+    async with make_router(pair(secure.base_url, fake_provider, timeout="30s", deadline="60s")) as router:
         began = time.monotonic()
         got = await ask(router, form)
         took = time.monotonic() - began
         assert (got.error, got.routes) == (None, ["first", "second"])
         assert kinds(got) == [FailureKind.OUTAGE, None]
-        assert took < 2.0
+        assert took < 15
         await closed(secure)
 
 
@@ -156,12 +154,12 @@ async def test_a_stream_ends_with_its_last_event(
 ) -> None:
     """``[DONE]`` has come, the end of the response never does: the app's loop ends, and the connection is closed."""
     secure.script(FIRST, StreamOf(never_ends=True))
-    async with make_router(pair(secure.base_url, fake_provider)) as router:
+    async with make_router(pair(secure.base_url, fake_provider, timeout="30s", deadline="60s")) as router:
         began = time.monotonic()
         got = await ask(router, form)
         took = time.monotonic() - began
         assert (got.error, got.text, got.routes) == (None, "Hello from the stream", ["first"])
-        assert took < 1.0
+        assert took < 15
         await closed(secure)
 
 
@@ -175,4 +173,4 @@ async def test_closing_the_router_does_not_wait_for_a_deaf_peer(
         await ask(router, Form(form.client))
         assert (await ask(router, form)).routes == ["first", "second"]
         began = time.monotonic()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 15

@@ -106,7 +106,7 @@ async def test_a_final_error_is_what_the_app_catches_and_holds_no_secret(
     for provider in (stage.first, stage.second):
         provider.script_all(behaviour)
     async with Router.from_mapping(config(stage)) as router:
-        got = await ask(router, form, timeout=0.4 if name == "silence" else 5.0)
+        got = await ask(router, form, timeout=1.5 if name == "silence" else 8.0)
 
     error = got.error
     assert isinstance(error, ours)

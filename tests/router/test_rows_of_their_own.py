@@ -252,13 +252,13 @@ async def test_the_deadline_of_the_call_ends_it(form: Form, stage: Stage) -> Non
     for behaviour in (Silence(), Drip(0.02)):
         stage.first.script(FIRST_MODEL, behaviour)
         async with Router.from_mapping(config(stage)) as router:
-            got = await ask(router, form, "alone", timeout=0.2)
+            got = await ask(router, form, "alone", timeout=1.0)
 
         assert isinstance(got.error, DeadlineExceeded)
         assert isinstance(got.error, openai.APITimeoutError)
         assert got.call.failure is FailureKind.DEADLINE
         assert len(got.call.attempts) == 1
-        assert 190 < (got.call.total_ms or 0) < 1500
+        assert 950 < (got.call.total_ms or 0) < 8000
 
 
 @each_form
@@ -269,7 +269,7 @@ async def test_a_refused_connection_is_tried_again_at_once_and_then_left(
     stage.first.pause()
     async with Router.from_mapping(config(stage)) as router:
         got = await ask(router, form)
-        alone = await ask(router, form, "alone", timeout=0.4)
+        alone = await ask(router, form, "alone", timeout=3.0)
 
     assert got.routes == ["first", "first", "second"]
     assert waits_of(got.call) == []

@@ -104,15 +104,15 @@ async def test_a_timeout_of_the_sdk_tightens_the_deadline(how: str, form: Form, 
 
     def use(client: Any) -> Any:
         if how == "argument":
-            return client.chat.completions.create(model="alone", messages=MESSAGES, timeout=0.2)
-        client = client.with_options(timeout=0.2) if how == "with_options" else client.copy(timeout=0.2)
+            return client.chat.completions.create(model="alone", messages=MESSAGES, timeout=1.0)
+        client = client.with_options(timeout=1.0) if how == "with_options" else client.copy(timeout=1.0)
         return client.chat.completions.create(model="alone", messages=MESSAGES)
 
     async with Router.from_mapping(config(stage)) as router:
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             await using(router.scope(), form.client, use)
-    assert 0.19 < time.monotonic() - started < 2
+    assert 0.95 < time.monotonic() - started < 8  # the task has 10
 
 
 @each_client
@@ -125,7 +125,7 @@ async def test_a_timeout_of_the_sdk_never_loosens_the_deadline(form: Form, stage
         started = time.monotonic()
         got = await ask(router, form, "alone", timeout=600)
     assert isinstance(got.error, DeadlineExceeded)
-    assert 0.9 < time.monotonic() - started < 3
+    assert 0.9 < time.monotonic() - started < 20
 
 
 @each_form
