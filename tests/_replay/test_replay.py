@@ -175,7 +175,7 @@ async def test_the_backups_answer_is_given_again_as_the_backups(stage: Stage, st
 @each_form
 async def test_a_failure_is_not_kept(form: Form, stage: Stage, state: str) -> None:
     """The same request may be lucky the next time."""
-    stage.first.script(FIRST_MODEL, Status(400, error={"code": "bad"}), Answer("well again"))
+    stage.first.script(FIRST_MODEL, Status(400, error={"code": "content_filter"}), Answer("well again"))
     async with workers(stage, state) as (one, other):
         failed = await ask(one, form, "alone")
         again = await ask(other, form, "alone")
