@@ -228,6 +228,26 @@ async def test_two_additions_are_taken_out_one_after_the_other(form: Form, stage
 
 
 @each_stream
+async def test_a_parameter_of_the_apps_may_go_after_what_was_added(form: Form, stage: Stage) -> None:
+    """Only then is the app's own request tried for the first time."""
+
+    def behave(received: Received) -> Behaviour:
+        if USAGE in received.json:
+            return JsonBody(error(f"Unknown field: {USAGE}"), 400)
+        refused = Status(400, {"code": "unsupported_parameter", "param": "seed"})
+        return refused if "seed" in received.json else StreamOf()
+
+    stage.first.script_all(behave)
+    async with Router.from_mapping(config(stage)) as router:
+        got = await ask(router, form, seed=7)
+        then = await ask(router, form, seed=7)
+
+    assert (got.text, got.routes) == ("Hello from the stream", ["first"] * 3)
+    assert [sorted(names) for names in dropped(got)] == [[], [USAGE], ["seed", USAGE]]
+    assert [sorted(names) for names in dropped(then)] == [["seed", USAGE]]
+
+
+@each_stream
 async def test_a_message_for_a_suffix_goes_where_a_model_takes_no_system_message(form: Form, stage: Stage) -> None:
     """Where the app wrote one of its own it stays, with the suffix: the plain SDK would send it too."""
 

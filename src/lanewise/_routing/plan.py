@@ -351,6 +351,8 @@ class Plan:
         opened = self._open(here.route)
         if opened is not None and (opened.kind is not _K.RATE_LIMIT or (wait <= 0 and not alone)):
             return None
+        if adds_less:
+            self._failed_here = self._failed_here[:-1]  # the app's own request is still to be tried
         if wait <= 0:
             self._mending = failure if changed == "repair" else None
             return self._send(self._position, now, changed or "retry", (), self._entered_by)
