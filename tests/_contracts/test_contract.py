@@ -110,12 +110,6 @@ def test_a_schema_that_cannot_be_compiled_is_told_by_its_parameter(schema: dict[
     assert caught.value.__context__ is None or not isinstance(caught.value.__context__, BadSchema)
 
 
-def test_a_schema_is_compiled_once_for_all_calls_that_have_it() -> None:
-    """Two bodies with the same bytes share their rule."""
-    first, second = contract(response_format=FORMAT), contract(response_format=FORMAT, temperature=1)
-    assert first.json[0] is second.json[0]
-
-
 def test_a_tasks_schema_is_asked_for_where_the_app_asked_for_none() -> None:
     """``{"type": "text"}`` is what goes without saying; a JSON of the app's own stays."""
     declared = Declared(json=JsonRule(Schema(SCHEMA)), formats={Api.CHAT: json_raw(FORMAT)})

@@ -10,12 +10,13 @@ A breach is told in paths and keywords. Nothing here keeps, logs or tells what a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import partial
 from re import Pattern
 from typing import Final
 
 import msgspec
 
+from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.json_schema import NO_VERDICTS, BadSchema, Question, Schema, TooMuchWork, Verdicts
 from lanewise._contracts.pattern_cost import MOST_STEPS, search_steps
 from lanewise._contracts.tool_calls import ToolRules, tool_rules
@@ -37,8 +38,6 @@ __all__ = [
     "with_declared_format",
 ]
 
-_KEPT: Final = 256
-"""How many different formats of requests are kept compiled."""
 _ENCODE: Final = msgspec.json.Encoder().encode
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 SHAPING: Final = frozenset({"response_format", "text", "tools", "functions"})
@@ -199,10 +198,12 @@ def _failure(cause: str) -> Failure:
     return failures.CONTRACT.failure(http_status=200, cause=cause)
 
 
-def contract_of(body: Body, api: Api, declared: Declared | None) -> Contract | None:
+def contract_of(body: Body, api: Api, declared: Declared | None, cache: FormatCache | None = None) -> Contract | None:
     """What the answers to this body must keep, or ``None`` if anything will do.
 
-    The app's own JSON Schema stands in place of the task's; the rest of the task's contract holds beside it.
+    The app's own JSON Schema stands in place of the task's; the rest of the task's contract holds beside it. ``cache``
+    keeps what is compiled, for the next request of the same format.
+
     Raises BadFormat: a schema of the request can't be compiled.
 
     Example::
@@ -215,12 +216,14 @@ def contract_of(body: Body, api: Api, declared: Declared | None) -> Contract | N
     functions = fields.get("functions")
     if api is Api.EMBEDDINGS:
         return None
-    asked = None if given is None else _asked(bytes(given), api)
+    cache = FormatCache() if cache is None else cache
+    asked = None if given is None else cache.get(api.value, bytes(given), partial(_asked, api))
     rules: tuple[JsonRule, ...] = () if asked is None else (asked,)
     if declared is not None and declared.json is not None and (asked is None or asked.schema is None):
         rules += (declared.json,)
     offered = tools if functions is None else functions
-    called = None if offered is None else _tools(offered, fields.get("tool_choice") or fields.get("function_call"))
+    choice = fields.get("tool_choice") or fields.get("function_call")
+    called = None if offered is None else _tools(offered, choice, cache)
     if not rules and called is None and declared is None:
         return None
     return Contract(json=rules, declared=declared, tools=called, asked=asked is not None)
@@ -280,8 +283,7 @@ class _Text(msgspec.Struct):
     format: _Format | None = None
 
 
-@lru_cache(_KEPT)
-def _asked(raw: bytes, api: Api) -> JsonRule | None:
+def _asked(api: Api, raw: bytes) -> JsonRule | None:
     """The rule that a request's format asks for. Raises BadFormat."""
     try:
         if api is Api.RESPONSES:
@@ -305,9 +307,9 @@ def _asked(raw: bytes, api: Api) -> JsonRule | None:
     raise BadFormat("text" if api is Api.RESPONSES else "response_format", f"the schema can't be used: {problem}")
 
 
-def _tools(offered: msgspec.Raw, choice: msgspec.Raw | None) -> ToolRules | None:
+def _tools(offered: msgspec.Raw, choice: msgspec.Raw | None, cache: FormatCache) -> ToolRules | None:
     try:
-        return tool_rules(bytes(offered), None if choice is None else bytes(choice))
+        return tool_rules(bytes(offered), None if choice is None else bytes(choice), cache)
     except BadSchema as error:
         problem = str(error)
     raise BadFormat("tools", f"the schema of a strict function can't be used: {problem}")

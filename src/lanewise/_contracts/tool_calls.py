@@ -4,11 +4,11 @@ functions arguments that keep their schema."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 
+from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.json_schema import NO_VERDICTS, Schema, Verdicts
 from lanewise._openai.choices import Called
 from lanewise._openai.lenient_json import read_json
@@ -16,7 +16,6 @@ from lanewise._openai.response_schema import MALFORMED
 
 __all__ = ["ToolRules", "tool_rules"]
 
-_KEPT: Final = 256
 _FUNCTIONS: Final = frozenset({None, "function", "custom"})
 _NO_ARGUMENTS: Final = ("", "null")
 _NOTHING: Final = (b"null", b"[]")
@@ -70,6 +69,7 @@ class ToolRules(msgspec.Struct, frozen=True):
     """
 
     tools: bytes
+    cache: FormatCache
     required: str | None = None
     forbidden: bool = False
 
@@ -87,7 +87,7 @@ class ToolRules(msgspec.Struct, frozen=True):
             return "it calls no function, and one was required" if self._wants_calls() else None
         if self.forbidden:
             return "it calls a function, and none was to be called"
-        offer = _offer(self.tools)
+        offer = _offer(self.tools, self.cache)
         if offer is None:
             return None
         for call in calls:
@@ -102,7 +102,7 @@ class ToolRules(msgspec.Struct, frozen=True):
         """Whether an answer without calls is none. A tool of the provider's own, a web search, is called unseen."""
         if self.required:
             return True
-        offer = None if self.required is None else _offer(self.tools)
+        offer = None if self.required is None else _offer(self.tools, self.cache)
         return offer is not None and offer.closed
 
 
@@ -133,8 +133,10 @@ def _read(arguments: str, *, may_be_empty: bool) -> object:
         return read_json(arguments)
 
 
-def tool_rules(tools: bytes, choice: bytes | None) -> ToolRules | None:
+def tool_rules(tools: bytes, choice: bytes | None, cache: FormatCache | None = None) -> ToolRules | None:
     """The rules for what a request offers, both as the JSON that the app sent; ``None`` if it offers nothing.
+
+    ``cache`` keeps what is compiled, for the next request with the same tools.
 
     Raises BadSchema: the schema of a strict function can't be compiled.
 
@@ -144,9 +146,10 @@ def tool_rules(tools: bytes, choice: bytes | None) -> ToolRules | None:
     """
     if tools in _NOTHING:
         return None
+    cache = FormatCache() if cache is None else cache
     if b'"strict"' in tools:
-        _offer(tools)  # now, so that a schema that can't be used is told before anything is sent
-    return ToolRules(tools, None if choice is None else _required(choice), forbidden=choice == b'"none"')
+        _offer(tools, cache)  # now, so that a schema that can't be used is told before anything is sent
+    return ToolRules(tools, cache, None if choice is None else _required(choice), forbidden=choice == b'"none"')
 
 
 def _required(choice: bytes) -> str | None:
@@ -165,8 +168,11 @@ def _required(choice: bytes) -> str | None:
     return given.name or (given.function.name if given.function else None)
 
 
-@lru_cache(_KEPT)
-def _offer(tools: bytes) -> _Offer | None:
+def _offer(tools: bytes, cache: FormatCache) -> _Offer | None:
+    return cache.get("tools", tools, _read_offer)
+
+
+def _read_offer(tools: bytes) -> _Offer | None:
     """The functions of a list of tools; ``None`` if it makes no sense (the provider says so). Raises BadSchema."""
     try:
         offered = msgspec.json.decode(tools, type=list[_Tool])

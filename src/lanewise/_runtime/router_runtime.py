@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from lanewise._contracts.contract import Declared
+from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.isolated_checks import IsolatedChecks
 from lanewise._health.gcra_limit import Caps
 from lanewise._health.latency import Speeds
@@ -111,6 +112,7 @@ class Kit:
         shared = Shared(config, ways, off, self.secret, self.memory, _rooms(config), self.prices, self.speeds)
         self.listers = {task.name: Lister(task, shared) for task in config.tasks.values()}
         self.replay = _replay(config, credentials, services)
+        self.formats = FormatCache()
         self.checks = IsolatedChecks()
         services.add(self.checks)
         settings = config.router

@@ -90,7 +90,8 @@ def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
         raise _refusal(caller, InvalidCall, message, Facts(path=ask.path, status=400, code="invalid_header"))
     declared = kit.contracts.get(task.name)
     try:
-        contract = contract_of(body, api, declared) if declared or not SHAPING.isdisjoint(body.fields) else None
+        is_shaped = declared is not None or not SHAPING.isdisjoint(body.fields)
+        contract = contract_of(body, api, declared, kit.formats) if is_shaped else None
     except BadFormat as error:
         facts = Facts(path=ask.path, status=400, code="invalid_schema", param=error.param)
         raise _refusal(caller, InvalidCall, f"nothing was sent: {error.param}: {error.problem}", facts) from None
