@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from uuid import UUID
 
 import httpx2
 
@@ -68,7 +69,9 @@ class Router:
                 reply = await scope.async_openai.chat.completions.create(model="ticket-summary", messages=messages)
     """
 
-    def __init__(self, config: Config, *, http_client: HttpClients | None = None) -> None:
+    def __init__(self, config: Config | str | Path, *, http_client: HttpClients | None = None) -> None:
+        if not isinstance(config, Config):
+            config = Config.from_file(config)
         self.config = config
         check_clients(http_client, config)
         self._engine = Engine(
@@ -126,8 +129,8 @@ class Router:
     def scope(
         self,
         *,
-        request_id: str | None = None,
-        subject: str | None = None,
+        request_id: str | int | UUID | None = None,
+        subject: str | int | UUID | None = None,
         labels: Mapping[str, str] | None = None,
         sensitive: str | Iterable[str] = (),
         start: LaneName | str | None = None,
@@ -139,12 +142,14 @@ class Router:
         In a request it is a part of it, and falls under its marks. Where an adapter is installed, a job of the web
         process that belongs to no request says so: ``detached`` is for it, and starts clean.
 
-        ``request_id`` is used if it has 8 to 128 of the characters ``A-Z a-z 0-9 . _ -``, else a fresh one takes its
-        place. ``start`` is the lane to begin in: a drill, before the outage. ``review`` is what a person is to know if
-        a call is left to one: see :meth:`Scope.for_review`.
+        ``request_id`` is used if it has 8 to 128 of the characters ``A-Z a-z 0-9 . _ -``; any other has a digest in
+        its place, the same each time, so that a job that is tried again is known for the same. ``start`` is the lane to
+        begin in: a drill, before the outage; a task that has no such lane refuses the call. ``review`` is what a person
+        is to know if a call is left to one: see :meth:`Scope.for_review`.
 
-        Raises ValueError: a category or lane that does not exist. TypeError: ``review`` is nothing that JSON can say.
-        NotInScope: an adapter is installed and this is no request; or it is one, and ``detached`` is asked for.
+        Raises ValueError: a category or lane that does not exist, an empty id. TypeError: ``review`` is nothing that
+        JSON can say. NotInScope: an adapter is installed and this is no request; or it is one, and ``detached`` is
+        asked for.
 
         Example::
 
@@ -163,8 +168,8 @@ class Router:
             raise NotInScope(_NO_REQUEST)
         return Scope(
             self._clients,
-            keys.accept_request_id([request_id] if request_id is not None else []) or _fresh_request_id(),
-            subject=subject,
+            _fresh_request_id() if request_id is None else keys.own_request_id(request_id),
+            subject=None if subject is None else str(subject),
             labels=labels,
             sensitive=categories,
             start=None if start is None else _lane(start),

@@ -47,9 +47,12 @@ def test_a_connection_that_the_server_has_closed_tells_nothing() -> None:
 def test_a_closed_connection_is_seen_through_tls() -> None:
     """An encrypted socket can't be peeked at."""
     ours, theirs = socket.socketpair()
-    with theirs, ssl.create_default_context().wrap_socket(
-        ours, do_handshake_on_connect=False, server_hostname="test"
-    ) as wrapped:
+    with (
+        theirs,
+        ssl.create_default_context().wrap_socket(
+            ours, do_handshake_on_connect=False, server_hostname="test"
+        ) as wrapped,
+    ):
         probe = probe_of({"gunicorn.socket": wrapped})
         assert not probe()
         theirs.close()

@@ -20,6 +20,7 @@ __all__ = [
     "client_request_id",
     "idempotency_key",
     "new_request_id",
+    "own_request_id",
     "replay_key",
     "subject_hash",
 ]
@@ -28,6 +29,7 @@ MAX_KEY_LENGTH: Final = 255
 """Characters that an idempotency key may have, as in Stripe's documentation of the header."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_OWN_ID_DOMAIN: Final = b"lanewise request id 1\0"
 _KEY_DOMAIN: Final = b"lanewise idempotency key 1"
 _REPLAY_DOMAIN: Final = b"lanewise replay 1"
 _SUBJECT_DOMAIN: Final = b"lanewise subject 1"
@@ -47,6 +49,24 @@ def accept_request_id(values: Sequence[str | bytes]) -> str | None:
     value = values[0]
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     return text if _REQUEST_ID.fullmatch(text) else None
+
+
+def own_request_id(value: object) -> str:
+    """The id that the app itself gives to a request or a job: as it is, or, where it can't be in a header, a digest.
+
+    The same each time, so that a job that is tried again is known for the same. Raises ValueError: it says nothing.
+
+    Example::
+
+        assert own_request_id("nightly-2026-11-22") == "nightly-2026-11-22"
+        assert own_request_id("job 7") == own_request_id("job 7") != own_request_id("job 8")
+    """
+    text = str(value)
+    if not text.strip():
+        raise ValueError("a request id says nothing if it is empty: leave it out, and a fresh one is made")
+    if _REQUEST_ID.fullmatch(text):
+        return text
+    return f"id-{hashlib.sha256(_OWN_ID_DOMAIN + text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def new_request_id(now_ms: int, random_bytes: bytes) -> str:

@@ -24,10 +24,10 @@ def explain(wanted: str, file: Path) -> None:
     A request's id is the one in its X-Request-ID header and in the log's `request_id`; a call's id is in the
     x-lanewise-call-id header of its answer. Exit code 1 if the ledger knows neither.
     """
+    place = ledger_of(file)
     from lanewise._ledger.explaining import calls_of, scores_of
     from lanewise._ledger.stats import span
 
-    place = ledger_of(file)
     with place.filled() as connection:
         found = [(call, scores_of(connection, call.id)) for call in calls_of(connection, wanted)]
         held = None if found else span(connection)

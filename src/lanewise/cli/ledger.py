@@ -52,10 +52,10 @@ def upgrade(file: Path) -> None:
 
     Safe to run again, and while apps write: what they record waits for it.
     """
+    place = ledger_of(file)
     from lanewise._ledger.schema_version import LedgerOutdated
     from lanewise._ledger.upgrading import upgrade as bring_up_to_date
 
-    place = ledger_of(file)
     with place.engine() as engine:
         try:
             before = bring_up_to_date(engine)

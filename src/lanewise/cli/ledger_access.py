@@ -83,7 +83,10 @@ class LedgerPlace:
 
 
 def ledger_of(file: Path) -> LedgerPlace:
-    """The ledger that a config declares, or the end of the command: there is none, or its variable is unset."""
+    """The ledger that a config declares, or the end of the command: there is none, or its variable is unset.
+
+    Also where the extra ``ledger`` is missing, so this comes before anything of the ledger's room is imported.
+    """
     config = read_config(file)
     findings = Findings()
     url = look_up_ledger(config, os.environ, findings)

@@ -71,14 +71,14 @@ def report(
     How many there were and were answered, which failures were absorbed, how much came from fallbacks, how long it took
     and what it cost. Days are those of UTC; percentiles are within 4 %.
     """
+    begin, end = _span(days, since, until)
+    place = ledger_of(file)
     from lanewise._ledger.aggregates import By, read_facts
     from lanewise._ledger.reporting import lines
     from lanewise._ledger.stats import span
     from lanewise.cli.report_screen import VIEWS, Page, print_report
 
-    begin, end = _span(days, since, until)
     views = [[key for key in By if key in by]] if by is not None else [list(By)] if form is not None else VIEWS
-    place = ledger_of(file)
     with place.filled() as connection:
         facts = read_facts(connection, begin, end, views)
         held = span(connection)

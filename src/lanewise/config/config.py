@@ -133,7 +133,8 @@ def _text_of(source: Path) -> str:
     except UnicodeDecodeError as error:
         mistake = Mistake("", "the file is not UTF-8", f"Look at byte {error.start}.")
     except FileNotFoundError:
-        mistake = Mistake("", "the file does not exist", "`lanewise init` writes one to start from.")
+        problem = f"the file {source.absolute()} does not exist"
+        mistake = Mistake("", problem, "`lanewise init` writes one to start from.")
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         mistake = Mistake("", f"the file can't be read ({getattr(error, 'strerror', None) or 'not a path'})")
     raise ConfigError([mistake], str(source))

@@ -24,7 +24,12 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     if arguments.until_stdin_closes:
         threading.Thread(target=_read_stdin, args=(stop,), daemon=True).start()
-    with FakeProvider(arguments.host, arguments.port, journal_limit=100) as provider:
+    provider = FakeProvider(arguments.host, arguments.port, journal_limit=100)
+    try:
+        provider.start()
+    except OSError as error:
+        parser.exit(1, f"can't listen on {arguments.host} port {arguments.port}: {error.strerror or error}\n")
+    with provider:
         sys.stdout.write(f"{provider.base_url}\n")
         sys.stdout.flush()
         stop.wait()

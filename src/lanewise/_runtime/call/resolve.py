@@ -88,6 +88,13 @@ def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
     if ask.on_break is not None and ask.on_break not in _ON_BREAK:
         message = "nothing was sent: the header x-lanewise-on-break is neither 'restart' nor 'error'"
         raise _refusal(caller, InvalidCall, message, Facts(path=ask.path, status=400, code="invalid_header"))
+    if caller.start is not None and caller.start not in [lane.name for lane in task.lanes]:
+        lanes = ", ".join(lane.name.value for lane in task.lanes)
+        message = (
+            f"nothing was sent: the scope starts in the {caller.start} lane, and task {task.name!r} has none: it has "
+            f"{lanes}"
+        )
+        raise _refusal(caller, InvalidCall, message, Facts(path=ask.path, status=400, code="no_such_lane"))
     declared = kit.contracts.get(task.name)
     try:
         is_shaped = declared is not None or not SHAPING.isdisjoint(body.fields)
