@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 from hypothesis import settings
 
 settings.register_profile("lanewise", deadline=None)  # how long an example takes depends on the machine
 settings.load_profile("lanewise")
+
+anyio.run(anyio.sleep, 0)  # imports its backend here: pytest rewrites it then, and Python 3.11 can't do that in threads
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

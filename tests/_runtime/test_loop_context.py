@@ -195,13 +195,13 @@ async def test_closing_ends_calls_that_run_in_the_home(provider: FakeProvider, b
 @pytest.mark.anyio
 async def test_closing_ends_a_wait_between_attempts(provider: FakeProvider) -> None:
     """Also where nothing is on the wire."""
-    provider.script_all(Status(429, retry_after=1))
-    router = router_of(provider)
+    provider.script_all(Status(429, retry_after=30))
+    router = router_of(provider, deadline="120s")
     await router.__aenter__()
     call = asyncio.create_task(ask(router))
     await anyio.to_thread.run_sync(provider.wait_for, 1)
     await asyncio.sleep(0.05)
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(CLOSE_WITHIN):
         await router.__aexit__(None, None, None)
         with pytest.raises(RouterClosed):
             await call

@@ -83,14 +83,14 @@ async def test_a_provider_that_never_ends_its_response_holds_nothing_up(provider
 async def test_a_slow_reader_is_no_stall(provider: FakeProvider) -> None:
     """The app's own pauses, longer than ``stall``, are not the provider's silence."""
     provider.script_all(StreamOf(interval=0.03, chunks=("a", "b", "c", "d")))
-    router = with_stall(provider, "150ms")
+    router = with_stall(provider, "2s")
     async with router:
         with router.scope() as scope:
             text = ""
             async for chunk in await async_stream_of(scope):
                 if chunk.choices:
                     text += chunk.choices[0].delta.content or ""
-                    await asyncio.sleep(0.25)
+                    await asyncio.sleep(2.5 if text == "a" else 0.01)
     assert text == "abcd"
     assert scope.calls[0].outcome == "answered"
 
@@ -98,13 +98,13 @@ async def test_a_slow_reader_is_no_stall(provider: FakeProvider) -> None:
 def test_a_slow_thread_is_no_stall(provider: FakeProvider) -> None:
     """Neither where more has come than the router reads ahead."""
     provider.script_all(StreamOf(chunks=("x" * 200_000,) * 6))
-    router = with_stall(provider, "150ms")
+    router = with_stall(provider, "2s")
     with router, router.scope() as scope:
         size = 0
         for chunk in stream_of(scope):
             if chunk.choices:
                 size += len(chunk.choices[0].delta.content or "")
-                time.sleep(0.2)
+                time.sleep(2.5 if size == 200_000 else 0.01)
     assert size == 1_200_000
     assert scope.calls[0].outcome == "answered"
 
@@ -175,7 +175,7 @@ def test_a_thread_that_leaves_early_closes_the_exchange(provider: FakeProvider, 
                 break
         del stream
         gc.collect()
-        provider.wait_until(lambda: provider.open_connections == 0, 0.5)
+        provider.wait_until(lambda: provider.open_connections == 0, 15)
         assert scope.calls[0].outcome == "cancelled"
 
 
@@ -221,11 +221,17 @@ async def test_a_stream_closed_under_its_reader_is_no_clean_end(provider: FakePr
     async with router:
         with router.scope() as scope:
             stream = await async_stream_of(scope)
-            reader = asyncio.create_task(_read_all(stream))
-            await asyncio.sleep(0.1)
+            begun = asyncio.Event()
+
+            async def read() -> None:
+                async for _ in stream:
+                    begun.set()
+
+            reader = asyncio.create_task(read())
+            await begun.wait()
             await stream.close()
             with pytest.raises(StreamBroken):
-                await asyncio.wait_for(reader, 1.0)
+                await asyncio.wait_for(reader, 15)
 
 
 @pytest.mark.anyio

@@ -121,17 +121,21 @@ def test_one_threads_closed_stream_is_no_clean_end_for_another(provider: FakePro
     with router, router.scope() as scope:
         stream = scope.openai.chat.completions.create(model="t", messages=MESSAGES, stream=True)
 
+        begun = threading.Event()
+
         def read() -> None:
             try:
-                ends.append(len(list(stream)))
+                for _ in stream:
+                    begun.set()
+                ends.append("whole")
             except RoutingError as error:
                 ends.append(type(error).__name__)
 
         reader = threading.Thread(target=read)
         reader.start()
-        time.sleep(0.1)
+        assert begun.wait(15)
         stream.close()
-        reader.join(1.0)
+        reader.join(15)
     assert ends == ["StreamBroken"]
     assert scope.calls[0].outcome == "cancelled"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 import time
 import zlib
 
@@ -209,13 +210,13 @@ async def test_reads_obey_a_moved_deadline(transport: AiohttpTransport) -> None:
     def talk(wire: Wire) -> None:
         wire.request()
         wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        time.sleep(0.9)
+        time.sleep(2.5)
         wire.send(b"1\r\na\r\n")
         wire.wait_for_the_end()
 
     loop = asyncio.get_running_loop()
     with Peer(talk) as peer:
-        exchange = await send(transport, peer.url, stream=True, within=0.6)
+        exchange = await send(transport, peer.url, stream=True, within=2.0)
         loop.call_later(0.05, lambda: exchange.bound_reads(loop.time() + 5))
         assert await exchange.read_some() == b"a"
         loop.call_later(0.05, lambda: exchange.bound_reads(loop.time() + 0.05))
@@ -273,13 +274,18 @@ async def test_words_on_an_idle_connection_are_nobodys_answer(transport: Aiohttp
         wire.request()
         wire.send(ANSWER)
         if wire.number == 1:
-            time.sleep(0.05)
+            read.wait(20)
             wire.send(ANSWER.replace(b'{"ok":true}', b'{"of":else}'))
+            spoken.set()
         wire.wait_for_the_end()
+
+    read, spoken = threading.Event(), threading.Event()
 
     with Peer(talk) as peer:
         assert await (await send(transport, peer.url)).read(100) == b'{"ok":true}'
-        await asyncio.sleep(0.15)
+        read.set()
+        assert await asyncio.to_thread(spoken.wait, 20)
+        await asyncio.sleep(0.05)  # what lies in the socket is read in the loop's next turn
         assert await (await send(transport, peer.url)).read(100) == b'{"ok":true}'
         assert peer.accepted == 2
 

@@ -178,7 +178,7 @@ async def test_an_event_without_data_says_nothing(form: Form, stage: Stage) -> N
 async def test_the_pauses_of_the_app_are_no_stall(form: Form, stage: Stage) -> None:
     """An app that reads slowly does not make its provider a silent one."""
     stage.first.script(FIRST_MODEL, StreamOf(chunks=[f"{number} " for number in range(5)], interval=0.02))
-    async with Router.from_mapping(config(stage, first={"stall": "100ms"})) as router:
+    async with Router.from_mapping(config(stage, first={"stall": "2s"})) as router:
         texts = await using(router.scope(), form.client, _slowly_sync if form.client == "sync" else _slowly)
     assert texts == [f"{number} " for number in range(5)]
 
@@ -188,7 +188,7 @@ async def _slowly(client: openai.AsyncOpenAI) -> list[str]:
     async for chunk in await client.chat.completions.create(model="both", messages=MESSAGES, stream=True):
         texts += [choice.delta.content for choice in chunk.choices if choice.delta.content]
         if len(texts) == 1:
-            await anyio.sleep(0.3)
+            await anyio.sleep(2.5)
     return texts
 
 
@@ -197,7 +197,7 @@ def _slowly_sync(client: openai.OpenAI) -> list[str]:
     for chunk in client.chat.completions.create(model="both", messages=MESSAGES, stream=True):
         texts += [choice.delta.content for choice in chunk.choices if choice.delta.content]
         if len(texts) == 1:
-            anyio.from_thread.run(anyio.sleep, 0.3)
+            anyio.from_thread.run(anyio.sleep, 2.5)
     return texts
 
 
