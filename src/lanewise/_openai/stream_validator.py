@@ -163,12 +163,15 @@ class StreamJudge:
             verdict = self._read_again(event_name, data, "types")
         except MALFORMED:
             verdict = self._read_again(event_name, data, "json")
-        if self.gathered is not None and isinstance(verdict, Verdict):
+        if self.gathered is not None and isinstance(verdict, Verdict) and not self._marked:
             self.gathered.add(data)
         return verdict
 
     def after_the_end(self, event_name: str | None, data: bytes) -> bytes | None:
         """The bytes to pass on of an event that follows the last one, if it can be read."""
+        self._marked = self._marked or data.lstrip().startswith(_DONE)
+        if self._marked:
+            return None
         try:
             return event_bytes(event_name, write_json(read_json(data.decode("utf-8-sig"))))
         except MALFORMED:

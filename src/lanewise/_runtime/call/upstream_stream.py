@@ -132,7 +132,7 @@ class Flow:
         return piece
 
     def _after_the_end(self, event: Event) -> bytes:
-        if event.data is None or event.data == b"[DONE]":
+        if event.data is None:
             return b""
         return self.judge.after_the_end(event.name, event.data) or b""
 
