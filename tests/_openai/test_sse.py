@@ -29,9 +29,8 @@ STREAMS = st.one_of(
 
 def parse(pieces: list[bytes]) -> list[Event]:
     splitter = EventSplitter()
-    events = [event for piece in pieces for event in splitter.feed(piece)]
-    rest = splitter.end()
-    return events if rest is None else [*events, rest]
+    events = [event for piece in pieces for event in splitter.feed(piece) if event is not None]
+    return [*events, *(event for event in splitter.end() if event is not None)]
 
 
 def said(events: list[Event]) -> list[tuple[str | None, bytes]]:
@@ -68,7 +67,7 @@ def test_each_end_of_line(end: bytes) -> None:
     """LF, CR and CRLF; an event is there as soon as its empty line has begun."""
     splitter = EventSplitter()
     stream = end.join([b": hello", b"event: delta", b"data: a", b"data:b", b"", b""])
-    events = splitter.feed(stream[:-1] if end == b"\r\n" else stream)
+    events = list(splitter.feed(stream[:-1] if end == b"\r\n" else stream))
     assert said(events) == [("delta", b"a\nb")]
 
 
@@ -93,12 +92,10 @@ def test_a_byte_order_mark_is_passed_over_at_the_start_only() -> None:
 def test_an_event_without_its_empty_line_is_given_at_the_end() -> None:
     """A server that says ``data: [DONE]`` and closes has said it."""
     splitter = EventSplitter()
-    assert splitter.feed(b"data: [DO") == []
-    assert splitter.feed(b"NE]\n") == []
-    rest = splitter.end()
-    assert rest is not None
-    assert rest.data == b"[DONE]"
-    assert splitter.end() is None
+    assert list(splitter.feed(b"data: [DO")) == []
+    assert list(splitter.feed(b"NE]\n")) == []
+    assert [event and event.data for event in splitter.end()] == [b"[DONE]"]
+    assert list(splitter.end()) == []
 
 
 def test_blank_data_is_not_no_data() -> None:
@@ -112,7 +109,37 @@ def test_an_event_over_the_cap_is_refused_while_it_comes(end: bytes) -> None:
     splitter = EventSplitter(max_event_bytes=1000)
     line = b"data: " + b"x" * 94 + end
     for _ in range(1000 // len(line)):
-        assert splitter.feed(line) == []
+        assert list(splitter.feed(line)) == []
     with pytest.raises(TransportFailure) as caught:
-        splitter.feed(line)
+        list(splitter.feed(line))
     assert caught.value.signal is TransportSignal.TOO_LARGE
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+@pytest.mark.parametrize("before", [b"", b"data: a"])
+def test_empty_lines_are_read_in_one_go(end: bytes, before: bytes) -> None:
+    """However many there are: they are a keep-alive, or mischief."""
+    start = before + end * 2 if before else b""
+    events = parse([start + end * 100_000 + b"data: b" + end * 2])
+    assert said(events) == ([(None, b"a")] if before else []) + [(None, b"b")]
+    assert len(events) <= 4
+
+
+def test_only_comments_are_a_comment() -> None:
+    """Fields that nobody knows are none, nor are empty lines."""
+    events = parse([b": a\n: b\n\n", b": a\nid: 1\n\n", b"\n\n\n", b": a\ndata: b\n\n"])
+    assert [event.comment for event in events if event.raw.strip()] == [True, False, False]
+    assert not any(event.comment for event in events if not event.raw.strip())
+
+
+@pytest.mark.parametrize("line", [b"data:x\n", b": comment\n", b"data: x\r\n", b"other: x\r"])
+@pytest.mark.parametrize("cut", [False, True], ids=["ended", "cut-off"])
+def test_an_event_of_many_lines_is_read_with_pauses(line: bytes, cut: bool) -> None:
+    """Others may have their turn in between: reading a million lines takes a while."""
+    lines = 50_000
+    splitter = EventSplitter()
+    stream = line * lines + (b"" if cut else line[-1:])
+    found = [*splitter.feed(stream), *splitter.end()]
+    assert found.count(None) >= lines / 4000
+    (event,) = [event for event in found if event is not None and event.raw.strip()]
+    assert event.data == (b"\n".join([b"x"] * lines) if line.startswith(b"data") else None)

@@ -71,6 +71,9 @@ class Exchange:
             return piece
         raise TransportFailure(TransportSignal.TIMEOUT)
 
+    async def give_way(self) -> None:
+        pass
+
     def abort(self) -> None:
         pass
 
@@ -82,6 +85,9 @@ class Watcher:
     """Keeps how the stream ended."""
 
     failure: Failure | None = None
+
+    def overtaken(self) -> None:
+        return None
 
     def broke(self, failure: Failure) -> bool:
         return False

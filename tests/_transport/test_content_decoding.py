@@ -22,7 +22,7 @@ def decoded(encoding: str, body: bytes, step: int) -> bytes:
     pieces = []
     for start in range(0, len(body), step):
         decoder.feed(body[start : start + step])
-        while piece := decoder.take():
+        while (piece := decoder.take()) or decoder.has_more:
             assert len(piece) <= PIECE
             pieces.append(piece)
     decoder.finish()
@@ -75,3 +75,16 @@ def test_a_body_that_is_compressed_over_and_over_is_a_failure() -> None:
 def test_text_that_calls_itself_compressed_is_text(encoding: str, step: int, body: bytes) -> None:
     """However it arrives."""
     assert decoded(encoding, body, step) == body
+
+
+def test_members_that_hold_nothing_are_decoded_with_pauses() -> None:
+    """There may be a hundred thousand of them in 2 MB, and nothing to give for it."""
+    decoder = decoder_for("gzip")
+    assert decoder is not None
+    decoder.feed(gzip.compress(b"") * 100_000 + gzip.compress(b"end"))
+    pauses = 0
+    while not (piece := decoder.take()):
+        assert decoder.has_more
+        pauses += 1
+    assert pauses > 1000
+    assert piece == b"end"

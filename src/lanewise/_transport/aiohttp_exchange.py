@@ -13,13 +13,14 @@ from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport.aiohttp_failures import body_failure
 from lanewise._transport.aiohttp_parser import was_mended
 from lanewise._transport.content_decoding import Decoder, decoder_for, is_odd, read_decoded
-from lanewise._transport.exchange import RawHeaders
+from lanewise._transport.exchange import LATE_BYTES, TURN, RawHeaders
 from lanewise._transport.local_trouble import late_failure
 from lanewise._transport.loop_lag import LagDeadline
 
 __all__ = ["AiohttpExchange", "abort_connection"]
 
 
+_ENDLESS = "the body did not end in time"
 _NOT_UP = frozenset((b"set-cookie", b"content-encoding"))
 _NOT_UP_DECODED = _NOT_UP | {b"content-length"}
 
@@ -34,17 +35,20 @@ class AiohttpExchange:
     """An answer that arrives over aiohttp. As :class:`Exchange`."""
 
     __slots__ = (
+        "_aborted",
         "_armed",
         "_content",
         "_deadline",
         "_decoder",
         "_headers",
+        "_late_bytes",
         "_loop",
         "_odd",
         "_raw_headers",
         "_response",
         "_timer",
         "_transport",
+        "_turn_at",
         "_waits",
     )
 
@@ -67,6 +71,9 @@ class AiohttpExchange:
         self._timer: asyncio.Handle | None = None
         self._armed = 0.0
         self._waits = False
+        self._turn_at = loop.time() + TURN
+        self._late_bytes = 0
+        self._aborted = False
 
     @property
     def status(self) -> int:
@@ -115,6 +122,8 @@ class AiohttpExchange:
     def bound_reads(self, deadline: float, latest: float = math.inf) -> None:
         """As :meth:`Exchange.bound_reads`."""
         self._deadline.move(deadline, latest)
+        if self._late_bytes and deadline > self._loop.time():
+            self._late_bytes = 0
         # A later deadline is found when the timer fires. An earlier one needs a timer of its own.
         if self._timer is not None and deadline < self._armed:
             self._timer.cancel()
@@ -146,15 +155,51 @@ class AiohttpExchange:
     async def read_some(self) -> bytes:
         """As :meth:`Exchange.read_some`."""
         try:
+            now = self._loop.time()
+            if now >= self._turn_at:
+                await self._take_turns()
+            elif now >= self._deadline.when:
+                self._check_time()
             if self._decoder is None:
                 return await self._read_raw()
-            return await read_decoded(self._decoder, self._read_raw)
+            data = await read_decoded(self._decoder, self._read_raw, self._take_turns)
+            self._note_late(data)
+            return data
         except BaseException:
             self.abort()
             raise
 
+    async def give_way(self) -> None:
+        """As :meth:`Exchange.give_way`."""
+        if self._loop.time() >= self._turn_at:
+            await asyncio.sleep(0)
+            self._turn_at = self._loop.time() + TURN
+
+    async def _take_turns(self) -> None:
+        """Let others have their turn. Raises TransportFailure: CUT, if one of them has aborted; TIMEOUT, LOOP_LATE."""
+        await asyncio.sleep(0)
+        self._turn_at = self._loop.time() + TURN
+        if self._aborted:
+            raise TransportFailure(TransportSignal.CUT, "the exchange was aborted")
+        if self._loop.time() >= self._deadline.when:
+            self._check_time()
+
+    def _note_late(self, data: bytes) -> None:
+        if self._loop.time() >= self._deadline.when:
+            self._late_bytes += len(data)
+
+    def _check_time(self) -> None:
+        """The deadline has passed, and the reader needs no wait. Raises TransportFailure: TIMEOUT, LOOP_LATE."""
+        now = self._loop.time()
+        if now < self._deadline.due(now, now):
+            self._late_bytes = 0
+        elif self._late_bytes > LATE_BYTES:
+            lost = self._deadline.lost_of(now)
+            raise late_failure(lost) if lost else TransportFailure(TransportSignal.TIMEOUT, _ENDLESS)
+
     def abort(self) -> None:
         """As :meth:`Exchange.abort`."""
+        self._aborted = True
         self._stop_timer()
         response = self._response
         # Once the body is complete the connection is the pool's, and may be another attempt's by now.
@@ -179,11 +224,14 @@ class AiohttpExchange:
             return b""
         # Also before a cut: what had come may be all that matters ([DONE], say), and aiohttp's own reads drop it.
         if content._buffer:
-            return content._read_nowait(-1)
+            data = content._read_nowait(-1)
+            self._note_late(data)
+            return data
         try:
             self._waits = True
             self._start_timer()
             data = await content.readany()
+            self._turn_at = self._loop.time() + TURN
         except Exception as error:  # noqa: BLE001 - the border where aiohttp's failures become ours
             failure = body_failure(error)
         else:

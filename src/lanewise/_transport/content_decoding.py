@@ -17,6 +17,10 @@ __all__ = ["PIECE", "Decoder", "decoder_for", "is_odd", "read_decoded"]
 
 PIECE = 256 * 1024
 """The most bytes that one step of a decoder gives."""
+_BITE: Final = 16 * 1024
+"""The most bytes that one step takes: of many small members each step copies what is left of its bite."""
+_STEPS: Final = 64
+"""Steps without a byte to give after which others may have their turn."""
 _MOST: Final = 5
 _TRIED: Final = 64
 """Bytes by which text is told from raw deflate."""
@@ -29,7 +33,10 @@ _BEGINNINGS: Final = (b"{", b"[", b"<", b":", b"data:", b"event:", b"id:", b"ret
 
 
 class Decoder(Protocol):
-    """``feed`` bytes as they come, ``take`` what they give until that is empty, and check ``finish`` at the end."""
+    """``feed`` bytes as they come, ``take`` what they give until that is empty, and check ``finish`` at the end.
+
+    ``take`` may also give nothing because it has worked for a while: then it ``has_more``.
+    """
 
     def feed(self, data: bytes) -> None: ...
 
@@ -38,17 +45,26 @@ class Decoder(Protocol):
     def finish(self) -> None: ...
 
     @property
+    def has_more(self) -> bool: ...
+
+    @property
     def was_needed(self) -> bool:
         """Whether the body was compressed at all, as far as is known."""
         ...
 
 
-async def read_decoded(decoder: Decoder, read_raw: Callable[[], Awaitable[bytes]]) -> bytes:
-    """The next decoded piece of what ``read_raw`` gives; ``b""`` at the clean end.
+async def read_decoded(
+    decoder: Decoder, read_raw: Callable[[], Awaitable[bytes]], pause: Callable[[], Awaitable[None]]
+) -> bytes:
+    """The next decoded piece of what ``read_raw`` gives; ``b""`` at the clean end. It may ``pause`` where that takes
+    a while before it gives anything.
 
     Raises TransportFailure: UNDECODABLE.
     """
     while not (piece := decoder.take()):
+        if decoder.has_more:
+            await pause()
+            continue
         data = await read_raw()
         if not data:
             decoder.finish()
@@ -91,6 +107,10 @@ class _Chain:
     def was_needed(self) -> bool:
         return all(decoder.was_needed for decoder in self._decoders)
 
+    @property
+    def has_more(self) -> bool:
+        return any(decoder.has_more for decoder in self._decoders)
+
     def feed(self, data: bytes) -> None:
         self._decoders[0].feed(data)
 
@@ -104,6 +124,8 @@ class _Chain:
     def _take(self, position: int) -> bytes:
         decoder = self._decoders[position]
         while not (piece := decoder.take()):
+            if decoder.has_more:
+                return b""
             before = self._take(position - 1) if position else b""
             if not before:
                 return b""
@@ -129,6 +151,8 @@ class _Inflater:
         self._wbits = wbits
         self._inflate = zlib.decompressobj(wbits)
         self._pending = b""
+        self._at = 0
+        """Up to where what is pending has been read: nothing is copied for what is left of it."""
         self._began = False
         self._plain = False
         self._full = False
@@ -138,16 +162,23 @@ class _Inflater:
     def was_needed(self) -> bool:
         return not self._plain
 
+    @property
+    def has_more(self) -> bool:
+        return self._began and (self._full or self._at < len(self._pending))
+
     def feed(self, data: bytes) -> None:
-        self._pending += data
+        self._pending, self._at = self._pending[self._at :] + data, 0
 
     def take(self) -> bytes:
         if not self._began and not self._begin():
             return b""
         if self._plain:
-            piece, self._pending = self._pending[:PIECE], self._pending[PIECE:]
+            piece = self._pending[self._at : self._at + PIECE]
+            self._at += len(piece)
             return piece
-        while self._pending or self._full:
+        for _ in range(_STEPS):
+            if not self.has_more:
+                break
             if self._inflate.eof:
                 self._next_member()
                 continue
@@ -182,22 +213,24 @@ class _Inflater:
         return True
 
     def _step(self) -> bytes:
-        data, self._pending = self._pending, b""
+        data = memoryview(self._pending)[self._at : self._at + _BITE]
         piece = None
         with contextlib.suppress(zlib.error):
             piece = self._inflate.decompress(data, PIECE)
         if piece is None:
             raise TransportFailure(TransportSignal.UNDECODABLE, "the body is not what its encoding says")
         self._full = len(piece) == PIECE
-        self._pending = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+        left = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+        self._at += len(data) - len(left)
         return piece
 
     def _next_member(self) -> None:
         self._full = False
-        if not self._pending:
+        if self._at >= len(self._pending):
             return
+        following = self._pending[self._at : self._at + len(_GZIP_MAGIC)]
         # What follows a deflated body is nobody's; gzip may be padded with zeros, or followed by another member.
-        if self._wbits == _GZIP and self._pending.startswith(_GZIP_MAGIC[: len(self._pending)]):
+        if self._wbits == _GZIP and _GZIP_MAGIC.startswith(following):
             self._inflate = zlib.decompressobj(self._wbits)
         else:
-            self._pending = b""
+            self._pending, self._at = b"", 0

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 
 import msgspec
 
-__all__ = ["Exchange", "Headers", "RawHeaders", "Target", "Transport"]
+__all__ = ["LATE_BYTES", "TURN", "Exchange", "Headers", "RawHeaders", "Target", "Transport"]
 
 Headers = Sequence[tuple[str, str]]
 """Header fields in order, each a name and a value."""
 RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
+TURN: Final = 0.005
+"""Seconds for which a reader that need not wait may go on before it lets others have their turn."""
+LATE_BYTES: Final = 1024 * 1024
+"""Bytes that are still read after the deadline, if they are there already."""
 
 
 class Target(msgspec.Struct, frozen=True, eq=False, weakref=True):
@@ -85,7 +91,17 @@ class Exchange(Protocol):
     async def read_some(self) -> bytes:
         """The next decoded piece of the body, under 1 MiB; ``b""`` at its clean end. For one reader at a time.
 
+        A reader that need not wait gives way at least every 5 ms. Of what is there already at the
+        deadline a mebibyte is still read: a loop that stood still is not the provider's fault.
+
         Raises TransportFailure: CUT (also when another task has aborted), TIMEOUT, UNDECODABLE.
+        """
+        ...
+
+    async def give_way(self) -> None:
+        """Let others have their turn in the loop, if the reader has gone on for a while without having to wait.
+
+        Reads do so by themselves; it is for who works for long on what was read.
         """
         ...
 

@@ -9,11 +9,12 @@ import socket
 from collections.abc import Callable, Mapping
 
 import anyio
+import anyio.lowlevel
 import httpx2
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport.content_decoding import Decoder, decoder_for, is_odd, read_decoded
-from lanewise._transport.exchange import Headers, RawHeaders, Target
+from lanewise._transport.exchange import TURN, Headers, RawHeaders, Target
 from lanewise._transport.httpx_failures import HandedState, body_failure, send_failure
 from lanewise._transport.local_trouble import heard_from
 from lanewise._transport.outgoing import check_url, checked, outgoing
@@ -186,6 +187,7 @@ class HandedExchange:
         self._odd: tuple[str, ...] = ()
         self._decoder: Decoder | None = None
         self._reading: anyio.CancelScope | None = None
+        self._turn_at = anyio.current_time() + TURN
         self._ended = False
         self._aborted = False
         self._closed = False
@@ -257,12 +259,26 @@ class HandedExchange:
     async def read_some(self) -> bytes:
         """As :meth:`Exchange.read_some`."""
         try:
+            if anyio.current_time() >= self._turn_at:
+                await self._take_turns()
             if self._decoder is None:
                 return await self._read_raw()
-            return await read_decoded(self._decoder, self._read_raw)
+            return await read_decoded(self._decoder, self._read_raw, self._take_turns)
         except BaseException:
             await self.close()
             raise
+
+    async def give_way(self) -> None:
+        """As :meth:`Exchange.give_way`."""
+        if anyio.current_time() >= self._turn_at:
+            await anyio.lowlevel.checkpoint()
+            self._turn_at = anyio.current_time() + TURN
+
+    async def _take_turns(self) -> None:
+        """Let others have their turn. Raises TransportFailure: CUT, if one of them has aborted."""
+        await anyio.lowlevel.checkpoint()
+        self._turn_at = anyio.current_time() + TURN
+        self._raise_if_aborted()
 
     def abort(self) -> None:
         """As :meth:`Exchange.abort`."""

@@ -17,6 +17,8 @@ from lanewise.types import Call, Failure
 
 __all__ = ["Relay", "Restarted", "StreamLimits", "Watcher"]
 
+AT_ONCE: Final = 16 * 1024
+"""Bytes of what was held back that the app gets at once, but for the end of an event."""
 DRAIN: Final = 0.1
 """Seconds given to a finished stream to end cleanly; the SDK gives as much."""
 
@@ -122,8 +124,10 @@ class Relay:
         if self._error is None and (self._ready or not self._complete):
             self._stop_if_overtaken()
         if self._ready:
-            ready, self._ready = self._ready, b""
-            return ready
+            await self._flow.exchange.give_way()
+            ready, self._ready = _cut(self._ready)
+            if ready:
+                return ready
         if self._error is not None:
             raise self._error
         if self._complete:
@@ -199,6 +203,8 @@ class Relay:
             except TransportFailure:
                 self._break(flow.judge.stalled())
                 return await self.read()
+            if self._closed:
+                return await self.read()  # hung up, or over, while others had their turn
             self._last_byte = self._loop.time()
             if piece.alive:
                 self._last_life = self._last_byte
@@ -312,3 +318,9 @@ class Relay:
             return await self._flow.drain(self._loop.time() + DRAIN)
         finally:
             self._flow.exchange.release()
+
+
+def _cut(data: bytes) -> tuple[bytes, bytes]:
+    """Some events of what was held back, and the rest: the SDK lets nobody in between those that come at once."""
+    end = data.find(b"\n\n", AT_ONCE) + 2
+    return (data[:end], data[end:]) if len(data) > AT_ONCE and end > 1 else (data, b"")

@@ -1,0 +1,107 @@
+"""Streams that never stop: the loop goes on, and every bound of a call holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+from collections.abc import AsyncIterator
+
+import openai
+import pytest
+
+from _transport.peers import Peer, Talk, Wire
+from lanewise import CallerGone, FailureKind, Router, StreamBroken
+from router.driving import MESSAGES
+
+pytestmark = pytest.mark.anyio
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
+CONTENT = (
+    b'data: {"id":"c","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+)
+FLOODS = {
+    "comments": b":\n\n" * 20_000,
+    "blank-lines": b"\n" * 65_536,
+    "events": b"data: {}\n\n" * 6000,
+    "content": CONTENT * 500,
+    "lines": b"data:\n" * 10_000,
+}
+each_flood = pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+
+
+def after_content(flood: bytes, *, zipped: bool = False) -> Talk:
+    """A peer that says one word, and then floods for as long as the client is there."""
+
+    def talk(wire: Wire) -> None:
+        wire.request()
+        with contextlib.suppress(OSError):
+            if not zipped:
+                wire.send(HEAD + b"\r\n" + CONTENT)
+                while True:
+                    wire.send(flood)
+            wire.send(HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(CONTENT))
+            packed = gzip.compress(flood * 20)
+            while True:
+                wire.send(packed)
+
+    return talk
+
+
+@contextlib.asynccontextmanager
+async def flooded(talk: Talk, **stream: str) -> AsyncIterator[Router]:
+    with Peer(talk) as peer:
+        config = {
+            "providers": {"p": {"base_url": f"http://127.0.0.1:{peer.port}/v1"}},
+            "routes": {"r": {"provider": "p", "model": "m"}},
+            "tasks": {"t": {"primary": "r", "stream": stream}},
+        }
+        async with Router.from_mapping(config) as router:
+            yield router
+
+
+async def read(client: openai.AsyncOpenAI) -> None:
+    stream = await client.chat.completions.create(model="t", messages=MESSAGES, stream=True)
+    async for _ in stream:
+        pass
+
+
+@each_flood
+@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
+async def test_the_longest_time_of_a_stream_holds(flood: bytes, zipped: bool) -> None:
+    """Nothing that comes keeps the timer from its turn, nor anybody else."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with flooded(after_content(flood, zipped=zipped), max="500ms") as router:
+        with router.scope() as scope:
+            counting = asyncio.create_task(count())
+            with pytest.raises(StreamBroken):
+                await asyncio.wait_for(read(scope.async_openai), 60)
+            counting.cancel()
+    assert turns > 10
+
+
+@pytest.mark.parametrize("flood", [FLOODS["comments"], FLOODS["blank-lines"]], ids=["comments", "blank-lines"])
+async def test_silence_holds(flood: bytes) -> None:
+    """However much of it there is."""
+    async with flooded(after_content(flood), silence="500ms") as router:
+        with router.scope() as scope:
+            with pytest.raises(StreamBroken):
+                await asyncio.wait_for(read(scope.async_openai), 60)
+            assert scope.calls[0].attempts[0].failure is FailureKind.TIMEOUT
+
+
+@pytest.mark.parametrize("flood", [flood for name, flood in FLOODS.items() if name != "lines"])
+async def test_a_caller_that_hangs_up_ends_it(flood: bytes) -> None:
+    """It is heard in between."""
+    async with flooded(after_content(flood)) as router:
+        with router.scope() as scope:
+            asyncio.get_running_loop().call_later(0.3, scope.hang_up)
+            with pytest.raises(CallerGone):
+                await asyncio.wait_for(read(scope.async_openai), 60)
