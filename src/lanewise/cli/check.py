@@ -10,13 +10,14 @@ from pathlib import Path
 import click
 
 from lanewise._contracts.task_contracts import look_up_contracts
+from lanewise.cli.concerns import concerns
 from lanewise.cli.reading import config_argument, look_here_for_modules, read_config
 from lanewise.config import Config, ConfigError, Task, duration_text
 from lanewise.config.contracts import is_reference
 from lanewise.config.credentials import look_up_keys
-from lanewise.config.deadline_budget import deadline_alone, reserve, route_times
+from lanewise.config.deadline_budget import deadline_alone, route_times
 
-__all__ = ["check", "concerns"]
+__all__ = ["check"]
 
 
 @click.command()
@@ -24,12 +25,13 @@ __all__ = ["check", "concerns"]
 @click.option("--load", is_flag=True, help="Also import what contracts name: this runs the app's code.")
 @click.option("--live", is_flag=True, help="Also ask each route one tiny question.")
 @click.option("--yes", is_flag=True, help="With --live: don't ask before sending.")
-def check(file: Path, load: bool, live: bool, yes: bool) -> None:
+@click.option("--strict", is_flag=True, help="For CI: a warning is a failure.")
+def check(file: Path, load: bool, live: bool, yes: bool, strict: bool) -> None:
     """Tell all that is wrong with the config in FILE (lanewise.toml).
 
-    Exit code 1 if it can't be used. What contracts name is looked for, with modules also found in the working
-    directory, and nothing of it is run, unless --load asks for what a router that opens does. Keys that are unset here
-    are told, and are no mistake: they may be set where the app runs.
+    Exit code 1 if it can't be used, and with --strict also if there is a warning. What contracts name is looked for,
+    with modules also found in the working directory, and nothing of it is run, unless --load asks for what a router
+    that opens does. Keys that are unset here are told, and are no mistake: they may be set where the app runs.
 
     With --live each route is asked one tiny question, by the keys that are set here: what it answers as, how fast, and
     which parameters it refused. How many requests that takes is told before. Exit code 1 if a route can't answer.
@@ -44,9 +46,12 @@ def check(file: Path, load: bool, live: bool, yes: bool) -> None:
     _section("Not run", () if load else unrun(config))
     _section("Keys", unset_keys(config, os.environ))
     _section("Time", times(config))
-    _section("Warnings", concerns(config))
+    warnings = list(concerns(config))
+    _section("Warnings", warnings)
     if live:
         _ask_live(config, yes=yes)
+    if strict and warnings:
+        raise click.exceptions.Exit(1)
 
 
 def _ask_live(config: Config, *, yes: bool) -> None:
@@ -113,63 +118,3 @@ def _deadline(task: Task) -> str:
     if len(task.routes) == 1:
         return duration_text(deadline_alone(task))
     return f"{duration_text(task.deadline)} ({duration_text(deadline_alone(task))} once no other route could be used)"
-
-
-def concerns(config: Config) -> Iterator[str]:
-    """What is allowed and probably not meant."""
-    for name, task in config.tasks.items():
-        yield from _short_deadline(name, task, config)
-        yield from _contradicted(name, task, config)
-        yield from _unknown_prices(name, task, config)
-    yield from (f"{place}: declared, but this version does not carry it out yet" for place in config.not_yet())
-    yield from _unused(config)
-
-
-def _contradicted(name: str, task: Task, config: Config) -> Iterator[str]:
-    """A lane's own text that may ask for anything but the JSON that the task's contract wants."""
-    if task.contract is None or task.contract.source is None:
-        return
-    for route in (config.routes[route] for route in task.routes):
-        if route.system_suffix is not None and "json" not in route.system_suffix.lower():
-            yield (
-                f"routes.{route.name}.system_suffix: it says nothing of the JSON that the contract of tasks.{name} "
-                "wants: an answer that follows the text may break the contract"
-            )
-
-
-def _short_deadline(name: str, task: Task, config: Config) -> Iterator[str]:
-    first = config.routes[task.primary.routes[0]]
-    alone = len(task.routes) == 1
-    if alone and "timeout" not in first.model_fields_set:
-        return  # it gives way to the deadline
-    deadline = deadline_alone(task) if alone else task.deadline
-    kept = reserve(deadline, len(task.lanes) - 1)
-    if deadline < first.timeout + kept:
-        yield (
-            f"tasks.{name}.deadline: {duration_text(deadline)} is shorter than the timeout of {first.name} "
-            f"({duration_text(first.timeout)}) and what is kept for later lanes ({duration_text(kept)}), "
-            f"so {first.name} gets {duration_text(deadline - kept)}"
-        )
-
-
-def _unknown_prices(name: str, task: Task, config: Config) -> Iterator[str]:
-    if task.select != "cheapest":
-        return
-    from lanewise._telemetry.prices import price_of
-
-    for route in (config.routes[route] for route in task.routes):
-        if price_of(route, config.providers[route.provider]) is None:
-            yield f"tasks.{name}.select: the price of {route.name} is not known, so it goes last: give it a `price`"
-
-
-def _unused(config: Config) -> Iterator[str]:
-    routes = {route for task in config.tasks.values() for route in task.routes}
-    routes |= {route for category in config.sensitive.values() for route in category.review_routes}
-    providers = {route.provider for route in config.routes.values()}
-    categories = {task.sensitive for task in config.tasks.values()} | set(config.endpoints.values())
-    categories.add(config.router.undeclared.removeprefix("sensitive:"))
-    yield from (f"routes.{name}: no task uses it" for name in config.routes if name not in routes)
-    yield from (f"providers.{name}: no route uses it" for name in config.providers if name not in providers)
-    for name in config.sensitive:
-        if name not in categories:
-            yield f"sensitive.{name}: no task or endpoint in the file uses it (marks in the code may)"

@@ -1,0 +1,142 @@
+"""What is allowed in a config and probably not meant: the warnings of ``lanewise check``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from lanewise._routing.fallback_chain import MAX_ATTEMPTS
+from lanewise.config import Config, Provider, Route, Task, duration_text
+from lanewise.config.deadline_budget import deadline_alone, reserve
+
+__all__ = ["concerns"]
+
+_ENDPOINTS: Final = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models")
+"""What the SDK adds to a base URL itself."""
+_OF_OTHERS: Final = frozenset({
+    "top_k", "top_a", "min_p", "typical_p", "repetition_penalty", "min_tokens", "num_ctx", "think", "thinking",
+    "enable_thinking", "reasoning", "reasoning_format", "chat_template_kwargs", "safe_prompt", "random_seed",
+    "guided_json", "guided_regex", "guided_choice", "guided_grammar", "transforms", "models", "provider", "plugins",
+    "include_reasoning", "cache_prompt", "grammar", "keep_alive", "options", "search_parameters", "extra_body",
+})  # fmt: skip
+"""Parameters of other providers than OpenAI."""
+_ALIKE: Final = 0.8
+
+
+def concerns(config: Config) -> Iterator[str]:
+    """What is allowed and probably not meant."""
+    for name, task in config.tasks.items():
+        yield from _short_deadline(name, task, config)
+        yield from _contradicted(name, task, config)
+        yield from _unknown_prices(name, task, config)
+        yield from _out_of_reach(name, task)
+    for provider in config.providers.values():
+        yield from _wrong_base_url(provider)
+    for route in config.routes.values():
+        yield from _odd_parameters(route)
+    if "keep" in config.router.model_fields_set and config.router.ledger is None:
+        yield 'router.keep: there is no ledger, so nothing is kept: ledger = "sqlite:///lanewise.db"'
+    yield from (f"{place}: declared, but this version does not carry it out yet" for place in config.not_yet())
+    yield from _unused(config)
+
+
+def _contradicted(name: str, task: Task, config: Config) -> Iterator[str]:
+    """A lane's own text that may ask for anything but the JSON that the task's contract wants."""
+    if task.contract is None or task.contract.source is None:
+        return
+    for route in (config.routes[route] for route in task.routes):
+        if route.system_suffix is not None and "json" not in route.system_suffix.lower():
+            yield (
+                f"routes.{route.name}.system_suffix: it says nothing of the JSON that the contract of tasks.{name} "
+                "wants: an answer that follows the text may break the contract"
+            )
+
+
+def _short_deadline(name: str, task: Task, config: Config) -> Iterator[str]:
+    first = config.routes[task.primary.routes[0]]
+    alone = len(task.routes) == 1
+    if alone and "timeout" not in first.model_fields_set:
+        return  # it gives way to the deadline
+    deadline = deadline_alone(task) if alone else task.deadline
+    kept = reserve(deadline, len(task.lanes) - 1)
+    if deadline < first.timeout + kept:
+        yield (
+            f"tasks.{name}.deadline: {duration_text(deadline)} is shorter than the timeout of {first.name} "
+            f"({duration_text(first.timeout)}) and what is kept for later lanes ({duration_text(kept)}), "
+            f"so {first.name} gets {duration_text(deadline - kept)}"
+        )
+
+
+def _unknown_prices(name: str, task: Task, config: Config) -> Iterator[str]:
+    if task.select != "cheapest":
+        return
+    from lanewise._telemetry.prices import price_of
+
+    for route in (config.routes[route] for route in task.routes):
+        if price_of(route, config.providers[route.provider]) is None:
+            yield f"tasks.{name}.select: the price of {route.name} is not known, so it goes last: give it a `price`"
+
+
+def _unused(config: Config) -> Iterator[str]:
+    routes = {route for task in config.tasks.values() for route in task.routes}
+    routes |= {route for category in config.sensitive.values() for route in category.review_routes}
+    providers = {route.provider for route in config.routes.values()}
+    categories = {task.sensitive for task in config.tasks.values()} | set(config.endpoints.values())
+    categories.add(config.router.undeclared.removeprefix("sensitive:"))
+    yield from (f"routes.{name}: no task uses it" for name in config.routes if name not in routes)
+    yield from (f"providers.{name}: no route uses it" for name in config.providers if name not in providers)
+    for name in config.sensitive:
+        if name not in categories:
+            yield f"sensitive.{name}: no task or endpoint in the file uses it (marks in the code may)"
+
+
+def _wrong_base_url(provider: Provider) -> Iterator[str]:
+    path = provider.base_url.rstrip("/")
+    added = next((endpoint for endpoint in _ENDPOINTS if path.endswith(endpoint)), None)
+    if added is not None:
+        right = path.removesuffix(added)
+        yield (
+            f"providers.{provider.name}.base_url: it ends in {added}, which is added to it: a request would go to "
+            f"{path}{added}. Write {right}"
+        )
+
+
+def _odd_parameters(route: Route) -> Iterator[str]:
+    """Names that are nearly those of parameters: what is misspelt is left in, or sent in vain."""
+    for key, names in (("drop", route.drop), ("rename", tuple(route.rename)), ("set", tuple(route.set))):
+        for name in names:
+            if name in _known_parameters():
+                continue
+            alike = difflib.get_close_matches(name, _known_parameters(), n=1, cutoff=_ALIKE)
+            if alike:
+                yield f"routes.{route.name}.{key}: no parameter is called {name!r}. Did you mean {alike[0]!r}?"
+    for name, other in route.rename.items():
+        if name == other:
+            yield f"routes.{route.name}.rename: {name} is renamed to itself, which changes nothing"
+
+
+@cache
+def _known_parameters() -> frozenset[str]:
+    """The parameters of the calls that are routed, as the SDK has them, and some of other providers."""
+    from openai.types.chat.completion_create_params import CompletionCreateParamsBase
+    from openai.types.embedding_create_params import EmbeddingCreateParams
+    from openai.types.responses.response_create_params import ResponseCreateParamsBase
+
+    kinds = (CompletionCreateParamsBase, ResponseCreateParamsBase, EmbeddingCreateParams)
+    return _OF_OTHERS.union(*(kind.__annotations__ for kind in kinds))
+
+
+def _out_of_reach(name: str, task: Task) -> Iterator[str]:
+    if task.patience > task.deadline:
+        yield (
+            f"tasks.{name}.patience: {duration_text(task.patience)} is longer than the deadline of "
+            f"{duration_text(task.deadline)}, which ends the wait"
+        )
+    if len(task.routes) > MAX_ATTEMPTS:
+        late = ", ".join(task.routes[MAX_ATTEMPTS:])
+        yield (
+            f"tasks.{name}: it has {len(task.routes)} routes, and a call makes {MAX_ATTEMPTS} attempts at the most: "
+            f"where all before fail, {late} is never asked"
+        )
