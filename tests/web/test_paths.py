@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise.web import PathRules
+from lanewise.web.paths import may_match, normalised
 
 RULES = PathRules({"/payments/*": "payment", "/clinic/*/triage": "medical", "/exact": "exact"})
 PAYMENT = frozenset({"payment"})
@@ -104,3 +105,46 @@ def test_a_long_path_costs_little() -> None:
     began = time.perf_counter()
     rules.match("/" + "a" * 60_000)
     assert time.perf_counter() - began < 10  # a pattern that goes back takes for ever
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\t", " ", "\0", "\x7f", "/\n", "\n/", " \n"])
+def test_what_cant_be_seen_at_the_end_makes_no_difference(end: str) -> None:
+    """Starlette serves ``/exact%0A`` as ``/exact``."""
+    assert RULES.match(f"/exact{end}") == {"exact"}
+    assert RULES.match(f"/clinic/7/triage{end}") == {"medical"}
+
+
+@pytest.mark.parametrize("number", ["7", "07", "007", " 7", "7 ", "+7", "\u0667"])
+def test_a_number_is_the_same_however_it_is_written(number: str) -> None:
+    """As a router reads the number in ``/users/{id:int}``."""
+    rules = PathRules({"/users/7": "one", "/users/8/*": "eight"})
+    assert rules.match(f"/users/{number}") == {"one"}
+    assert rules.match("/users/70") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "route", "expected"),
+    [
+        ("/users/*/card", "/users/{id}/{rest:path}", True),
+        ("/payments/*", "/payments", True),
+        ("/users/7", "/users/<int:id>", True),
+        ("/shop/refunds", "/shop/*", True),
+        ("/a/b", "/{path:path}", True),
+        ("*", "/z", True),
+        ("/refund/*", "/refunds", False),
+        ("*/b", "/a/<int:x>/c", False),
+        ("/users/7", "/users/{id}/x", False),
+        ("/x", "/x/*", False),
+    ],
+)
+def test_whether_a_rule_is_for_a_route_at_all(pattern: str, route: str, expected: bool) -> None:
+    """A route's parameters stand for anything; a rule that is for none of an app's routes is said at its start."""
+    assert may_match(pattern, route) is expected
+
+
+@given(pattern=st.text("ab/*", max_size=8), path=st.text("ab/", max_size=8))
+def test_a_rule_that_matches_a_path_may_match_its_route(pattern: str, path: str) -> None:
+    """No rule that holds is told as one that is for nothing."""
+    pattern, path = f"/{pattern}", f"/{path}"
+    if PathRules({pattern: "one"}).match(path):
+        assert may_match(pattern, normalised(path))

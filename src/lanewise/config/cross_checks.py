@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+from typing import Final
+
 from lanewise.config.durations import duration_text
 from lanewise.config.mistakes import Findings, Place, nearest, quoted
 from lanewise.config.models import Provider, RouterSettings, SensitiveCategory, Task
@@ -13,6 +16,9 @@ __all__ = ["check_references"]
 
 SHORTEST_LANE = 1.0
 """Seconds: a deadline needs at least this for each lane, or a later lane never gets its turn."""
+
+_UNRELATED: Final = ("gpt-5.5-mini", "claude-sonnet-4-6", "gemini-3-pro", "llama3.2", "x")
+"""No one pattern names more than two of these by intention."""
 
 
 def check_references(sections: Sections, findings: Findings) -> None:
@@ -27,6 +33,7 @@ def check_references(sections: Sections, findings: Findings) -> None:
             _known(("routes", name, "same_as"), "route", other, sections.declared["routes"], findings)
     for name, category in sections.sensitive.items():
         _check_category(("sensitive", name), category, sections, findings)
+        _check_names(name, category, sections, findings)
     for name, task in sections.tasks.items():
         _check_task(("tasks", name), task, sections, findings)
     for pattern, wanted in sections.endpoints.items():
@@ -89,6 +96,20 @@ def _check_category(place: Place, category: SensitiveCategory, sections: Section
         _check_review((*place, "on_failure"), sections, findings)
     elif category.review_routes:
         findings.add((*place, "review_routes"), "nothing is reviewed", 'Set on_failure = "review", or leave it out.')
+
+
+def _check_names(name: str, category: SensitiveCategory, sections: Sections, findings: Findings) -> None:
+    """A sensitive call counts only the model that was asked for: a route that takes any name says nothing of it."""
+    for route in (*category.routes, *category.review_routes):
+        patterns = sections.routes[route].answers_as if route in sections.routes else ()
+        wide = next((each for each in patterns if sum(fnmatchcase(model, each) for model in _UNRELATED) > 2), None)
+        place = ("routes", route, "answers_as")
+        if wide is not None and not findings.has(place):
+            findings.add(
+                place,
+                f"{quoted(wide)} takes almost any model for the right one, and {quoted(name)} relies on the route",
+                "Name the models that it may answer as.",
+            )
 
 
 def _check_review(place: Place, sections: Sections, findings: Findings) -> None:
