@@ -8,10 +8,10 @@ from flask import Flask
 from flask.views import MethodView
 from werkzeug.routing import Rule
 
-from flask_lanewise.installed import installed_in
-from flask_lanewise.marks import group_marks
+from flask_lanewise.installed import KEY, installed_in
+from flask_lanewise.marks import group_marks, misuse
 from lanewise import Config
-from lanewise.web import STANDARD, Endpoint, Source, assert_declared, find_marks
+from lanewise.web import STANDARD, Endpoint, Source, assert_declared, find_marks, lost_marks, register_reader
 
 __all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of"]
 
@@ -41,7 +41,8 @@ def endpoints(app: Flask) -> list[Endpoint]:
         for endpoint in endpoints(app):
             print(endpoint.label(), sorted(endpoint.categories))
     """
-    return [endpoint for rule in app.url_map.iter_rules() for endpoint in _endpoints(app, rule)]
+    found = [endpoint for rule in app.url_map.iter_rules() for endpoint in _endpoints(app, rule)]
+    return [*found, *_misused_functions(app)]
 
 
 def endpoints_of(app: Flask) -> tuple[Config, list[Endpoint]]:
@@ -62,7 +63,22 @@ def _endpoints(app: Flask, rule: Rule) -> Iterator[Endpoint]:
         sources = (*_view_sources(view, some), *_group_sources(app, rule.endpoint))
         if not sources and _is_static(rule):
             sources = (Source(STANDARD, "static files"),)
-        yield Endpoint(rule.endpoint, rule.rule, some, sources)
+        yield Endpoint(rule.endpoint, rule.rule, some, sources, _unresolved(view, some, sources))
+
+
+def _unresolved(view: object, methods: Iterable[str], sources: Iterable[Source]) -> str | None:
+    lost = lost_marks(view, *methods) - {source.category for source in sources}
+    if lost:
+        return f"sensitive({min(lost)!r}) stands above it, and what lies between hides the function from the mark"
+    return misuse(view)
+
+
+def _misused_functions(app: Flask) -> Iterator[Endpoint]:
+    """Marks among the functions that Flask calls around its views."""
+    for kind in ("before_request_funcs", "after_request_funcs", "teardown_request_funcs", "url_value_preprocessors"):
+        for functions in getattr(app, kind).values():
+            for wrong in filter(None, map(misuse, functions)):
+                yield Endpoint(kind, "/*", unresolved=wrong)
 
 
 def _is_method_view(view: object) -> bool:
@@ -89,3 +105,14 @@ def _group_sources(app: Flask, endpoint: str) -> Iterator[Source]:
 
 def _origin(category: str) -> str:
     return "@standard" if category == STANDARD else "@sensitive"
+
+
+def _categories(app: object) -> frozenset[str]:
+    """For the adapters of other frameworks, in whose apps one of Flask's is mounted."""
+    assert isinstance(app, Flask)
+    return frozenset[str]().union(*(endpoint.categories for endpoint in endpoints(app)))
+
+
+register_reader(
+    lambda app: isinstance(app, Flask), _categories, lambda app: isinstance(app, Flask) and KEY in app.extensions
+)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flask import Flask, has_request_context
 
@@ -13,12 +15,15 @@ from flask_lanewise.installed import KEY, Installed, Subject, installed_here
 from flask_lanewise.problems import answer_errors
 from flask_lanewise.wsgi import RequestScopes
 from lanewise import Config, Router, Scope, current_scope
-from lanewise.web import check_endpoints, require_library, router_of
+from lanewise.web import check_endpoints, require_library, router_of, unmatched_rules
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
 __all__ = ["Lanewise"]
+
+
+_log: Final = logging.getLogger("lanewise")
 
 
 class Lanewise:
@@ -60,8 +65,8 @@ class Lanewise:
                 "lanewise is installed in this Flask app already: make one Lanewise for it, and call init_app once"
             )
         made = router_of(app.config.setdefault("LANEWISE_CONFIG", "lanewise.toml") if router is None else router)
-        _audit(app, made.config)
-        installed = Installed(app, made, subject or self._subject, _audit)
+        _audit(app, made.config, is_whole=False)
+        installed = Installed(app, made, subject or self._subject, partial(_audit, is_whole=True))
         app.extensions[KEY] = installed
         app.before_request_funcs.setdefault(None, []).insert(0, installed.enforce)
         app.wsgi_app = RequestScopes(app, installed)  # type: ignore[method-assign]
@@ -99,6 +104,9 @@ class Lanewise:
         return installed_here().inbound.router
 
 
-def _audit(app: Flask, config: Config) -> None:
+def _audit(app: Flask, config: Config, *, is_whole: bool) -> None:
     require_library("flask")
-    check_endpoints(endpoints(app), config)
+    found = endpoints(app)
+    check_endpoints(found, config)
+    for pattern in unmatched_rules(found, config) if is_whole else ():
+        _log.warning('[endpoints] "%s" = "%s" matches no endpoint', pattern, config.endpoints[pattern])

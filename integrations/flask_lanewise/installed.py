@@ -9,7 +9,7 @@ from flask import Flask, current_app, g, has_app_context, has_request_context, r
 
 from flask_lanewise.marks import EndpointMarks
 from lanewise import Config, ConfigError, NotInScope, Router, RouterClosed, Scope
-from lanewise.web import Inbound
+from lanewise.web import Inbound, PathRules
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -43,7 +43,7 @@ class Installed:
         self._audit = audit
         self._audited = False
         self._failure: ConfigError | None = None
-        self._marks = EndpointMarks(app)
+        self._marks = EndpointMarks(app, PathRules(router.config.endpoints))
         self._late_subject = None if subject is None else _as_text(subject)
         self._scope_key = f"lanewise.scope.{id(self)}"  # its own: another app may be called with the same environ
         self._id_key = _environ_key(self.inbound.request_id_header)
@@ -64,7 +64,7 @@ class Installed:
             root_path=_decoded(environ.get("SCRIPT_NAME", "")),
             request_ids=() if request_id is None else (request_id,),
             traceparents=() if traceparent is None else (traceparent,),
-            late_marks=self._marks_here,
+            late_marks=lambda: self._marks_here(environ),
             late_subject=self._late_subject,
         )
         return scope
@@ -73,10 +73,13 @@ class Installed:
         """Before anything of the app sees a request: its scope falls under what its endpoint is marked with."""
         here = request._get_current_object()  # type: ignore[attr-defined]  # the proxy costs more than the rest of this
         scope = here.environ.get(self._scope_key) or self.scope_of_request()
+        if here.url_rule is None:
+            return  # a page for what is not found: looked up if it asks a model
         marks = self._marks.of(here)
         if marks is not None:
             scope.declare()
             scope.raise_sensitivity(*marks)
+        scope.look_at(None)
 
     def scope_of_request(self) -> Scope:
         """The scope of the request that is being served. Raises NotInScope: none is. ConfigError: marks can't hold."""
@@ -102,11 +105,13 @@ class Installed:
             raise failure
         return self.begin(request.environ)
 
-    def _marks_here(self) -> frozenset[str] | None:
-        """The marks of the request of this context, for calls that are made before anything could be enforced."""
-        if not has_request_context() or current_app._get_current_object() is not self._app:  # type: ignore[attr-defined]
-            return None
-        return self._marks.of(request)
+    def _marks_here(self, environ: WSGIEnvironment) -> frozenset[str] | None:
+        """The marks of a request, for calls that are made before anything could be enforced."""
+        if has_request_context():
+            here = request._get_current_object()  # type: ignore[attr-defined]
+            if here.environ is environ:
+                return self._marks.of(here)
+        return self._marks.ahead(environ)
 
     # -- marks that can't hold ---------------------------------------------------------------------------------------
 

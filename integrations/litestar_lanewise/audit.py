@@ -9,8 +9,8 @@ from litestar.handlers import BaseRouteHandler, WebsocketRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 
 from lanewise import Config
-from lanewise.web import Endpoint, assert_declared
-from litestar_lanewise.sources import function_of, sources_of
+from lanewise.web import Endpoint, assert_declared, register_reader
+from litestar_lanewise.sources import function_of, sources_of, unresolved
 
 __all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of", "endpoints_on"]
 
@@ -68,6 +68,7 @@ def _endpoint(route: BaseRoute, handler: BaseRouteHandler) -> Endpoint:
         path=route.path,
         methods=_methods(handler),
         sources=tuple(sources_of(handler)),
+        unresolved=unresolved(handler),
     )
 
 
@@ -75,3 +76,18 @@ def _methods(handler: BaseRouteHandler) -> tuple[str, ...]:
     if isinstance(handler, WebsocketRouteHandler):
         return ("WEBSOCKET",)
     return tuple(sorted(str(method) for method in getattr(handler, "http_methods", ())))
+
+
+def _categories(app: object) -> frozenset[str]:
+    """For the adapters of other frameworks, in whose apps one of Litestar's is mounted."""
+    assert isinstance(app, Litestar)
+    return frozenset[str]().union(*(endpoint.categories for endpoint in endpoints(app)))
+
+
+def _serves_itself(app: object) -> bool:
+    from litestar_lanewise.plugin import LanewisePlugin
+
+    return isinstance(app, Litestar) and any(isinstance(plugin, LanewisePlugin) for plugin in app.plugins)
+
+
+register_reader(lambda app: isinstance(app, Litestar), _categories, _serves_itself)

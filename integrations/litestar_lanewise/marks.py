@@ -11,9 +11,9 @@ from litestar.handlers import BaseRouteHandler, WebsocketListener
 from litestar.router import Router
 
 from lanewise import Scope
-from lanewise.web import SCOPE_KEY, mark, mark_and_wrap
+from lanewise.web import SCOPE_KEY, category_of, mark, mark_and_wrap, standard
 
-__all__ = ["INSTALL", "Sensitive", "sensitive"]
+__all__ = ["INSTALL", "Sensitive", "misuse", "sensitive"]
 
 INSTALL: Final = "LanewisePlugin is not installed: Litestar(..., plugins=[LanewisePlugin(router)])"
 
@@ -25,7 +25,7 @@ class Sensitive:
     """Marks with a category: a guard on any layer, and a decorator. Made by :func:`sensitive`."""
 
     def __init__(self, category: str) -> None:
-        self.category = category
+        self.category = category_of(category)
         # Litestar asks this attribute whether the guard is async; one that isn't would get a thread
         vars(self)["__call__"] = self._guard
 
@@ -80,6 +80,13 @@ def sensitive(category: str) -> Sensitive:
         async def refund(data: Refund, ai: RoutedClient) -> Decision: ...
     """
     return Sensitive(category)
+
+
+def misuse(guard: object) -> str | None:
+    """What is wrong with a guard, if it is a mark that was not put on as one."""
+    if guard is sensitive or guard is Sensitive:
+        return 'a guard marks it with no category: write guards=[sensitive("payment")]'
+    return "standard is no guard: write @standard above the function" if guard is standard else None
 
 
 def _add_guard(target: Any, guard: Sensitive) -> None:

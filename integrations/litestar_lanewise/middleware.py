@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from functools import partial
+from typing import Any, Final, NamedTuple, cast
 
 from litestar import Litestar
 from litestar.exceptions import LitestarException
@@ -13,10 +14,22 @@ from litestar.handlers import ASGIRouteHandler, BaseRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanewise import ConfigError, Router, RouterClosed, RoutingError
-from lanewise.web import SCOPE_KEY, STANDARD, AsgiCore, AsgiScope, Inbound, PathRules, check_endpoints, require_library
+from lanewise.web import (
+    SCOPE_KEY,
+    STANDARD,
+    AsgiCore,
+    AsgiScope,
+    Inbound,
+    PathRules,
+    check_endpoints,
+    entered_scopes,
+    marks_version,
+    require_library,
+    unmatched_rules,
+)
 from litestar_lanewise.audit import endpoints
 from litestar_lanewise.problems import broken_stream, handler_of_the_app
-from litestar_lanewise.sources import marks_of
+from litestar_lanewise.sources import marks_of, provisional_marks
 
 __all__ = ["Installation", "Middleware"]
 
@@ -25,14 +38,23 @@ _log: Final = logging.getLogger("lanewise")
 SubjectOf = Callable[[AsgiScope], str | None]
 
 
+class _Known(NamedTuple):
+    """The marks of a handler, as of a version of all marks. The handler is kept, so that its id stays its own."""
+
+    handler: BaseRouteHandler
+    version: int
+    marks: frozenset[str] | None
+    provisional: frozenset[str]
+
+
 class Installation:
     """What the plugin keeps of one app: whether its endpoints were checked, and their marks, read once."""
 
     def __init__(self, router: Router, subject_of: SubjectOf | None) -> None:
-        self.core = AsgiCore(Inbound(router), self._marks_of, subject_of)
+        self.core = AsgiCore(Inbound(router), self._resolver_of, subject_of)
         self._router = router
         self._rules = PathRules(router.config.endpoints)
-        self._marks: dict[int, tuple[BaseRouteHandler, frozenset[str] | None]] = {}
+        self._marks: dict[int, _Known] = {}
         self._mounts: dict[int, tuple[ASGIRouteHandler, frozenset[str]]] = {}
         self._checked = False
         self._refused: ConfigError | None = None
@@ -42,7 +64,11 @@ class Installation:
         self._refused = None
         try:
             require_library("litestar")
-            check_endpoints(endpoints(app), self._router.config)
+            found = endpoints(app)
+            check_endpoints(found, self._router.config)
+            for pattern in unmatched_rules(found, self._router.config):
+                category = self._router.config.endpoints[pattern]
+                _log.warning('[endpoints] "%s" = "%s" matches no endpoint', pattern, category)
         except ConfigError as error:
             self._refused = error
             self._checked = True
@@ -71,7 +97,8 @@ class Installation:
         handler = asgi["route_handler"]
         if not isinstance(handler, ASGIRouteHandler) or not handler.is_mount:
             return
-        paths = (prefix + asgi["path"] for prefix in self._prefixes(handler, asgi["litestar_app"]))
+        prefixes = self._prefixes(handler, asgi["litestar_app"])
+        paths = (path for prefix in prefixes for path in (prefix, prefix + asgi["path"]))
         found = [self._rules.match(path, asgi.get("root_path", "")) for path in paths]
         scope = asgi[SCOPE_KEY]
         if any(found):
@@ -85,14 +112,31 @@ class Installation:
             known = self._mounts[id(handler)] = (handler, frozenset(path.rstrip("/") for path in paths))
         return known[1]
 
+    def _resolver_of(self, asgi: AsgiScope) -> Callable[[], frozenset[str] | None]:
+        return partial(self._marks_of, asgi)
+
     def _marks_of(self, asgi: AsgiScope) -> frozenset[str] | None:
+        """The marks of the handler that a request was routed to, and the path rules for the handler's own path."""
         handler = asgi.get("route_handler")
         if not isinstance(handler, BaseRouteHandler):
             return None
         known = self._marks.get(id(handler))
-        if known is None:  # the handler is kept beside its marks: its id stays its own
-            known = self._marks[id(handler)] = (handler, marks_of(handler))
-        return known[1]
+        if known is None or known.version != marks_version():
+            marks, provisional = marks_of(handler), provisional_marks(handler) & self._router.config.sensitive.keys()
+            known = self._marks[id(handler)] = _Known(handler, marks_version(), marks, provisional)
+        found = known.marks
+        template = asgi.get("path_template")
+        if template and (ruled := self._rules.match(template)):
+            found = ruled | (found or frozenset())
+        if known.provisional and not self._is_handed_on(asgi):
+            found = known.provisional | (found or frozenset())
+        return None if found is None else found - {STANDARD}
+
+    def _is_handed_on(self, asgi: AsgiScope) -> bool:
+        """Whether another adapter, further inside, serves the request by now."""
+        requests = [scope for scope in entered_scopes() if scope.is_request]
+        resolver = requests[-1].marks_resolver if requests else None
+        return resolver is not None and getattr(resolver, "args", None) != (asgi,)
 
     async def echo(self, message: Message, scope: Scope) -> None:
         """Echo the request's id also where no handler answers: on a 404, say, or when a middleware refuses."""

@@ -7,13 +7,13 @@ from typing import cast
 
 from litestar.app import Litestar
 from litestar.controller import Controller
-from litestar.handlers import BaseRouteHandler, WebsocketListener
+from litestar.handlers import ASGIRouteHandler, BaseRouteHandler, WebsocketListener
 from litestar.utils.sync import AsyncCallable
 
-from lanewise.web import STANDARD, Marks, Source, find_marks, own_marks
-from litestar_lanewise.marks import Sensitive
+from lanewise.web import STANDARD, Marks, Source, categories_within, find_marks, lost_marks, own_marks
+from litestar_lanewise.marks import Sensitive, misuse
 
-__all__ = ["function_of", "marks_of", "sources_of"]
+__all__ = ["function_of", "marks_of", "provisional_marks", "sources_of", "unresolved"]
 
 
 def sources_of(handler: BaseRouteHandler) -> Iterator[Source]:
@@ -30,15 +30,41 @@ def sources_of(handler: BaseRouteHandler) -> Iterator[Source]:
     if owner is not None:
         yield from (Source(each, f"class {owner.__name__}") for each in sorted(own_marks(owner) - guarded))
         yield from _of_overridden(owner, function)
+    if isinstance(handler, ASGIRouteHandler):
+        within = categories_within(function)
+        yield from (Source(each, "an app that it may lead to") for each in sorted(within.categories if within else ()))
+        if within is not None and within.serves_itself:
+            yield Source(STANDARD, "a router of its own")
     marks = _decorators(handler, function)
     yield from (Source(category, "decorator") for category in sorted(marks.visible))
     yield from (Source(category, "decorator", hidden=True) for category in sorted(marks.hidden))
 
 
+def unresolved(handler: BaseRouteHandler) -> str | None:
+    """Why the marks of a handler can't be told, if they can't."""
+    function = function_of(handler)
+    for layer in handler.ownership_layers:
+        for guard in layer.guards or ():
+            wrong = misuse(guard.func if isinstance(guard, AsyncCallable) else guard)
+            if wrong is not None:
+                return wrong
+    lost = lost_marks(function) - {source.category for source in sources_of(handler)}
+    if lost:
+        return f"sensitive({min(lost)!r}) stands above it, and what lies between hides the function from the mark"
+    if isinstance(handler, ASGIRouteHandler) and categories_within(function) is None:
+        return "it leads to more than can be looked through, so that its marks can't be read"
+    return None
+
+
+def provisional_marks(handler: BaseRouteHandler) -> frozenset[str]:
+    """The categories of apps that a handler may lead to, which have an adapter of their own."""
+    within = categories_within(function_of(handler)) if isinstance(handler, ASGIRouteHandler) else None
+    return frozenset() if within is None else within.provisional
+
+
 def marks_of(handler: BaseRouteHandler) -> frozenset[str] | None:
-    """The categories of a handler's marks; ``None`` where it has no mark at all."""
-    marks = frozenset(source.category for source in sources_of(handler))
-    return marks - {STANDARD} if marks else None
+    """The categories of a handler's marks, ``standard`` included; ``None`` where it has no mark at all."""
+    return frozenset(source.category for source in sources_of(handler)) or None
 
 
 def function_of(handler: BaseRouteHandler) -> object:

@@ -7,7 +7,6 @@ try:
 except ImportError as error:
     raise ImportError("starlette_lanewise.fastapi needs FastAPI: pip install 'lanewise[fastapi]'") from error
 
-from functools import partial
 from typing import Annotated
 
 from openai import AsyncOpenAI, OpenAI
@@ -22,7 +21,7 @@ from starlette_lanewise import (
     lifespan,
     sensitive,
 )
-from starlette_lanewise.marks import INSTALL, marks_of
+from starlette_lanewise.marks import INSTALL
 from starlette_lanewise.openapi import describe
 
 __all__ = [
@@ -44,7 +43,6 @@ async def request_scope(connection: HTTPConnection) -> Scope:
     scope = connection.scope.get(SCOPE_KEY)
     if not isinstance(scope, Scope):
         raise RuntimeError(INSTALL)
-    scope.look_at(partial(marks_of, connection.scope))  # the middleware's may be another: some hand on a copy
     return scope
 
 

@@ -36,7 +36,8 @@ def lifespan(
     @asynccontextmanager
     async def opened(app: _App) -> AsyncIterator[Mapping[str, object] | None]:
         middleware = _only(installed(), router)
-        middleware.checked(check(app, router))
+        check(app, router)
+        middleware.checked(app)
         async with router:
             if inner is None:
                 yield None

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, MutableMapping
-from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast, overload
+from typing import Any, Final, TypeVar, overload
 
 from starlette.endpoints import WebSocketEndpoint
+from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Send
 
 from lanewise import Scope
-from lanewise.web import SCOPE_KEY, Marks, find_marks, mark_and_wrap, sensitivity
+from lanewise.web import SCOPE_KEY, Marks, category_of, find_marks, mark_and_wrap, sensitivity, standard
 
 __all__ = [
     "INSTALL",
-    "Checked",
     "Sensitive",
     "SensitiveMiddleware",
+    "dependant_marks",
     "dependencies_marks",
-    "is_routed",
-    "marks_of",
     "marks_on",
+    "misuse",
+    "misused",
+    "misused_dependencies",
     "sensitive",
 ]
 
@@ -33,41 +35,14 @@ INSTALL: Final = (
 )
 
 _SOCKET_METHODS: Final = ("on_connect", "on_receive", "on_disconnect")
-_DEPTH: Final = 32
-"""How deep dependencies of dependencies are followed."""
-
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., object])
-
-
-class Checked(NamedTuple):
-    """What the check of an app's endpoints found: the marks that hold for all of them, and those that nothing raises.
-
-    The latter are on functions that were marked when a route had them already: they must be looked up by the endpoint.
-    """
-
-    group: frozenset[str] = frozenset()
-    looked_up: frozenset[str] = frozenset()
-
-
-class _Dependant(Protocol):
-    """What FastAPI knows of a dependency, as far as it is looked at here."""
-
-    call: Callable[..., object] | None
-
-    @property
-    def dependencies(self) -> Iterable[_Dependant]: ...
-
-
-class _Depends(Protocol):
-    @property
-    def dependency(self) -> Callable[..., object] | None: ...
 
 
 class Sensitive:
     """Marks with a category: a decorator of endpoints, and a dependency of FastAPI. Made by :func:`sensitive`."""
 
     def __init__(self, category: str) -> None:
-        self.category = category
+        self.category = category_of(category)
 
     def __repr__(self) -> str:
         return f"sensitive({self.category!r})"
@@ -84,6 +59,11 @@ class Sensitive:
         Raises TypeError: neither a function nor a class that dispatches. RuntimeError: the middleware is missing.
         """
         if not isinstance(target, HTTPConnection):
+            if hasattr(target, "routes") or isinstance(target, BaseRoute | Middleware):
+                raise TypeError(
+                    f"{self!r} marks functions and classes. An app, a router or a mount is marked by "
+                    f"Middleware(SensitiveMiddleware, {self.category!r})"
+                )
             return mark_and_wrap(target, self.category)
         scope = target.scope.get(SCOPE_KEY)
         if not isinstance(scope, Scope):
@@ -138,7 +118,7 @@ class SensitiveMiddleware:
 
     def __init__(self, app: ASGIApp, category: str) -> None:
         self.app = app
-        self.category = category
+        self.category = category_of(category)
 
     async def __call__(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve, with the sensitivity of the request raised."""
@@ -152,41 +132,8 @@ class SensitiveMiddleware:
             await self.app(asgi, receive, send)
 
 
-def marks_of(asgi: MutableMapping[str, Any]) -> frozenset[str] | None:
-    """The marks of the endpoint that a request was routed to; ``None`` while it is not routed, or has none.
-
-    The second net, under the wrapper and the dependencies that raise the sensitivity when they run: it also holds for
-    calls that are made before those.
-    """
-    app_marks = dependencies_marks(getattr(getattr(asgi.get("app"), "router", None), "dependencies", ()))
-    endpoint = asgi.get("endpoint")
-    if endpoint is None:
-        return app_marks or None
-    marks = marks_on(endpoint, asgi.get("method"))
-    found = marks.categories | app_marks | _route_marks(asgi)
-    return found if found or marks.declared else None
-
-
-def is_routed(asgi: MutableMapping[str, Any]) -> bool:
-    """Whether the endpoint of a request is known: not before the routing, nor where a middleware copied the scope."""
-    endpoint = asgi.get("endpoint")
-    for _ in range(_DEPTH):
-        if endpoint is None or hasattr(endpoint, "routes"):  # an app that is mounted: its own routing is to come
-            return False
-        endpoint = getattr(endpoint, "app", None)
-        if endpoint is None:
-            break
-    return True
-
-
 def marks_on(endpoint: object, method: str | None) -> Marks:
     """The marks on an endpoint itself; of a class, those on the method that answers count as well."""
-    if getattr(endpoint, "__hash__", None) is None:
-        return _find(endpoint, method)
-    return _find_once(endpoint, method)
-
-
-def _find(endpoint: object, method: str | None) -> Marks:
     if not (inspect.isclass(endpoint) and issubclass(endpoint, WebSocketEndpoint)):
         return find_marks(endpoint, method)
     found = [find_marks(endpoint, name) for name in _SOCKET_METHODS]
@@ -195,32 +142,65 @@ def _find(endpoint: object, method: str | None) -> Marks:
     )
 
 
-_find_once = functools.lru_cache(maxsize=4096)(_find)
-
-
-def _route_marks(asgi: MutableMapping[str, Any]) -> frozenset[str]:
-    """The marks among the dependencies of a FastAPI route, and of the routers that it was included through."""
-    route = asgi.get("route")
-    found = dependant_marks(getattr(route, "dependant", None))
-    context = asgi.get("fastapi", {}).get("effective_route_context")
-    if context is not None and getattr(context, "original_route", None) is route:
-        found |= dependant_marks(getattr(context, "dependant", None))
-    return found
+# -- FastAPI's dependencies --------------------------------------------------------------------------------------------
 
 
 def dependant_marks(dependant: object) -> frozenset[str]:
-    """The marks in a FastAPI route's tree of dependencies."""
-    return frozenset(_in_tree(cast("_Dependant", dependant), _DEPTH)) if dependant is not None else frozenset()
+    """The marks in a FastAPI route's tree of dependencies: a dependency may be marked like an endpoint, too."""
+    return frozenset[str]().union(*(_marks_of_dependency(call) for call in _calls(dependant)))
 
 
-def _in_tree(dependant: _Dependant, depth: int) -> Iterator[str]:
-    if isinstance(dependant.call, Sensitive):
-        yield dependant.call.category
-    if depth:
-        for inner in dependant.dependencies:
-            yield from _in_tree(inner, depth - 1)
-
-
-def dependencies_marks(dependencies: Iterable[_Depends]) -> frozenset[str]:
+def dependencies_marks(dependencies: Iterable[object]) -> frozenset[str]:
     """The marks in the ``dependencies=[...]`` of a FastAPI app or router."""
-    return frozenset(each.dependency.category for each in dependencies if isinstance(each.dependency, Sensitive))
+    calls = (getattr(each, "dependency", None) for each in dependencies)
+    return frozenset[str]().union(*(_marks_of_dependency(call) for call in calls))
+
+
+def _marks_of_dependency(call: object) -> frozenset[str]:
+    if isinstance(call, Sensitive):
+        return frozenset((call.category,))
+    return frozenset() if call is None else find_marks(call).categories
+
+
+def _calls(dependant: object) -> Iterator[object]:
+    """The functions in a tree of dependencies, that of the route itself left out."""
+    seen: set[int] = set()
+    waiting = list(getattr(dependant, "dependencies", ()))
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield each.call
+            waiting += each.dependencies
+
+
+# -- misuse ------------------------------------------------------------------------------------------------------------
+
+
+def misused_dependencies(dependant: object) -> str | None:
+    """What is wrong with the marks among a route's dependencies, if something is."""
+    return next((wrong for call in _calls(dependant) if (wrong := _misused(call)) is not None), None)
+
+
+def misused(dependencies: Iterable[object]) -> str | None:
+    """What is wrong with the marks in the ``dependencies=[...]`` of an app or router, if something is."""
+    for each in dependencies:
+        if isinstance(each, Sensitive):
+            return f"{each!r} is among its dependencies as it is: write Depends({each!r})"
+        wrong = _misused(getattr(each, "dependency", None))
+        if wrong is not None:
+            return wrong
+    return None
+
+
+def _misused(call: object) -> str | None:
+    if call is sensitive or call is Sensitive or call is SensitiveMiddleware:
+        return 'a dependency marks it with no category: write Depends(sensitive("payment"))'
+    return "standard is no dependency: write @standard above the function" if call is standard else None
+
+
+def misuse(endpoint: object) -> str | None:
+    """What is wrong with an endpoint that is itself a mark."""
+    if isinstance(endpoint, Sensitive) or endpoint in (sensitive, standard):
+        return "it is a mark, and no endpoint: a mark is put on a function, as in @sensitive(...)"
+    return None

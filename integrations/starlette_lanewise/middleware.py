@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,19 +12,15 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Send
 
 from lanewise import ConfigError, Router, RouterClosed
-from lanewise.web import SCOPE_KEY, AsgiCore, Inbound, router_of
-from starlette_lanewise.marks import Checked, is_routed, marks_of
+from lanewise.web import SCOPE_KEY, AsgiCore, Inbound, PathRules, router_of
+from starlette_lanewise.places import Places, root_of
+from starlette_lanewise.routed import Routed, watch
 
-__all__ = ["LanewiseMiddleware", "installed"]
+__all__ = ["LanewiseMiddleware", "installed", "router_in"]
 
 _OUTER: Final = "lanewise.middleware"
 """Where the ASGI scope tells which middleware made the scope, and in which app."""
 
-_NOT_ROUTED: Final = (
-    "an AI call was made where the request's endpoint is not known: in a middleware, or behind one that hands on a "
-    "copy of the ASGI scope. It counts as sensitive (%s), since some endpoints are marked where only a look at them "
-    "tells: put @sensitive below the route's decorator, next to the function"
-)
 _log: Final = logging.getLogger("lanewise")
 _installed: ContextVar[tuple[LanewiseMiddleware, ...]] = ContextVar("lanewise_middleware", default=())
 
@@ -61,11 +56,13 @@ class LanewiseMiddleware:
         self.app = app
         self.router = router_of(router)
         subject_of = None if subject is None else lambda asgi: subject(HTTPConnection(asgi))
-        self._core = AsgiCore(Inbound(self.router), self._marks_of, subject_of)
+        self._core = AsgiCore(Inbound(self.router), self._routed, subject_of)
+        self._places = Places(router_in, self.router, self.router.config.sensitive)
+        self._rules = PathRules(self.router.config.endpoints)
+        self._root: object | None = None
         self._checked = False
         self._refused: ConfigError | None = None
-        self._found = Checked()
-        self._warned = False
+        self._warned: set[str] = set()
 
     async def __call__(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve a request or WebSocket in a scope of its own; pass anything else on.
@@ -84,21 +81,20 @@ class LanewiseMiddleware:
         else:
             await self._serve(asgi, receive, send)
 
-    def checked(self, found: Checked) -> None:
-        """Note that the endpoints passed the check, and what it found (lifespan calls this)."""
+    def checked(self, app: object) -> None:
+        """Note that the endpoints of the app passed the check (lifespan calls this)."""
         self._checked = True
         self._refused = None
-        self._found = found
+        watch(place for place, _ in self._places.below(self._root_of(app)))
 
-    def _marks_of(self, asgi: MutableMapping[str, Any]) -> frozenset[str] | None:
-        """The marks of a request's endpoint; while that is not known, those that nothing raises may be its too."""
-        found = marks_of(asgi)
-        if not self._found.looked_up or is_routed(asgi):
-            return found
-        if not self._warned:
-            self._warned = True
-            _log.warning(_NOT_ROUTED, ", ".join(sorted(self._found.looked_up)))
-        return self._found.looked_up | (found or frozenset())
+    def _root_of(self, app: object) -> object:
+        """Where routing begins: in the app that this is installed in, or in what it lies around."""
+        if self._root is None:
+            self._root = root_of(app if app is not None else self.app)
+        return self._root
+
+    def _routed(self, asgi: MutableMapping[str, Any]) -> Routed:
+        return Routed(self._places, self._rules, self._root_of(asgi.get("app")), asgi, self._warned)
 
     async def _serve(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         asgi[_OUTER] = (self, asgi.get("app"))
@@ -106,8 +102,6 @@ class LanewiseMiddleware:
 
     async def _run(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         scope = asgi[SCOPE_KEY]
-        if self._found.group:
-            scope.raise_sensitivity(*self._found.group)
         if "state" not in asgi:
             asgi["state"] = {}
         asgi["state"]["ai"] = scope
@@ -116,13 +110,13 @@ class LanewiseMiddleware:
     async def _serve_inside(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve within a request that has a scope: in an app that is mounted in another one."""
         outer, app = asgi[_OUTER]
-        if app is asgi.get("app"):
+        app_here = asgi.get("app")
+        if app is app_here:
             raise RuntimeError("LanewiseMiddleware is installed twice in one app: take one of them out")
         if outer.router is self.router:
-            scope = asgi[SCOPE_KEY]
-            if self._found.group:
-                scope.raise_sensitivity(*self._found.group)
-            scope.look_at(partial(self._marks_of, asgi))  # from here on, the endpoint is one of this app
+            routed = asgi[SCOPE_KEY].marks_resolver
+            if isinstance(routed, Routed):
+                routed.enter(self._root_of(app_here), asgi)  # from here on, the endpoint is one of this app
             await self.app(asgi, receive, send)
             return
         scope = asgi[SCOPE_KEY]
@@ -143,7 +137,9 @@ class LanewiseMiddleware:
         from starlette_lanewise.audit import check  # it knows the middleware
 
         try:
-            self._found = check(asgi.get("app", self.app), self.router)
+            app = asgi.get("app", self.app)
+            check(app, self.router, is_whole=_OUTER not in asgi)
+            self.checked(app)
             self.router.check_keys()
             _log.info("no lifespan(router): the router opens at its first call, and nothing closes it with the app")
         except RouterClosed:
@@ -152,6 +148,17 @@ class LanewiseMiddleware:
             self._refused = error
             _log.error("every request is refused: %s", error)
         self._checked = True  # not before: whatever else goes wrong in the check, no request gets past it
+
+
+def router_in(layer: Any) -> object | None:
+    """The router of a layer that is this middleware, or of the entry that installs it; ``None``: it is neither."""
+    if isinstance(layer, LanewiseMiddleware):
+        return layer.router
+    cls = getattr(layer, "cls", None)
+    if isinstance(cls, type) and issubclass(cls, LanewiseMiddleware):
+        given: object = layer.kwargs.get("router", layer.args[0] if layer.args else None)
+        return given
+    return None
 
 
 def installed() -> tuple[LanewiseMiddleware, ...]:

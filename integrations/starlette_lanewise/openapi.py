@@ -9,7 +9,8 @@ from starlette.routing import Mount
 
 from lanewise.config import Config
 from lanewise.web import MEDIA_TYPE
-from starlette_lanewise.audit import endpoints, group_marks, through
+from starlette_lanewise.audit import endpoints, group_marks
+from starlette_lanewise.places import seen_through
 
 __all__ = ["describe"]
 
@@ -45,7 +46,7 @@ def describe(app: Any, config: Config) -> None:
 def _describe(app: Any, config: Config, outer: frozenset[str]) -> None:
     for mount in app.routes:
         if isinstance(mount, Mount):
-            inner, found = through(mount.app)
+            inner, found = seen_through(mount.app)
             if hasattr(inner, "openapi"):
                 _describe(inner, config, outer | found | group_marks(app))
     made = app.openapi

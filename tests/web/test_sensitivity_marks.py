@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lanewise import Router, Scope
-from lanewise.web import STANDARD, find_marks, mark_and_wrap, raised_marks, standard
+from lanewise.web import STANDARD, category_of, find_marks, lost_marks, mark_and_wrap, standard
 
 CONFIG = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},
@@ -172,19 +172,130 @@ def test_a_method_counts_with_what_it_overrides() -> None:
     Base.get = mark_and_wrap(Base.get, "payment")  # type: ignore[method-assign]
     for method in ("GET", "HEAD"):
         assert find_marks(Inner, method).visible == {"payment"}
-        assert raised_marks(Inner, method) == frozenset()
-        assert raised_marks(Base, method) == {"payment"}
     assert find_marks(Inner, "POST").visible == frozenset()
 
 
-def test_what_a_framework_got_before_it_was_marked_raises_nothing() -> None:
-    """Only a look at it tells of the mark; what is returned raises it, however openly it is wrapped."""
+def in_defaults(function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*args: Any, _function: Any = function) -> Any:
+        return _function(*args)
+
+    return wrapped
+
+
+def in_a_list(function: Callable[..., Any]) -> Callable[..., Any]:
+    steps = [len, function]
+
+    def wrapped(*args: Any) -> Any:
+        return steps[1](*args)
+
+    return wrapped
+
+
+class Slotted:
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+BELOW: tuple[Callable[..., Any], ...] = (
+    lambda function: function,
+    openly,
+    secretly,
+    Caller,
+    Slotted,
+    in_defaults,
+    in_a_list,
+    functools.partial,
+    lambda function: openly(secretly(functools.partial(Caller(function)))),
+)
+
+
+@pytest.mark.parametrize("between", BELOW)
+def test_a_mark_finds_its_way_down(between: Callable[..., Any]) -> None:
+    """The framework got the function first, or one that wraps it; the mark stands above all that."""
 
     def refund() -> None: ...
 
-    wrapped = mark_and_wrap(mark_and_wrap(refund, "payment"), "medical")
-    assert (find_marks(refund).visible, raised_marks(refund)) == ({"payment"}, frozenset())
-    assert raised_marks(functools.partial(openly(wrapped))) == {"payment", "medical"}
+    registered = secretly(refund)
+    mark_and_wrap(mark_and_wrap(between(registered), "payment"), "medical")
+    assert find_marks(registered).visible == {"payment", "medical"}
+    assert find_marks(refund).visible == {"payment", "medical"}
+    assert find_marks(openly(refund)).visible == {"payment", "medical"}
+
+
+def test_what_a_marked_function_merely_uses_hides_no_mark_of_others() -> None:
+    """A callback in the closure of a marked view may be in that of a plain one, too."""
+
+    def notify() -> None: ...
+
+    def notifying(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapped(*args: Any) -> Any:
+            notify()
+            return function(*args)
+
+        return wrapped
+
+    mark_and_wrap(notifying(lambda: None), "payment")
+    plain = find_marks(notifying(lambda: None))
+    assert (plain.visible, plain.hidden) == (frozenset(), frozenset())
+
+
+TABLE: dict[str, Callable[..., Any]] = {}
+
+
+def by_name(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that keeps the function where no search can find it."""
+    TABLE[function.__name__] = function
+    name = function.__name__
+    return lambda *args: TABLE[name](*args)
+
+
+def test_a_mark_that_does_not_find_the_function_below_it_is_lost() -> None:
+    """Which is known of the function, wherever the mark stands above it; and of no other one."""
+    got: list[Callable[..., Any]] = []
+
+    def route(function: Callable[..., Any]) -> Callable[..., Any]:
+        got.append(function)
+        return function
+
+    payment = functools.partial(mark_and_wrap, category="payment")
+
+    @payment
+    @by_name
+    @route
+    def refund() -> None: ...
+
+    @route
+    def plain() -> None: ...
+
+    @payment
+    @openly
+    @route
+    def marked() -> None: ...
+
+    assert [lost_marks(function) for function in got] == [{"payment"}, frozenset(), frozenset()]
+    assert find_marks(got[2]).visible == {"payment"}
+
+
+@pytest.mark.parametrize("wrong", [None, "", 7, len, frozenset({"payment"})])
+def test_a_mark_without_a_category_is_refused(wrong: Any) -> None:
+    """At once, where it stands."""
+    with pytest.raises(TypeError, match=r'sensitive\("payment"\)'):
+        category_of(wrong)
+    with pytest.raises(TypeError, match=r'sensitive\("payment"\)'):
+        mark_and_wrap(lambda: None, wrong)
+
+
+def test_standard_marks_endpoints_only() -> None:
+    """With a category in its place it is a mistake."""
+    for wrong in ("payment", 7, None):
+        with pytest.raises(TypeError, match=r"standard marks an endpoint"):
+            standard(wrong)
 
 
 def test_a_declaration_that_a_decorator_hides_is_none() -> None:

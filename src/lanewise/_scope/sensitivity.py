@@ -90,8 +90,13 @@ class Ratchet:
         """Whether this is a request's scope, or was made in one."""
         return self.is_request or any(outer.in_request for outer in self._outers)
 
-    def look_at(self, late_marks: Callable[[], frozenset[str] | None]) -> None:
-        """Have the marks looked up elsewhere, where more is known of the endpoint (adapters call this)."""
+    @property
+    def marks_resolver(self) -> Callable[[], frozenset[str] | None] | None:
+        """Where the marks of the endpoint are looked up at each call; what an adapter gave."""
+        return self._late_marks
+
+    def look_at(self, late_marks: Callable[[], frozenset[str] | None] | None) -> None:
+        """Have the marks looked up elsewhere, where more is known of the endpoint; or no more (adapters call this)."""
         self._late_marks = late_marks
 
     def declare(self) -> None:

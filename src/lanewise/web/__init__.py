@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lanewise._scope.raising import sensitivity
 from lanewise.config.libraries import require_library
+from lanewise.scope import entered_scopes
+from lanewise.web.app_search import apps_within, categories_within, register_reader
 from lanewise.web.asgi import (
     SCOPE_KEY,
     AsgiCore,
@@ -15,21 +17,20 @@ from lanewise.web.asgi import (
     log_problem,
     routing_error_in,
 )
-from lanewise.web.endpoint_report import Endpoint, Source, assert_declared, check_endpoints, endpoint_table
+from lanewise.web.endpoint_report import (
+    Endpoint,
+    Source,
+    assert_declared,
+    check_endpoints,
+    endpoint_table,
+    unmatched_rules,
+)
 from lanewise.web.inbound import Inbound, router_of
 from lanewise.web.logs import RequestIdFilter
+from lanewise.web.mark_search import STANDARD, Marks, find_marks, lost_marks, marks_version, own_marks
 from lanewise.web.paths import PathRules
 from lanewise.web.problems import MEDIA_TYPE, Problem, problem_for
-from lanewise.web.sensitivity_marks import (
-    STANDARD,
-    Marks,
-    find_marks,
-    mark,
-    mark_and_wrap,
-    own_marks,
-    raised_marks,
-    standard,
-)
+from lanewise.web.sensitivity_marks import category_of, mark, mark_and_wrap, standard
 from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
 
 __all__ = [
@@ -48,23 +49,30 @@ __all__ = [
     "Send",
     "Source",
     "WsgiDisconnectWatcher",
+    "apps_within",
     "assert_declared",
     "caller_left_error",
+    "categories_within",
+    "category_of",
     "check_endpoints",
     "disconnect_probe",
     "endpoint_table",
+    "entered_scopes",
     "find_marks",
     "hang_up_in",
     "log_hang_up",
     "log_problem",
+    "lost_marks",
     "mark",
     "mark_and_wrap",
+    "marks_version",
     "own_marks",
     "problem_for",
-    "raised_marks",
+    "register_reader",
     "require_library",
     "router_of",
     "routing_error_in",
     "sensitivity",
     "standard",
+    "unmatched_rules",
 ]

@@ -29,7 +29,7 @@ __all__ = [
 AsgiScope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
-MarksOf = Callable[[AsgiScope], frozenset[str] | None]
+ResolverOf = Callable[[AsgiScope], Callable[[], frozenset[str] | None]]
 SubjectOf = Callable[[AsgiScope], str | None]
 
 SCOPE_KEY: Final = "lanewise"
@@ -43,14 +43,14 @@ _TRY_AGAIN_LATER: Final = 1013
 class AsgiCore:
     """Serves one inbound request after another; the adapters' middleware is a thin skin over it.
 
-    ``marks_of`` gives the marks of the endpoint that an ASGI scope was routed to, ``None`` while it is not routed or
-    where it has none. ``subject_of`` gives the user or session of a request; it is asked when the request's first
+    ``resolver_of`` gives what is asked for the marks of a request's endpoint at each call: ``None`` where it has none.
+    ``subject_of`` gives the user or session of a request; it is asked when the request's first
     client is, so that what runs inside of the middleware may find out who it is.
     """
 
-    def __init__(self, inbound: Inbound, marks_of: MarksOf, subject_of: SubjectOf | None = None) -> None:
+    def __init__(self, inbound: Inbound, resolver_of: ResolverOf, subject_of: SubjectOf | None = None) -> None:
         self._inbound = inbound
-        self._marks_of = marks_of
+        self._resolver_of = resolver_of
         self._subject_of = subject_of
         self._id_header = inbound.request_id_header.lower().encode("latin-1")
 
@@ -81,13 +81,13 @@ class AsgiCore:
                 own.append(value)
             elif name == b"traceparent":
                 traces.append(value)
-        marks_of, subject_of = self._marks_of, self._subject_of
+        subject_of = self._subject_of
         return self._inbound.scope(
             path=asgi["path"],
             root_path=asgi.get("root_path", ""),
             request_ids=own,
             traceparents=traces,
-            late_marks=lambda: marks_of(asgi),
+            late_marks=self._resolver_of(asgi),
             late_subject=None if subject_of is None else lambda: subject_of(asgi),
         )
 

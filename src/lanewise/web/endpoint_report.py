@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from lanewise.config import Config, ConfigError, Mistake
-from lanewise.web.paths import PathRules
-from lanewise.web.sensitivity_marks import STANDARD
+from lanewise.web.mark_search import STANDARD
+from lanewise.web.paths import PathRules, may_match
 
-__all__ = ["Endpoint", "Source", "assert_declared", "check_endpoints", "endpoint_table"]
+__all__ = ["Endpoint", "Source", "assert_declared", "check_endpoints", "endpoint_table", "unmatched_rules"]
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -98,6 +98,13 @@ def _mistakes(endpoint: Endpoint, config: Config) -> list[Mistake]:
     return found
 
 
+def unmatched_rules(endpoints: Sequence[Endpoint], config: Config) -> list[str]:
+    """The patterns of ``[endpoints]`` that no endpoint can be under: misspelled, or left behind."""
+    return [
+        pattern for pattern in config.endpoints if not any(may_match(pattern, endpoint.path) for endpoint in endpoints)
+    ]
+
+
 def assert_declared(endpoints: Iterable[Endpoint], config: Config) -> None:
     """For the app's own tests: every endpoint says whether it is sensitive.
 
@@ -128,6 +135,8 @@ def endpoint_table(endpoints: Sequence[Endpoint], config: Config) -> str:
     console = Console(width=160, force_terminal=False, markup=False, file=io.StringIO())
     with console.capture() as captured:
         console.print(table)
+        for pattern in unmatched_rules(endpoints, config):
+            console.print(f'[endpoints] "{pattern}" = "{config.endpoints[pattern]}" matches none of them')
     return captured.get()
 
 

@@ -10,8 +10,8 @@ from typing import Final
 from lanewise.config import Config
 from lanewise.router import Router
 from lanewise.scope import Scope
+from lanewise.web.mark_search import STANDARD
 from lanewise.web.paths import PathRules
-from lanewise.web.sensitivity_marks import STANDARD
 
 __all__ = ["Inbound", "router_of"]
 

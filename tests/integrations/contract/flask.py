@@ -30,6 +30,7 @@ from integrations.contract.harness import (
     in_background,
     placed,
 )
+from lanewise import current_scope
 from lanewise.web import Endpoint
 
 __all__ = ["FlaskDriver"]
@@ -182,7 +183,9 @@ def _respond(answer: Any) -> Response:
         case Stream(pieces):
             return Response(pieces, mimetype="text/plain")  # type: ignore[arg-type]
         case Later(now, work):
-            in_background(work)
+            scope = current_scope()
+            assert scope is not None
+            in_background(scope.wrap(work))
             return jsonify(now)
         case _:
             return jsonify(answer)

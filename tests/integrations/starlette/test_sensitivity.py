@@ -109,7 +109,7 @@ def test_marks_add_up(stage: Stage) -> None:
 
 def test_standard_relaxes_nothing(stage: Stage) -> None:
     """It declares; what lies around it still holds."""
-    inner = Mount("/", routes=[Route("/x", standard(plain))], middleware=PAYMENT)
+    inner = Mount("/", routes=[Route("/x", standard(fresh(plain)))], middleware=PAYMENT)
     stage.first.script_all(Status(500))
     with serve(stage, routes=[inner]) as client:
         assert client.get("/x").status_code == 503
@@ -153,8 +153,8 @@ def test_a_call_before_the_endpoint_runs_knows_its_mark(stage: Stage) -> None:
     assert stage.second.journal == []
 
 
-def test_a_call_before_routing_closes_what_comes_after(stage: Stage) -> None:
-    """Nobody knew of the mark when it went out, so the marked endpoint gets no answer at all."""
+def test_a_call_before_routing_knows_the_mark_of_where_it_leads(stage: Stage) -> None:
+    """The routers are asked which way they would take."""
 
     class Early(BaseHTTPMiddleware):
         async def dispatch(self, request: Request, call_next: Any) -> Response:
@@ -162,8 +162,10 @@ def test_a_call_before_routing_closes_what_comes_after(stage: Stage) -> None:
             return await call_next(request)  # type: ignore[no-any-return]
 
     with serve(stage, middleware=[Middleware(Early)], routes=[Route("/x", payment(fresh(plain)))]) as client:
+        assert client.get("/x").text == FIRST_TEXT
+        stage.first.script_all(Status(500))
         assert client.get("/x").status_code == 503
-    assert stage.first.request_count == 1
+    assert stage.second.journal == []
 
 
 def test_the_mark_may_lie_outside_of_the_middleware(stage: Stage) -> None:

@@ -1,0 +1,152 @@
+"""What an opaque callable may lead to: the apps that it can reach, and the categories that are marked in those."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from types import CodeType, ModuleType
+from typing import Any, Final, NamedTuple
+
+__all__ = ["Within", "apps_within", "categories_within", "register_reader"]
+
+_MOST: Final = 2000
+"""How many objects are looked at."""
+_ELEMENTS: Final = 200
+
+Recognises = Callable[[object], bool]
+
+
+class Within(NamedTuple):
+    """The categories marked in the apps that a callable may lead to.
+
+    ``provisional`` are those of apps that have an adapter of their own, which knows better once it has the request.
+    """
+
+    categories: frozenset[str]
+    provisional: frozenset[str]
+    serves_itself: bool
+    """Whether all that was found has an adapter of its own."""
+
+
+class _Reader(NamedTuple):
+    recognises: Recognises
+    categories: Callable[[object], frozenset[str]]
+    serves_itself: Recognises
+
+
+_readers: Final[list[_Reader]] = []
+
+
+def register_reader(
+    recognises: Recognises, categories: Callable[[object], frozenset[str]], serves_itself: Recognises
+) -> None:
+    """Have the marks in the apps of a framework found, wherever they are mounted (adapters call this).
+
+    Example::
+
+        register_reader(lambda app: isinstance(app, Litestar), marks_in, has_plugin)
+    """
+    _readers.append(_Reader(recognises, categories, serves_itself))
+
+
+def categories_within(target: object) -> Within | None:
+    """The categories marked in all apps that a callable can reach; ``None``: it has too much in it to tell."""
+    apps = apps_within(target, lambda each: any(reader.recognises(each) for reader in _readers))
+    if apps is None:
+        return None
+    firm: frozenset[str] = frozenset()
+    provisional: frozenset[str] = frozenset()
+    themselves: list[bool] = []
+    for app in apps:
+        for reader in _readers:
+            if reader.recognises(app):
+                themselves.append(reader.serves_itself(app))
+                if themselves[-1]:
+                    provisional |= reader.categories(app)
+                else:
+                    firm |= reader.categories(app)
+    return Within(firm, provisional, bool(themselves) and all(themselves))
+
+
+def apps_within(target: object, is_app: Recognises) -> list[object] | None:
+    """The apps that a callable can reach: by its closure, its attributes, the names that it reads.
+
+    ``None``: it has too much in it to tell.
+    """
+    seen: dict[int, object] = {}
+    found: list[object] = []
+    waiting = [target]
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) in seen:
+            continue
+        if len(seen) >= _MOST:
+            return None
+        seen[id(layer)] = layer
+        if is_app(layer):
+            found.append(layer)
+        else:
+            waiting += [content for content in _contents(layer) if _is_followed(content, is_app)]
+    return found
+
+
+def _is_followed(content: object, is_app: Recognises) -> bool:
+    if content is None or isinstance(content, ModuleType | type):
+        return False
+    return callable(content) or is_app(content)
+
+
+def _contents(layer: object) -> Iterator[object]:
+    if isinstance(layer, functools.partial):
+        yield from (layer.func, *layer.args, *layer.keywords.values())
+    for name in ("__func__", "__self__", "__wrapped__"):
+        yield _attribute(layer, name)
+    code = _attribute(layer, "__code__")
+    if isinstance(code, CodeType):
+        for cell in _attribute(layer, "__closure__") or ():
+            yield from _elements(_content(cell))
+        names = _attribute(layer, "__globals__") or {}
+        yield from (each for name in _names(code) for each in _elements(names.get(name)))
+        yield from _elements(_attribute(layer, "__defaults__"))
+        yield from _elements(_attribute(layer, "__kwdefaults__"))
+    if not inspect.isroutine(layer):
+        yield from _elements(dict(_attribute(layer, "__dict__") or {}))
+        for cls in type(layer).__mro__:
+            slots = vars(cls).get("__slots__", ())
+            for name in [slots] if isinstance(slots, str) else slots:
+                yield from _elements(_attribute(layer, name))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _elements(content: object) -> Iterator[object]:
+    if isinstance(content, dict):
+        content = tuple(content.values())
+    if isinstance(content, list | tuple | set | frozenset):
+        for element in tuple(content)[:_ELEMENTS]:
+            if isinstance(element, list | tuple):  # pairs of a prefix and an app
+                yield from element
+            else:
+                yield element
+    else:
+        yield content
+
+
+def _attribute(layer: object, name: str) -> Any:
+    try:
+        return getattr(layer, name, None)
+    except Exception:  # noqa: BLE001 - a proxy in a closure, of something that is only there during a request
+        return None
+
+
+def _content(cell: Any) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not yet filled
+        return None

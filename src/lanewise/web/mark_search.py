@@ -1,0 +1,253 @@
+"""Where marks are found: on an endpoint, on what it wraps, and on what a decorator has hidden in a closure."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Iterable, Iterator
+from types import CodeType
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+__all__ = [
+    "MARKED",
+    "MARKED_ABOVE",
+    "STANDARD",
+    "Marks",
+    "find_marks",
+    "lost_marks",
+    "marks_version",
+    "note_lost",
+    "own_marks",
+    "reached",
+    "write_mark",
+]
+
+STANDARD: Final = "standard"
+"""The mark of an endpoint that was looked at and is not sensitive. It relaxes nothing."""
+MARKED: Final = "__lanewise_marks__"
+MARKED_ABOVE: Final = "__lanewise_marked_above__"
+"""On a function that something marked wraps: a framework may have it, and not what was marked."""
+_DEPTH: Final = 20
+"""How many decorators deep a mark is looked for."""
+_ELEMENTS: Final = 100
+"""How many elements of a list or mapping in a closure are looked at."""
+_OF_APPS: Final = ("routes", "url_map", "url_rule_class", "register")
+"""What apps, routers and blueprints have: those are marked as groups, and no decorator wraps them."""
+_NOTHING: Final[dict[str, object]] = {}
+
+_T = TypeVar("_T")
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """What an endpoint is marked with. ``hidden`` are marks that only a decorator's closure still knows of."""
+
+    visible: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+
+    @property
+    def categories(self) -> frozenset[str]:
+        """All sensitive categories, hidden or not."""
+        return (self.visible | self.hidden) - {STANDARD}
+
+    @property
+    def declared(self) -> bool:
+        """Whether the endpoint says at all what it is."""
+        return bool(self.visible)
+
+
+_version = 0
+
+
+def marks_version() -> int:
+    """Changes with each mark that is written: what was read of marks before is to be read again."""
+    return _version
+
+
+def write_mark(target: _T, category: str, attribute: str) -> _T:
+    """Add a category to those that an object has under an attribute. Raises AttributeError: it takes none."""
+    global _version
+    found = vars(target).get(attribute, frozenset()) if hasattr(target, "__dict__") else frozenset()
+    setattr(target, attribute, found | {category})
+    _version += 1
+    return target
+
+
+def find_marks(endpoint: object, method: str | None = None) -> Marks:
+    """The marks of an endpoint, through decorators, partials, bound methods and class-based views.
+
+    With an HTTP ``method``, those on the method of a class-based view that answers it count as well. A mark that stands
+    above what the framework was given counts where it found its way down to it.
+
+    Example::
+
+        if find_marks(view).hidden: ...  # a decorator without functools.wraps lies above the mark
+    """
+    layers = list(_layers(endpoint, method))
+    visible = frozenset[str]().union(*(own_marks(layer) | _marks_above(layer) for layer in layers))
+    hidden = frozenset[str]().union(*(own_marks(layer) for layer in reached(layers, method)))
+    return Marks(visible, hidden - visible - {STANDARD})  # a declaration that nobody can read is none
+
+
+def own_marks(target: object) -> frozenset[str]:
+    """The marks on an object itself and on its class and base classes: none of them relaxes another.
+
+    Example::
+
+        if "payment" in own_marks(blueprint): ...
+    """
+    holders = target.__mro__ if inspect.isclass(target) else (target, *type(target).__mro__)
+    return frozenset[str]().union(*(_read(holder, MARKED) for holder in holders))
+
+
+def _marks_above(layer: object) -> frozenset[str]:
+    return _read(layer, MARKED_ABOVE)
+
+
+def _read(holder: object, attribute: str) -> frozenset[str]:
+    marks = _attribute(holder, "__dict__", _NOTHING).get(attribute)
+    return marks if isinstance(marks, frozenset) else frozenset()
+
+
+# -- what wraps what ---------------------------------------------------------------------------------------------------
+
+
+def _layers(endpoint: object, method: str | None) -> Iterator[object]:
+    """The endpoint and what it openly wraps."""
+    seen: set[int] = set()
+    waiting = [endpoint]
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) in seen or len(seen) > _DEPTH:
+            continue
+        seen.add(id(layer))
+        yield layer
+        for name in ("__wrapped__", "func", "__func__", "view_class"):
+            inner = _attribute(layer, name)
+            if inner is not None and callable(inner):
+                waiting.append(inner)
+        if inspect.isclass(layer) and method is not None:
+            waiting += _handlers(layer, method)
+
+
+def _handlers(view_class: type, method: str) -> Iterator[object]:
+    """What answers a method in a class-based view, and what it overrides: HEAD goes to ``get`` without a ``head``."""
+    name = method.lower()
+    if method == "HEAD" and getattr(view_class, name, None) is None:
+        name = "get"
+    for cls in view_class.__mro__:
+        if name in vars(cls):
+            yield vars(cls)[name]
+
+
+def reached(starts: Iterable[object], method: str | None = None) -> list[object]:
+    """All functions, and classes that are marked, which a decorator may have put away.
+
+    In a closure, in defaults, in the attributes of an object, in a list there. What it openly wraps is among them.
+    """
+    found: dict[int, object] = {}
+    waiting = list(starts)
+    while waiting and len(found) < 10 * _DEPTH:
+        for layer in _layers(waiting.pop(), method):
+            if id(layer) not in found:
+                found[id(layer)] = layer
+                waiting += [content for content in _contents(layer) if _may_be_wrapped(content)]
+    return list(found.values())
+
+
+def _contents(layer: object) -> Iterator[object]:
+    code = _attribute(layer, "__code__")
+    names = getattr(code, "co_freevars", ())
+    for name, cell in zip(names, _attribute(layer, "__closure__") or (), strict=False):
+        if name != "__class__":
+            yield from _elements(_content(cell))
+    for defaults in (_attribute(layer, "__defaults__"), _attribute(layer, "__kwdefaults__")):
+        yield from _elements(defaults)
+    if not inspect.isroutine(layer) and not inspect.isclass(layer):  # a decorator that is an object
+        yield from _elements(dict(_attribute(layer, "__dict__", _NOTHING)))
+        for cls in type(layer).__mro__:
+            slots = vars(cls).get("__slots__", ())
+            yield from _elements([_attribute(layer, name) for name in ([slots] if isinstance(slots, str) else slots)])
+
+
+def _elements(content: object) -> Iterator[object]:
+    if isinstance(content, dict):
+        content = tuple(content.values())
+    if isinstance(content, list | tuple | set | frozenset):
+        yield from tuple(content)[:_ELEMENTS]
+    else:
+        yield content
+
+
+def _may_be_wrapped(content: object) -> bool:
+    if inspect.isroutine(content) or isinstance(content, functools.partial):
+        return True
+    if inspect.isclass(content):
+        return bool(own_marks(content))
+    kind = type(content)
+    return callable(content) and kind.__module__ != "builtins" and not any(hasattr(kind, name) for name in _OF_APPS)
+
+
+def _attribute(layer: object, name: str, default: Any = None) -> Any:
+    try:
+        return getattr(layer, name, default)
+    except Exception:  # noqa: BLE001 - a proxy in a closure, of something that is only there during a request
+        return default
+
+
+def _content(cell: Any) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not yet filled
+        return None
+
+
+# -- marks that found nothing ------------------------------------------------------------------------------------------
+
+_lost: Final[set[tuple[CodeType, int, str]]] = set()
+"""Of decorators that did not find the function they stand above: the code around it, the decorator's line, the mark."""
+
+
+def note_lost(layers: Iterable[object], category: str) -> None:
+    """Remember where a mark stands that did not find its way down to the function below it."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    code, line = frame.f_code, frame.f_lineno
+    found = (_attribute(layer, "__code__") for layer in layers)
+    if not any(_stands_above(code, line, each) for each in found):
+        _lost.add((code, line, category))
+
+
+def _is_ours(module: str) -> bool:
+    package = module.partition(".")[0]
+    return package == "lanewise" or package.endswith("_lanewise")
+
+
+def _stands_above(around: CodeType, line: int, code: object) -> bool:
+    """Whether a line is of the decorators of a function, whose code is a constant of the code around it."""
+    if not isinstance(code, CodeType) or code.co_filename != around.co_filename or code not in around.co_consts:
+        return False
+    body = min((at for _, _, at in code.co_lines() if at is not None and at > code.co_firstlineno), default=0)
+    return code.co_firstlineno <= line < max(body, code.co_firstlineno + 1)
+
+
+def lost_marks(endpoint: object, *methods: str | None) -> frozenset[str]:
+    """The marks that stand above a function of the app, with something between that hides it from them.
+
+    Example::
+
+        @sensitive("payment")
+        @looked_up_by_name          # keeps the function in a table of its own
+        @app.post("/refunds")
+        def refund(): ...
+    """
+    if not _lost:
+        return frozenset()
+    layers = [layer for method in methods or (None,) for layer in _layers(endpoint, method)]
+    codes = [code for layer in layers if (code := _attribute(layer, "__code__")) is not None]
+    return frozenset(
+        category for around, line, category in _lost if any(_stands_above(around, line, code) for code in codes)
+    )
