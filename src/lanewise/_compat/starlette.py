@@ -16,6 +16,7 @@ STARLETTE: Final = Library(
         Part("starlette.applications:Starlette.routes"),
         Part("starlette.middleware:Middleware.__init__", uses=("cls", "args", "kwargs")),
         Part("starlette.routing:Router.__init__", uses=("routes", "middleware_stack")),
+        Part("starlette.routing:Router.__call__", uses=("middleware_stack",)),
         Part("starlette.routing:Route.__init__", uses=("path", "endpoint", "app", "methods")),
         Part("starlette.routing:Route.matches", uses=("endpoint",)),
         Part("starlette.routing:WebSocketRoute.__init__", uses=("path", "endpoint", "app")),
