@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any, Final, TypeVar
@@ -212,9 +211,11 @@ _lost: Final[set[tuple[CodeType, int, str]]] = set()
 
 def note_lost(layers: Iterable[object], category: str) -> None:
     """Remember where a mark stands that did not find its way down to the function below it."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
+    if frame is None:  # an interpreter without frames
+        return
     code, line = frame.f_code, frame.f_lineno
     found = (_attribute(layer, "__code__") for layer in layers)
     if not any(_stands_above(code, line, each) for each in found):
