@@ -75,6 +75,20 @@ def test_a_status_without_a_body_is_still_classified() -> None:
     assert from_status(429, {}, b"", now=NOW).kind is FailureKind.RATE_LIMIT
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"code": "insufficient_quota", "score": NaN}}',
+        b'\xef\xbb\xbf{"error": {"code": "insufficient_quota"}}',
+        '{"error": {"code": "insufficient_quota"}}'.encode("utf-16"),
+    ],
+    ids=["NaN", "a byte order mark", "UTF-16"],
+)
+def test_an_error_is_read_as_python_reads_json(body: bytes) -> None:
+    """An account without credit says so however its JSON is written."""
+    assert from_status(400, {}, body, now=NOW).kind is FailureKind.QUOTA
+
+
 def test_a_parameters_name_is_an_identifier_or_nothing() -> None:
     """A sentence of a prompt never passes for a name, nor does a name that is too long."""
     for param in ("tell me a secret", "a" * 101, "a\nb", "é", "", 12.5, ["x"], {"a": "b"}):

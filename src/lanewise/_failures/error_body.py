@@ -12,6 +12,7 @@ at the first 64 kB only.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -97,6 +98,15 @@ def _decoded(body: bytes | msgspec.Raw) -> JSON:
     try:
         decoded: JSON = msgspec.json.decode(body)
     except (msgspec.MsgspecError, RecursionError, ValueError):  # ValueError: not UTF-8
+        return _as_python_reads_it(bytes(body))
+    return decoded
+
+
+def _as_python_reads_it(body: bytes) -> JSON:
+    """What only Python's ``json`` takes: NaN, a byte order mark, UTF-16."""
+    try:
+        decoded: JSON = json.loads(body)
+    except (ValueError, RecursionError):
         return None
     return decoded
 

@@ -43,12 +43,8 @@ class Verdict(IntEnum):
     """The last event of a complete answer: pass on what is held, and this."""
 
 
-_CALLERS_FAULT: Final = frozenset({
-    FailureKind.BAD_REQUEST,
-    FailureKind.CONTENT_POLICY,
-    FailureKind.CONTEXT_LENGTH,
-    FailureKind.UNSUPPORTED_PARAMETER,
-})  # fmt: skip
+_BUSY: Final = frozenset({FailureKind.RATE_LIMIT, FailureKind.CONFLICT})
+"""What says nothing of a route's health before an answer has begun, and breaks one that has."""
 
 _BROKEN_BY: Final = {
     TransportSignal.TIMEOUT: failures.STALLED,
@@ -354,7 +350,8 @@ class StreamJudge:
         if not self.committed:
             self._failed = inner
             return inner
-        breaker = BreakerEffect.NEUTRAL if inner.kind in _CALLERS_FAULT else None
+        may_be_the_callers = inner.breaker is BreakerEffect.NEUTRAL and inner.kind not in _BUSY
+        breaker = BreakerEffect.NEUTRAL if may_be_the_callers else None
         self._failed = failures.STREAM_ERROR_LATE.failure(
             http_status=200,
             code=inner.code,

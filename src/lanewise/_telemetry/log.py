@@ -15,6 +15,7 @@ from lanewise._telemetry.background_writer import Writer
 from lanewise._telemetry.deferred_log import Line, LineSink, Said, line
 from lanewise._telemetry.trouble_reports import TroubleReports
 from lanewise.types import Attempt, BreakerEffect, Call, Failure, FailureKind, LaneName, LocalTrouble, Outcome, Score
+from lanewise.types.explaining import left_out_by
 
 __all__ = ["Log"]
 
@@ -104,7 +105,7 @@ class Log:
 
     def learned(self, call: Call, route: str, parameter: str, drop: tuple[str, ...]) -> None:
         """The line of a parameter that a route was found not to take; ``drop`` is what it is declared not to take."""
-        instead = _instead(parameter, drop)
+        instead = ", ".join(left_out_by((*drop, parameter)))
         self._put(
             logging.WARNING,
             "route %s can't take %s: it is left out there for an hour. To save the attempt that finds out, write "
@@ -171,14 +172,3 @@ def _of_attempt(call: Call, attempt: Attempt) -> Said:
 
 def _whose(call: Call) -> dict[str, object]:
     return {"call_id": call.id, "request_id": call.request_id, "task": call.task}
-
-
-def _instead(parameter: str, drop: tuple[str, ...]) -> str:
-    """How the config says that a route gets nothing of this."""
-    match parameter:
-        case "response_format":  # of a task's contract: the app's own is never left out
-            return 'stand_in = { response_format = "prompt" }'
-        case "system_suffix":
-            return "no system_suffix"
-    dropped = ", ".join(f'"{name}"' for name in (*drop, parameter))
-    return f"drop = [{dropped}]"

@@ -9,7 +9,7 @@ from lanewise.types.moves import Move, Stop, Wait
 if TYPE_CHECKING:
     from lanewise.types.calls import Attempt
 
-__all__ = ["explain_move"]
+__all__ = ["explain_move", "left_out_by"]
 
 _VERBS: Final = {
     "first": "tries",
@@ -19,6 +19,10 @@ _VERBS: Final = {
     "restart": "starts over on",
     "repair": "asks to mend the answer of",
 }
+
+
+_ADDED: Final = {"response_format": 'stand_in = { response_format = "prompt" }', "system_suffix": "no system_suffix"}
+"""The format of a task's contract (the app's own is never left out), and a message for a route's suffix."""
 
 
 def explain_move(move: Move, attempts: dict[int, Attempt]) -> list[str]:
@@ -45,7 +49,19 @@ def explain_move(move: Move, attempts: dict[int, Attempt]) -> list[str]:
     adapted = f", standing in: {'; '.join(attempt.adapted)}" if attempt is not None and attempt.adapted else ""
     taken = f", without {', '.join(attempt.dropped)}" if attempt is not None and attempt.dropped else ""
     if move.cause == "drop" and attempt is not None and attempt.dropped:
-        dropped = ", ".join(f'"{name}"' for name in attempt.dropped)
-        lines.append(f"hint: drop = [{dropped}] under [routes.{move.route}] saves such an attempt")
+        saving = ", ".join(left_out_by(attempt.dropped))
+        lines.append(f"hint: {saving} under [routes.{move.route}] saves such an attempt")
     what = f"{_VERBS[move.cause]} {move.route} ({move.lane}), {move.timeout:.1f} s at most{taken}{adapted}"
     return [*lines, f"{what}: {result}{took}"]
+
+
+def left_out_by(names: tuple[str, ...]) -> list[str]:
+    """What of the config has a route get none of these: parameters of the app's, and what was added to its request.
+
+    Example::
+
+        left_out_by(("seed", "system_suffix"))  # ['drop = ["seed"]', "no system_suffix"]
+    """
+    parameters = ", ".join(f'"{name}"' for name in names if name not in _ADDED)
+    lines = [f"drop = [{parameters}]"] if parameters else []
+    return lines + [_ADDED[name] for name in names if name in _ADDED]
