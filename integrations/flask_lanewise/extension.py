@@ -66,6 +66,7 @@ class Lanewise:
             )
         made = router_of(app.config.setdefault("LANEWISE_CONFIG", "lanewise.toml") if router is None else router)
         _audit(app, made.config, is_whole=False)
+        made.preload()  # Flask has no start: a worker's first request would take that time
         installed = Installed(app, made, subject or self._subject, partial(_audit, is_whole=True))
         app.extensions[KEY] = installed
         app.before_request_funcs.setdefault(None, []).insert(0, installed.enforce)

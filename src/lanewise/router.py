@@ -21,6 +21,7 @@ from lanewise._runtime.bridge import ThreadStream
 from lanewise._runtime.engine import Engine
 from lanewise._runtime.loop_context import TransportFactory
 from lanewise._runtime.messages import Ask, Reply
+from lanewise._runtime.preloading import preload
 from lanewise._scope.combined_caller import CombinedCaller, FindScope, caller_of, scopes_here
 from lanewise._telemetry.scoring import score_of
 from lanewise._transport import Transport
@@ -123,6 +124,19 @@ class Router:
         Raises ConfigError: keys are missing. RouterClosed: it was closed, and not opened again.
         """
         self._engine.ready()
+
+    def preload(self) -> None:
+        """Bring in now what the first call needs: modules and tables. Starts no thread and opens no socket.
+
+        For servers that fork, before they do: else each worker's first request takes that time. The adapter for Flask
+        calls it; a router that opens with its app has done so.
+
+        Example::
+
+            router = Router.from_file("lanewise.toml")
+            router.preload()  # in gunicorn's config, with preload_app = True
+        """
+        preload(self.config)
 
     # -- scopes and clients ----------------------------------------------------------------------------------------
 

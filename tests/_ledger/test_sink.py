@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import stat
@@ -18,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from _ledger.calls import NOON, attempt, call, rows
 from _ledger.postgres import Postgres
-from lanewise._ledger import database, retention
+from lanewise._ledger import database, retention, upgrading
 from lanewise._ledger.database import open_ledger, writing
 from lanewise._ledger.retention import forget
 from lanewise._ledger.schema_version import MIGRATIONS, VERSION_TABLE, standing
@@ -336,3 +337,24 @@ def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
         os.umask(before)
     assert modes["ledger.db"] == 0o600
     assert set(modes.values()) == {0o600}
+
+
+def test_making_the_tables_puts_no_line_of_alembics_into_the_apps_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not at DEBUG either; what the app itself does with Alembic meanwhile, in another thread, is told as ever."""
+    engine = open_ledger(f"sqlite:///{tmp_path / 'lanewise.db'}")
+    with caplog.at_level(logging.DEBUG):
+        upgrade(engine)
+        quiet = [record.getMessage() for record in caplog.records if record.name.startswith("alembic")]
+        with upgrading._without_alembics_lines():
+            here = logging.getLogger("alembic.runtime.migration")
+            here.info("ours")
+            other = threading.Thread(target=here.info, args=("the app's",))
+            other.start()
+            other.join()
+        here.info("later")
+    engine.dispose()
+    assert quiet == []
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("alembic")]
+    assert told == ["the app's", "later"]

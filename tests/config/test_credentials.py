@@ -256,3 +256,51 @@ def test_the_secret_for_subjects_is_looked_up() -> None:
     without = resolve_credentials(config, keys)
     assert without.secret is None
     assert "APP_SECRET" in without.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "fine"),
+    [
+        ("postgresql+psycopg://postgres@db/lanewise", True),
+        ("postgres://app_user@db:5432/lanewise?sslmode=require", True),
+        ("postgresql://postgres:@db/lanewise", True),
+        ("postgresql+psycopg://postgres:s3cr3t-word@db/lanewise", False),
+        ("postgresql://postgres@db/lanewise?password=s3cr3t-word", False),
+        ("postgresql://sk-proj-a8Fk20dLq9ZtYw7B@db/lanewise", False),
+    ],
+)
+def test_the_name_of_a_databases_user_is_no_credential(url: str, fine: bool, tmp_path: Path) -> None:
+    """A password is one, wherever it stands, and so is a key that is put in the user's place."""
+    file = tmp_path / "lanewise.toml"
+    file.write_text(
+        f'''
+        router.ledger = "{url}"
+        providers.one = {{ base_url = "http://127.0.0.1:9/v1" }}
+        routes.first = {{ provider = "one", model = "m" }}
+        tasks.t.primary = "first"
+        '''
+    )
+    if fine:
+        assert Config.from_file(file).router.ledger == url
+        return
+    with pytest.raises(ConfigError) as caught:
+        Config.from_file(file)
+    assert "credential" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["https://user@api.example.com/v1", "redis://user@store/0"])
+def test_elsewhere_a_user_may_be_a_key(url: str, tmp_path: Path) -> None:
+    """HTTP's Basic scheme takes a bare key as its user."""
+    file = tmp_path / "lanewise.toml"
+    state, base = (url, "http://127.0.0.1:9/v1") if url.startswith("redis") else ("memory", url)
+    file.write_text(
+        f'''
+        router.state = "{state}"
+        providers.one = {{ base_url = "{base}" }}
+        routes.first = {{ provider = "one", model = "m" }}
+        tasks.t.primary = "first"
+        '''
+    )
+    with pytest.raises(ConfigError, match="credential"):
+        Config.from_file(file)

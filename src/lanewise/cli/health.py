@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from lanewise.cli.reading import read_config
+from lanewise.cli.reading import FileGroup, last_file_argument, read_config
 from lanewise.config import Config, ConfigError
 from lanewise.config.mistakes import Findings, nearest
 from lanewise.config.store import MEMORY, StoreAddress, find_store
@@ -38,13 +38,13 @@ config_option = click.option(
 )
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=FileGroup, invoke_without_command=True)
 @config_option
 @click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for monitors.")
 @click.pass_context
 def health(context: click.Context, config_file: Path, watch: bool, as_json: bool) -> None:
-    """Show which routes are open, limited or well, for all workers that share a store.
+    """Show which routes are open, limited or well, for all workers that share a store: health [FILE].
 
     Where each worker keeps health to itself (state = "memory") there is nothing to be seen from outside.
     """
@@ -64,19 +64,21 @@ def health(context: click.Context, config_file: Path, watch: bool, as_json: bool
 
 @health.command(name="open")
 @click.argument("route")
+@last_file_argument
 @config_option
-def open_route(route: str, config_file: Path) -> None:
+def open_route(route: str, file: Path | None, config_file: Path) -> None:
     """Open ROUTE: no worker sends anything to it until it is closed by hand."""
-    _by_hand(route, config_file, opens=True)
+    _by_hand(route, file or config_file, opens=True)
     click.echo(f"{route} is open: no worker sends to it. `lanewise health close {route}` ends that.")
 
 
 @health.command(name="close")
 @click.argument("route")
+@last_file_argument
 @config_option
-def close_route(route: str, config_file: Path) -> None:
+def close_route(route: str, file: Path | None, config_file: Path) -> None:
     """Close ROUTE, and its provider's account: all workers send to it again, and judge it anew."""
-    _by_hand(route, config_file, opens=False)
+    _by_hand(route, file or config_file, opens=False)
     click.echo(f"{route} is closed: all workers send to it again.")
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from lanewise.cli.ledger_access import ledger_argument, ledger_of
+from lanewise.cli.reading import FileGroup
 
 __all__ = ["ledger"]
 
 
-@click.group()
+@click.group(cls=FileGroup, alone="status")
 def ledger() -> None:
     """Look after the ledger: the database with the record of calls."""
 

@@ -4,15 +4,57 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from lanewise.config import Config, ConfigError
 
-__all__ = ["config_argument", "look_here_for_modules", "read_config"]
+__all__ = ["FileGroup", "config_argument", "last_file_argument", "look_here_for_modules", "read_config"]
 
 config_argument = click.argument("file", type=click.Path(path_type=Path), default="lanewise.toml")
 """The config's path; ``lanewise.toml`` if it is left out."""
+
+
+last_file_argument = click.argument("file", required=False, type=click.Path(path_type=Path))
+"""The config's path behind what else a command of a group takes; the group's own if it is left out."""
+
+
+class FileGroup(click.Group):
+    """A group of commands whose FILE may stand right behind its name, too: ``ledger lanewise.toml status``.
+
+    With nothing behind it FILE goes to the command called ``alone``, or to the group itself as its --config.
+    """
+
+    def __init__(self, *args: Any, alone: str | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._alone = alone
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put FILE where it is looked for."""
+        position = self._first_word(args)
+        if position is not None and args[position] not in self.commands and _is_path(args[position]):
+            file = args.pop(position)
+            if self._first_word(args) is not None:
+                args.append(file)
+            elif self._alone is not None:
+                args[position:position] = [self._alone]
+                args.append(file)
+            else:
+                args[:0] = ["--config", file]
+        return super().parse_args(ctx, args)
+
+    def _first_word(self, args: list[str]) -> int | None:
+        """Where the first argument is that is no option, nor the value of one."""
+        position = 0
+        while position < len(args) and args[position].startswith("-"):
+            position += 2 if args[position] == "--config" else 1
+        return position if position < len(args) else None
+
+
+def _is_path(word: str) -> bool:
+    """Whether a word can be meant as a file, and not as a command that there is none of."""
+    return bool(Path(word).suffix) or "/" in word or Path(word).exists()
 
 
 def look_here_for_modules() -> None:

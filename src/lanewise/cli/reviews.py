@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lanewise.cli.plain_text import plain
-from lanewise.cli.reading import read_config
+from lanewise.cli.reading import FileGroup, last_file_argument, read_config
 from lanewise.config.credentials import look_up_keys
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _STATUSES: Final = ("pending", "approved", "rejected", "expired", "all")
 _OF_THE_QUEUE: Final = ("router.ledger", "router.storage_key_env")
 
 
-@click.group()
+@click.group(cls=FileGroup, alone="list")
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), default="lanewise.toml", show_default=True,
     help="The config, which names the ledger and the storage key.",
@@ -42,15 +42,16 @@ def reviews(context: click.Context, config_file: Path) -> None:
 
 
 @reviews.command("list")
+@last_file_argument
 @click.option("--status", type=click.Choice(_STATUSES), default="pending", show_default=True, help="Which cases.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="The latest so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def list_cases(config_file: Path, status: str, limit: int, as_json: bool) -> None:
+def list_cases(config_file: Path, file: Path | None, status: str, limit: int, as_json: bool) -> None:
     """List the cases, newest first, without their texts."""
     from lanewise._reviews import ReviewStatus
 
-    with _queue(config_file) as queue:
+    with _queue(file or config_file) as queue:
         found = queue.latest(None if status == "all" else ReviewStatus(status), limit)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
@@ -63,11 +64,12 @@ def list_cases(config_file: Path, status: str, limit: int, as_json: bool) -> Non
 
 @reviews.command()
 @click.argument("review_id", metavar="ID")
+@last_file_argument
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def show(config_file: Path, review_id: str, as_json: bool) -> None:
+def show(config_file: Path, file: Path | None, review_id: str, as_json: bool) -> None:
     """Show a case with its texts: what was asked, and the draft if there is one."""
-    with _queue(config_file) as queue:
+    with _queue(file or config_file) as queue:
         case = queue.case(review_id)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(case), indent=2).decode())
@@ -78,30 +80,39 @@ def show(config_file: Path, review_id: str, as_json: bool) -> None:
 
 @reviews.command()
 @click.argument("review_id", metavar="ID")
+@last_file_argument
 @click.option("--answer", help="The answer, in place of the draft.")
 @click.option(
     "--answer-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The answer, in a file."
 )
 @click.option("--by", help="Who decides; kept with the case. [default: the user of this computer]")
 @click.pass_obj
-def approve(config_file: Path, review_id: str, answer: str | None, answer_file: Path | None, by: str | None) -> None:
+def approve(
+    config_file: Path,
+    file: Path | None,
+    review_id: str,
+    answer: str | None,
+    answer_file: Path | None,
+    by: str | None,
+) -> None:
     """Let the caller have an answer: the one given here, or else the draft."""
     if answer is not None and answer_file is not None:
         raise click.UsageError("give --answer or --answer-file, not both")
     if answer_file is not None:
         answer = answer_file.read_text(encoding="utf-8")
-    with _queue(config_file) as queue:
+    with _queue(file or config_file) as queue:
         decided = queue.approve(review_id, by=by or _user(), answer=answer)
     click.echo(f"{decided.id}: approved by {decided.decided_by}")
 
 
 @reviews.command()
 @click.argument("review_id", metavar="ID")
+@last_file_argument
 @click.option("--by", help="Who decides; kept with the case. [default: the user of this computer]")
 @click.pass_obj
-def reject(config_file: Path, review_id: str, by: str | None) -> None:
+def reject(config_file: Path, file: Path | None, review_id: str, by: str | None) -> None:
     """Let the caller have no answer."""
-    with _queue(config_file) as queue:
+    with _queue(file or config_file) as queue:
         decided = queue.reject(review_id, by=by or _user())
     click.echo(f"{decided.id}: rejected by {decided.decided_by}")
 

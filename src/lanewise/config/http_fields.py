@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from typing import Annotated
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
 
@@ -118,7 +118,7 @@ def secret_in_url(url: str) -> str | None:
     """Which part of a URL carries a credential, in words, or ``None``. The credential is not in the words."""
     try:
         parts = urlsplit(url)
-        if "@" in parts.netloc:
+        if "@" in parts.netloc and not _only_names_a_user(parts):
             return "a user name or password before the host"
         names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
     except ValueError:
@@ -127,6 +127,12 @@ def secret_in_url(url: str) -> str | None:
         if is_key_name(name):
             return f"the query parameter {quoted(name)}"
     return None
+
+
+def _only_names_a_user(parts: SplitResult) -> bool:
+    """Whether what stands before the host is the name of a database's user: of HTTP it may be a key."""
+    user = parts.username or ""
+    return parts.scheme.startswith("postgres") and not parts.password and not looks_like_key(user)
 
 
 def _is_loopback(host: str) -> bool:
