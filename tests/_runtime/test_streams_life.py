@@ -113,7 +113,7 @@ def test_a_slow_thread_is_no_stall(provider: FakeProvider) -> None:
 async def test_a_provider_that_stalls_is_told_from_a_slow_reader(provider: FakeProvider) -> None:
     """Silence for ``stall`` while the app waits breaks the stream."""
     provider.script_all(StreamOf(stall_after=2))
-    router = with_stall(provider, "150ms")
+    router = with_stall(provider, "1s")
     async with router:
         with router.scope() as scope, pytest.raises(StreamBroken):
             await _read_all(await async_stream_of(scope))
@@ -152,7 +152,7 @@ async def test_leaving_early_closes_the_exchange(provider: FakeProvider, leave: 
                         break
             assert scope.calls[0].outcome == "cancelled"
             assert scope.calls[0].attempts[0].failure == "cancelled"
-        assert await eventually(lambda: provider.open_connections == 0) < 1.0
+        await eventually(lambda: provider.open_connections == 0)
 
 
 @pytest.mark.parametrize("leave", ["close", "with", "break"])

@@ -81,7 +81,7 @@ async def test_a_connection_that_died_without_a_word_is_left_for_the_next_route(
     """Nothing comes over it any more, not even a close: the next route answers, and nobody is sent that way again."""
     answer: Behaviour = StreamOf() if form.stream else Answer("Hello.")
     secure.script(FIRST, answer, Silence(deaf=True), answer)
-    async with make_router(pair(secure.base_url, fake_provider, timeout="500ms")) as router:
+    async with make_router(pair(secure.base_url, fake_provider, timeout="1500ms")) as router:
         got = [await ask(router, form) for _ in range(3)]
     assert [each.error for each in got] == [None, None, None]
     assert [each.routes for each in got] == [["first"], ["first", "second"], ["first"]]
@@ -120,7 +120,7 @@ async def test_an_answer_whose_end_would_be_the_close_times_out(
 ) -> None:
     """Nobody can know whether more is to come, so the route has its timeout and no more."""
     secure.script(FIRST, Raw(ENDLESS_ANSWER, keep=True))
-    async with make_router(pair(secure.base_url, fake_provider, timeout="500ms")) as router:
+    async with make_router(pair(secure.base_url, fake_provider, timeout="1500ms")) as router:
         got = await ask(router, form)
         assert (got.error, got.routes) == (None, ["first", "second"])
         assert kinds(got) == [FailureKind.TIMEOUT, None]
@@ -169,7 +169,7 @@ async def test_closing_the_router_does_not_wait_for_a_deaf_peer(
 ) -> None:
     """A peer that never says farewell, with a kept connection beside it, holds nothing up."""
     secure.script(FIRST, Answer("Hello."), Silence(deaf=True))
-    async with make_router(pair(secure.base_url, fake_provider, timeout="500ms")) as router:
+    async with make_router(pair(secure.base_url, fake_provider, timeout="1500ms")) as router:
         await ask(router, Form(form.client))
         assert (await ask(router, form)).routes == ["first", "second"]
         began = time.monotonic()

@@ -75,7 +75,7 @@ def _error(message: str = "canary-provider-text", **fields: object) -> dict[str,
 
 SOON = {"retry-after-ms": "10"}
 TOO_LARGE_EVENT = StreamOf(chunks=(b"data: " + b"x" * 200_000,))
-QUICK = {"timeout": "60ms"}
+QUICK = {"timeout": "500ms"}
 BAD_REQUEST = openai.BadRequestError
 SERVER_ERROR = openai.InternalServerError
 RATE_LIMIT = openai.RateLimitError
@@ -236,16 +236,16 @@ CASES = (
         StreamOf(stall_after=0),
         openai.APITimeoutError,
         STREAMS,
-        first={"first_token": "50ms"},
-        alone_for=0.2,
+        first={"first_token": "500ms"},
+        alone_for=1.5,
     ),
     Case(
         "no-content",
         StreamOf(stall_after=0, comments=0.03),
         openai.APITimeoutError,
         STREAMS,
-        first={"first_token": "50ms"},
-        alone_for=0.2,
+        first={"first_token": "500ms"},
+        alone_for=1.5,
         note="comments",
     ),
 )

@@ -48,7 +48,7 @@ def told(got: Got) -> list[dict[str, object]]:
 async def test_a_broken_stream_starts_over_where_the_call_asks(behaviour: Behaviour, form: Form, stage: Stage) -> None:
     """However it breaks: a chunk tells of it, then comes the whole answer of the next route, to a clean end."""
     stage.first.script_all(behaviour)
-    async with router_of(stage, first={"stall": "250ms"}) as router:
+    async with router_of(stage, first={"stall": "1s"}) as router:
         got = await ask_restart(router, form)
         await anyio.to_thread.run_sync(stage.first.wait_until, lambda: stage.first.in_flight == 0)
 
@@ -465,7 +465,7 @@ async def test_a_broken_stream_that_nobody_reads_on_is_let_go(stage: Stage) -> N
 async def test_a_broken_stream_that_nobody_reads_ends_with_its_time(stage: Stage) -> None:
     """stream.max holds then too, and who comes back gets no clean end."""
     stage.first.script_all(CUT)
-    async with router_of(stage, task={"stream": {"on_break": "restart", "max": "400ms"}}) as router:
+    async with router_of(stage, task={"stream": {"on_break": "restart", "max": "1500ms"}}) as router:
         scope = router.scope()
         stream = await create(scope.async_openai)
         for _ in range(2):

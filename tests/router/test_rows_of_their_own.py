@@ -403,7 +403,7 @@ async def test_an_error_event_after_the_commit_breaks_the_stream(form: Form, sta
 async def test_a_stall_after_the_commit_breaks_the_stream(form: Form, stage: Stage) -> None:
     """Comments don't count as signs of life: a stalled stream is broken, and its exchange closed."""
     stage.first.script(FIRST_MODEL, StreamOf(stall_after=2, comments=0.03))
-    async with Router.from_mapping(config(stage, first={"stall": "150ms"})) as router:
+    async with Router.from_mapping(config(stage, first={"stall": "700ms"})) as router:
         got = await ask(router, form)
         await anyio.to_thread.run_sync(stage.first.wait_until, lambda: stage.first.in_flight == 0)
 

@@ -40,7 +40,7 @@ async def test_a_failure_before_the_first_content_switches_silently(
 ) -> None:
     """The app sees one clean stream: one role, one id, one model, one finish, nothing of the failed attempt."""
     stage.first.script_all(behaviour)
-    async with Router.from_mapping(config(stage, first={"first_token": "80ms", "timeout": "200ms"})) as router:
+    async with Router.from_mapping(config(stage, first={"first_token": "400ms", "timeout": "1s"})) as router:
         got = await ask(router, form)
 
     assert got.error is None
@@ -58,7 +58,7 @@ async def test_a_failure_before_the_first_content_switches_silently(
 async def test_the_first_token_is_waited_for_from_sending_on(form: Form, stage: Stage) -> None:
     """Headers that don't come are no better than content that doesn't."""
     stage.first.script_all(Silence())
-    async with Router.from_mapping(config(stage, first={"first_token": "80ms", "timeout": "40s"})) as router:
+    async with Router.from_mapping(config(stage, first={"first_token": "400ms", "timeout": "40s"})) as router:
         got = await ask(router, form)
 
     assert got.text == "Hello from model-two"
@@ -99,7 +99,7 @@ async def test_a_failure_after_the_first_content_is_a_broken_stream(
 ) -> None:
     """What came before it is delivered; then StreamBroken, and nobody else is asked."""
     stage.first.script_all(behaviour)
-    async with Router.from_mapping(config(stage, first={"stall": "250ms"})) as router:
+    async with Router.from_mapping(config(stage, first={"stall": "1s"})) as router:
         got = await ask(router, form)
         await anyio.to_thread.run_sync(stage.first.wait_until, lambda: stage.first.in_flight == 0)
 
@@ -120,7 +120,7 @@ async def test_a_stream_that_is_held_fails_over_whenever_it_breaks(
 ) -> None:
     """With hold = "all" nothing reaches the app before all of it came, so that every failure switches."""
     stage.first.script_all(behaviour)
-    async with Router.from_mapping(config(stage, first={"stall": "250ms"}, task=HOLDING)) as router:
+    async with Router.from_mapping(config(stage, first={"stall": "1s"}, task=HOLDING)) as router:
         got = await ask(router, form)
 
     assert got.error is None
@@ -303,7 +303,7 @@ async def test_a_responses_stream_switches_before_its_first_content(
 ) -> None:
     """response.created and its kin are held: the app sees one response id throughout."""
     stage.first.script_all(behaviour)
-    async with Router.from_mapping(config(stage, first={"first_token": "80ms"})) as router:
+    async with Router.from_mapping(config(stage, first={"first_token": "400ms"})) as router:
         scope = router.scope()
         events = await using(scope, form.client, _events_sync if form.client == "sync" else _events)
 
@@ -352,12 +352,12 @@ async def test_a_responses_stream_breaks_after_its_first_content(
 @each_stream
 async def test_a_stream_over_its_longest_time_is_broken(form: Form, stage: Stage) -> None:
     """stream.max bounds what the deadline no longer does after the commit."""
-    stage.first.script(FIRST_MODEL, StreamOf(chunks=["x"] * 100, interval=0.03))
-    async with Router.from_mapping(config(stage, task={"stream": {"max": "300ms"}})) as router:
+    stage.first.script(FIRST_MODEL, StreamOf(chunks=["x"] * 100, interval=0.2))
+    async with Router.from_mapping(config(stage, task={"stream": {"max": "2s"}})) as router:
         got = await ask(router, form)
 
     assert isinstance(got.error, StreamBroken)
-    assert 2 <= len(got.text) < 20
+    assert 2 <= len(got.text) < 60
 
 
 @each_stream

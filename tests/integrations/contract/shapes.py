@@ -160,7 +160,7 @@ def config(stage: Stage) -> dict[str, Any]:
     routes: dict[str, Any] = {}
     tasks: dict[str, Any] = {}
     for name in FAILURES:
-        hasty = {"timeout": "200ms"} if name == "timeout" else {}
+        hasty = {"timeout": "1s"} if name == "timeout" else {}
         once = {"retries": dict.fromkeys(_REPEATED, 0)}
         routes[f"first-{name}"] = {"provider": "approved", "model": f"first-{name}", **hasty}
         routes[f"second-{name}"] = {"provider": "other", "model": f"second-{name}"}

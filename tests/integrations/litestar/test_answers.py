@@ -301,7 +301,7 @@ async def test_a_hang_up_ends_the_call(stage: Stage, handler: Any, caplog: pytes
     router = stage.router()
     app: Any = make(stage, handler, router=router)
     async with router:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             async with anyio.create_task_group() as group:
                 group.start_soon(caller.run, app)
                 while not stage.first.in_flight or (handler is streamed and not caller.sent):

@@ -149,7 +149,7 @@ async def test_a_hang_up_ends_the_call(stage: Stage) -> None:
     caller._messages.put_nowait({"type": "websocket.receive", "text": "hello"})
     router = stage.router()
     app: Any = make(stage, socket_handler(), router=router)
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with router, anyio.create_task_group() as group:
             group.start_soon(caller.run, app)
             while not stage.first.in_flight:
