@@ -102,6 +102,33 @@ def test_a_draft_costs_and_answers_nobody(engine: Engine, sink: LedgerSink) -> N
     assert by_route == {("flagship",): (1, 0), ("sonnet",): (0, 0)}
 
 
+def test_calls_that_came_to_no_route_are_in_every_table(engine: Engine, sink: LedgerSink, file: Path) -> None:
+    """Refused, waiting for a person, given again: each table tells of every call, and how it ended."""
+    none: dict[str, Any] = {"attempts": (), "moves": ()}
+    sink.write([
+        call(),
+        call(attempt("flagship", FailureKind.OUTAGE)),
+        *[call(outcome=Outcome.REFUSED, route=None, lane=None, **none) for _ in range(3)],
+        *[call(outcome=Outcome.PENDING_REVIEW, route=None, lane=None, **none) for _ in range(2)],
+        call(outcome=Outcome.CANCELLED, route=None, lane=None, **none),
+        call(replayed_from="another", **none),
+    ])  # fmt: skip
+    (task,) = lines(facts_of(engine), [By.TASK])
+    assert (task.calls, task.answered) == (9, 2)
+    assert task.outcomes == {"answered": 2, "failed": 1, "refused": 3, "pending_review": 2, "cancelled": 1}
+    assert sum(task.outcomes.values()) == task.calls
+    for by in [By.LANE], [By.ROUTE], [By.LANE, By.ROUTE]:
+        found = lines(facts_of(engine, *by), by)
+        told = {line.key[-1]: (line.calls, line.answered) for line in found}
+        first = "primary" if by == [By.LANE] else "flagship"
+        assert list(told) == [first, "(cancelled)", "(given again)", "(pending review)", "(refused)"]
+        assert list(told.values()) == [(2, 1), (1, 0), (1, 1), (2, 0), (3, 0)]
+        assert sum(line.calls for line in found) == 9
+    shown = run("report", "--since", "2026-11-01", "--until", "2026-11-30", file).output
+    assert "(refused)" in shown
+    assert "pending" in shown
+
+
 @pytest.mark.usefixtures("three_calls")
 def test_days_and_tasks_count_calls(engine: Engine) -> None:
     """Each where it began."""

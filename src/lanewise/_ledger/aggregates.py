@@ -49,7 +49,10 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallFact:
-    """Calls that began on one day, of one task, with the same end and about as long: ``bucket`` is of the histogram."""
+    """Calls that began on one day, of one task, with the same end and about as long: ``bucket`` is of the histogram.
+
+    ``unsent`` counts those that came to no route at all.
+    """
 
     day: str
     task: str
@@ -57,6 +60,7 @@ class CallFact:
     outcome: str
     bucket: int | None
     calls: int
+    unsent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,8 @@ def _calls(connection: Connection, since: datetime, until: datetime) -> Select[A
     its = calls.c
     by = (_day(connection, its.started_at), its.task, its.lane, its.outcome, bucket(connection, its.total_ms))
     answers_an_app = its.labels.not_like(f'%"{DRAFT_OF}"%')  # a draft is for a person: it only costs
-    return _grouped(by, (func.count(),)).where(its.started_at >= since, its.started_at < until, answers_an_app)
+    sums = (func.count(), _how_many(its.attempts == 0))
+    return _grouped(by, sums).where(its.started_at >= since, its.started_at < until, answers_an_app)
 
 
 def _attempts(connection: Connection, since: datetime, until: datetime) -> Select[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from lanewise._ledger.aggregates import AttemptFact, By, CallFact, Facts, ScoreFact
 from lanewise._ledger.histogram import percentile
@@ -18,10 +19,12 @@ class Line:
     """What happened under one key.
 
     Where a lane or a route is in the key, ``calls`` are those that came to it, ``answered`` those that it answered,
-    and times are those of its answers; else times are of whole calls. ``by_fallback`` counts the answers of other
-    lanes than the primary one, ``taken_out`` the attempts by parameter, ``failures`` the attempts by kind. Costs are in
-    US dollars, and ``None`` if nothing of them is known; ``estimated_cost_usd`` is the part that is an estimate,
-    ``unpriced`` counts the attempts whose cost is not known.
+    and times are those of its answers; else times are of whole calls. Calls that came to no route have a key of their
+    own there, in brackets: how they ended. Elsewhere ``outcomes`` counts calls by how they ended.
+
+    ``by_fallback`` counts the answers of other lanes than the primary one, ``taken_out`` the attempts by parameter,
+    ``failures`` the attempts by kind. Costs are in US dollars, and ``None`` if nothing of them is known;
+    ``estimated_cost_usd`` is the part that is an estimate, ``unpriced`` counts the attempts whose cost is not known.
     """
 
     key: tuple[str, ...] = ()
@@ -39,6 +42,7 @@ class Line:
     taken_out: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     times: Counter[int] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     scored: Counter[str] = field(default_factory=Counter)
     score_sums: dict[str, float] = field(default_factory=dict)
 
@@ -88,8 +92,12 @@ def lines(facts: Facts, by: Sequence[By]) -> list[Line]:
 _LANES = {lane.value: str(number) for number, lane in enumerate(LaneName)}
 
 
+GIVEN_AGAIN: Final = "given again"
+"""How a call ended that was answered by what an earlier one was answered."""
+
+
 def _place(part: str) -> str:
-    return _LANES.get(part, part)
+    return f"~{part}" if part.startswith("(") else _LANES.get(part, part)
 
 
 class _Sum:
@@ -100,8 +108,11 @@ class _Sum:
         self._by_way = self._by_route or By.LANE in by
 
     def add(self, facts: Facts) -> None:
-        for call in () if self._by_way else facts.calls:
-            self._add_call(self._line((call.day, call.task, "", "")), call)
+        for call in facts.calls:
+            if not self._by_way:
+                self._add_call(self._line((call.day, call.task, "", "")), call)
+            elif call.unsent:
+                self._add_unsent(call)
         for attempt in facts.attempts:
             self._add_attempt(self._line((attempt.day, attempt.task, attempt.lane, attempt.route)), attempt)
         for times in facts.times if self._by_way else ():
@@ -117,8 +128,17 @@ class _Sum:
             line = self._found[key] = Line(key)
         return line
 
+    def _add_unsent(self, fact: CallFact) -> None:
+        """Calls that no route has heard of: so that the lines tell of every call."""
+        answered = fact.outcome == Outcome.ANSWERED
+        ended = f"({GIVEN_AGAIN if answered else fact.outcome.replace('_', ' ')})"
+        line = self._line((fact.day, fact.task, ended, ended))
+        line.calls += fact.unsent
+        line.answered += fact.unsent if answered else 0
+
     def _add_call(self, line: Line, fact: CallFact) -> None:
         line.calls += fact.calls
+        line.outcomes[fact.outcome] += fact.calls
         if fact.outcome != Outcome.ANSWERED:
             return
         line.answered += fact.calls
