@@ -248,7 +248,7 @@ def is_about_content(code: str) -> bool:
 
         assert is_about_content("invalid_image_url") and not is_about_content("invalid_parameter_error")
     """
-    return by_code([squashed(code)]) is Meaning.REQUEST or bool(_in(code) & _ASKED)
+    return bool(_in(code) & _ASKED)
 
 
 def _in(code: str) -> frozenset[str]:

@@ -140,7 +140,9 @@ _POLICY: Final = (
     *("usage policies", "usage policy", "content policy"),  # OpenAI
     "considered high risk",  # Moonshot
     "inappropriate content",  # Alibaba
-    "prompt was flagged",
+    "responsible ai practices",  # Gemini
+    "violates usage guidelines",  # xAI
+    *("prompt was flagged", "input was flagged"),
 )
 _CONTEXT_LENGTH: Final = (
     "maximum context length",  # OpenAI, vLLM, OpenRouter, Mistral
@@ -148,7 +150,7 @@ _CONTEXT_LENGTH: Final = (
     "exceed context limit",  # Anthropic
     "exceeds the maximum number of tokens",  # Gemini
     "available context size",  # llama.cpp
-    "context length is only",  # vLLM
+    *("context length is only", "longer than the maximum model length"),  # vLLM
     "model's context length",  # SGLang
     "exceeds the context length",  # Ollama
     "exceeds the context window",  # OpenAI Responses
@@ -158,7 +160,8 @@ _CONTEXT_LENGTH: Final = (
     "input token length too long",  # Moonshot
     "exceeded model token limit",  # Moonshot
     "range of input length should be",  # Alibaba
-    "input is too long for requested model",  # Bedrock
+    *("input is too long for requested model", "too many input tokens"),  # Bedrock
+    *("prompt 超长", "prompt超长"),  # GLM
     "too many tokens: ",  # Cohere
     "`max_new_tokens` must be <=",  # TGI, Together
     "max_tokens > context length",  # Together, 403
@@ -198,11 +201,12 @@ def by_likely_phrase(message: str) -> Meaning | None:
     """What an unwrapped message, in lower case, is likely to mean: nothing that opens a route."""
     if any(phrase in message for phrase in _CONTEXT_LENGTH):
         return Meaning.CONTEXT_LENGTH
-    if any(phrase in message for phrase in _POLICY):
-        return Meaning.CONTENT_POLICY
     quotation = _QUOTATION.search(message)
     said = message[: _LOOKED_AT if quotation is None else min(quotation.start(), _LOOKED_AT)]
-    return next((meaning for meaning, pattern in _LIKELY if pattern.search(said)), None)
+    likely = next((meaning for meaning, pattern in _LIKELY if pattern.search(said)), None)
+    if likely is not Meaning.LIKELY_KEY and any(phrase in message for phrase in _POLICY):
+        return Meaning.CONTENT_POLICY  # not of an account that was closed for what it did
+    return likely
 
 
 def model_named(message: str) -> str | None:
