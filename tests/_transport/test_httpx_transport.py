@@ -132,7 +132,7 @@ async def test_signals(transport: HandedTransport, anyio_backend: str) -> None:
 
     with Peer(silent) as peer:
         url = peer.url
-        assert await failing(transport, url, within=0.5) is TransportSignal.TIMEOUT
+        assert await failing(transport, url, within=1.5) is TransportSignal.TIMEOUT
         assert await failing(transport, url, within=-1.0) is TransportSignal.UNREACHABLE
         await gone(peer)
     assert await failing(transport, url) is TransportSignal.UNREACHABLE
@@ -149,7 +149,7 @@ async def test_signals(transport: HandedTransport, anyio_backend: str) -> None:
             assert await failing(transport, peer.url) is signal
             await gone(peer)
     with Peer(dripping) as peer:
-        assert await failing(transport, peer.url, within=0.5) is TransportSignal.TIMEOUT
+        assert await failing(transport, peer.url, within=1.5) is TransportSignal.TIMEOUT
         await gone(peer)
     assert await failing(transport, "http://user:canary@localhost/") is TransportSignal.LOCAL
 

@@ -55,7 +55,7 @@ class Example:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = subprocess.Popen([sys.executable, self.app], cwd=ROOT, **quiet)  # type: ignore[call-overload]
         try:
-            until = time.monotonic() + 30
+            until = time.monotonic() + 45
             while not self._answers():
                 assert process.poll() is None, "it ended at once: is a port taken?"
                 assert time.monotonic() < until
@@ -63,7 +63,7 @@ class Example:
             yield
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) in (0, 130, -signal.SIGINT)
+            assert process.wait(20) in (0, 130, -signal.SIGINT)
 
     def commands(self, section: str) -> list[str]:
         """The commands of a section of the README."""

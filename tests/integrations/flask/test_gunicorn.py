@@ -44,7 +44,7 @@ class Gunicorn:
         self._port = 0
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._listening.wait(20), self.log
+        assert self._listening.wait(45), self.log
 
     def _read(self) -> None:
         assert self.process.stderr is not None

@@ -54,7 +54,7 @@ class Uvicorn:
         self._port = 0
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._ready.wait(20), self.log
+        assert self._ready.wait(45), self.log
 
     def _read(self) -> None:
         assert self.process.stderr is not None
