@@ -93,6 +93,7 @@ def test_judging_never_raises(value: object, api: Api) -> None:
     assert isinstance(judge.feed(None, body), Verdict | Failure)
     if judge.instead is not None:
         (event,) = EventSplitter().feed(judge.instead)
+        assert event is not None
         assert event.data is not None
         assert repr(json.loads(event.data)) == repr(value)
 
@@ -137,13 +138,29 @@ def test_what_is_written_is_read_again(value: object) -> None:
 def test_an_event_that_readers_stumble_over_is_written_anew(raw: bytes, passed_on: bytes) -> None:
     """An id stays with the SDK, which then takes each empty line for an event; a mark of byte order hides the first."""
     (event,) = EventSplitter().feed(raw)
+    assert event is not None
     assert event.passed_on == passed_on
 
 
 def test_the_last_event_gets_the_empty_line_that_it_lacks() -> None:
     """Without it no reader would see it."""
     splitter = EventSplitter()
-    assert splitter.feed(b'data: {"a": 1}\n') == []
-    event = splitter.end()
+    assert list(splitter.feed(b'data: {"a": 1}\n')) == []
+    (event,) = splitter.end()
     assert event is not None
     assert event.passed_on == b'data: {"a": 1}\n\n'
+
+
+@pytest.mark.parametrize("embedding", ["AACAPwAAAEA=", "AACA\nPwAAAEA=", "//+APwAAAEA=", "AACAPw=="])
+def test_an_embedding_in_base64_is_one(embedding: str) -> None:
+    """However its text is written."""
+    body = json.dumps({"data": [{"embedding": embedding}]}).replace("/", "\\/").encode()
+    assert isinstance(check_answer(Api.EMBEDDINGS, body).result, Answer)
+
+
+@pytest.mark.parametrize("embedding", ["AACAPw", "AAA=", "no numbers"])
+def test_an_embedding_that_is_no_numbers_is_no_answer(embedding: str) -> None:
+    """The SDK would raise an error of its own, after the call was answered."""
+    assert isinstance(
+        check_answer(Api.EMBEDDINGS, json.dumps({"data": [{"embedding": embedding}]}).encode()).result, Failure
+    )

@@ -22,6 +22,7 @@ from lanewise._contracts.pattern_cost import MOST_STEPS, search_steps
 from lanewise._contracts.tool_calls import ToolRules, tool_rules
 from lanewise._failures import failure_table as failures
 from lanewise._openai.choices import Said
+from lanewise._openai.lenient_json import read_valid_json
 from lanewise._openai.request_body import Body
 from lanewise._openai.response_schema import MALFORMED
 from lanewise.types import Api, Failure
@@ -64,12 +65,19 @@ class JsonRule(msgspec.Struct, frozen=True):
     def breach(self, text: str, verdicts: Verdicts = NO_VERDICTS) -> str | None:
         """What is wrong with a text, or ``None``. Raises TooMuchWork."""
         try:
-            value: object = msgspec.json.decode(text)
+            value = _read(text)
         except MALFORMED:
             return _not_json(text)
         if self.schema is not None:
             return self.schema.breach(value, text, verdicts)
         return "it is no JSON object" if self.only_objects and not isinstance(value, dict) else None
+
+
+def _read(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except MALFORMED:
+        return read_valid_json(text)
 
 
 def _not_json(text: str) -> str:

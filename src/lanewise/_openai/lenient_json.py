@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-__all__ = ["Unfit", "as_far_as_it_fits", "read_json", "write_json"]
+__all__ = ["Unfit", "as_far_as_it_fits", "read_json", "read_valid_json", "write_json"]
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _Reader = Callable[[object], Any]
@@ -40,6 +40,22 @@ def read_json(body: bytes | str) -> object:
     """
     value: object = json.loads(body)
     return value
+
+
+def read_valid_json(text: str) -> object:
+    """The value of a text that is JSON by its grammar, also where the strict decoder has no room for it: lone
+    surrogates, numbers beyond all measure. Raises ValueError, RecursionError.
+
+    Example::
+
+        read_valid_json('{"score": NaN}')  # ValueError
+    """
+    value: object = json.loads(text, parse_constant=_no_constant)
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def write_json(value: object) -> bytes:

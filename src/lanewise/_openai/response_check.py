@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from binascii import Error as BinasciiError
 from binascii import a2b_base64
 from collections.abc import Callable
 from typing import Any, Final
@@ -178,11 +177,11 @@ def _is_embedding(raw: msgspec.Raw) -> bool:
     if not written.startswith(b'"'):
         return True
     length = len(written) - 2
-    if length % 4 == 0 and (length // 4 * 3 - written.count(b"=", -4)) % _FLOAT == 0:
+    if b"\\" not in written and length % 4 == 0 and (length // 4 * 3 - written.count(b"=", -4)) % _FLOAT == 0:
         return True  # told by its length: to decode it would cost as much again as the SDK's own decoding
     try:
-        return len(a2b_base64(written)) % _FLOAT == 0
-    except BinasciiError:
+        return len(a2b_base64(str(read_json(written)))) % _FLOAT == 0
+    except ValueError:
         return False
 
 

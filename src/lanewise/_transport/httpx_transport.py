@@ -7,6 +7,7 @@ import contextlib
 import math
 import socket
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -68,8 +69,8 @@ class HandedTransport:
             client = self._open()
             request = self._without_foreign_cookies(
                 client,
-                client.build_request(
-                    "POST",
+                _request(
+                    client,
                     url,
                     headers=fields,
                     content=body,
@@ -152,6 +153,17 @@ class HandedTransport:
     async def _close_left(self) -> None:
         while self._left:
             await self._left.pop().close()
+
+
+def _request(client: httpx2.AsyncClient, url: httpx2.URL, **options: Any) -> httpx2.Request:
+    try:
+        return client.build_request("POST", url, **options)
+    except UnicodeEncodeError:
+        # A provider set a cookie that can't be sent: httpx2 would fail of it at each later request of the app's client.
+        for cookie in list(client.cookies.jar):
+            if not f"{cookie.name}{cookie.value}".isascii():
+                client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
+        return client.build_request("POST", url, **options)
 
 
 async def _close_connections(client: httpx2.AsyncClient) -> None:
