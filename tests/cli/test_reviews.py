@@ -129,6 +129,26 @@ def test_approving_a_draft_makes_it_the_answer(config: Path, queue: ReviewQueue)
     assert "no case waits" in run(config, "list").output
 
 
+@pytest.mark.parametrize(("decide", "status"), [("approve", "approved"), ("reject", "rejected")])
+@pytest.mark.parametrize(("typed", "kept"), [("Grace Hopper\n", "Grace Hopper"), ("\n", "deploy")])
+def test_at_a_terminal_it_is_asked_who_decides(
+    decide: str, status: str, typed: str, kept: str, config: Path, queue: ReviewQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all log in as one user, that user's name tells nobody who it was."""
+    from lanewise.cli import reviews
+
+    monkeypatch.setattr(reviews, "_at_a_terminal", lambda: True)
+    monkeypatch.setattr(reviews.getpass, "getuser", lambda: "deploy")
+    review = opened(queue)
+    queue.add_draft(review.id, "Refund it.", "second")
+    command = ["reviews", "--config", str(config), decide, review.id]
+    done = CliRunner().invoke(main, command, input=typed, env={"STORAGE_KEY": KEY})
+    assert done.exit_code == 0, done.output
+    assert "Who decides? [deploy]" in done.output
+    found = queue.get(review.id)
+    assert (found.status, found.decided_by) == (status, kept)
+
+
 @pytest.mark.parametrize("way", ["--answer", "--answer-file"])
 def test_a_person_may_write_the_answer(way: str, config: Path, queue: ReviewQueue, tmp_path: Path) -> None:
     """On the command line or from a file; it takes the draft's place."""

@@ -45,4 +45,3 @@ def _needed(config: Config) -> Iterator[tuple[str, str]]:
         yield "prometheus_client", "prometheus_client"
     if settings.opentelemetry:
         yield "opentelemetry", "opentelemetry.trace"
-

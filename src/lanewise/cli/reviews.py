@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -85,7 +86,9 @@ def show(config_file: Path, file: Path | None, review_id: str, as_json: bool) ->
 @click.option(
     "--answer-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The answer, in a file."
 )
-@click.option("--by", help="Who decides; kept with the case. [default: the user of this computer]")
+@click.option(
+    "--by", help="Who decides; kept with the case. [default: asked at a terminal, else the user of this computer]"
+)
 @click.pass_obj
 def approve(
     config_file: Path,
@@ -101,19 +104,21 @@ def approve(
     if answer_file is not None:
         answer = answer_file.read_text(encoding="utf-8")
     with _queue(file or config_file) as queue:
-        decided = queue.approve(review_id, by=by or _user(), answer=answer)
+        decided = queue.approve(review_id, by=by or _who(), answer=answer)
     click.echo(f"{decided.id}: approved by {decided.decided_by}")
 
 
 @reviews.command()
 @click.argument("review_id", metavar="ID")
 @last_file_argument
-@click.option("--by", help="Who decides; kept with the case. [default: the user of this computer]")
+@click.option(
+    "--by", help="Who decides; kept with the case. [default: asked at a terminal, else the user of this computer]"
+)
 @click.pass_obj
 def reject(config_file: Path, file: Path | None, review_id: str, by: str | None) -> None:
     """Let the caller have no answer."""
     with _queue(file or config_file) as queue:
-        decided = queue.reject(review_id, by=by or _user())
+        decided = queue.reject(review_id, by=by or _who())
     click.echo(f"{decided.id}: rejected by {decided.decided_by}")
 
 
@@ -143,6 +148,17 @@ def _queue(config_file: Path) -> Iterator[ReviewQueue]:
 def _end(problem: str) -> NoReturn:
     click.echo(problem, err=True)
     raise click.exceptions.Exit(1)
+
+
+def _who() -> str:
+    """Who decides: asked at a terminal, where several people may share one user of the computer."""
+    if not _at_a_terminal():
+        return _user()
+    return str(click.prompt("Who decides?", default=_user()))
+
+
+def _at_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _user() -> str:
