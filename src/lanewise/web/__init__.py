@@ -17,6 +17,7 @@ from lanewise.web.asgi import (
     log_problem,
     routing_error_in,
 )
+from lanewise.web.end_guard import EndGuard
 from lanewise.web.endpoint_report import (
     Endpoint,
     Source,
@@ -39,6 +40,7 @@ __all__ = [
     "STANDARD",
     "AsgiCore",
     "AsgiScope",
+    "EndGuard",
     "Endpoint",
     "Inbound",
     "Marks",

@@ -11,6 +11,7 @@ from lanewise.errors import CallerGone, FailClosed, ReviewPending, RoutingError
 from lanewise.scope import Scope
 from lanewise.types import Outcome
 from lanewise.web.disconnect_watcher import Message, Reader, Receive
+from lanewise.web.end_guard import HeldEnd, ends_answer, tell_guard
 from lanewise.web.inbound import Inbound
 from lanewise.web.problems import Problem, problem_for
 
@@ -58,6 +59,7 @@ class AsgiCore:
         """Run ``app`` for one HTTP request or WebSocket, in a scope of its own."""
         scope = self._scope(asgi)
         asgi[SCOPE_KEY] = scope
+        tell_guard(asgi, scope)
         try:
             with scope.serving():
                 if asgi["type"] == "http":
@@ -122,6 +124,7 @@ class _Request:
         self._complete = False
         self._held: list[Message] = []
         self._holds_all = False
+        self._end = HeldEnd(self._send_held, scope)
 
     async def run(self) -> None:
         self._scope.on_busy = self._reader.watch
@@ -135,12 +138,15 @@ class _Request:
             error = routing_error_in(raised)
             if error is None or self._sent:
                 # once something was sent, the server aborts: a broken answer never ends as if it were whole
-                await self._release_whole()
+                if self._holds_all:
+                    await self._release_whole()
                 raise
             await self._send_problem(error)
         else:
             await self._release()
+            await self._end.release()
         finally:
+            self._end.drop()
             self._scope.on_busy = None
             self._reader.stop()
 
@@ -152,14 +158,22 @@ class _Request:
             self._holds_all = message["status"] == 500 and self._has_failed_call()
             self._held.append(message)
             return
-        if kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body")):
+        if ends_answer(message):
             self._complete = True
             self._reader.stop()
         if self._holds_all:
             self._held.append(message)
             return
+        if self._end.concerns(message):
+            held, self._held = self._held, []
+            self._end.hold(*held, message)
+            return
         if self._held:
             await self._release()
+        await self._send_on(message)
+
+    async def _send_held(self, message: Message) -> None:
+        self._sent = True
         await self._send_on(message)
 
     def _has_failed_call(self) -> bool:

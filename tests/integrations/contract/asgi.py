@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,29 +15,34 @@ import uvicorn
 from integrations.contract.asking import Reply
 from integrations.contract.harness import Driver
 
-__all__ = ["AsgiDriver"]
+__all__ = ["AsgiDriver", "serving"]
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """A uvicorn in a thread."""
+    config = uvicorn.Config(app, port=0, lifespan="on", log_config=None, access_log=False, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="uvicorn", daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the app did not start"
+            time.sleep(0.002)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive(), "the server did not end"
 
 
 class AsgiDriver(Driver):
     """What the ASGI frameworks have in common."""
 
-    @contextmanager
-    def serving(self, app: Any) -> Iterator[str]:
+    def serving(self, app: Any) -> AbstractContextManager[str]:
         """A uvicorn in a thread."""
-        config = uvicorn.Config(app, port=0, lifespan="on", log_config=None, access_log=False, ws="none")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, name="uvicorn", daemon=True)
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive(), "the app did not start"
-                time.sleep(0.002)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.should_exit = True
-            thread.join(10)
-            assert not thread.is_alive(), "the server did not end"
+        return serving(app)
 
     def start(self, app: Any) -> None:
         """The lifespan protocol, from its start to its end."""

@@ -1,0 +1,128 @@
+"""Keeps a broken answer from ending as if it were whole: its end is held back while a call of its request has failed.
+
+A middleware that passes an answer on through a task of its own (Starlette's ``BaseHTTPMiddleware`` and what is made of
+it) ends the body first, and raises what the app raised only then: the caller of a stream that broke got a complete 200.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from lanewise.scope import Scope
+from lanewise.types import Outcome
+from lanewise.web.disconnect_watcher import Message, Receive
+
+__all__ = ["EndGuard", "HeldEnd", "ends_answer", "tell_guard"]
+
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+_KEY: Final = "lanewise.end_guard"
+"""Where the ASGI scope has the guard's part of the request. A copy of the scope still refers to it."""
+PATIENCE: Final = 2.0
+"""Seconds for which the end of an answer is held back while the app does not return."""
+_TURNS: Final = 100
+"""Of the event loop: each middleware on the way of an error takes some."""
+_FAILED: Final = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.PENDING_REVIEW, Outcome.CANCELLED})
+
+
+def ends_answer(message: Message) -> bool:
+    """Whether nothing follows after this message of a response."""
+    if message["type"] == "http.response.pathsend":
+        return True
+    return message["type"] == "http.response.body" and not message.get("more_body", False)
+
+
+class HeldEnd:
+    """The end of one answer, held back while the app may still raise, where a call has failed.
+
+    It goes out when the app returns, or after two seconds: an app that handled the failure may have other work to do
+    after its answer, and one that did not raises at once.
+    """
+
+    def __init__(self, send: Send, scope: Scope | None = None) -> None:
+        self.scope = scope
+        self.is_held = False
+        self._send = send
+        self._messages: list[Message] = []
+        self._waiting: asyncio.Task[None] | None = None
+
+    def concerns(self, message: Message) -> bool:
+        """Whether this message is an end that must not pass yet.
+
+        The end of an answer that is passed on is empty; where a stream has failed, a compressor may have filled it.
+        """
+        if self.scope is None or not ends_answer(message):
+            return False
+        failed = [call for call in self.scope.calls if call.outcome in _FAILED]
+        return any(call.stream for call in failed) or bool(failed and not message.get("body"))
+
+    def hold(self, *messages: Message) -> None:
+        """Hold what ends the answer."""
+        self._messages += messages
+        self.is_held = True
+        with contextlib.suppress(RuntimeError):  # trio has no such tasks: there it goes out when the app returns
+            self._waiting = asyncio.get_running_loop().create_task(self._release_later())
+
+    async def release(self) -> None:
+        """The app has returned: the answer ends, if it has not yet."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        messages, self._messages = self._messages, []
+        for message in messages:
+            await self._send(message)
+
+    def drop(self) -> None:
+        """The app has raised: the answer does not end, and whoever serves it closes the connection."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._messages.clear()
+
+    async def _release_later(self) -> None:
+        await asyncio.sleep(PATIENCE)
+        for _ in range(_TURNS):  # a loop that stood still may not have come to raise yet
+            await asyncio.sleep(0)
+        self._waiting = None
+        await self.release()
+
+
+class EndGuard:
+    """The outermost of an app: lets an answer end only if what lies inside has not raised.
+
+    Example::
+
+        app.middleware_stack = EndGuard(app.middleware_stack)
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if asgi["type"] != "http":
+            await self._app(asgi, receive, send)
+            return
+        end = asgi[_KEY] = HeldEnd(send)
+
+        async def send_on(message: Message) -> None:
+            if end.concerns(message):
+                end.hold(message)
+            else:
+                await send(message)
+
+        try:
+            await self._app(asgi, receive, send_on)
+        except BaseException:
+            end.drop()
+            raise
+        await end.release()
+
+
+def tell_guard(asgi: MutableMapping[str, Any], scope: Scope) -> None:
+    """Tell the guard of an app, if it has one, whose calls an answer rests on."""
+    guarded = asgi.get(_KEY)
+    if isinstance(guarded, HeldEnd):
+        guarded.scope = scope
