@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from lanewise._failures import failure_table as failures
-from lanewise._failures.classification import from_inner_error, from_status, from_transport, of_attempt
+from lanewise._failures.classification import from_inner_error, from_status, from_transport
 from lanewise._failures.failure_table import SUCCESSES, TABLE, document
+from lanewise._failures.sent_request import of_attempt
 from lanewise._failures.signals import TransportSignal
 from lanewise._openai.response_check import Answer, check_answer, from_answer
 from lanewise._openai.stream_validator import StreamJudge

@@ -60,6 +60,7 @@ VAGUE: dict[str, Behaviour] = {
     "422": JsonBody({"detail": "Unprocessable"}, 422),
     "parameters": Status(400, {"message": "No endpoints found that can handle the requested parameters."}),
     "in a 200": JsonBody(error("Invalid request", code=400)),
+    "the stream": Status(400, {"message": "Usage of a stream can't be told.", "param": "stream"}),
     "GLM": JsonBody({"error": {"code": "1210", "message": "API 调用参数有误，请检查文档。"}}, 400),
 }
 OTHERS: dict[str, Behaviour] = {

@@ -32,6 +32,9 @@ class Addition(StrEnum):
     """A message (or instructions) of a route's own, where the app wrote none."""
 
 
+_NO_PARAMETER: Final = (None, "stream", "body")
+"""Parameters whose being refused says nothing, since the plain SDK sends them too."""
+
 _NAMES: Final = {
     Addition.USAGE: re.compile(rb"stream[_ -]?options|include[_ -]?usage", re.IGNORECASE),
     Addition.FORMAT: re.compile(
@@ -91,7 +94,7 @@ def _may_be_its_fault(failure: Failure) -> bool:
 
 def _is_vague(failure: Failure) -> bool:
     """Whether a request was refused without a word of what is wrong with it."""
-    if failure.http_status not in _REFUSALS or failure.param is not None:
+    if failure.http_status not in _REFUSALS or failure.param not in _NO_PARAMETER:
         return False
     if failure.code is not None and is_about_content(failure.code):
         return False

@@ -6,7 +6,7 @@ account, or on the way to it, moves the call on; and what one caller can cause o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -22,7 +22,7 @@ from lanewise._failures.retry_after import header, parse_retry_after
 from lanewise._failures.signals import TransportSignal
 from lanewise.types import BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
 
-__all__ = ["from_inner_error", "from_status", "from_transport", "of_attempt"]
+__all__ = ["from_inner_error", "from_status", "from_transport"]
 
 _BY_SIGNAL: Final = {
     TransportSignal.LOCAL: failures.LOCAL,
@@ -176,41 +176,6 @@ def from_inner_error(body: bytes | msgspec.Raw, *, otherwise: Row) -> Failure:
         retry_after=error.retry_after,
         executed=True,
         names=error.names,
-    )
-
-
-def of_attempt(failure: Failure, *, added: tuple[str, ...], has_attachments: Callable[[], bool]) -> Failure:
-    """The failure in the light of what was sent: ``added`` is what the app did not write.
-
-    Example::
-
-        of_attempt(failure, added=("stream_options",), has_attachments=lambda: False)
-    """
-    doubted = failure.http_status in (500, 501) or (failure.http_status == 200 and failure.kind is FailureKind.OUTAGE)
-    if failure.names and (doubted or _is_refusal(failure)) and any(name in failure.names for name in added):
-        return _again(failures.ADDITION_REFUSED, failure)
-    if doubted and failure.breaker in (BreakerEffect.FAILURE, BreakerEffect.ROUTE) and has_attachments():
-        row = failures.ATTACHMENT_REFUSED if failure.http_status == 501 else failures.ATTACHMENT_ERROR
-        return _again(row, failure)
-    return failure
-
-
-def _is_refusal(failure: Failure) -> bool:
-    """Whether a request was refused in a way that something in it may be the cause of."""
-    if failure.kind in (FailureKind.BAD_REQUEST, FailureKind.UNSUPPORTED_PARAMETER):
-        return failure.http_status is not None
-    return failure.kind is FailureKind.MODEL_MISSING and failure.breaker is BreakerEffect.NEUTRAL
-
-
-def _again(row: Row, failure: Failure) -> Failure:
-    return row.failure(
-        http_status=failure.http_status,
-        code=failure.code,
-        param=failure.param,
-        retry_after=failure.retry_after,
-        retry_refused=failure.retry_refused,
-        executed=failure.executed,
-        names=failure.names,
     )
 
 

@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from lanewise._failures import failure_table as failures
-from lanewise._failures.classification import from_status, from_transport, of_attempt
+from lanewise._failures.classification import from_status, from_transport
 from lanewise._failures.error_body import model_name
+from lanewise._failures.sent_request import of_attempt
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.choices import Gathered
 from lanewise._openai.response_check import Answer, check_answer, from_answer
