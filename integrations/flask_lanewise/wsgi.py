@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response
@@ -39,6 +40,7 @@ class RequestScopes:
             with scope.serving():
                 failure = installed.failure()
                 body = (self._inner if failure is None else refusal(failure, scope))(environ, start)
+                context = copy_context()
         except BaseException:
             scope.finish()
             raise
@@ -47,7 +49,7 @@ class RequestScopes:
             scope.finish()
             return body
         return _Stream(
-            body, scope, start, lambda error: self._handled(error, environ)(environ, start), watcher, environ
+            body, scope, context, start, lambda error: self._handled(error, environ)(environ, start), watcher, environ
         )
 
     def _handled(self, error: RoutingError, environ: WSGIEnvironment) -> Response:
@@ -116,7 +118,7 @@ class _Start:
 
 
 class _Stream:
-    """A body. Its pieces, and what runs when it is closed, belong to the request: then that is over.
+    """A body. Its pieces, and what runs when it is closed, belong to the request and its context: then that is over.
 
     Closing one of unknown length early ends its calls.
 
@@ -128,6 +130,7 @@ class _Stream:
         self,
         body: Iterable[bytes],
         scope: Scope,
+        context: Context,
         start: _Start,
         instead: Callable[[RoutingError], Iterable[bytes]],
         watcher: WsgiDisconnectWatcher | None,
@@ -136,6 +139,7 @@ class _Stream:
         self._body = body
         self._pieces = iter(body)
         self._scope = scope
+        self._context = context
         self._start = start
         self._instead = instead
         self._watcher = watcher
@@ -148,24 +152,24 @@ class _Stream:
         return self
 
     def __next__(self) -> bytes:
-        with self._scope.serving():
-            if self._start.done:
-                return self._later_piece()
-            try:
+        return self._context.run(self._later_piece if self._start.done else self._first_piece)
+
+    def _first_piece(self) -> bytes:
+        try:
+            piece = self._piece()
+            while not piece:
                 piece = self._piece()
-                while not piece:
-                    piece = self._piece()
-            except RoutingError as error:
-                self._close_body()
-                self._body = self._instead(error)
-                self._pieces = iter(self._body)
-                self._start.send()
-                return self._piece()
-            except StopIteration:
-                self._start.send()
-                raise
+        except RoutingError as error:
+            self._close_body()
+            self._body = self._instead(error)
+            self._pieces = iter(self._body)
             self._start.send()
-            return piece
+            return self._piece()
+        except StopIteration:
+            self._start.send()
+            raise
+        self._start.send()
+        return piece
 
     def _later_piece(self) -> bytes:
         try:
@@ -184,8 +188,7 @@ class _Stream:
         if not self._ended and not self._sized and self._scope.ends_at_hang_up:
             self._scope.hang_up()
         try:
-            with self._scope.serving():
-                self._close_body()
+            self._context.copy().run(self._close_body)  # a copy: another thread may be waiting for a piece
         finally:
             self._scope.finish()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, cast
@@ -14,6 +15,7 @@ from litestar.handlers import ASGIRouteHandler, BaseRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from lanewise import ConfigError, Router, RouterClosed, RoutingError
+from lanewise import Scope as LanewiseScope
 from lanewise.web import (
     SCOPE_KEY,
     STANDARD,
@@ -35,6 +37,8 @@ __all__ = ["Installation", "Middleware"]
 
 _log: Final = logging.getLogger("lanewise")
 
+_serving: Final[ContextVar[AsgiScope | None]] = ContextVar("litestar_lanewise_serving", default=None)
+
 SubjectOf = Callable[[AsgiScope], str | None]
 
 
@@ -51,11 +55,13 @@ class Installation:
     """What the plugin keeps of one app: whether its endpoints were checked, and their marks, read once."""
 
     def __init__(self, router: Router, subject_of: SubjectOf | None) -> None:
-        self.core = AsgiCore(Inbound(router), self._resolver_of, subject_of)
+        self._inbound = Inbound(router, self._unrouted_scope)
+        self.core = AsgiCore(self._inbound, self._resolver_of, subject_of)
         self._router = router
         self._rules = PathRules(router.config.endpoints)
         self._marks: dict[int, _Known] = {}
         self._mounts: dict[int, tuple[ASGIRouteHandler, frozenset[str]]] = {}
+        self._app: Litestar | None = None
         self._checked = False
         self._refused: ConfigError | None = None
 
@@ -75,6 +81,31 @@ class Installation:
             raise
         self._checked = True  # not before: whatever else goes wrong in the check, no request gets past it
 
+    def watch(self, app: Litestar) -> None:
+        """Have requests known that Litestar finds no handler for."""
+        self._app = app
+        if not isinstance(app.asgi_handler, Outermost):
+            app.asgi_handler = Outermost(app.asgi_handler)
+
+    def _unrouted_scope(self) -> LanewiseScope | None:
+        """The scope of a request that no handler was found for: a page for a 404 or 405 may ask a model, too."""
+        asgi = _serving.get()
+        if asgi is None or asgi.get("litestar_app") is not self._app or "route_handler" in asgi:
+            return None
+        known = asgi.get(SCOPE_KEY)
+        if isinstance(known, LanewiseScope):
+            return known
+        scope = asgi[SCOPE_KEY] = self._inbound.scope(
+            path=asgi["path"], root_path=asgi.get("root_path", ""), late_marks=self._marks_of_all
+        )
+        return scope
+
+    def _marks_of_all(self) -> frozenset[str] | None:
+        """Nothing tells what the request is about: it counts as sensitive where anything in the app is."""
+        config = self._router.config
+        found = (endpoint.with_rules(config).categories for endpoint in endpoints(cast("Litestar", self._app)))
+        return frozenset[str]().union(*found) or None
+
     def _check_late(self, app: Litestar) -> None:
         try:
             self.check(app)
@@ -89,6 +120,7 @@ class Installation:
         """Refuse every request of an app that did not pass the check; make it, where no lifespan was run."""
         if not self._checked:
             self._check_late(asgi["litestar_app"])
+            self.watch(asgi["litestar_app"])
         if self._refused is not None:
             raise ConfigError(self._refused.mistakes)
 
@@ -142,6 +174,21 @@ class Installation:
         """Echo the request's id also where no handler answers: on a 404, say, or when a middleware refuses."""
         if message["type"] == "http.response.start":
             self.core.echo(cast("AsgiScope", scope), cast("AsgiScope", message))
+
+
+class Outermost:
+    """Around all of an app: so that what runs before the routing, or without any, is known to be part of a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, as the app would."""
+        token = _serving.set(cast("AsgiScope", scope))
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            _serving.reset(token)
 
 
 class _Theirs(Exception):

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Send
 from lanewise import ConfigError, Router, RouterClosed
 from lanewise.web import SCOPE_KEY, AsgiCore, Inbound, PathRules, router_of
 from starlette_lanewise.places import Places, root_of
-from starlette_lanewise.routed import Routed, watch
+from starlette_lanewise.routed import ROUTED, Routed, watch
 
 __all__ = ["LanewiseMiddleware", "installed", "router_in"]
 
@@ -94,7 +94,8 @@ class LanewiseMiddleware:
         return self._root
 
     def _routed(self, asgi: MutableMapping[str, Any]) -> Routed:
-        return Routed(self._places, self._rules, self._root_of(asgi.get("app")), asgi, self._warned)
+        routed = asgi[ROUTED] = Routed(self._places, self._rules, self._root_of(asgi.get("app")), asgi, self._warned)
+        return routed
 
     async def _serve(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         asgi[_OUTER] = (self, asgi.get("app"))

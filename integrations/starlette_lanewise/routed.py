@@ -16,8 +16,10 @@ from starlette.types import ASGIApp, Receive, Send
 from lanewise.web import SCOPE_KEY, STANDARD, Endpoint, PathRules, Source, entered_scopes
 from starlette_lanewise.places import Asgi, Branch, Place, Places
 
-__all__ = ["Routed", "RouterWatch", "watch"]
+__all__ = ["ROUTED", "Routed", "RouterWatch", "watch"]
 
+ROUTED: Final = "lanewise.routed"
+"""Where the ASGI scope has the way of its request."""
 _DEEPEST: Final = 32
 """How many mounts in each other are followed."""
 _ROUTING: Final = ("endpoint", "route", "router", "path_params", "fastapi")
@@ -38,11 +40,12 @@ class RouterWatch:
 
     def __call__(self, asgi: Any, receive: Receive, send: Send) -> Any:
         """Serve, as the router would."""
-        if asgi["type"] != "lifespan":
+        routed = asgi.get(ROUTED)
+        if asgi["type"] != "lifespan" and (routed is None or not routed.starts_at(self.router, asgi)):
             for scope in {asgi.get(SCOPE_KEY), *entered_scopes()}:
-                routed = None if scope is None else scope.marks_resolver
-                if isinstance(routed, Routed):
-                    routed.enter(self.router, asgi)
+                resolver = None if scope is None else scope.marks_resolver
+                if isinstance(resolver, Routed):
+                    resolver.enter(self.router, asgi)
         return self.app(asgi, receive, send)
 
 
@@ -57,7 +60,18 @@ def watch(places: Iterable[Place]) -> None:
 class Routed:
     """The way of one request: asked for the marks that hold where it is, at each call that is made in it."""
 
-    __slots__ = ("_asgi", "_found", "_is_foreign", "_places", "_prefix", "_rules", "_start", "_warned", "place")
+    __slots__ = (
+        "_asgi",
+        "_found",
+        "_is_foreign",
+        "_owner",
+        "_place",
+        "_places",
+        "_prefix",
+        "_rules",
+        "_start",
+        "_warned",
+    )
 
     def __init__(self, places: Places, rules: PathRules, owner: object, asgi: Asgi, warned: set[str]) -> None:
         self._places = places
@@ -67,7 +81,8 @@ class Routed:
         self._is_foreign = False
         self._found: frozenset[str] = frozenset()
         """What holds for all that lies beyond the routers that the request has passed, ``standard`` included."""
-        self.place = places.of(owner)
+        self._owner = owner
+        self._place: Place | None = None
         self._asgi = asgi
         self._start: object = asgi.get("endpoint")
 
@@ -78,28 +93,29 @@ class Routed:
             marks &= self._places.known | {STANDARD}
         return marks - {STANDARD} if marks else None
 
+    def starts_at(self, router: object, asgi: Asgi) -> bool:
+        """Whether this is known already: nothing lies between the middleware and the app's own router."""
+        return asgi is self._asgi and self._place is None and router is getattr(self._owner, "router", self._owner)
+
     def enter(self, owner: object, asgi: Asgi) -> None:
         """Note that a router has got the request, with this ASGI scope."""
-        place = self._places.of(owner)
-        if place is self.place and asgi is self._asgi:
+        before, place = self._place_here(), self._places.of(owner)
+        if place is before and asgi is self._asgi:
             return
-        if self.place.router is not place.router:
-            for branch in self._places.of(self.place.owner).by_target.get(id(self._asgi.get("endpoint")), ()):
+        if before.router is not place.router:
+            for branch in before.by_target.get(id(self._asgi.get("endpoint")), ()):
                 self._found |= _marks(branch.sources)
                 self._prefix += branch.path
                 self._is_foreign = self._is_foreign or branch.is_foreign
         if asgi["path"] != self._asgi["path"]:
             self._found |= self._rules.match(asgi["path"], asgi.get("root_path", ""))
-        self._found |= _marks(self.place.sources)
-        self.place, self._asgi, self._start = place, asgi, asgi.get("endpoint")
+        self._found |= _marks(before.sources)
+        self._owner, self._place, self._asgi, self._start = owner, place, asgi, asgi.get("endpoint")
 
     # -- where the request is ----------------------------------------------------------------------------------------
 
     def _here(self) -> frozenset[str]:
-        place = self._places.of(self.place.owner)
-        if place is not self.place:  # a mark or a route was added
-            self.place = place
-            watch(each for each, _ in self._places.below(place.owner))
+        place = self._place_here()
         endpoint = self._asgi.get("endpoint")
         if endpoint is None or endpoint is self._start:
             return _marks(place.sources) | self._ahead(place, self._asgi, self._prefix, 0)
@@ -108,6 +124,13 @@ class Routed:
         if known is None:
             known = _marks(place.sources) | self._taken(place, endpoint, key)
         return known
+
+    def _place_here(self) -> Place:
+        place = self._places.of(self._owner)
+        if self._place is not None and place is not self._place:  # a mark or a route was added
+            watch(each for each, _ in self._places.below(place.owner))
+        self._place = place
+        return place
 
     def _taken(self, place: Place, endpoint: object, key: tuple[int, object, str]) -> frozenset[str]:
         """The marks of the way that was taken to an endpoint, or to what is mounted."""
@@ -176,7 +199,7 @@ class Routed:
     def _deeper(self, endpoint: object) -> frozenset[str]:
         """Of an endpoint in a router that was mounted since, and so tells of nothing."""
         found: frozenset[str] = frozenset()
-        for place, _ in self._places.below(self.place.owner):
+        for place, _ in self._places.below(self._owner):
             for branch in place.by_target.get(id(endpoint), ()):
                 found = found.union(_marks(branch.sources), *(_marks(each.sources) for each in branch.endpoints))
         return found

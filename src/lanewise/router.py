@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -323,11 +324,12 @@ class Router:
     def require_scopes(self, find: FindScope | None = None) -> None:
         """Refuse calls outside any scope from now on. Adapters ask for it: a lost context is no unmarked call.
 
-        ``find`` finds the scope of a request by what the framework knows, where no context tells of it.
+        ``find``, a method of what the adapter keeps of an app, and goes with that, finds the scope of a request by what
+        the framework knows, where no context tells of it.
         """
         self._scopes_required = True
         if find is not None:
-            self._finders = (*self._finders, find)
+            self._finders = (*self._finders, _held_weakly(find))
 
     # -- the clients' way in ---------------------------------------------------------------------------------------
 
@@ -341,6 +343,16 @@ class Router:
 
     def _caller(self, scope: Scope | None) -> Scope | CombinedCaller:
         return caller_of(scope, self._finders, None if self._scopes_required else self.scope)
+
+
+def _held_weakly(find: FindScope) -> FindScope:
+    method = weakref.WeakMethod(find)
+
+    def found() -> Scope | None:
+        alive = method()
+        return None if alive is None else alive()
+
+    return found
 
 
 def _fresh_request_id() -> str:

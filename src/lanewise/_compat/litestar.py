@@ -13,6 +13,7 @@ LITESTAR: Final = Library(
     "litestar",
     ("2.25", "2.25"),
     (
+        Part("litestar:Litestar.__call__", uses=("asgi_handler",)),
         Part("litestar.handlers:BaseRouteHandler.fn"),
         Part("litestar.handlers:BaseRouteHandler.guards"),
         Part("litestar.handlers:BaseRouteHandler.owner"),
