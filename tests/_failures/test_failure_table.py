@@ -287,6 +287,18 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
     "contract": [(failures.CONTRACT.failure, "contract N 0")],
     "substituted": [(failures.SUBSTITUTED.failure, "substituted N 0")],
     "no-done": [(stream(DELTA, b'{"choices": [{"delta": {}, "finish_reason": "stop"}]}'), "success")],
+    "odd-json": [
+        (answer(b'{"choices": [{"index": "0", "message": {"content": "Hi"}}], "error": {}, "score": NaN}'), "success"),
+        (answer('{"choices": [{"message": {"content": "Hi"}}]}'.encode("utf-16")), "success"),
+    ],
+    "odd-http": [(answer(b"\xef\xbb\xbf" + b'{"choices": [{"message": {"content": "Hi"}}]}'), "success")],
+    "odd-events": [(stream(b"null", DELTA, b"null", b"[DONE] "), "success")],
+    "odd-calls": [
+        (
+            stream(b'{"choices": [{"delta": {"tool_calls": [{"function": {"name": "now"}}]}, "finish_reason": "x"}]}'),
+            "success",
+        ),
+    ],
     "null-finish": [(answer(b'{"choices": [{"message": {"content": "Hi"}, "finish_reason": null}]}'), "success")],
 }
 
