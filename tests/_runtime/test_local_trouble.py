@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+import subprocess
+import sys
+import textwrap
 from collections import Counter
 from typing import Any
 
@@ -217,3 +221,75 @@ def test_a_config_that_can_use_more_than_the_limit_is_told(
     for limit, told in ((609, True), (610, False)):
         monkeypatch.setattr("lanewise._runtime.descriptor_limit._soft_limit", lambda limit=limit: limit)
         assert (descriptor_limit_warning(Config.from_mapping(mapping)) is not None) is told
+
+
+IN_A_NAMESPACE = """
+    import asyncio, json, logging, subprocess, sys
+    from collections import Counter
+    from lanewise import Router, RoutingError
+    from lanewise.testing import Answer, Cycle, FakeProvider
+
+    logging.disable(logging.CRITICAL)
+
+    def mapping(url):
+        return {
+            "router": {"health": {"consecutive_failures": 2}},
+            "providers": {"one": {"base_url": url, "insecure": True}},
+            "routes": {"first": {"provider": "one", "model": "m"}},
+            "tasks": {"t": {"primary": "first", "deadline": "20s"}},
+        }
+
+    async def call(router):
+        with router.scope() as scope:
+            completions = scope.async_openai.chat.completions
+            try:
+                await completions.create(model="t", messages=[{"role": "user", "content": "Hello?"}])
+            except RoutingError as error:
+                return type(error).__name__, [attempt.failure for attempt in error.call.attempts], str(error)
+        return "answered", [attempt.failure for attempt in scope.calls[-1].attempts], ""
+
+    async def unconnected():
+        async with Router.from_mapping(mapping("http://203.0.113.7/v1")) as router:
+            found = [await call(router) for _ in range(4)]
+            calm = all(replica.calm for replica in router._engine.ready().health.replicas.values())
+        return {"found": found, "calm": calm}
+
+    async def without_ports():
+        with FakeProvider() as provider:
+            open("/proc/sys/net/ipv4/ip_local_port_range", "w").write("50000 50009")
+            provider.script_all(Cycle((Answer(delay=1.5),)))
+            async with Router.from_mapping(mapping(provider.base_url)) as router:
+                found = await asyncio.gather(*(call(router) for _ in range(30)))
+                calm = all(replica.calm for replica in router._engine.ready().health.replicas.values())
+                provider.script_all(Answer())
+                later = [await call(router) for _ in range(10)]
+        return {"found": found, "calm": calm, "later": later}
+
+    unconnected_found = asyncio.run(unconnected())
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    print(json.dumps([unconnected_found, asyncio.run(without_ports())]))
+"""
+
+
+@pytest.mark.slow
+def test_used_up_ports_and_a_missing_network_are_no_providers_fault() -> None:
+    """The real things, in a network namespace: no way out at first, and then ten local ports for thirty calls."""
+    command = ["unshare", "--map-root-user", "--net", sys.executable, "-c", textwrap.dedent(IN_A_NAMESPACE)]
+    if shutil.which("unshare") is None or subprocess.run([*command[:3], "true"], check=False).returncode != 0:
+        pytest.skip("network namespaces can't be made here")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    unconnected, without_ports = json.loads(done.stdout)
+    assert unconnected["calm"]
+    for name, failures, said in unconnected["found"]:
+        assert name == "Unreachable"
+        assert set(failures) == {FailureKind.LOCAL}
+        assert "no network" in said
+    assert without_ports["calm"]
+    names = Counter(name for name, _, _ in without_ports["found"])
+    failures = Counter(failure for _, each, _ in without_ports["found"] for failure in each)
+    assert names["answered"] >= 10
+    assert failures[FailureKind.LOCAL] >= 1
+    assert set(failures) == {FailureKind.LOCAL, None}
+    assert all("no local port left" in said for name, _, said in without_ports["found"] if name != "answered")
+    assert [name for name, _, _ in without_ports["later"]] == ["answered"] * 10
