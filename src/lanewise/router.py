@@ -379,7 +379,7 @@ def _transports(given: HttpClients | None, config: Config) -> TransportFactory:
                 "parent's: hand in a function that makes a client"
             )
         if client is not None:
-            return HandedTransport(client)
+            return HandedTransport(client, lag=lag)
         return AiohttpTransport(most_idle=config.providers[provider].max_idle_connections, lag=lag)
 
     return make

@@ -6,10 +6,16 @@ import asyncio
 import math
 import time
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from _transport.peers import Peer, answers, silent
+from lanewise._failures.signals import TransportFailure, TransportSignal
+from lanewise._transport import Target, Transport
+from lanewise._transport.aiohttp_transport import AiohttpTransport
+from lanewise._transport.httpx_transport import HandedTransport
 from lanewise._transport.loop_lag import BEAT, GRACE, MOST_GRACE, NOTICEABLE, LagDeadline, LagTimeout, LoopLag
 
 pytestmark = pytest.mark.anyio
@@ -179,3 +185,53 @@ async def test_lag_is_told_beat_by_beat_and_in_sum() -> None:
     assert max(beats) >= 1.1
     assert len(lost) == 1
     assert lost[0] >= 1.1
+
+
+@pytest.mark.parametrize("name", ["aiohttp", "httpx2"])
+async def test_an_answer_in_the_socket_of_a_blocked_loop_counts(name: str) -> None:
+    """Over each transport, past the attempt's timeout and the call's deadline."""
+    transports = {
+        "aiohttp": AiohttpTransport,
+        "httpx2": lambda: HandedTransport(lambda: httpx2.AsyncClient(trust_env=False)),
+    }
+    transport: Transport = transports[name]()
+    loop = asyncio.get_running_loop()
+
+    async def ask() -> bytes:
+        now = loop.time()
+        exchange = await transport.send(
+            Target(peer.url), (), b"{}", stream=False, deadline=now + 0.3, latest=now + 0.5, connect_timeout=0.3
+        )
+        return await exchange.read(1000)
+
+    with Peer(answers()) as peer:
+        asking = loop.create_task(ask())
+        await asyncio.sleep(0.02)
+        time.sleep(0.8)
+        assert await asking == b'{"ok":true}'
+        await transport.aclose()
+
+
+@pytest.mark.parametrize("name", ["aiohttp", "httpx2"])
+async def test_a_silent_peer_of_a_blocked_loop_is_not_blamed(name: str) -> None:
+    """It is over soon after the last moment, and said to be the loop's fault."""
+    loop = asyncio.get_running_loop()
+    lag = LoopLag(loop)
+    lag.enter()
+    transports = {
+        "aiohttp": lambda: AiohttpTransport(lag=lag),
+        "httpx2": lambda: HandedTransport(lambda: httpx2.AsyncClient(trust_env=False), lag=lag),
+    }
+    transport: Transport = transports[name]()
+    with Peer(silent) as peer:
+        until = loop.time() + 1.5
+        asking = loop.create_task(
+            transport.send(Target(peer.url), (), b"{}", stream=False, deadline=until, latest=until, connect_timeout=1.5)
+        )
+        await asyncio.sleep(0.1)
+        time.sleep(2.2)
+        with pytest.raises(TransportFailure) as caught:
+            await asking
+        await transport.aclose()
+    lag.leave()
+    assert caught.value.signal is TransportSignal.LOOP_LATE

@@ -249,7 +249,7 @@ class AiohttpExchange:
             self._arm(self._deadline.when)
 
     def _arm(self, when: float) -> None:
-        self._armed = when
+        self._armed = max(when, self._loop.time())  # set in the past, it is not late for that
         self._timer = self._loop.call_at(when, self._on_timer)
 
     def _stop_timer(self) -> None:

@@ -66,6 +66,10 @@ class HandedState:
         """A transport that tells nothing may have written: then the outcome is unknown."""
         return self.wrote or not self.traced
 
+    def is_connecting(self) -> bool:
+        """Whether its connection is still to be made, as far as the client's transport tells."""
+        return self.traced and not self.wrote
+
     @property
     def reused(self) -> bool:
         return self.wrote and not self.connected

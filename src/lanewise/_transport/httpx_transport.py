@@ -17,8 +17,10 @@ from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport.content_decoding import Decoder, decoder_for, is_odd, read_decoded
 from lanewise._transport.exchange import TURN, Headers, RawHeaders, Target
 from lanewise._transport.httpx_failures import HandedState, body_failure, send_failure
-from lanewise._transport.local_trouble import heard_from
+from lanewise._transport.local_trouble import heard_from, late_failure
+from lanewise._transport.loop_lag import LagDeadline, LoopLag
 from lanewise._transport.outgoing import check_url, checked, outgoing
+from lanewise._transport.timed_scope import TimedScope, lag_deadline
 
 __all__ = ["HandedExchange", "HandedTransport"]
 
@@ -36,8 +38,11 @@ class HandedTransport:
         transport = HandedTransport(lambda: httpx2.AsyncClient(verify=context))
     """
 
-    def __init__(self, client: httpx2.AsyncClient | Callable[[], httpx2.AsyncClient]) -> None:
+    def __init__(
+        self, client: httpx2.AsyncClient | Callable[[], httpx2.AsyncClient], *, lag: LoopLag | None = None
+    ) -> None:
         self._given = client
+        self._lag = lag
         self._client: httpx2.AsyncClient | None = None
         self._cookies = httpx2.Cookies()
         self._left: set[HandedExchange] = set()
@@ -63,7 +68,8 @@ class HandedTransport:
         url = _parse(target.url)
         state = HandedState(url.host)
         failure: TransportFailure | None = None
-        scope = anyio.CancelScope(deadline=deadline)
+        bound = lag_deadline(self._lag, deadline, latest)
+        timed = TimedScope(bound, deadline)
         response: httpx2.Response | None = None
         try:
             client = self._open()
@@ -74,11 +80,11 @@ class HandedTransport:
                     url,
                     headers=fields,
                     content=body,
-                    timeout=httpx2.Timeout(None, connect=connect_timeout),
+                    timeout=httpx2.Timeout(None, connect=connect_timeout if bound is None else None),
                     extensions={"trace": state.trace},
                 ),
             )
-            with scope:
+            with timed, timed.unless_begun(connect_timeout, latest, state.is_connecting):
                 response = await client.send(request, stream=True, follow_redirects=False)
         except TransportFailure:
             raise
@@ -86,7 +92,9 @@ class HandedTransport:
             failure = send_failure(error, state)
         if response is not None:
             heard_from(url.host)
-            return await self._begin(response, deadline)
+            return await self._begin(response, deadline, bound)
+        if failure is None and timed.lost:
+            failure = late_failure(timed.lost)
         if failure is None:
             signal = TransportSignal.TIMEOUT if state.written else TransportSignal.UNREACHABLE
             failure = TransportFailure(signal, "no answer in time")
@@ -128,8 +136,10 @@ class HandedTransport:
             self._cookies.set_cookie_header(request)
         return request
 
-    async def _begin(self, response: httpx2.Response, deadline: float) -> HandedExchange:
-        exchange = HandedExchange(response, deadline, self._leave)
+    async def _begin(
+        self, response: httpx2.Response, deadline: float, bound: LagDeadline | None
+    ) -> HandedExchange:
+        exchange = HandedExchange(response, deadline, self._leave, bound)
         try:
             if response.status_code == 101:
                 raise TransportFailure(TransportSignal.MALFORMED_HTTP, "the peer switched to a protocol not asked for")
@@ -189,16 +199,23 @@ def _parse(url: str) -> httpx2.URL:
 class HandedExchange:
     """An answer that arrives over an httpx2 client. As :class:`Exchange`."""
 
-    def __init__(self, response: httpx2.Response, deadline: float, leave: Callable[[HandedExchange], None]) -> None:
+    def __init__(
+        self,
+        response: httpx2.Response,
+        deadline: float,
+        leave: Callable[[HandedExchange], None],
+        bound: LagDeadline | None = None,
+    ) -> None:
         self._response = response
         self._pieces = response.aiter_raw()
         self._deadline = deadline
+        self._bound = bound
         self._leave = leave
         self._headers: Mapping[str, str] = response.headers
         self._raw_headers: RawHeaders = response.headers.raw
         self._odd: tuple[str, ...] = ()
         self._decoder: Decoder | None = None
-        self._reading: anyio.CancelScope | None = None
+        self._reading: TimedScope | None = None
         self._turn_at = anyio.current_time() + TURN
         self._ended = False
         self._aborted = False
@@ -248,8 +265,10 @@ class HandedExchange:
     def bound_reads(self, deadline: float, latest: float = math.inf) -> None:
         """As :meth:`Exchange.bound_reads`."""
         self._deadline = deadline
+        if self._bound is not None:
+            self._bound.move(deadline, latest)
         if self._reading is not None:
-            self._reading.deadline = deadline
+            self._reading.moved(deadline)
 
     async def read(self, limit: int) -> bytes:
         """As :meth:`Exchange.read`."""
@@ -301,7 +320,7 @@ class HandedExchange:
         if self._reading is None:
             self._leave(self)
         else:
-            self._reading.cancel()
+            self._reading.scope.cancel()
 
     def release(self) -> None:
         """As :meth:`Exchange.release`."""
@@ -333,9 +352,9 @@ class HandedExchange:
         self._raise_if_aborted()
         piece: bytes | None = None
         failure = TransportFailure(TransportSignal.TIMEOUT, "the body did not come in time")
-        self._reading = anyio.CancelScope(deadline=self._deadline)
+        timed = self._reading = TimedScope(self._bound, self._deadline)
         try:
-            with self._reading:
+            with timed:
                 piece = await anext(self._pieces, b"")
         except Exception as error:  # noqa: BLE001 - the border where httpx2's failures become ours
             failure = body_failure(error)
@@ -345,7 +364,7 @@ class HandedExchange:
             self._ended = not piece
             return piece
         self._raise_if_aborted()
-        raise failure
+        raise late_failure(timed.lost) if timed.lost else failure
 
     def _raise_if_aborted(self) -> None:
         if self._aborted:

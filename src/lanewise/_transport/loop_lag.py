@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-__all__ = ["LagDeadline", "LagTimeout", "LoopLag"]
+__all__ = ["LagDeadline", "LagTimeout", "LagTimer", "LoopLag"]
 
 BEAT: Final = 0.05
 """Seconds between two looks at the clock."""
@@ -116,6 +116,10 @@ class LagDeadline:
         self._own = self._forgiven = 0.0
         self._grace = MOST_GRACE
 
+    def another(self, seconds: float, latest: float) -> LagDeadline:
+        """One in so many seconds from now, in the running loop."""
+        return LagDeadline(self._lag, asyncio.get_running_loop().time() + seconds, latest)
+
     def due(self, now: float, armed: float) -> float:
         """When it is over, seen from ``now``, when a timer fires that was set for ``armed``: if not later, it is."""
         if now - armed > NOTICEABLE:
@@ -143,46 +147,31 @@ class LagDeadline:
         return max(self._lag.lost_at(now) - self._mark, self._own)
 
 
-class LagTimeout:
-    """As ``asyncio.timeout_at``, by a :class:`LagDeadline`. ``lost`` says for how long the loop stood still, where a
-    time-out is the loop's fault.
+class LagTimer:
+    """Calls a function once a :class:`LagDeadline` is over, with what was lost to it. In the running loop.
 
-    What is ready is read first: it cancels only after what has come in the same turn of the loop was handled.
-
-    Example::
-
-        async with LagTimeout(LagDeadline(lag, now + 5, now + 20)) as timeout:
-            await something()
+    What is ready is read first: it calls only after what has come in the same turn of the loop was handled.
     """
 
-    __slots__ = ("_armed", "_cancelling", "_deadline", "_expired", "_handle", "_loop", "_task", "lost")
+    __slots__ = ("_armed", "_deadline", "_expired", "_handle", "_loop")
 
-    def __init__(self, deadline: LagDeadline) -> None:
+    def __init__(self, deadline: LagDeadline, expired: Callable[[float], None]) -> None:
         self._deadline = deadline
+        self._expired = expired
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._cancelling = 0
-        self._expired = False
-        self._armed = deadline.when
-        self._handle: asyncio.Handle | None = None
-        self.lost = 0.0
+        self._armed = max(deadline.when, self._loop.time())  # set in the past, it is not late for that
+        self._handle: asyncio.Handle = self._loop.call_at(self._armed, self._fired)
 
-    async def __aenter__(self) -> Self:
-        assert self._task is not None, "it is used in a task"
-        self._cancelling = self._task.cancelling()
-        self._handle = self._loop.call_at(self._armed, self._fired)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._handle is not None:
+    def moved(self) -> None:
+        """The deadline was set anew. A later one is found when the timer fires."""
+        if self._deadline.when < self._armed:
             self._handle.cancel()
-        if not self._expired:
-            return
-        assert self._task is not None, "it was entered in one"
-        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+            self._armed = max(self._deadline.when, self._loop.time())
+            self._handle = self._loop.call_at(self._armed, self._fired)
+
+    def cancel(self) -> None:
+        """Call nothing any more."""
+        self._handle.cancel()
 
     def _fired(self) -> None:
         now = self._loop.time()
@@ -191,11 +180,51 @@ class LagTimeout:
             self._armed = due
             self._handle = self._loop.call_at(due, self._fired)
         else:
-            self._handle = self._loop.call_soon(self._expire)
+            self._handle = self._loop.call_soon(self._call)
 
-    def _expire(self) -> None:
+    def _call(self) -> None:
+        self._expired(self._deadline.lost_of(self._loop.time()))
+
+
+class LagTimeout:
+    """As ``asyncio.timeout_at``, by a :class:`LagDeadline`. ``lost`` says for how long the loop stood still, where a
+    time-out is the loop's fault.
+
+    Example::
+
+        async with LagTimeout(LagDeadline(lag, now + 5, now + 20)) as timeout:
+            await something()
+    """
+
+    __slots__ = ("_cancelling", "_deadline", "_expired", "_task", "_timer", "lost")
+
+    def __init__(self, deadline: LagDeadline) -> None:
+        self._deadline = deadline
+        self._task = asyncio.current_task()
+        self._cancelling = 0
+        self._expired = False
+        self._timer: LagTimer | None = None
+        self.lost = 0.0
+
+    async def __aenter__(self) -> Self:
+        assert self._task is not None, "it is used in a task"
+        self._cancelling = self._task.cancelling()
+        self._timer = LagTimer(self._deadline, self._expire)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._expired:
+            return
         assert self._task is not None, "it was entered in one"
-        self._handle = None
+        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def _expire(self, lost: float) -> None:
+        assert self._task is not None, "it was entered in one"
         self._expired = True
-        self.lost = self._deadline.lost_of(self._loop.time())
+        self.lost = lost
         self._task.cancel()
