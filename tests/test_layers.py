@@ -58,9 +58,9 @@ PURE_FILES = (
     "_health/circuit.py",
     "_health/gcra_limit.py",
     "_health/local_breaker.py",
-    "_health/probe_lease.py",
+    "_health/outcomes.py",
     "_health/rate_limit_headers.py",
-    "_health/sliding_window.py",
+    "_health/route_health.py",
 )
 CIRCLES: tuple[set[str], ...] = (
     {

@@ -82,6 +82,7 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
     "deadline": [(failures.DEADLINE.failure, "deadline X 0")],
     "deadline-long": [(failures.DEADLINE_LONG.failure, "deadline X F")],
     "unreachable": [(transport(TransportSignal.UNREACHABLE), "unreachable S F")],
+    "connect-timeout": [(transport(TransportSignal.CONNECT_TIMEOUT), "unreachable N F")],
     "stale-connection": [(transport(TransportSignal.STALE_CONNECTION), "unreachable S 0")],
     "tls": [(transport(TransportSignal.TLS), "config N T")],
     "timeout": [
@@ -283,6 +284,7 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
     "in-doubt": [
         (lambda: check_answer(Api.CHAT, FINISHED_TWICE, sensitive=True).result, "bad_response N 0"),
     ],
+    "silent": [(failures.SILENT.failure, "timeout N F")],
     "unforeseen": [(failures.UNFORESEEN.failure, "bad_response N 0")],
     "contract": [(failures.CONTRACT.failure, "contract N 0")],
     "substituted": [(failures.SUBSTITUTED.failure, "substituted N 0")],

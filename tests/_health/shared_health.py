@@ -16,8 +16,9 @@ from itertools import count
 from _routing.planning import AUTH, OUTAGE, RATE_LIMIT, limited
 from lanewise._health.breaker import after
 from lanewise._health.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
-from lanewise._health.local_breaker import Entry, Guard, Replica
-from lanewise._routing.retry_budget import Allowance, AllowanceSettings
+from lanewise._health.local_breaker import LocalBreaker
+from lanewise._health.route_health import Permit, RouteHealth
+from lanewise._routing.retry_budget import RetryBudget, RetryBudgetSettings
 from lanewise.types import BreakerEffect, Failure
 
 __all__ = ["ASKED", "Fleet", "Probe"]
@@ -28,7 +29,7 @@ _TROUBLES = (OUTAGE, OUTAGE, RATE_LIMIT, limited(ASKED))
 
 NUMBERS = BreakerSettings()
 TICK, PAUSE, RENEWAL, HEARD, HEARTBEAT = 0.25, 1.0, 1.0, 1.2, 5.0
-"""Seconds: as the real service has them (``state/health_threads.py``)."""
+"""Seconds: as the real service has them (``health_sync.py``)."""
 
 
 @dataclass
@@ -60,11 +61,12 @@ class SimWorker:
         self.number = number
         self.skew = skew
         name = f"w{number}"
-        self.replica = Replica(name, NUMBERS)
-        self.replica.go_alone()
-        other = Replica(name, NUMBERS)
-        self.guard = Guard(other, self.replica) if account else Guard(self.replica, other)
-        self.allowance = Allowance(AllowanceSettings(), skew)
+        self.breaker = LocalBreaker(name, NUMBERS)
+        self.breaker.detach()
+        other = LocalBreaker(name, NUMBERS)
+        self.health = RouteHealth(other, self.breaker) if account else RouteHealth(self.breaker, other)
+        self.health.others = (RouteHealth(LocalBreaker(name, NUMBERS), LocalBreaker(name, NUMBERS)),)
+        self.budget = RetryBudget(RetryBudgetSettings(), skew)
         self.heard = -10.0
         self.connected = False
         self.renewed = 0.0
@@ -152,36 +154,36 @@ class Fleet:
     def _attempt(self, worker: SimWorker, *, retries: bool) -> None:
         clock = worker.clock(self.now)
         shared = worker.connected and self.now - worker.heard < HEARD
-        if worker.guard.closed_by(clock, shared=shared) is not None:
+        if worker.health.closed_to(clock, shared=shared) is not None:
             return
-        entry = worker.guard.enter(clock, shared=shared)
-        if entry is None:
+        permit = worker.health.enter(clock, shared=shared)
+        if permit is None:
             return
         took = self.random.choice([0.01, 0.05, 0.3, 2.0])
         probe = None
-        probes = entry.probes_route or entry.probes_account
+        probes = permit.probes_route or permit.probes_account
         if probes:
             probe = Probe(worker.number, self.now, self.now + took, heard=shared)
             self.probes.append(probe)
         self.attempts.append((self.now, probes))
-        self.at(self.now + took, lambda: self._ended(worker, entry, self.trouble(self.now), retries))
+        self.at(self.now + took, lambda: self._ended(worker, permit, self.trouble(self.now), retries))
 
-    def _ended(self, worker: SimWorker, entry: Entry, failure: Failure | None, retries: bool) -> None:
+    def _ended(self, worker: SimWorker, permit: Permit, failure: Failure | None, retries: bool) -> None:
         if worker.dead:
             return
         clock = worker.clock(self.now)
-        was_open = worker.replica.circuit.open_until is not None
-        worker.guard.leave(entry, failure, clock, jitter=self.random.random())
-        if not was_open and worker.replica.circuit.open_until is not None:
+        was_open = worker.breaker.circuit.open_until is not None
+        worker.health.leave(permit, failure, clock, jitter=self.random.random())
+        if not was_open and worker.breaker.circuit.open_until is not None:
             self.openings[worker.number].append(self.now)
         if failure is not None and failure.retry_after is not None:
             self.limits.append(self.now)
         if failure is None:
             self.successes.append(self.now)
             worker.successes += 1
-            worker.allowance.succeeded(clock)
-        elif retries and worker.allowance.permits(clock):
-            worker.allowance.spend(clock)
+            worker.budget.succeeded(clock)
+        elif retries and worker.budget.permits(clock):
+            worker.budget.spend(clock)
             worker.retries += 1
             self.at(self.now + self.random.uniform(0.25, 0.5), lambda: self._again(worker))
         self._tell(worker)
@@ -195,22 +197,22 @@ class Fleet:
     def _tick(self, worker: SimWorker) -> None:
         if worker.dead:
             return
-        replica = worker.replica
+        breaker = worker.breaker
         if not self.store.reached(self.now):
             self._lost(worker)
             self._tick_after(worker, PAUSE)
             return
-        at_rest = replica.calm and not replica.unsaid and worker.connected
+        at_rest = breaker.pristine and not breaker.pending_events and worker.connected
         self._tick_after(worker, HEARTBEAT if at_rest else TICK)
         if not worker.connected:
-            self._converge(worker)
+            self._reconcile(worker)
         worker.heard = self.now
-        if replica.wanted:
-            replica.wanted = False
-            replica.note(LeaseAsked(replica.worker), worker.clock(self.now))
-        if self.now - worker.renewed >= RENEWAL and replica.circuit.holder == replica.worker:
+        if breaker.wanted:
+            breaker.wanted = False
+            breaker.note(LeaseAsked(breaker.worker), worker.clock(self.now))
+        if self.now - worker.renewed >= RENEWAL and breaker.circuit.holder == breaker.worker:
             worker.renewed = self.now
-            replica.note(LeaseRenewed(replica.worker, replica.probing), worker.clock(self.now))
+            breaker.note(LeaseRenewed(breaker.worker, breaker.probing), worker.clock(self.now))
         self._tell(worker)
 
     def _tick_after(self, worker: SimWorker, seconds: float) -> None:
@@ -229,24 +231,28 @@ class Fleet:
 
     def _lost(self, worker: SimWorker) -> None:
         worker.connected = False
-        worker.replica.go_alone()
+        worker.breaker.detach()
 
-    def _converge(self, worker: SimWorker) -> None:
+    def _reconcile(self, worker: SimWorker) -> None:
         worker.connected = True
-        was_open = worker.replica.circuit.open_until is not None
+        was_open = worker.breaker.circuit.open_until is not None
         shared = self.store.circuit.shifted(worker.skew)
-        both = worker.replica.converge(shared, self.store.version).shifted(-worker.skew)
-        if not was_open and worker.replica.circuit.open_until is not None:
+        both = worker.breaker.reconcile(shared, self.store.version).shifted(-worker.skew)
+        if not was_open and worker.breaker.circuit.open_until is not None:
             self.openings[worker.number].append(self.now)
         mine = self.store.circuit
-        if both.turn != mine.turn or both.row > mine.row or both.limits > mine.limits:
+        if (
+            both.generation != mine.generation
+            or both.consecutive_failures > mine.consecutive_failures
+            or both.limits > mine.limits
+        ):
             self._put(worker, both)
 
     def _tell(self, worker: SimWorker) -> None:
         """The worker's events reach the store a little later, and what comes of it reaches the others later still."""
-        if worker.replica.unsaid:
+        if worker.breaker.pending_events:
             self._wake(worker)
-        if worker.connected and worker.replica.unsaid and not worker.telling:
+        if worker.connected and worker.breaker.pending_events and not worker.telling:
             worker.telling = True
             self.at(self.now + self.random.uniform(0.0001, 0.02), lambda: self._told(worker))
 
@@ -257,13 +263,13 @@ class Fleet:
         if not self.store.reached(self.now):
             self._lost(worker)
             return
-        events: tuple[Event, ...] = tuple(worker.replica.unsaid)
+        events: tuple[Event, ...] = tuple(worker.breaker.pending_events)
         circuit = self.store.circuit
         for event in events:
             circuit = after(circuit, event, self.now, NUMBERS)
         if circuit is not self.store.circuit:
             self._put(worker, circuit)
-        self._adopt(worker, self.store.circuit, self.store.version, len(events))
+        self._replace(worker, self.store.circuit, self.store.version, len(events))
 
     def _put(self, author: SimWorker, circuit: Circuit) -> None:
         self.store.version += 1
@@ -279,13 +285,13 @@ class Fleet:
     def _hear(self, worker: SimWorker, circuit: Circuit, version: int) -> None:
         if worker.dead or not worker.connected:
             return
-        self._adopt(worker, circuit, version, 0)
-        if not worker.replica.calm:
+        self._replace(worker, circuit, version, 0)
+        if not worker.breaker.pristine:
             self._wake(worker)
 
-    def _adopt(self, worker: SimWorker, circuit: Circuit, version: int, said: int) -> None:
-        was_open = worker.replica.circuit.open_until is not None
+    def _replace(self, worker: SimWorker, circuit: Circuit, version: int, said: int) -> None:
+        was_open = worker.breaker.circuit.open_until is not None
         worker.heard = self.now
-        worker.replica.adopt(circuit.shifted(worker.skew), version, said)
-        if not was_open and worker.replica.circuit.open_until is not None:
+        worker.breaker.replace(circuit.shifted(worker.skew), version, said)
+        if not was_open and worker.breaker.circuit.open_until is not None:
             self.openings[worker.number].append(self.now)

@@ -22,6 +22,7 @@ from lanewise._health.circuit import (
     Limited,
     Opened,
     Released,
+    SlotAsked,
     Succeeded,
 )
 
@@ -38,8 +39,8 @@ def played(*events: tuple[float, Event], circuit: Circuit | None = None) -> Circ
     return circuit
 
 
-def failed(turn: int = 0, probe: str = "", jitter: float = MIDDLE, failure: Any = OUTAGE) -> Failed:
-    return Failed(turn, failure, jitter, probe)
+def failed(generation: int = 0, probe: str = "", jitter: float = MIDDLE, failure: Any = OUTAGE) -> Failed:
+    return Failed(generation, failure, jitter, probe)
 
 
 def opened(now: float = 0.0, jitter: float = MIDDLE) -> Circuit:
@@ -69,18 +70,18 @@ def test_each_opening_in_a_row_takes_twice_as_long_up_to_thirty_seconds() -> Non
     circuit, now, lengths = opened(), 0.0, [10.0]
     for _ in range(4):
         now = circuit.open_until or 0.0
-        circuit = after(circuit, failed(circuit.turn, "w"), now, NUMBERS)
+        circuit = after(circuit, failed(circuit.generation, "w"), now, NUMBERS)
         lengths.append((circuit.open_until or 0.0) - now)
     assert lengths == [10.0, 20.0, 30.0, 30.0, 30.0]
     assert opened(jitter=0.0).open_until == 8.0
     assert opened(jitter=1.0).open_until == pytest.approx(12.0)
-    assert after(circuit, failed(circuit.turn, "w", jitter=1.0), 1000.0, NUMBERS).open_until == 1030.0
+    assert after(circuit, failed(circuit.generation, "w", jitter=1.0), 1000.0, NUMBERS).open_until == 1030.0
 
 
 def test_after_a_success_the_openings_are_counted_anew() -> None:
     """A provider that was well gets ten seconds again."""
     circuit = played((10.0, Succeeded(1, "w")), circuit=opened())
-    assert circuit == Circuit(turn=2)
+    assert circuit == Circuit(generation=2)
     assert played(*[(50.0, failed(2))] * 5, circuit=circuit).open_until == 60.0
 
 
@@ -106,11 +107,85 @@ def test_outcomes_of_attempts_from_before_the_opening_change_nothing() -> None:
         assert after(circuit, event, 11.0, NUMBERS) is circuit
 
 
-def test_only_a_probe_s_success_closes() -> None:
-    """An attempt of this turn that was none can't be there; if it were, it would not count."""
+def test_a_success_closes_once_the_time_is_over() -> None:
+    """Of the probe, or of a call that had no other route. Before that it only shows life."""
     circuit = opened()
+    early = after(circuit, Succeeded(1), 9.0, NUMBERS)
+    assert (early.open_until, early.unanswered) == (10.0, 0)
+    for success in (Succeeded(1), Succeeded(1, "w")):
+        assert after(circuit, success, 11.0, NUMBERS) == Circuit(generation=2)
+
+
+def test_a_success_that_was_no_probe_does_not_say_that_a_key_is_good_again() -> None:
+    """What settled it at once was no matter of counting, and nothing is sent there but the probe."""
+    circuit = played((0.0, Opened(0, AUTH, MIDDLE)))
     assert after(circuit, Succeeded(1), 11.0, NUMBERS) is circuit
     assert after(circuit, Succeeded(1, "w"), 11.0, NUMBERS).open_until is None
+
+
+def test_a_row_opens_only_where_others_are_better() -> None:
+    """A breaker is for having somewhere better to go; it opens at the next failure after there is one."""
+    alone = Failed(0, OUTAGE, MIDDLE, others_better=False)
+    circuit = played(*[(0.0, alone)] * 30)
+    assert circuit.open_until is None
+    assert played((0.0, failed()), circuit=circuit).open_until == 10.0
+    refusing = BreakerSettings(throttle=False)
+    circuit = Circuit()
+    for _ in range(5):
+        circuit = after(circuit, alone, 0.0, refusing)
+    assert circuit.is_open(9.0)
+
+
+def throttled(event: Event | None = None) -> Circuit:
+    """A circuit that has had no answer for 41 attempts over two seconds, the last of them at 3 s."""
+    event = event or Failed(0, OUTAGE, MIDDLE, others_better=False)
+    return played(*[(1.0 + step / 20, event) for step in range(41)])
+
+
+@pytest.mark.parametrize("event", [Failed(0, OUTAGE, MIDDLE, others_better=False), Limited(0, RATE_LIMIT, None)])
+def test_forty_failures_in_a_row_over_two_seconds_throttle(event: Event) -> None:
+    """Rate limits among them; not in less than two seconds, and not if anything was answered in between."""
+    circuit = throttled(event)
+    assert (circuit.throttled_at, circuit.slot_at, circuit.unanswered) == (3.0, 4.0, 41)
+    assert circuit.fails_in_part
+    assert played(*[(1.0, event)] * 90).throttled_at is None
+    events: list[tuple[float, Event]] = [(1.0 + step / 20, event) for step in range(60)]
+    assert played(*events[:30], (2.4, Succeeded(0)), *events[30:]).throttled_at is None
+
+
+def test_a_success_that_began_in_a_throttle_ends_it_and_an_earlier_one_does_not() -> None:
+    """At once, whatever else was remembered."""
+    circuit = throttled()
+    assert after(circuit, Succeeded(0), 3.5, NUMBERS) is circuit
+    assert after(circuit, Succeeded(circuit.generation), 3.5, NUMBERS) == Circuit(generation=circuit.generation + 1)
+
+
+def test_a_probe_that_fails_in_a_throttle_leaves_the_attempts_under_way_their_word() -> None:
+    """One of them may just be the answer that ends it."""
+    circuit = throttled()
+    assert circuit.open_until is not None
+    again = played((circuit.open_until, failed(circuit.generation, "w")), circuit=circuit)
+    assert again.is_open(circuit.open_until + 1)
+    assert after(again, Succeeded(circuit.generation), circuit.open_until + 1, NUMBERS).open_until is None
+
+
+def test_a_slot_a_second_is_one_worker_s() -> None:
+    """Who asks first has it, and whether it is used or not the next is a second later."""
+    circuit = throttled()
+    assert after(circuit, SlotAsked("a", 1.0), 3.9, NUMBERS) is circuit
+    circuit = played((4.2, SlotAsked("a", 1.0)), (4.3, SlotAsked("b", 1.0)), circuit=circuit)
+    assert (circuit.slot_of, circuit.slot_at) == ("a", 5.2)
+    assert played((5.2, SlotAsked("b", 1.0)), circuit=circuit).slot_of == "b"
+    assert after(Circuit(), SlotAsked("a", 1.0), 4.2, NUMBERS) == Circuit()
+
+
+def test_a_long_rate_limit_gets_its_first_attempt_after_ten_seconds() -> None:
+    """The provider has just said no; and an answer that began after that lifts it."""
+    circuit = played((0.0, Limited(0, limited(300), 300.0)))
+    assert after(circuit, SlotAsked("a", 10.0), 9.9, NUMBERS) is circuit
+    circuit = played((10.0, SlotAsked("a", 10.0)), circuit=circuit)
+    assert (circuit.slot_of, circuit.slot_at) == ("a", 20.0)
+    assert after(circuit, Succeeded(0, limits=1), 11.0, NUMBERS) == Circuit()
 
 
 def test_one_worker_holds_the_probe() -> None:
@@ -170,7 +245,7 @@ def test_a_rate_limit_without_a_time_closes_for_one_second_doubling_to_ten() -> 
 def test_a_success_after_a_rate_limit_counts_them_anew() -> None:
     """Of one that was sent before the limit nothing follows while it is closed; of one that was sent after it, all."""
     circuit = played((0.0, Limited(0, RATE_LIMIT, None)))
-    assert after(circuit, Succeeded(0), 0.5, NUMBERS) is circuit
+    assert after(circuit, Succeeded(0), 0.5, NUMBERS).is_limited(0.9)
     assert after(circuit, Succeeded(0, limits=1), 0.5, NUMBERS) == Circuit()
     assert after(circuit, Succeeded(0), 1.0, NUMBERS) == Circuit()
 
@@ -181,23 +256,23 @@ def test_a_person_opens_and_closes_whatever_happens() -> None:
     assert circuit.why is BY_HAND
     for event in (Succeeded(1, "w"), failed(1), LeaseAsked("w"), Opened(1, AUTH, MIDDLE)):
         assert after(circuit, event, 1e9, NUMBERS) is circuit
-    assert played((1.0, ByHand(open=False)), circuit=circuit) == Circuit(turn=2)
+    assert played((1.0, ByHand(open=False)), circuit=circuit) == Circuit(generation=2)
     assert played((1.0, ByHand(open=False)), circuit=opened()).open_until is None
 
 
-def test_of_two_states_the_later_turn_counts_and_else_the_more_cautious() -> None:
+def test_of_two_states_the_later_generation_counts_and_else_the_more_cautious() -> None:
     """In either order, and to merge again changes nothing."""
-    closed, open_again = Circuit(turn=2), opened()
+    closed, open_again = Circuit(generation=2), opened()
     assert merged(closed, open_again) is closed
-    one = Circuit(row=3, limits=1, limited_until=4.0, limited_by=RATE_LIMIT)
-    both = merged(one, Circuit(row=1, limits=2, limited_until=9.0, limited_by=RATE_LIMIT))
-    assert (both.row, both.limits, both.limited_until) == (3, 2, 9.0)
+    one = Circuit(consecutive_failures=3, limits=1, limited_until=4.0, limited_by=RATE_LIMIT)
+    both = merged(one, Circuit(consecutive_failures=1, limits=2, limited_until=9.0, limited_by=RATE_LIMIT))
+    assert (both.consecutive_failures, both.limits, both.limited_until) == (3, 2, 9.0)
 
 
 def test_a_clock_may_show_anything() -> None:
     """A machine's monotonic clock begins where it likes: to be open until -5 is to be open, and not to be closed."""
-    assert merged(Circuit(turn=1), opened(now=-15.0)).open_until == -5.0
-    assert merged(opened(now=-15.0), Circuit(turn=1)).open_until == -5.0
+    assert merged(Circuit(generation=1), opened(now=-15.0)).open_until == -5.0
+    assert merged(opened(now=-15.0), Circuit(generation=1)).open_until == -5.0
 
 
 def test_a_clock_that_shows_more_shows_all_times_later() -> None:
@@ -211,18 +286,19 @@ def test_a_clock_that_shows_more_shows_all_times_later() -> None:
 # -- whatever happens --------------------------------------------------------------------------------------------------
 
 WORKERS = st.sampled_from(["a", "b", "c"])
-TURNS = st.integers(0, 6)
+GENERATIONS = st.integers(0, 6)
 FAILURES = st.sampled_from([OUTAGE, AUTH, RATE_LIMIT, limited(3)])
 JITTERS = st.sampled_from([0.0, 0.5, 0.999])
 EVENTS: st.SearchStrategy[Event] = st.one_of(
-    st.builds(Succeeded, TURNS, st.just("") | WORKERS),
-    st.builds(Failed, TURNS, FAILURES, JITTERS, st.just("") | WORKERS),
-    st.builds(Failed, TURNS, FAILURES, JITTERS),
-    st.builds(Opened, TURNS, FAILURES, JITTERS),
-    st.builds(Limited, TURNS, FAILURES, st.none() | st.floats(0, 400), st.just("") | WORKERS),
+    st.builds(Succeeded, GENERATIONS, st.just("") | WORKERS),
+    st.builds(Failed, GENERATIONS, FAILURES, JITTERS, st.just("") | WORKERS),
+    st.builds(Failed, GENERATIONS, FAILURES, JITTERS, others_better=st.booleans()),
+    st.builds(Opened, GENERATIONS, FAILURES, JITTERS),
+    st.builds(Limited, GENERATIONS, FAILURES, st.none() | st.floats(0, 400), st.just("") | WORKERS),
     st.builds(Released, WORKERS),
     st.builds(LeaseAsked, WORKERS),
     st.builds(LeaseRenewed, WORKERS, st.booleans()),
+    st.builds(SlotAsked, WORKERS, st.sampled_from([1.0, 10.0])),
     st.builds(ByHand, st.booleans()),
 )
 HISTORIES = st.lists(st.tuples(st.floats(0, 20), EVENTS), max_size=40)
@@ -231,13 +307,13 @@ HISTORIES = st.lists(st.tuples(st.floats(0, 20), EVENTS), max_size=40)
 @settings(max_examples=200)
 @given(HISTORIES)
 def test_in_every_history_the_rules_hold(history: list[tuple[float, Event]]) -> None:
-    """No opening over 300 s, nor over 30 s unless it was asked for; turns only grow; nobody probes before its time."""
+    """No opening over 300 s, nor over 30 s unless it was asked for; generations grow; nobody probes too soon."""
     circuit, now = Circuit(), 0.0
     for step, event in history:
         now += step
         before, circuit = circuit, after(circuit, event, now, NUMBERS)
-        assert circuit.turn - before.turn in (0, 1)
-        if circuit.turn > before.turn and circuit.open_until is not None and not circuit.by_hand:
+        assert circuit.generation - before.generation in (0, 1)
+        if circuit.generation > before.generation and circuit.open_until is not None and not circuit.by_hand:
             length = circuit.open_until - now
             assert circuit.why is not None
             asked = circuit.why.retry_after or 0.0
@@ -263,6 +339,6 @@ def test_what_two_workers_come_to_is_the_same_for_both(
         circuits.append(circuit)
     one, other = circuits
     both = merged(one, other)
-    assert both.turn == merged(other, one).turn
+    assert both.generation == merged(other, one).generation
     assert both.open_until == merged(other, one).open_until
     assert merged(both, other) == both

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from _routing.planning import OUTAGE
-from lanewise._health.breaker_store import KEPT, Circuits, channel_of, circuit_key, read_news
+from lanewise._health.breaker_store import KEPT, BreakerStore, channel_of, circuit_key, read_news
 from lanewise._health.circuit import BreakerSettings, ByHand, Circuit, Failed, LeaseAsked, Opened
 from lanewise._store import client
 from lanewise.config.store import StoreAddress
@@ -29,7 +29,7 @@ def store(valkey: Valkey) -> Iterator[redis.Redis]:
 
 def test_what_is_not_there_is_closed(store: redis.Redis) -> None:
     """And reading leaves nothing behind."""
-    assert Circuits(store).read(KEY).circuit == Circuit()
+    assert BreakerStore(store).read(KEY).circuit == Circuit()
     assert store.keys() == []
 
 
@@ -38,19 +38,19 @@ def test_failures_of_all_workers_are_counted_together(store: redis.Redis, valkey
 
     def fail(_: int) -> None:
         with client(StoreAddress(valkey.url)) as own:
-            Circuits(own).change(KEY, None, [FAILED], NUMBERS)
+            BreakerStore(own).change(KEY, None, [FAILED], NUMBERS)
 
     with ThreadPoolExecutor(4) as workers:
         list(workers.map(fail, range(4)))
-    assert Circuits(store).read(KEY).circuit.row == 4
-    kept = Circuits(store).change(KEY, None, [FAILED], NUMBERS)
+    assert BreakerStore(store).read(KEY).circuit.consecutive_failures == 4
+    kept = BreakerStore(store).change(KEY, None, [FAILED], NUMBERS)
     assert kept.circuit.why == OUTAGE
     assert kept.circuit.is_open(time.monotonic() + kept.clock)
 
 
 def test_a_change_by_what_was_known_before_is_made_anew(store: redis.Redis) -> None:
     """Of two workers that know the same the second sees what the first has done."""
-    circuits = Circuits(store)
+    circuits = BreakerStore(store)
     known = circuits.change(KEY, None, [Opened(0, OUTAGE, 0.5)], BreakerSettings(break_duration=0.001))
     time.sleep(0.01)
     first = circuits.change(KEY, known, [LeaseAsked("a")], NUMBERS)
@@ -61,9 +61,11 @@ def test_a_change_by_what_was_known_before_is_made_anew(store: redis.Redis) -> N
 
 def test_a_change_that_changes_nothing_is_not_written(store: redis.Redis) -> None:
     """But what is known to have been so is looked up once more: it may be no longer so."""
-    circuits = Circuits(store)
+    circuits = BreakerStore(store)
     known = circuits.change(KEY, None, [ByHand(open=True)], NUMBERS)
-    assert circuits.change(KEY, known, [Failed(known.circuit.turn, OUTAGE, 0.5)], NUMBERS).version == known.version
+    assert (
+        circuits.change(KEY, known, [Failed(known.circuit.generation, OUTAGE, 0.5)], NUMBERS).version == known.version
+    )
 
 
 def test_every_change_is_told(store: redis.Redis) -> None:
@@ -71,7 +73,7 @@ def test_every_change_is_told(store: redis.Redis) -> None:
     with store.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
         channel.subscribe(channel_of(store))
         channel.get_message(timeout=5)
-        kept = Circuits(store).change(KEY, None, [FAILED], NUMBERS)
+        kept = BreakerStore(store).change(KEY, None, [FAILED], NUMBERS)
         message = channel.get_message(timeout=5)
     assert message is not None
     news = read_news(message["data"])
@@ -86,13 +88,13 @@ def test_another_database_of_the_server_hears_nothing(store: redis.Redis, valkey
         with staging.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
             channel.subscribe(channel_of(staging))
             channel.get_message(timeout=5)
-            Circuits(store).change(KEY, None, [FAILED], NUMBERS)
+            BreakerStore(store).change(KEY, None, [FAILED], NUMBERS)
             assert channel.get_message(timeout=0.3) is None
 
 
 def test_what_a_person_opened_is_kept_until_a_person_closes_it(store: redis.Redis) -> None:
     """All else is forgotten a day after its last change."""
-    circuits = Circuits(store)
+    circuits = BreakerStore(store)
     failed = circuits.change(KEY, None, [FAILED], NUMBERS)
     assert 0 < store.ttl(KEY) <= KEPT
     opened = circuits.change(KEY, failed, [ByHand(open=True)], NUMBERS)
@@ -103,10 +105,10 @@ def test_what_a_person_opened_is_kept_until_a_person_closes_it(store: redis.Redi
 
 def test_a_store_that_forgot_everything_begins_with_a_later_version(store: redis.Redis) -> None:
     """Or its news would be taken for old."""
-    before = Circuits(store).change(KEY, None, [FAILED], NUMBERS)
+    before = BreakerStore(store).change(KEY, None, [FAILED], NUMBERS)
     store.flushall()
     time.sleep(0.002)
-    assert Circuits(store).change(KEY, None, [FAILED], NUMBERS).version > before.version
+    assert BreakerStore(store).change(KEY, None, [FAILED], NUMBERS).version > before.version
 
 
 @pytest.mark.parametrize(
@@ -128,17 +130,17 @@ def test_a_store_that_forgot_everything_begins_with_a_later_version(store: redis
 def test_garbage_is_a_closed_circuit(garbage: bytes, store: redis.Redis) -> None:
     """What no worker can have written keeps no route open, and is overwritten by the next change."""
     store.hset(KEY, mapping={"version": "12", "circuit": garbage})
-    assert Circuits(store).read(KEY).circuit == Circuit()
-    assert Circuits(store).change(KEY, None, [FAILED], NUMBERS).circuit.row == 1
+    assert BreakerStore(store).read(KEY).circuit == Circuit()
+    assert BreakerStore(store).change(KEY, None, [FAILED], NUMBERS).circuit.consecutive_failures == 1
 
 
 def test_a_key_of_another_kind_and_a_version_that_is_none_are_overwritten(store: redis.Redis) -> None:
     """They stand under our own prefix."""
     store.set(KEY, "not a hash")
-    assert Circuits(store).change(KEY, None, [FAILED], NUMBERS).circuit.row == 1
+    assert BreakerStore(store).change(KEY, None, [FAILED], NUMBERS).circuit.consecutive_failures == 1
     store.delete(KEY)
     store.hset(KEY, mapping={"version": "soon", "circuit": "{}"})
-    assert Circuits(store).change(KEY, None, [FAILED], NUMBERS).circuit.row == 1
+    assert BreakerStore(store).change(KEY, None, [FAILED], NUMBERS).circuit.consecutive_failures == 1
 
 
 @pytest.mark.parametrize("news", [b"", b"x", b"1 2\n{}", b"one 2 key\n{}", b"1 two key\n{}", b"\xff 1 k\n{}", b"1 2 k"])
@@ -156,5 +158,5 @@ def test_two_apps_with_a_route_of_one_name_don_t_meet() -> None:
 
 def test_nothing_that_is_stored_is_of_a_prompt_or_a_key(store: redis.Redis, valkey: Valkey) -> None:
     """A failure in the store has its kind, status and code, and our own words."""
-    Circuits(store).change(KEY, None, [Opened(0, OUTAGE, 0.5)], NUMBERS)
+    BreakerStore(store).change(KEY, None, [Opened(0, OUTAGE, 0.5)], NUMBERS)
     assert b"server" not in valkey.everything().replace(b"server_error", b"")

@@ -1,4 +1,4 @@
-"""A total outage of ten thousand calls, breakers off: what the retry allowance alone keeps back, over virtual time."""
+"""A total outage of ten thousand calls, breakers off: what the retry budget alone keeps back, over virtual time."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from itertools import count
 
 import pytest
 
-from _routing.planning import layout
+from _routing.planning import Told, layout
 from lanewise._failures import failure_table as failures
 from lanewise._failures.failure_table import TABLE, Row
 from lanewise._routing.plan import Plan
-from lanewise._routing.retry_budget import Allowance, AllowanceSettings, is_charged
+from lanewise._routing.retry_budget import RetryBudget, RetryBudgetSettings
 from lanewise.types import Failure, FailureKind, Move, Retry, Send, Wait
 
 CALLS = 10_000
 A_SECOND = 50.0
 HOLD = 1.1
+ON_LAST = 3
+"""Attempts a call on the last route, as the plain SDK makes them: none is throttled where breakers are off."""
 TOOK = 0.05
 """Seconds of an attempt."""
 
@@ -45,19 +47,23 @@ class Counts:
 def outage(failure: Failure, name: str, *, retries: Mapping[FailureKind, int] | None = None) -> Counts:
     """Have all attempts of ten thousand calls fail so."""
     rng = random.Random(f"{failure.kind} {name}")
-    allowances = {route.route: Allowance(AllowanceSettings(), 0.0) for route in LAYOUTS[name]}
+    budgets = {route.route: RetryBudget(RetryBudgetSettings(), 0.0) for route in LAYOUTS[name]}
     counts = Counts(Counter(), Counter())
     order = count()
     agenda: list[tuple[float, int, Plan, Move | None]] = []
     clock = [0.0]
 
-    def permits(route: str) -> bool:
-        return allowances[route].permits(clock[0])
+    class Health(Told):
+        def permits(self, route: str) -> bool:
+            return budgets[route].permits(clock[0])
+
+    health = Health()
+    health.answers = False
 
     for number in range(CALLS):
         start = number / A_SECOND
         plan = Plan(
-            LAYOUTS[name], deadline=start + 60, budget=60, patience=2, retries=retries, sensitive=True, permits=permits
+            LAYOUTS[name], deadline=start + 60, budget=60, patience=2, retries=retries, sensitive=True, health=health
         )
         agenda.append((start, next(order), plan, None))
     while agenda:
@@ -69,9 +75,9 @@ def outage(failure: Failure, name: str, *, retries: Mapping[FailureKind, int] | 
             move = plan.waited(now)
         else:
             move = plan.failed(failure, now, rng.random(), repairable=failure.kind is FailureKind.CONTRACT)
-            if is_charged(move, failure):
+            if plan.charged:
                 assert isinstance(move, Send | Wait)
-                allowances[move.route].spend(now)
+                budgets[move.route].spend(now)
         if isinstance(move, Send):
             (counts.again if move.cause in ("retry", "repair", "drop") else counts.firsts)[move.route] += 1
             heapq.heappush(agenda, (now + TOOK, next(order), plan, move))
@@ -83,14 +89,15 @@ def outage(failure: Failure, name: str, *, retries: Mapping[FailureKind, int] | 
 def check(counts: Counts) -> None:
     """By provider: attempts for each call."""
     assert counts.firsts["a"] == CALLS
+    last = max(counts.firsts)
     for provider, firsts in counts.firsts.items():
         attempts = firsts + counts.again[provider]
-        assert attempts / CALLS <= HOLD, (provider, attempts)
+        assert attempts / CALLS <= (ON_LAST if provider == last else HOLD), (provider, attempts)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @pytest.mark.parametrize("row", OUTAGES.values(), ids=lambda row: row.id)
-def test_attempts_on_a_provider_are_at_most_a_tenth_more_than_calls(row: Row, name: str) -> None:
+def test_attempts_on_a_provider_are_at_most_a_tenth_more_than_calls_while_another_is_left(row: Row, name: str) -> None:
     """Whatever the failure is, a 429 without Retry-After among them, and with one where it may have one."""
     check(outage(row.failure(), name))
 
@@ -104,11 +111,11 @@ def test_the_same_holds_where_the_provider_says_when_to_come_again(row: Row, ret
 
 
 def test_the_same_holds_where_a_task_asks_for_more_retries() -> None:
-    """``retries`` of a task says how often; the allowance says how many in all."""
+    """``retries`` of a task says how often; the budget says how many in all."""
     check(outage(failures.TIMEOUT.failure(), "two providers", retries={FailureKind.TIMEOUT: 3}))
 
 
-def test_without_the_allowance_it_would_be_far_more() -> None:
+def test_without_the_budget_it_would_be_far_more() -> None:
     """So the proof would show it."""
     counts = outage(failures.STALE_CONNECTION.failure(), "two providers")
     assert counts.firsts["a"] + counts.again["a"] > HOLD * CALLS

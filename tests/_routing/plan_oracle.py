@@ -6,34 +6,42 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from _routing.plan_scenarios import Scenario, Step
-from lanewise.types import Failure, FailureKind, LaneName, LocalTrouble, Send
+from lanewise.types import BreakerEffect, Failure, FailureKind, LaneName, LocalTrouble, Send, Wait
 
 
 @dataclass(frozen=True)
 class Sent:
     """An attempt as the oracle sees it.
 
-    ``failure`` is what had failed before it (none at first), ``judged_at`` when the plan chose the route, ``led_by``
-    what had to be listed there, ``droppable`` whether a refused parameter could be left out, ``ways`` where the call
-    could have gone then: positions, with what leads into each.
+    ``failure`` is what had failed before it (none at first), ``here`` where that was, ``frontier`` the farthest
+    candidate that the call had come to, ``judged_at`` when the plan chose the route, ``led_by`` what had to be listed
+    there, ``droppable`` whether a refused parameter could be left out, ``ways`` where the call could have gone then,
+    and ``resorts`` where if not there: positions, with what leads into each.
     """
 
     at: float
     move: Send
     position: int
     number: int
+    here: int
+    frontier: int
     failure: Failure | None
     judged_at: float
     same_route: bool
     led_by: Failure | None
     droppable: bool
     ways: Mapping[int, Failure | None]
-    closed_by_429: Mapping[int, Failure | None]
+    resorts: Mapping[int, Failure | None]
 
     @property
     def alone(self) -> bool:
-        """Whether no other route could have been used."""
+        """Whether no other route that is well could have been used."""
         return not self.ways
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it is to a candidate, other than the latest, that the call had come to or passed."""
+        return not self.same_route and self.position <= self.frontier
 
 
 def edge_of(failure: Failure) -> FailureKind:
@@ -52,17 +60,26 @@ def admits(scenario: Scenario, here: int, there: int, failure: Failure | None) -
         return True
     if failure.kind is FailureKind.SUBSTITUTED:
         return scenario.sensitive
-    listed = edge_of(failure) in scenario.candidates[there].on
     if failure.kind is not FailureKind.CONTEXT_LENGTH or here < 0:
-        return listed
+        return edge_of(failure) in scenario.candidates[there].on
     mine, other = scenario.candidates[here].context_window, scenario.candidates[there].context_window
-    return listed and mine is not None and other is not None and other > mine
+    return mine is not None and other is not None and other > mine
+
+
+def most_attempts(scenario: Scenario) -> int:
+    """How many attempts the call may make."""
+    return min(max(sum(candidate.incapable is None for candidate in scenario.candidates), 4), 8)
+
+
+def is_last_resort(why: Failure) -> bool:
+    """Whether a route that this opened may be used where no other is well."""
+    return why.kind is FailureKind.RATE_LIMIT or why.breaker is BreakerEffect.FAILURE
 
 
 def look_on(
     scenario: Scenario, here: int, start: int, failure: Failure | None, at: float
 ) -> tuple[dict[int, Failure | None], dict[int, Failure | None]]:
-    """Where a call could go from ``start`` on, with what leads there: routes that are well, routes closed by a 429."""
+    """Where a call could go from ``start`` on, with what leads there: routes that are well, and last resorts."""
     well: dict[int, Failure | None] = {}
     closed: dict[int, Failure | None] = {}
     for there in range(start, len(scenario.candidates)):
@@ -73,7 +90,7 @@ def look_on(
         if why is None:
             well[there] = failure
         else:
-            if why.kind is FailureKind.RATE_LIMIT:
+            if is_last_resort(why):
                 closed[there] = failure
             failure = why
     return well, closed
@@ -92,12 +109,13 @@ WORKED_ON_IT = {"timeout", "outage", "bad_response", "stream_broken", "contract"
 
 def attempts(scenario: Scenario, steps: list[Step]) -> Iterator[Sent]:
     """The attempts of a trace, each with what the rules say of the moment when it was chosen."""
-    here, number = -1, 0
+    here, frontier, number = -1, -1, 0
     entered: Failure | None = None
     accepted: set[LaneName] = set()
     chosen_at, deciding = 0.0, None
-    for step in steps:
+    for index, step in enumerate(steps):
         event = step.event
+        before = steps[index - 1].move if index else None
         if event is not None and not step.after_wait:
             lane = scenario.candidates[here].lane
             if event.failure.kind in WORKED_ON_IT and not event.transformed:
@@ -109,14 +127,29 @@ def attempts(scenario: Scenario, steps: list[Step]) -> Iterator[Sent]:
             continue
         position = scenario.position(step.move)
         same_route = position == here
-        if step.after_wait and not same_route:
-            chosen_at, deciding = step.at, scenario.opened(scenario.candidates[here].route, step.at)
-        well, closed = look_on(scenario, here, here + 1, deciding, chosen_at)
+        waited_for = before.route if isinstance(before, Wait) else None
+        if waited_for is not None and waited_for != step.move.route:
+            chosen_at, deciding = step.at, scenario.opened(waited_for, step.at)
+        well, closed = look_on(scenario, frontier, frontier + 1, deciding, chosen_at)
         led_by = entered if same_route else {**closed, **well}.get(position, deciding)
+        if position <= frontier and not same_route:
+            led_by = event.failure if event is not None else None
         number += 1
         failure = event.failure if event is not None else None
         droppable = event is not None and event.droppable
         yield Sent(
-            step.at, step.move, position, number, failure, chosen_at, same_route, led_by, droppable, well, closed
+            step.at,
+            step.move,
+            position,
+            number,
+            here,
+            frontier,
+            failure,
+            chosen_at,
+            same_route,
+            led_by,
+            droppable,
+            well,
+            closed,
         )
-        here, entered = position, led_by
+        here, frontier, entered = position, max(frontier, position), led_by

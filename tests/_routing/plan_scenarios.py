@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from hypothesis import strategies as st
 
-from _routing.planning import DEFAULT
+from _routing.planning import DEFAULT, Told
 from lanewise._failures import failure_table as failures
 from lanewise._routing.candidates import Candidate
 from lanewise._routing.plan import Plan
@@ -71,13 +72,13 @@ def play(scenario: Scenario) -> list[Step]:
         patience=scenario.patience,
         retries=scenario.retries,
         sensitive=scenario.sensitive,
-        open_routes=ask,
+        health=Told(ask),
     )
-    events = iter(scenario.events)
+    events = cycle(scenario.events)
     event: Event | None = None
     steps = [Step(clock, plan.begin(clock))]
     while not isinstance(move := steps[-1].move, Stop):
-        assert len(steps) < 20, "the plan does not end"
+        assert len(steps) < 30, "the plan does not end"
         if isinstance(move, Send):
             event = next(events)
             clock += move.timeout * event.took
@@ -206,7 +207,7 @@ def _from(
 
 SHAPES = {
     "a.a.a.a": Scenario(_lanes("a"), _each(failures.RATE_LIMIT, 1.5)),
-    "a.acd": Scenario(_lanes("ab", "c", "d"), _each(failures.SERVER_ERROR)),
+    "abcd": Scenario(_lanes("ab", "c", "d"), _each(failures.SERVER_ERROR)),
     "ab": Scenario(_lanes("a", "b"), _each(failures.AUTH), {"b": _from(0, failures.RATE_LIMIT)}),
     "a.c.c.c": Scenario(_lanes("a", "c"), _each(failures.RATE_LIMIT, 1.5), {"a": _from(3.5, failures.AUTH)}),
     "a.b.b.b": Scenario(_lanes("a", "b"), _each(failures.RATE_LIMIT, 1.5), {"a": _from(3.5, failures.RATE_LIMIT, 9.0)}),
@@ -214,9 +215,9 @@ SHAPES = {
     "a": Scenario(
         _lanes("a", "b", "c", degraded_on=frozenset({FailureKind.AUTH})),
         _each(failures.AUTH),
-        {"b": _from(0, failures.SERVER_ERROR)},
+        {"b": _from(0, failures.MODEL_MISSING)},
     ),
-    "abcd": Scenario(
+    "abcd.d.d": Scenario(
         _lanes("abcd", "e", "f", degraded_on=frozenset({FailureKind.OUTAGE})),
         _each(failures.OVERLOADED),
         {"e": _from(0, failures.AUTH)},

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lanewise._failures import failure_table as failures
+from lanewise._routing.availability import Throttle, Unavailable
 from lanewise._routing.candidates import Candidate
 from lanewise._routing.plan import Plan
 from lanewise.config import DEFAULT_ON
-from lanewise.types import Failure, FailureKind, LaneName, Move, Send, Stop, Wait
+from lanewise.types import BreakerEffect, Failure, FailureKind, LaneName, Move, Send, Stop, Wait
 
 PRIMARY, EQUIVALENT, DEGRADED = LaneName
 DEFAULT = DEFAULT_ON
@@ -58,6 +59,40 @@ def layout(**lanes: str) -> tuple[Candidate, ...]:
     return tuple(candidate(route, LaneName(lane)) for lane, routes in lanes.items() for route in routes)
 
 
+class Told:
+    """The health of routes as it is told: what has opened each, and what a plan may do there all the same.
+
+    Routes that counted failures or a 429 opened are last resorts; those in ``throttles`` are throttled.
+    """
+
+    def __init__(self, opened: Callable[[str], Failure | None] = lambda route: None) -> None:
+        self.opened = opened
+        self.throttles: dict[str, Throttle] = {}
+        self.slots: dict[str, float] = {}
+        self.permitted = True
+        self.answers = True
+        self.first_bytes: dict[str, float] = {}
+
+    def closed_to(self, route: str) -> Unavailable | None:
+        failure = self.opened(route)
+        if failure is None:
+            return None
+        counted = failure.breaker is BreakerEffect.FAILURE
+        return Unavailable(failure, counted or failure.kind is FailureKind.RATE_LIMIT, self.throttles.get(route))
+
+    def permits(self, route: str) -> bool:
+        return self.permitted
+
+    def next_slot(self, route: str, *, asks: bool) -> float:
+        return self.slots.get(route, 0.0)
+
+    def mostly_answers(self, route: str) -> bool:
+        return self.answers
+
+    def first_byte(self, route: str) -> float | None:
+        return self.first_bytes.get(route)
+
+
 class Staged:
     """A plan with a clock that stands where it is told, and routes that are open as it is told."""
 
@@ -70,9 +105,11 @@ class Staged:
         patience: float = 2.0,
         retries: Mapping[FailureKind, int] | None = None,
         sensitive: bool = False,
+        max_attempts: int = 8,
         opened: Mapping[str, Failure] | None = None,
     ) -> None:
         self.opened = dict(opened or {})
+        self.health = Told(self.opened.get)
         self.now = 1000.0
         self.plan = Plan(
             candidates,
@@ -82,7 +119,8 @@ class Staged:
             patience=patience,
             retries=retries,
             sensitive=sensitive,
-            open_routes=self.opened.get,
+            max_attempts=max_attempts,
+            health=self.health,
         )
 
     def begin(self) -> Move:

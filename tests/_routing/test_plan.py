@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from _routing.planning import (
@@ -37,7 +36,6 @@ from _routing.planning import (
     stop,
 )
 from lanewise._failures import failure_table as failures
-from lanewise._routing.retry_budget import is_charged
 from lanewise.types import Failure, FailureKind, LaneName, LocalTrouble, Retry, Send, Switch, Wait
 
 
@@ -103,9 +101,10 @@ def test_what_this_process_lacks_is_tried_again_and_elsewhere(trouble: LocalTrou
     assert "b" not in Staged(unlisted).plays(*[lacking] * 4)
     written = failures.LOCAL_TROUBLE_AFTER_WRITE.failure(trouble=trouble)
     assert Staged(TWO).plays(written) == "ab"
-    again = send(Staged(TWO).begin())
-    assert not is_charged(msgspec.structs.replace(again, cause="retry"), lacking)
-    assert not is_charged(Wait(seconds=0.3, route="a", lane=PRIMARY, reason=""), lacking)
+    staged = Staged(TWO)
+    staged.begin()
+    assert isinstance(staged.fails(lacking), Wait)
+    assert not staged.plan.charged
 
 
 def test_after_a_late_loop_nothing_is_sent_again() -> None:
@@ -150,10 +149,22 @@ def test_declared_retries_say_nothing_of_other_failures() -> None:
     assert Staged(ONE, retries={FailureKind.OUTAGE: 0}).plays(AUTH) == "a!"
 
 
-@pytest.mark.parametrize("failure", [OVERLOADED, failures.CUT.failure()], ids=lambda f: str(f.kind))
+@pytest.mark.parametrize(
+    "failure",
+    [OVERLOADED, failures.CUT.failure(), failures.STREAM_CUT.failure(), failures.MALFORMED_EVENT.failure()],
+    ids=lambda f: str(f.kind),
+)
 def test_the_only_route_is_tried_again_where_the_plain_sdk_would(failure: Failure) -> None:
-    """An overload, and an answer that was cut: others would be tried first, and there are none."""
+    """An overload, an answer that was cut, a stream before its first content: others come first, if there are any."""
     assert Staged(ONE).plays(failure, failure, failure) == "a.a.a.a"
+    assert Staged(TWO).plays(failure) == "ab"
+
+
+def test_a_connection_that_was_not_made_in_time_is_tried_again_where_there_is_no_other_route() -> None:
+    """At once the first time, as any that could not be made."""
+    hung = failures.CONNECT_TIMEOUT.failure()
+    assert Staged(TWO).plays(hung) == "ab"
+    assert Staged(ONE).plays(hung, hung) == "aa.a"
 
 
 def test_a_provider_that_refuses_retries_is_obeyed() -> None:
@@ -171,10 +182,39 @@ def test_a_provider_that_asks_for_a_retry_gets_one() -> None:
     assert Staged(TWO).plays(asked, asked) == "a.ab"
 
 
-def test_a_call_has_four_attempts() -> None:
-    """Over all routes, or all on one."""
-    assert Staged(layout(primary="abcdef")).plays(*[AUTH] * 4) == "abcd!"
-    assert Staged(ONE).plays(*[OUTAGE] * 4) == "a.a.a.a!"
+def test_a_call_has_as_many_attempts_as_routes() -> None:
+    """Four at least and eight at most; ``max_attempts`` of its task says another most."""
+    assert Staged(layout(primary="abcdef")).plays(*[AUTH] * 6) == "abcdef!"
+    assert Staged(layout(primary="abcdefghij")).plays(*[AUTH] * 8) == "abcdefgh!"
+    assert Staged(layout(primary="abcdefghij"), max_attempts=10).plays(*[AUTH] * 10) == "abcdefghij!"
+    assert Staged(layout(primary="abcdef"), max_attempts=2).plays(*[AUTH] * 2) == "ab!"
+    assert Staged(TWO).plays(*[OUTAGE] * 4) == "a.ab.b!"
+    assert Staged(ONE, max_attempts=1).plays(OUTAGE) == "a!"
+
+
+def test_routes_that_can_not_take_the_call_give_it_no_attempts() -> None:
+    """What counts is where it could go."""
+    lanes = (*layout(primary="abcd"), *(candidate(route, EQUIVALENT, incapable="no") for route in "efg"))
+    assert Staged(lanes).plays(*[AUTH] * 4) == "abcd!"
+
+
+def test_the_last_route_has_three_attempts_and_a_fourth_while_it_mostly_answers() -> None:
+    """More would only load a provider at its limit."""
+    staged = Staged(ONE)
+    assert staged.plays(*[OUTAGE] * 4) == "a.a.a.a!"
+    staged = Staged(ONE)
+    staged.health.answers = False
+    assert staged.plays(*[OUTAGE] * 3) == "a.a.a!"
+
+
+def test_every_route_is_asked_before_any_uses_up_the_attempts() -> None:
+    """A retry on the same route is made only while an attempt remains for each further one."""
+    lanes = layout(primary="a", equivalent="bc")
+    assert Staged(lanes).plays(*[limited(1)] * 4) == "a.abc!"
+    assert Staged(layout(primary="abc")).plays(*[OUTAGE] * 4) == "a.abc!"
+    assert Staged(layout(primary="abcd")).plays(*[OUTAGE] * 4) == "abcd!"
+    assert Staged(layout(primary="abcdefgh")).plays(*[OUTAGE] * 8) == "abcdefgh!"
+    assert Staged(lanes, opened={"b": AUTH}).plays(*[OUTAGE] * 4) == "a.ac.c!"
 
 
 def test_a_route_has_two_attempts_while_another_is_left() -> None:
@@ -197,12 +237,12 @@ def test_each_route_has_attempts_of_its_own() -> None:
 def test_one_attempt_is_kept_for_each_later_lane() -> None:
     """A retry is made only if they still have theirs."""
     assert Staged(THREE).plays(*[OUTAGE] * 4) == "a.abc!"
-    assert Staged(layout(primary="ab", equivalent="c", degraded="d")).plays(*[OUTAGE] * 4) == "a.acd!"
+    assert Staged(layout(primary="ab", equivalent="c", degraded="d")).plays(*[OUTAGE] * 4) == "abcd!"
 
 
 def test_routes_of_the_same_lane_leave_the_later_lanes_theirs() -> None:
     """They are passed over, and that is told."""
-    staged = Staged(layout(primary="abcde", equivalent="f"))
+    staged = Staged(layout(primary="abcde", equivalent="f"), max_attempts=4)
     staged.begin()
     staged.fails(AUTH)
     staged.fails(AUTH)
@@ -214,15 +254,15 @@ def test_routes_of_the_same_lane_leave_the_later_lanes_theirs() -> None:
 def test_nothing_is_kept_for_a_lane_that_the_failure_does_not_move_into() -> None:
     """Else a route that could help would be passed over for nobody."""
     lanes = (*layout(primary="abcd"), candidate("e", EQUIVALENT, on=kinds("rate_limit")))
-    assert Staged(lanes).plays(AUTH, AUTH, AUTH) == "abcd"
-    assert Staged(lanes).plays(AUTH, AUTH, limited(30)) == "abce"
+    assert Staged(lanes, max_attempts=4).plays(AUTH, AUTH, AUTH) == "abcd"
+    assert Staged(lanes, max_attempts=4).plays(AUTH, AUTH, limited(30)) == "abce"
 
 
 def test_nothing_is_kept_for_a_lane_behind_a_route_whose_opening_leads_elsewhere() -> None:
     """What would be passed on on the way counts."""
     lanes = (*layout(primary="abcd", equivalent="e"), candidate("f", DEGRADED, on=kinds("outage")))
-    assert Staged(lanes, opened={"e": AUTH}).plays(OVERLOADED, OVERLOADED, OVERLOADED) == "abcd"
-    assert Staged(lanes, opened={"e": OUTAGE}).plays(OVERLOADED, OVERLOADED, OVERLOADED) == "abcf"
+    assert Staged(lanes, opened={"e": AUTH}, max_attempts=4).plays(*[OVERLOADED] * 3) == "abcd"
+    assert Staged(lanes, opened={"e": OUTAGE}, max_attempts=4).plays(*[OVERLOADED] * 3) == "abcf"
 
 
 def test_nothing_is_kept_for_a_lane_that_can_not_be_used() -> None:

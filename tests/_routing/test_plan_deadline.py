@@ -57,7 +57,7 @@ def test_a_lane_that_could_not_be_used_now_keeps_nothing() -> None:
 def test_nothing_is_kept_for_lanes_that_no_attempt_is_left_for() -> None:
     """The fourth attempt may use all that is left."""
     lanes = tuple(candidate(c.route, c.lane, timeout=1000) for c in layout(primary="abcd", equivalent="e"))
-    staged = Staged((*lanes[:4], candidate("e", EQUIVALENT, on=kinds("auth"))), budget=100)
+    staged = Staged((*lanes[:4], candidate("e", EQUIVALENT, on=kinds("auth"))), budget=100, max_attempts=4)
     staged.begin()
     for _ in "bcd":
         move = staged.fails(CONTRACT)
@@ -126,7 +126,7 @@ def test_the_first_token_is_waited_for_only_while_a_timeout_could_move_the_call(
 
 def test_the_fourth_attempt_waits_for_its_first_token_as_long_as_it_has() -> None:
     """There is nowhere left to move."""
-    staged = Staged(layout(primary="abcde"))
+    staged = Staged(layout(primary="abcde"), max_attempts=4)
     moves = [staged.begin(), *(staged.fails(CONTRACT) for _ in "bcd")]
     assert [send(move).first_token for move in moves] == [20, 20, 20, None]
 
@@ -176,7 +176,7 @@ def test_to_be_asked_for_no_wait_is_not_to_be_asked() -> None:
     staged.begin()
     move = staged.fails(limited(0))
     assert isinstance(move, Wait)
-    assert move.seconds == 0.25
+    assert move.seconds == 0.5
 
 
 def test_a_503_with_retry_after_waits_like_a_rate_limit() -> None:
@@ -196,7 +196,7 @@ def test_patience_is_about_what_a_provider_limits() -> None:
 
 
 def test_waits_for_the_last_route_double() -> None:
-    """0.25 s to 0.5 s, then twice that, and twice again."""
+    """As the plain SDK waits: 0.375 s to 0.5 s, then twice that, and twice again."""
     staged = Staged(ONE)
     staged.begin()
     waits = []
@@ -205,7 +205,7 @@ def test_waits_for_the_last_route_double() -> None:
         assert isinstance(move, Wait)
         waits.append(move.seconds)
         staged.waits(move)
-    assert waits == [0.375, 0.75, 1.5]
+    assert waits == [0.4375, 0.875, 1.75]
 
 
 def test_the_last_route_is_waited_for_beyond_patience() -> None:

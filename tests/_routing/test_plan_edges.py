@@ -31,8 +31,11 @@ from _routing.planning import (
     skipped,
     stop,
 )
+from lanewise._failures import failure_table as failures
 from lanewise._routing.plan import NO_ROUTE
 from lanewise.types import Failure, FailureKind, Retry, Stop, Switch
+
+MISSING = failures.MODEL_MISSING.failure(http_status=404)
 
 
 @pytest.mark.parametrize("kind", list(FailureKind))
@@ -59,7 +62,8 @@ def test_a_lane_is_entered_only_by_a_failure_that_it_lists() -> None:
 def test_the_latest_failure_decides() -> None:
     """Not the one that the call began with."""
     lanes = (*layout(primary="a", equivalent="b"), candidate("c", DEGRADED, on=kinds("rate_limit")))
-    assert Staged(lanes).plays(limited(30), AUTH) == "ab!"
+    assert Staged(lanes, opened={"a": AUTH}).plays(AUTH) == "b!"
+    assert Staged(lanes).plays(limited(59.5), AUTH) == "ab!", "not even the first again: it asked for too long"
     assert Staged(lanes).plays(AUTH, limited(30)) == "abc"
 
 
@@ -86,9 +90,9 @@ def test_a_route_that_is_open_passes_on_what_opened_it() -> None:
     """The lane after it lists that, or is passed over."""
     lanes = (*layout(primary="a", equivalent="b"), candidate("c", DEGRADED, on=kinds("quota")))
     assert Staged(lanes, opened={"b": QUOTA}).plays(AUTH) == "ac"
-    assert Staged(lanes, opened={"b": OUTAGE}).plays(AUTH) == "a!"
+    assert Staged(lanes, opened={"b": MISSING}).plays(AUTH) == "a!"
     assert Staged(lanes, opened={"a": QUOTA, "b": QUOTA}).plays() == "c"
-    assert Staged(lanes, opened={"a": OUTAGE, "b": OUTAGE}).plays() == "!"
+    assert Staged(lanes, opened={"a": MISSING, "b": MISSING}).plays() == "!"
 
 
 def test_a_route_that_is_open_and_not_listed_passes_on_nothing_new() -> None:
@@ -116,9 +120,9 @@ def test_a_call_that_no_route_can_take_is_told_so() -> None:
 
 def test_a_call_whose_routes_are_all_open_is_told_what_opened_them() -> None:
     """Nothing is sent."""
-    move = Staged(TWO, opened={"a": OUTAGE, "b": AUTH}).begin()
+    move = Staged(TWO, opened={"a": MISSING, "b": AUTH}).begin()
     assert stop(move).failure is AUTH
-    assert skipped(move) == {"a": "is open after outage", "b": "is open after auth"}
+    assert skipped(move) == {"a": "is open after model_missing", "b": "is open after auth"}
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ def test_a_stream_never_starts_over_on_its_own_route() -> None:
 
 
 def test_a_restart_counts_as_an_attempt() -> None:
-    """Four attempts are all that a call has, restarts included."""
-    staged = Staged(layout(primary="abcde"))
+    """A call has no more attempts than it may, restarts included."""
+    staged = Staged(layout(primary="abcde"), max_attempts=4)
     staged.plan.begin(staged.now)
     moves = [broke(staged) for _ in range(4)]
     assert [getattr(move, "route", None) for move in moves] == ["b", "c", "d", None]

@@ -103,7 +103,7 @@ router = Router.from_mapping(CONFIG)
 with router:
     ask(router)
     kit = router._engine.ready()
-    worker, name = kit.health.worker, next(iter(kit.health.replicas))
+    worker, name = kit.health.worker, next(iter(kit.health.breakers))
     gates = list(kit.gates.values())
     for gate in gates:
         assert asyncio.run(gate.enter(0, 0.0)) is not None
@@ -111,7 +111,7 @@ with router:
         pid = os.fork()
         if pid == 0:
             kit.health.circuit(name)
-            others = {replica.worker for replica in kit.health.replicas.values()}
+            others = {breaker.worker for breaker in kit.health.breakers.values()}
             print(worker not in {kit.health.worker, *others}, ask(router), flush=True)
             os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0

@@ -7,9 +7,9 @@ import asyncio
 from lanewise import Api, Config
 from lanewise._failures import failure_table as failures
 from lanewise._health.gcra_limit import Caps
-from lanewise._health.local_breaker import Entry
 from lanewise._health.rate_limiter import Gate
-from lanewise._health.route_health import Health
+from lanewise._health.route_health import Permit
+from lanewise._health.router_health import RouterHealth
 
 CONFIG = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},
@@ -21,32 +21,32 @@ FAILED = failures.SERVER_ERROR.failure(http_status=500)
 
 def test_failures_leave_nothing_behind_where_nobody_is_told_of_them() -> None:
     """With state = "memory" there is nobody to hear of a failure, nor of the success after it."""
-    health = Health(Config.from_mapping(CONFIG))
+    health = RouterHealth(Config.from_mapping(CONFIG))
     for outcome in (FAILED, None, None) * 200:
-        entry = health.enter("first", Api.CHAT)
-        assert entry is not None
-        health.leave("first", Api.CHAT, entry, outcome, scope="req-2026-000042")
-    assert health.unsaid() == {}
+        permit = health.enter("first", Api.CHAT)
+        assert permit is not None
+        health.leave("first", Api.CHAT, permit, outcome, is_plain=lambda: True)
+    assert health.pending_events() == {}
     assert not health.busy
 
 
 def test_a_call_that_ends_while_garbage_is_collected_does_not_wait_for_itself() -> None:
     """A stream that nobody closed ends in the middle of whatever its thread does, under its locks too."""
-    dropped: list[Entry] = []
+    dropped: list[Permit] = []
 
     def clock() -> float:
         if dropped:
-            health.leave("first", Api.CHAT, dropped.pop(), FAILED, scope="req-2026-000042")
+            health.leave("first", Api.CHAT, dropped.pop(), FAILED, is_plain=lambda: True)
         return 1.0
 
-    health = Health(Config.from_mapping(CONFIG), clock=clock)
+    health = RouterHealth(Config.from_mapping(CONFIG), clock=clock)
     first, second = (health.enter("first", Api.CHAT) for _ in range(2))
     assert first is not None
     assert second is not None
-    health.leave("first", Api.CHAT, first, FAILED, scope="req-2026-000041")
+    health.leave("first", Api.CHAT, first, FAILED, is_plain=lambda: True)
     dropped.append(second)
     assert health.enter("first", Api.CHAT) is not None
-    assert health.circuit("route first chat").row == 2
+    assert health.circuit("route first chat").consecutive_failures == 2
 
 
 def test_a_place_that_is_given_up_while_garbage_is_collected_is_free() -> None:

@@ -128,7 +128,7 @@ async def test_bytes_put_off_the_stall_and_only_content_the_silence(
     monkeypatch.setattr(asyncio, "get_running_loop", lambda: clock)
     exchange: Any = Exchange(clock, [piece])
     limits = StreamLimits(stall=10, silence=600) if shorter == "stall" else StreamLimits(stall=600, silence=10)
-    flow = Flow(exchange, StreamJudge(Api.CHAT, hide_usage=False), 1000)
+    flow = Flow(exchange, StreamJudge(Api.CHAT, hide_usage=False), 1000, lambda: None)
     watcher: Any = Watcher()
     relay = Relay(flow, b"", ended=False, limits=limits, max_at=1e9, watcher=watcher)
     with pytest.raises(TimeoutError):

@@ -181,7 +181,7 @@ async def test_a_deadline_before_a_connection_is_unreachable(transport: AiohttpT
     """Nothing was written, so nothing can have run."""
     with Peer(silent) as peer:
         error = await failing(transport, peer.url, within=-1.0)
-        assert error.signal is TransportSignal.UNREACHABLE
+        assert error.signal is TransportSignal.CONNECT_TIMEOUT
 
 
 async def test_a_slow_connect_ends_at_the_connect_timeout(served: object) -> None:
@@ -189,7 +189,7 @@ async def test_a_slow_connect_ends_at_the_connect_timeout(served: object) -> Non
     transport = AiohttpTransport()
     with Peer(silent) as peer:
         error = await failing(transport, peer.url.replace("http:", "https:"), connect_timeout=0.1)
-        assert error.signal is TransportSignal.UNREACHABLE
+        assert error.signal is TransportSignal.CONNECT_TIMEOUT
         await gone(peer)
     await transport.aclose()
 

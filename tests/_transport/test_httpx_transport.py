@@ -184,7 +184,7 @@ async def test_tls_is_the_clients(
     with Peer(silent) as proxy:
         async with httpx2.AsyncClient(proxy=f"http://127.0.0.1:{proxy.port}", trust_env=False) as proxied:
             signal = await failing(HandedTransport(proxied), "https://localhost:1/", within=0.2)
-            assert signal is TransportSignal.UNREACHABLE
+            assert signal is TransportSignal.CONNECT_TIMEOUT
 
 
 async def test_a_closed_client_is_a_local_failure(anyio_backend: str) -> None:

@@ -139,7 +139,7 @@ async def test_a_proxy_that_is_silent_is_unreachable(trusted: AiohttpTransport) 
     """Nothing of the request was written when the deadline came."""
     with Peer(silent) as proxy:
         target = Target("https://localhost:1/", proxy=f"http://127.0.0.1:{proxy.port}")
-        assert await signal(trusted, target, within=0.15) is TransportSignal.UNREACHABLE
+        assert await signal(trusted, target, within=0.15) is TransportSignal.CONNECT_TIMEOUT
 
 
 async def test_closing_over_tls_does_not_wait_for_a_farewell(trusted: AiohttpTransport, served: ssl.SSLContext) -> None:

@@ -73,13 +73,13 @@ async def test_a_call_that_failed_is_one_line_with_its_failure(
 ) -> None:
     """The last failure names it."""
     caplog.set_level(logging.INFO)
-    stage.first.script(FIRST_MODEL, Status(500))
+    stage.first.script(FIRST_MODEL, Status(529))
     stage.second.script(SECOND_MODEL, Status(429, retry_after=60))
-    async with Router.from_mapping(config(stage)) as router:
+    async with Router.from_mapping(config(stage, task={"max_attempts": 2})) as router:
         await ask(router, form, timeout=2.0)
 
     (line,) = _lines(caplog, logging.INFO)
-    assert line.message.startswith("both failed: rate_limit after 3 attempts in ")
+    assert line.message.startswith("both failed: rate_limit after 2 attempts in ")
     assert vars(line)["failure"] is FailureKind.RATE_LIMIT
     assert len(_lines(caplog, logging.WARNING)) == 1
 

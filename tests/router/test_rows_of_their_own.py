@@ -8,6 +8,7 @@ import ssl
 from typing import Any
 
 import anyio
+import anyio.abc
 import openai
 import pytest
 import trustme
@@ -77,6 +78,8 @@ SHOWN = {
     "deadline": "test_the_deadline_of_the_call_ends_it",
     "deadline-long": "test_the_deadline_of_the_call_ends_it",
     "unreachable": "test_a_refused_connection_is_tried_again_at_once_and_then_left",
+    "connect-timeout": "test_a_connection_that_is_not_made_in_time_is_not_tried_again_there",
+    "silent": "test_a_provider_that_hangs_is_found_by_few",
     "stale-connection": "test_a_stale_connection_costs_a_fresh_one_and_no_wait",
     "tls": "test_a_wrong_certificate_takes_the_next_route",
     "timeout-short": "test_a_time_out_shorter_than_half_the_normal_one_says_nothing_of_the_route",
@@ -278,6 +281,55 @@ async def test_a_refused_connection_is_tried_again_at_once_and_then_left(
     assert isinstance(alone.error, Unreachable)
     assert isinstance(alone.error, openai.APIConnectionError)
     assert not isinstance(alone.error, openai.APITimeoutError)
+
+
+@each_form
+async def test_a_connection_that_is_not_made_in_time_is_not_tried_again_there(
+    form: Form, stage: Stage, spy: type[Spy]
+) -> None:
+    """While another route is left: a peer that never shakes hands; the last one is tried again."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, _never_answer)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        base = {"base_url": f"https://127.0.0.1:{port}/v1"}
+        async with Router.from_mapping(config(stage, first={"timeout": "0.3s"}, first_provider=base)) as router:
+            got = await ask(router, form)
+            alone = await ask(router, form, "alone")
+        group.cancel_scope.cancel()
+
+    assert got.routes == ["first", "second"]
+    is_of(spy.seen[0], "connect-timeout")
+    assert alone.routes == ["first"] * 3
+    assert isinstance(alone.error, Unreachable)
+
+
+async def _never_answer(stream: anyio.abc.SocketStream) -> None:
+    async with stream:
+        await anyio.sleep_forever()
+
+
+async def test_a_provider_that_hangs_is_found_by_few(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five attempts without a byte: calls that come after that go elsewhere first, and its probe waits no longer."""
+    monkeypatch.setattr("lanewise._health.route_health.LEAST_SILENCE", 0.5)
+    stage.first.script_all(Silence())
+    health = {"router": {"health": {"break_duration": "300ms", "max_break_duration": "300ms"}}}
+    task = {"deadline": "8s"}
+    async with (
+        Router.from_mapping(config(stage, first={"timeout": "2.2s"}, task=task, more=health)) as router,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(5):
+            group.start_soon(ask, router, Form("async"))
+        await anyio.sleep(1.3)
+        later = await ask(router, Form("async"))
+        assert later.routes == ["second"]
+        assert "is open after timeout (5 attempts without a byte for 1.1 s)" in later.call.explain()
+        await anyio.sleep(0.4)
+        probe = await ask(router, Form("async"))
+
+    assert probe.routes == ["first", "second"]
+    assert probe.call.attempts[0].total_ms < 1600
 
 
 @each_form

@@ -27,6 +27,7 @@ __all__ = ["from_inner_error", "from_status", "from_transport"]
 _BY_SIGNAL: Final = {
     TransportSignal.LOCAL: failures.LOCAL,
     TransportSignal.UNREACHABLE: failures.UNREACHABLE,
+    TransportSignal.CONNECT_TIMEOUT: failures.CONNECT_TIMEOUT,
     TransportSignal.STALE_CONNECTION: failures.STALE_CONNECTION,
     TransportSignal.TLS: failures.TLS,
     TransportSignal.TIMEOUT: failures.TIMEOUT,

@@ -115,11 +115,13 @@ DEADLINE = Row("deadline", "call deadline hit, in an attempt that had less than 
                _K.DEADLINE, _STOP, _NEUTRAL, "the call's deadline passed", outcome_unknown=True)
 DEADLINE_LONG = Row("deadline-long", "call deadline hit, in an attempt that had at least half its normal timeout",
                     _K.DEADLINE, _STOP, _FAILURE, "the call's deadline passed", outcome_unknown=True)
-UNREACHABLE = Row("unreachable", "DNS, refused, connect timeout, reset before anything was written",
+UNREACHABLE = Row("unreachable", "DNS, refused, reset before anything was written",
                   _K.UNREACHABLE, _SAME, _FAILURE, "no connection could be made", "same key")
+CONNECT_TIMEOUT = Row("connect-timeout", "a connection that is not made in time; a look-up of the name that hangs",
+                      _K.UNREACHABLE, _NEXT, _FAILURE, "no connection was made in time", "S if there is no other route")
 STALE_CONNECTION = Row("stale-connection", "a *reused* connection closed before any byte of an answer",
                        _K.UNREACHABLE, _SAME, _NEUTRAL, "a reused connection had been closed",
-                       "on a fresh connection, same key; not charged to the retry allowance", stale_connection=True)
+                       "on a fresh connection, same key; not charged to the retry budget", stale_connection=True)
 TLS = Row("tls", "TLS certificate wrong", _K.CONFIG, _NEXT, _ROUTE, "the TLS certificate is not trusted",
           "logged as an error")
 TIMEOUT = Row("timeout", "reset or read timeout after the request was written", _K.TIMEOUT, _NEXT, _FAILURE,
@@ -128,7 +130,7 @@ TIMEOUT = Row("timeout", "reset or read timeout after the request was written", 
 LOCAL_TROUBLE = Row("local-trouble",
                     "no descriptor, local port, buffer, memory or thread left; no network; not permitted to connect",
                     _K.LOCAL, _SAME, _NEUTRAL, "this process can't connect",
-                    "nothing was sent; moves a call as `unreachable` does; not charged to the retry allowance, never "
+                    "nothing was sent; moves a call as `unreachable` does; not charged to the retry budget, never "
                     "told to other workers; logged once a minute")
 LOCAL_TROUBLE_AFTER_WRITE = Row("local-trouble-after-write", "the same, after the request was written", _K.LOCAL, _NEXT,
                                 _NEUTRAL, "this process lost the connection by trouble of its own",
@@ -137,6 +139,9 @@ LOOP_LATE = Row("loop-late", "call deadline hit while our own event loop stood s
                 _NEUTRAL, "the event loop of this process was late",
                 "what is ready is read first, and the time lost is made good until the call's deadline",
                 outcome_unknown=True)
+SILENT = Row("silent", "a route that hangs: 5 attempts without a byte for three times the usual time, 5 s at least",
+             _K.TIMEOUT, _NEXT, _FAILURE, "the provider has gone silent",
+             "no attempt's own: it opens the route, so that further calls go elsewhere first")
 TIMEOUT_SHORT = Row("timeout-short", "the same, in an attempt that had less than half its normal timeout", _K.TIMEOUT,
                     _NEXT, _NEUTRAL, "no answer in the little time that was left", outcome_unknown=True)
 
@@ -276,10 +281,11 @@ STREAM_ERROR_LATE = Row("stream-error-late", "the same, after commit", _K.STREAM
                         "the stream broke off with an error after its first content",
                         "0 if the inner code is one that a caller can cause")
 STREAM_CUT = Row("stream-cut", "end of stream without `[DONE]` **and** without a finish reason, or with nothing in it",
-                 _K.STREAM_BROKEN, _NEXT, _FAILURE, "the stream ended early", "X after commit", outcome_unknown=True)
+                 _K.STREAM_BROKEN, _NEXT, _FAILURE, "the stream ended early",
+                 "S if there is no other route; X after commit", outcome_unknown=True)
 MALFORMED_EVENT = Row("malformed-event", "one malformed event (a blank `data:` line and `null` are none)",
                       _K.STREAM_BROKEN, _NEXT, _FAILURE, "the stream holds an event that can't be read",
-                      "X after commit", outcome_unknown=True)
+                      "S if there is no other route; X after commit", outcome_unknown=True)
 STREAM_TOO_LARGE = Row("stream-too-large", "an event over our size cap", _K.STREAM_BROKEN, _NEXT, _NEUTRAL,
                        "the stream holds an event larger than the cap", "X after commit", outcome_unknown=True)
 NO_CONTENT = Row("no-content", "no sign of the model within `first_token` of sending, or no headers", _K.TIMEOUT,

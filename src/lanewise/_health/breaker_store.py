@@ -21,7 +21,7 @@ from lanewise._health.circuit import BreakerSettings, Circuit, Event
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["Circuits", "Contended", "Kept", "channel_of", "circuit_key", "read_news"]
+__all__ = ["BreakerStore", "Contended", "Kept", "channel_of", "circuit_key", "read_news"]
 
 PREFIX: Final = "lanewise:health:"
 KEPT: Final = 86_400
@@ -67,14 +67,14 @@ class Kept(msgspec.Struct, frozen=True):
     clock: float
 
 
-class Circuits:
+class BreakerStore:
     """Reads and changes circuits. For one thread.
 
     Raises redis.RedisError, in all methods.
 
     Example::
 
-        kept = Circuits(client).change(key, None, [ByHand(open=True)], BreakerSettings())
+        kept = BreakerStore(client).change(key, None, [ByHand(open=True)], BreakerSettings())
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -158,4 +158,6 @@ def _sane(stored: bytes, now: float) -> Circuit:
     opened = circuit.open_until
     believable = circuit.by_hand or opened is None or opened < longest
     whole = (opened is None) == (circuit.why is None) and (circuit.limited_until or 0.0) < longest
-    return circuit if believable and whole and circuit.turn >= 0 and circuit.openings >= 0 else Circuit()
+    throttled = circuit.throttled_at is None or (opened is not None and circuit.slot_at < longest)
+    whole = whole and throttled
+    return circuit if believable and whole and circuit.generation >= 0 and circuit.consecutive_opens >= 0 else Circuit()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-from lanewise.types import Failure
+from lanewise.types import BreakerEffect, Failure
 
 __all__ = [
+    "COUNTED",
     "BreakerSettings",
     "ByHand",
     "Circuit",
@@ -17,8 +20,13 @@ __all__ = [
     "Limited",
     "Opened",
     "Released",
+    "SlotAsked",
     "Succeeded",
 ]
+
+
+COUNTED: Final = (BreakerEffect.FAILURE, BreakerEffect.UNPROVEN)
+"""What a failure says of a route that opens it only in numbers."""
 
 
 class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,16 +42,26 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_throttle_duration: float = 10.0
     lease: float = 5.0
     """How long a worker that holds the probe is waited for without a word of it."""
+    throttle: bool = True
+    """Whether an open route may be sent to where no other can be, and is throttled there; else it is refused."""
+    throttle_after: int = 40
+    """Attempts in a row without an answer, rate limits among them, that throttle a route."""
+    throttle_silence: float = 2.0
+    """How long that row has lasted at least."""
+    slot: float = 1.0
+    """A throttled route gets one attempt in so long, of all workers."""
+    limited_slot: float = 10.0
+    """So does one whose provider asked to be left alone for longer than the calls can wait."""
 
 
 class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The state of one circuit. Times are in seconds of one clock: the worker's own, or the shared store's."""
 
-    turn: int = 0
-    row: int = 0
-    """Failures in a row."""
-    openings: int = 0
-    """Openings in a row, without a success between."""
+    generation: int = 0
+    """Counts openings, throttles and closings."""
+    consecutive_failures: int = 0
+    consecutive_opens: int = 0
+    """Openings without a success between."""
     opened_at: float | None = None
     open_until: float | None = None
     why: Failure | None = None
@@ -57,14 +75,33 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Rate limits in a row."""
     limited_until: float | None = None
     limited_by: Failure | None = None
+    unanswered: int = 0
+    """Attempts in a row without an answer: failures that count, and rate limits."""
+    unanswered_since: float = 0.0
+    throttled_at: float | None = None
+    slot_at: float = 0.0
+    """When the next attempt of a throttled route, or of one that is limited for long, may go out."""
+    slot_of: str = ""
+    """The worker that took the latest such slot."""
 
     @property
-    def calm(self) -> bool:
+    def pristine(self) -> bool:
         """Whether nothing is remembered, so that a success changes nothing."""
-        return self.open_until is None and self.limited_until is None and not self.row and not self.limits
+        return (
+            self.open_until is None
+            and self.limited_until is None
+            and not self.consecutive_failures
+            and not self.limits
+            and not self.unanswered
+        )
+
+    @property
+    def fails_in_part(self) -> bool:
+        """Whether counted failures opened it: then it may be sent to where no other route can be."""
+        return not self.by_hand and self.why is not None and self.why.breaker in COUNTED
 
     def is_open(self, now: float) -> bool:
-        """Whether nothing may go through."""
+        """Whether it is open, and not yet half-open."""
         return self.open_until is not None and now < self.open_until
 
     def is_half_open(self, now: float) -> bool:
@@ -82,50 +119,62 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
             mine = shared.shifted(time.monotonic() - server_time)
         """
-        if self.open_until is None and self.limited_until is None and not self.holder:
+        if self.pristine and not self.holder and not self.slot_at:
             return self
         return msgspec.structs.replace(
             self,
-            opened_at=None if self.opened_at is None else self.opened_at + seconds,
-            open_until=None if self.open_until is None else self.open_until + seconds,
+            opened_at=_moved(self.opened_at, seconds),
+            open_until=_moved(self.open_until, seconds),
             lease_until=self.lease_until + seconds,
-            limited_until=None if self.limited_until is None else self.limited_until + seconds,
+            limited_until=_moved(self.limited_until, seconds),
+            unanswered_since=self.unanswered_since + seconds,
+            throttled_at=_moved(self.throttled_at, seconds),
+            slot_at=self.slot_at + seconds,
         )
 
 
-class Succeeded(msgspec.Struct, frozen=True):
-    """An attempt that began in ``turn`` succeeded, when ``limits`` rate limits in a row had been met. ``probe`` is the
-    worker whose probe it was, if it was one."""
+def _moved(time: float | None, seconds: float) -> float | None:
+    return None if time is None else time + seconds
 
-    turn: int
+
+class Succeeded(msgspec.Struct, frozen=True):
+    """An attempt that began in ``generation`` succeeded, when ``limits`` rate limits in a row had been met. ``probe``
+    is the worker whose probe it was, if it was one."""
+
+    generation: int
     probe: str = ""
     limits: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """An attempt failed in a way that counts. ``jitter`` is in [0, 1)."""
+    """An attempt failed in a way that counts. ``jitter`` is in [0, 1); ``others_better`` says whether the calls of the
+    route have a better one to go to, as the worker sees it."""
 
-    turn: int
+    generation: int
     failure: Failure
     jitter: float
     probe: str = ""
+    others_better: bool = True
 
 
 class Opened(msgspec.Struct, frozen=True):
     """Something settles it: open at once, whatever the row."""
 
-    turn: int
+    generation: int
     failure: Failure
     jitter: float
 
 
 class Limited(msgspec.Struct, frozen=True):
-    """A rate limit: closed to new calls for ``seconds``, or for a time that doubles if the provider named none."""
+    """A rate limit: closed to new calls for ``seconds``, or for a time that doubles if the provider named none.
+    ``met`` says that an attempt met it; else it was foreseen."""
 
-    turn: int
+    generation: int
     failure: Failure
     seconds: float | None
     probe: str = ""
+    met: bool = True
+    jitter: float = 0.0
 
 
 class Released(msgspec.Struct, frozen=True):
@@ -147,10 +196,17 @@ class LeaseRenewed(msgspec.Struct, frozen=True):
     in_use: bool
 
 
+class SlotAsked(msgspec.Struct, frozen=True):
+    """A worker would send the next attempt of a throttled route, and after it none for ``every`` seconds."""
+
+    worker: str
+    every: float
+
+
 class ByHand(msgspec.Struct, frozen=True):
     """A person opens the circuit, until a person closes it; or closes it."""
 
     open: bool
 
 
-Event = Succeeded | Failed | Opened | Limited | Released | LeaseAsked | LeaseRenewed | ByHand
+Event = Succeeded | Failed | Opened | Limited | Released | LeaseAsked | LeaseRenewed | SlotAsked | ByHand

@@ -15,19 +15,19 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from lanewise import _store as connection
-from lanewise._health.breaker_store import Circuits, Contended, Kept, channel_of, read_news
+from lanewise._health.breaker_store import BreakerStore, Contended, Kept, channel_of, read_news
 from lanewise._health.circuit import BreakerSettings, Circuit, Event
 from lanewise.config.store import StoreAddress
 
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["Book", "Life", "Workers"]
+__all__ = ["HealthSync", "WorkerCount", "WorkerHealth"]
 
 TIMEOUT: Final = 0.5
 """Seconds for which the store is waited for."""
 TICK: Final = 0.25
-"""Seconds between two looks at leases and wishes, while a circuit is not calm."""
+"""Seconds between two looks at leases and wishes, while a circuit is not pristine."""
 RENEWAL: Final = 1.0
 """Seconds between two words for a lease that this worker holds, or its wish to have one."""
 HEARTBEAT: Final = 5.0
@@ -43,7 +43,7 @@ CLOSE: Final = 2.0
 _log: Final = logging.getLogger("lanewise")
 
 
-class Book(Protocol):
+class WorkerHealth(Protocol):
     """What this worker knows, by names of circuits, and by its own clock (``time.monotonic``)."""
 
     @property
@@ -51,48 +51,48 @@ class Book(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether a circuit is not calm."""
+        """Whether a circuit is not pristine."""
         ...
 
-    def unsaid(self) -> dict[str, tuple[Event, ...]]: ...
+    def pending_events(self) -> dict[str, tuple[Event, ...]]: ...
 
     def ask_leases(self) -> None: ...
 
     def renew_leases(self) -> None: ...
 
-    def adopt(self, name: str, shared: Circuit, version: int, said: int) -> None: ...
+    def replace(self, name: str, shared: Circuit, version: int, told: int) -> None: ...
 
-    def converge(self, name: str, shared: Circuit, version: int) -> Circuit: ...
+    def reconcile(self, name: str, shared: Circuit, version: int) -> Circuit: ...
 
-    def lost(self) -> None: ...
+    def detach(self) -> None: ...
 
     def at_rest(self) -> None: ...
 
 
-Workers = Callable[[str, int], None]
+WorkerCount = Callable[[str, int], None]
 """Is told of each key how many workers share it."""
 
 
-class Life:
+class HealthSync:
     """From the start of the threads to their end."""
 
     def __init__(
         self,
         address: StoreAddress,
-        book: Book,
+        health: WorkerHealth,
         keys: Mapping[str, str],
         settings: BreakerSettings,
         *,
         caps: tuple[str, ...],
-        workers: Workers,
+        on_worker_count: WorkerCount,
     ) -> None:
         self._address = address
-        self._book = book
+        self._health = health
         self._keys = keys
         self._names = {key: name for name, key in keys.items()}
         self._settings = settings
         self._caps = caps
-        self._workers = workers
+        self._on_worker_count = on_worker_count
         self.wake = threading.Event()
         self.heard = 0.0
         self.connected = False
@@ -132,59 +132,63 @@ class Life:
 
     def _tell_on(self) -> None:
         client = connection.client(self._address, TIMEOUT)
-        circuits = Circuits(client)
+        store = BreakerStore(client)
         try:
             while not self._ended.is_set():
                 try:
-                    self._round(client, circuits)
+                    self._round(client, store)
                 except Contended:
                     self.wake.set()
                 except Exception as error:  # noqa: BLE001 - the border of a store that may be anything
                     self._lost(error)
                     self._ended.wait(PAUSE)
                 else:
-                    self.wake.wait(TICK if self._book.busy else HEARTBEAT)
+                    self.wake.wait(TICK if self._health.busy else HEARTBEAT)
                 self.wake.clear()
             with contextlib.suppress(Exception):
-                self._say_goodbye(client, circuits)
+                self._say_goodbye(client, store)
         finally:
             with contextlib.suppress(Exception):
                 client.close()
 
-    def _round(self, client: redis.Redis, circuits: Circuits) -> None:
+    def _round(self, client: redis.Redis, store: BreakerStore) -> None:
         if self.connected and not self._subscribed.is_set():
             raise self._trouble or TimeoutError
         if not self.connected:
             if not self._subscribed.wait(PAUSE):
                 raise TimeoutError("the channel of the store is not heard")
-            self._converge(circuits)
+            self._reconcile(store)
             self._found()
-        self._book.ask_leases()
+        self._health.ask_leases()
         if time.monotonic() - self._renewed_at >= RENEWAL:
             self._renewed_at = time.monotonic()
-            self._book.renew_leases()
-        self._tell_all(circuits)
-        if self._book.busy or time.monotonic() - self._beat_at >= HEARTBEAT:
+            self._health.renew_leases()
+        self._tell_all(store)
+        if self._health.busy or time.monotonic() - self._beat_at >= HEARTBEAT:
             self._beat(client)
 
-    def _converge(self, circuits: Circuits) -> None:
+    def _reconcile(self, store: BreakerStore) -> None:
         """Come to the same as the others, of all circuits: after the start, and after a time of silence."""
         for name, key in self._keys.items():
-            kept = circuits.read(key)
-            both = self._book.converge(name, kept.circuit.shifted(-kept.clock), kept.version)
+            kept = store.read(key)
+            both = self._health.reconcile(name, kept.circuit.shifted(-kept.clock), kept.version)
             mine = both.shifted(kept.clock)
-            if mine.turn != kept.circuit.turn or mine.row > kept.circuit.row or mine.limits > kept.circuit.limits:
-                kept = circuits.put(key, kept, mine)
-                self._book.adopt(name, kept.circuit.shifted(-kept.clock), kept.version, 0)
+            if (
+                mine.generation != kept.circuit.generation
+                or mine.unanswered > kept.circuit.unanswered
+                or mine.limits > kept.circuit.limits
+            ):
+                kept = store.put(key, kept, mine)
+                self._health.replace(name, kept.circuit.shifted(-kept.clock), kept.version, 0)
             self._remember(name, kept)
 
-    def _tell_all(self, circuits: Circuits) -> None:
-        for name, events in self._book.unsaid().items():
+    def _tell_all(self, store: BreakerStore) -> None:
+        for name, events in self._health.pending_events().items():
             with self._known_lock:
                 known = self._known.get(name)
-            kept = circuits.change(self._keys[name], known, events, self._settings)
+            kept = store.change(self._keys[name], known, events, self._settings)
             self._remember(name, kept)
-            self._book.adopt(name, kept.circuit.shifted(-kept.clock), kept.version, len(events))
+            self._health.replace(name, kept.circuit.shifted(-kept.clock), kept.version, len(events))
             self.heard = time.monotonic()
 
     def _beat(self, client: redis.Redis) -> None:
@@ -206,17 +210,17 @@ class Life:
         seconds = int(client.time()[0])
         for key in self._caps:
             pipeline = client.pipeline(transaction=False)
-            pipeline.zadd(key, {self._book.worker: seconds})
+            pipeline.zadd(key, {self._health.worker: seconds})
             pipeline.zremrangebyscore(key, "-inf", seconds - GONE)
             pipeline.zcard(key)
             pipeline.expire(key, int(10 * GONE))
-            self._workers(key, int(pipeline.execute()[2]))
+            self._on_worker_count(key, int(pipeline.execute()[2]))
 
-    def _say_goodbye(self, client: redis.Redis, circuits: Circuits) -> None:
+    def _say_goodbye(self, client: redis.Redis, store: BreakerStore) -> None:
         if self.connected:
-            self._tell_all(circuits)
+            self._tell_all(store)
             for key in self._caps:
-                client.zrem(key, self._book.worker)
+                client.zrem(key, self._health.worker)
             client.publish(channel_of(client), b"")  # which wakes the thread that hears
 
     # -- hearing -----------------------------------------------------------------------------------------------------
@@ -263,7 +267,7 @@ class Life:
         name = self._names.get(key)
         if name is not None and self.connected:
             kept = self._remember(name, kept)
-            self._book.adopt(name, kept.circuit.shifted(-kept.clock), kept.version, 0)
+            self._health.replace(name, kept.circuit.shifted(-kept.clock), kept.version, 0)
             self.wake.set()
 
     def _remember(self, name: str, kept: Kept) -> Kept:
@@ -281,7 +285,7 @@ class Life:
         self.connected = False
         self._subscribed.clear()
         if not self._ended.is_set():
-            self._book.lost()
+            self._health.detach()
         with self._known_lock:
             self._known.clear()
         now = time.monotonic()

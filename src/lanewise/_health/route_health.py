@@ -1,282 +1,299 @@
-"""The health of a router's routes in this process: guards that plans ask and attempts pass, and retry allowances.
+"""Stands before one route: the breakers that its attempts pass, how they ended, and whether it has gone silent.
 
-What is healthy costs two look-ups a question. All else happens under one lock, which nothing that waits holds.
+Pure: time, jitter and whether the shared store answers are arguments.
 """
 
 from __future__ import annotations
 
-import random
-import secrets
-import threading
-import time
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from itertools import islice
+from typing import Final
 
-from lanewise._health.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
-from lanewise._health.local_breaker import Entry, Guard, Replica
-from lanewise._routing.retry_budget import Allowance, AllowanceSettings
-from lanewise.config import Config, HealthSettings
-from lanewise.types import Api, Failure
+from lanewise._failures import failure_table as failures
+from lanewise._health.circuit import COUNTED, Event, Failed, Limited, Opened, Released, Succeeded
+from lanewise._health.local_breaker import LocalBreaker
+from lanewise._health.outcomes import Outcomes
+from lanewise._routing.availability import Unavailable
+from lanewise.types import BreakerEffect, Failure, FailureKind
 
-__all__ = ["Health", "SharedHealth", "account_circuit", "breaker_settings", "route_circuit"]
+__all__ = ["Permit", "RouteHealth"]
 
-_UNGUARDED: Final = Entry(0, 0)
-"""The way in where breakers are off."""
+ENOUGH: Final = 10
+"""With fewer recent outcomes a route counts as better than one that fails."""
+SILENT: Final = 5
+"""So many attempts without a byte, and none of theirs or of others meanwhile, are taken for a provider that hangs."""
+LEAST_SILENCE: Final = 5.0
+"""Seconds; of a route that is known, three times its usual first byte."""
+_TIMES: Final = 3.0
+_KEPT: Final = 100
+"""First bytes that tell what is usual."""
+_KNOWN: Final = 20
+"""With fewer of them half of the timeout of the route stands for it."""
 
-_NEWEST: Final = 0.1
-"""What the newest call weighs in the usual size of calls."""
 
+class Permit:
+    """An attempt's way in: the generations of the two circuits when it began, how many rate limits in a row its route
+    had met by then, and of which circuit it is the probe."""
 
-class SharedHealth(Protocol):
-    """Carries what happens to circuits to the other workers, and back. Called from any thread, at any time."""
+    __slots__ = ("account_generation", "limits", "probes_account", "probes_route", "route_generation", "since", "slot")
+
+    def __init__(
+        self,
+        route_generation: int,
+        account_generation: int,
+        since: float,
+        *,
+        limits: int = 0,
+        probes_route: bool = False,
+        probes_account: bool = False,
+        slot: bool = False,
+    ) -> None:
+        self.route_generation = route_generation
+        self.account_generation = account_generation
+        self.since = since
+        self.limits = limits
+        self.probes_route = probes_route
+        self.probes_account = probes_account
+        self.slot = slot
 
     @property
-    def answers(self) -> bool:
-        """Whether the store was heard lately, so that a probe takes its lease."""
-        ...
-
-    def tell(self) -> None:
-        """Something is to be told, or a probe is wanted. Does not wait."""
-        ...
+    def decides_early(self) -> bool:
+        """Whether a stream that has begun to answer settles it: it is a probe, or the next attempt of a throttle."""
+        return self.probes_route or self.probes_account or self.slot
 
 
-class _Alone:
-    """There are no other workers, or none that could be heard."""
+class RouteHealth:
+    """Of one route, for one kind of API: its own breaker, and that of its provider's account.
 
-    answers = False
-
-    def tell(self) -> None:
-        pass
-
-
-class Health:
-    """Asked and told by the calls of a router, in both of its homes.
+    ``timeout`` is the route's, in seconds; ``others`` are the routes that its calls could go to instead.
 
     Example::
 
-        health.opened[Api.CHAT]("flagship")                     # None, or the failure that has it open
-        entry = health.enter("flagship", Api.CHAT)              # None: another call is its probe
-        health.leave("flagship", Api.CHAT, entry, failure, is_plain=lambda: True)
+        if health.closed_to(now, shared=False) is None and (permit := health.enter(now, shared=False)):
+            ...
+            health.leave(permit, failure, now, jitter=random.random())
     """
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
-        settings = config.router.health
-        self._clock = clock
-        self._lock = threading.RLock()  # re-entrant: collecting garbage ends calls, wherever that happens
-        self._breakers = settings.breakers
-        self._settings = breaker_settings(settings)
-        self.worker = secrets.token_hex(8)
-        self.shared: SharedHealth = _Alone()
-        self._at_work = False
-        self._usual: dict[str, float] = {}
-        self.replicas: dict[str, Replica] = {}
-        self._guards: dict[Api, dict[str, Guard]] = {
-            api: {name: self._guard(config, name, api) for name, route in config.routes.items() if api in route.api}
-            for api in Api
-        }
-        allowance = _allowance_settings(settings)
-        by_provider = {name: Allowance(allowance, clock()) for name in config.providers}
-        self._allowances = {name: by_provider[route.provider] for name, route in config.routes.items()}
-        self.opened: Mapping[Api, Callable[[str], Failure | None]] = {api: self._opener(api) for api in Api}
-        """By kind of API: asks what keeps new calls away from a route."""
+    __slots__ = (
+        "_first_bytes",
+        "_heard_at",
+        "_outcomes",
+        "_settings",
+        "_silent",
+        "_timeout",
+        "account",
+        "doubted",
+        "others",
+        "route",
+    )
 
-    # -- what plans ask ----------------------------------------------------------------------------------------------
-
-    def permits(self, route: str) -> bool:
-        """Whether the allowance of the route's provider permits a retry."""
-        return self._allowances[route].permits(self._clock())
-
-    def spend(self, route: str) -> None:
-        """A retry on the route is carried out."""
-        self._allowances[route].spend(self._clock())
-
-    # -- what attempts pass ------------------------------------------------------------------------------------------
-
-    def enter(self, route: str, api: Api) -> Entry | None:
-        """Let an attempt in; ``None`` if the route has just been opened, or its probe been taken, by another call."""
-        if not self._at_work:
-            self._at_work = True
-            self.shared.tell()
-        if not self._breakers:
-            return _UNGUARDED
-        guard = self._guards[api][route]
-        if guard.calm:
-            return guard.enter(0.0, shared=False)
-        with self._lock:
-            return guard.enter(self._clock(), shared=self.shared.answers)
-
-    def leave(
-        self, route: str, api: Api, entry: Entry, failure: Failure | None, *, is_plain: Callable[[], bool]
-    ) -> None:
-        """Note how an attempt ended; of a stream, how it was when it was committed, and that it broke after.
-
-        ``is_plain`` is asked, where it matters, whether the call has nothing that a healthy server may fail at.
-        """
-        now = self._clock()
-        if failure is None:
-            allowance = self._allowances[route]
-            if not allowance.full:
-                allowance.succeeded(now)
-        if not self._breakers:
-            return
-        guard = self._guards[api][route]
-        if failure is None and guard.doubted and is_plain():
-            with self._lock:
-                guard.answered_plain()
-        if failure is None and guard.calm:
-            guard.succeeded(now)
-            return
-        with self._lock:
-            told = guard.leave(entry, failure, now, jitter=random.random())
-        if told:
-            self.shared.tell()
-
-    def turns(self, route: str, api: Api) -> Entry:
-        """The way in of an attempt that is out already, and has just succeeded."""
-        guard = self._guards[api][route]
-        return Entry(guard.route.circuit.turn, guard.account.circuit.turn)
-
-    def usual_tokens(self, route: str, tokens: int) -> int:
-        """What another call to a route is likely to take, after one that took ``tokens``: no more than its calls do.
-
-        One caller's long prompt does not say that the short ones of the others find no room.
-        """
-        usual = self._usual.get(route, float(tokens))
-        usual += _NEWEST * (tokens - usual)
-        self._usual[route] = usual
-        return round(min(usual, tokens))
-
-    def limit(self, route: str, api: Api, failure: Failure) -> None:
-        """Close a route to new calls, whose limits leave no room: it has not said 429 yet."""
-        if self._breakers:
-            with self._lock:
-                told = self._guards[api][route].limit(failure, self._clock())
-            if told:
-                self.shared.tell()
-
-    # -- what is shared ----------------------------------------------------------------------------------------------
+    def __init__(self, route: LocalBreaker, account: LocalBreaker, timeout: float = 30.0) -> None:
+        self.route = route
+        self.account = account
+        self.others: tuple[RouteHealth, ...] = ()
+        self._timeout = timeout
+        self._settings = route.settings
+        self._outcomes = Outcomes(route.settings.sampling_duration)
+        self._silent: dict[Permit, None] = {}
+        self._heard_at = 0.0
+        self.doubted = False
+        """Whether a failure counts of which something special in its call may have been the cause."""
+        self._first_bytes: list[float] = []
 
     @property
-    def busy(self) -> bool:
-        """Whether a circuit is not calm, or something is to be told."""
-        return any(not replica.calm or replica.unsaid for replica in self.replicas.values())
+    def pristine(self) -> bool:
+        """Whether neither circuit remembers anything, nor enough attempts are silent to look at them."""
+        return self.route.pristine and self.account.pristine and len(self._silent) < SILENT
 
-    def unsaid(self) -> dict[str, tuple[Event, ...]]:
-        """What the others have not heard of, by circuit."""
-        with self._lock:
-            return {name: tuple(replica.unsaid) for name, replica in self.replicas.items() if replica.unsaid}
+    @property
+    def mostly_answers(self) -> bool:
+        """Whether half of its last outcomes were answers, or more."""
+        return self._outcomes.answered_share >= 0.5
 
-    def ask_leases(self) -> None:
-        """Note, for those circuits that a call would have probed, that this worker wants the probe."""
-        with self._lock:
-            for replica in self.replicas.values():
-                if replica.wanted:
-                    replica.wanted = False
-                    replica.note(LeaseAsked(self.worker), self._clock())
+    def closed_to(self, now: float, *, shared: bool) -> Unavailable | None:
+        """What keeps new calls away. Asking has no effect but to tell that a probe is wanted."""
+        if self.route.pristine and self.account.pristine:
+            return None
+        return self.account.closed_to(now, shared=shared) or self.route.closed_to(now, shared=shared)
 
-    def renew_leases(self) -> None:
-        """Note of each lease that this worker holds that it is alive, and whether its probe runs."""
-        with self._lock:
-            for replica in self.replicas.values():
-                if replica.circuit.holder == self.worker:
-                    replica.note(LeaseRenewed(self.worker, replica.probing), self._clock())
+    # -- attempts ----------------------------------------------------------------------------------------------------
 
-    def adopt(self, name: str, shared: Circuit, version: int, said: int) -> None:
-        """Take over what all workers made of a circuit, by this worker's clock."""
-        with self._lock:
-            if name in self.replicas:
-                self.replicas[name].adopt(shared, version, said)
+    def enter(self, now: float, *, shared: bool, last_resort: bool = False, slot: bool = False) -> Permit | None:
+        """Let an attempt in, as the probe of what is half-open; ``None`` if another call is that already.
 
-    def converge(self, name: str, shared: Circuit, version: int) -> Circuit:
-        """As :meth:`adopt`, when the store is heard again: what both sides come to."""
-        with self._lock:
-            return self.replicas[name].converge(shared, version)
+        ``last_resort``: it has no other route, and goes to one that fails in part; ``slot``: in its turn only.
+        A rate limit keeps no attempt out: the plan decides, and the last route may be sent to.
+        """
+        route, account = self.route, self.account
+        generations = route.circuit.generation, account.circuit.generation
+        permit = Permit(*generations, now, limits=route.circuit.limits, slot=slot)
+        if account.circuit.open_until is not None:
+            if not account.may_probe(now, shared=shared):
+                return None
+            permit.probes_account = True
+        if route.circuit.open_until is not None:
+            if route.may_probe(now, shared=shared):
+                permit.probes_route = True
+            elif (
+                not last_resort
+                or not self._settings.throttle
+                or not route.circuit.fails_in_part
+                or (route.circuit.throttled_at is not None and not slot)
+            ):
+                return None
+        if slot and not permit.probes_route and not route.take_slot(now, shared=shared):
+            return None
+        route.probing = route.probing or permit.probes_route
+        account.probing = account.probing or permit.probes_account
+        self._silent[permit] = None
+        return permit
 
-    def lost(self) -> None:
-        """Nobody hears this worker until circuits converge again: however long that takes, nothing piles up for it."""
-        with self._lock:
-            for replica in self.replicas.values():
-                replica.go_alone()
+    def enter_pristine(self, now: float) -> Permit:
+        """As :meth:`enter`, where neither circuit remembers anything."""
+        permit = Permit(self.route.circuit.generation, self.account.circuit.generation, now)
+        self._silent[permit] = None
+        return permit
 
-    def at_rest(self) -> None:
-        """Nothing is shared any more until the next call."""
-        self.lost()
-        self._at_work = False
+    def heard(self, permit: Permit, now: float) -> None:
+        """Note the first byte of an attempt's answer."""
+        if self._silent.pop(permit, permit) is None and permit.route_generation == self.route.circuit.generation:
+            self._first_bytes.append(now - permit.since)
+            if len(self._first_bytes) > 2 * _KEPT:
+                del self._first_bytes[:_KEPT]
+        self._heard_at = now
 
-    def circuit(self, name: str) -> Circuit:
-        """A circuit as this worker knows it."""
-        with self._lock:
-            return self.replicas[name].circuit
+    def leave(self, permit: Permit, failure: Failure | None, now: float, *, jitter: float) -> tuple[LocalBreaker, ...]:
+        """Note how an attempt ended. Gives the breakers of which the others have to hear."""
+        self._silent.pop(permit, None)
+        if failure is None:
+            self._outcomes.succeeded(now)
+        route_event, account_event = self._events(permit, failure, now, jitter)
+        told: tuple[LocalBreaker, ...] = ()
+        if permit.probes_route:
+            self.route.probing = False
+        if permit.probes_account:
+            self.account.probing = False
+        if route_event is not None and self.route.note(route_event, now):
+            told += (self.route,)
+        if account_event is not None and self.account.note(account_event, now):
+            told += (self.account,)
+        return told
+
+    def succeeded(self, permit: Permit, now: float) -> None:
+        """As :meth:`leave` for a success where both circuits are pristine: there is nothing else to note."""
+        self._silent.pop(permit, None)
+        self._outcomes.succeeded(now)
+
+    def count(self, permit: Permit, failure: Failure | None, now: float) -> None:
+        """As :meth:`leave` where breakers are off: only what the plan asks of the last outcomes is kept."""
+        if failure is None:
+            self.succeeded(permit, now)
+            return
+        self._silent.pop(permit, None)
+        if failure.breaker in COUNTED or failure.kind is FailureKind.RATE_LIMIT:
+            self._outcomes.unanswered()
 
     def after_fork(self) -> None:
-        """In the child of a fork: another worker, with none of the parent's probes."""
-        self._lock = threading.RLock()
-        self.worker = secrets.token_hex(8)
-        self._at_work = False
-        for replica in self.replicas.values():
-            replica.worker = self.worker
-            replica.probing = replica.wanted = False
-            replica.go_alone()
+        """In the child of a fork the attempts that are out are the parent's."""
+        self._silent = {}
 
-    # -- making ------------------------------------------------------------------------------------------------------
+    def committed(self, permit: Permit) -> Permit:
+        """The way in of an attempt that is out already, and whose stream has just begun to answer."""
+        return Permit(self.route.circuit.generation, self.account.circuit.generation, permit.since)
 
-    def _guard(self, config: Config, name: str, api: Api) -> Guard:
-        account = config.providers[config.routes[name].provider].account
-        return Guard(self._replica(route_circuit(name, api)), self._replica(account_circuit(account)))
+    def answered_plain(self) -> None:
+        """The route has answered a call of the plain kind: such failures before it were not its health."""
+        self.doubted = False
+        self._outcomes.forgive()
 
-    def _replica(self, name: str) -> Replica:
-        if name not in self.replicas:
-            replica = self.replicas[name] = Replica(self.worker, self._settings)
-            replica.go_alone()
-        return self.replicas[name]
+    def limit(self, failure: Failure, now: float) -> bool:
+        """Close the route to new calls before it says 429. Whether the others have to hear of it."""
+        event = Limited(self.route.circuit.generation, failure, failure.retry_after, met=False)
+        return self.route.note(event, now)
 
-    def _opener(self, api: Api) -> Callable[[str], Failure | None]:
-        if not self._breakers:
-            return _never_opened
-        guards = self._guards[api]
+    # -- silence -----------------------------------------------------------------------------------------------------
 
-        def opened(route: str) -> Failure | None:
-            guard = guards[route]
-            if guard.route.calm and guard.account.calm:
-                return None
-            with self._lock:
-                return guard.closed_by(self._clock(), shared=self.shared.answers)
+    def open_if_silent(self, now: float, *, jitter: float) -> bool:
+        """Open the route if it hangs: so many attempts without a byte for so long. Whether the others have to hear."""
+        if (
+            len(self._silent) < SILENT
+            or now - self._heard_at < LEAST_SILENCE
+            or self.route.circuit.open_until is not None
+        ):
+            return False
+        longest = self.usual_silence
+        if now - self._heard_at < longest:
+            return False
+        waiting = list(islice(list(self._silent), SILENT))
+        if len(waiting) < SILENT or now - waiting[-1].since < longest or not self._others_better(now):
+            return False
+        cause = f"{SILENT} attempts without a byte for {longest:.3g} s"
+        failure = failures.SILENT.failure(cause=cause)
+        return self.route.note(Opened(self.route.circuit.generation, failure, jitter), now)
 
-        return opened
+    @property
+    def usual_silence(self) -> float:
+        """The seconds without a first byte from which a route is taken to hang: three times what is usual."""
+        times = self._first_bytes[-_KEPT:]
+        if len(times) < _KNOWN:
+            return max(LEAST_SILENCE, self._timeout / 2)
+        return max(LEAST_SILENCE, _TIMES * sorted(times)[int(0.95 * len(times))])
 
+    @property
+    def first_byte(self) -> float | None:
+        """The seconds that the probe of a route that hung waits for its first byte; ``None`` for any other."""
+        why = self.route.circuit.why
+        return self.usual_silence if why is not None and why.detail == failures.SILENT.detail else None
 
-def route_circuit(route: str, api: Api) -> str:
-    """The name of a route's circuit."""
-    return f"route {route} {api}"
+    # -- what an outcome is ------------------------------------------------------------------------------------------
 
+    def _events(
+        self, permit: Permit, failure: Failure | None, now: float, jitter: float
+    ) -> tuple[Event | None, Event | None]:
+        """What an outcome is to the route's circuit, and to the account's."""
+        route_probe = self.route.worker if permit.probes_route else ""
+        account_probe = self.account.worker if permit.probes_account else ""
+        if failure is None:
+            if route_probe:
+                self._outcomes.clear()
+            return (
+                Succeeded(permit.route_generation, route_probe, permit.limits),
+                Succeeded(permit.account_generation, account_probe),
+            )
+        released = Released(account_probe) if account_probe else None
+        if failure.breaker is BreakerEffect.ACCOUNT:
+            opened = Opened(permit.account_generation, failure, jitter)
+            return (Released(route_probe) if route_probe else None), opened
+        if failure.breaker is BreakerEffect.ROUTE:
+            return Opened(permit.route_generation, failure, jitter), released
+        if failure.breaker in COUNTED:
+            return self._failed(permit, failure, now, jitter, route_probe), released
+        if failure.kind is FailureKind.RATE_LIMIT:
+            self._outcomes.unanswered()
+            limited = Limited(permit.route_generation, failure, failure.retry_after, route_probe, jitter=jitter)
+            return limited, released
+        return (Released(route_probe) if route_probe else None), released
 
-def account_circuit(account: str) -> str:
-    """The name of an account's circuit."""
-    return f"account {account}"
+    def _failed(self, permit: Permit, failure: Failure, now: float, jitter: float, probe: str) -> Event:
+        others_better = True
+        if permit.route_generation == self.route.circuit.generation:
+            unproven = failure.breaker is BreakerEffect.UNPROVEN
+            self.doubted = self.doubted or unproven
+            self._outcomes.failed(now, unproven=unproven)
+            settings = self._settings
+            others_better = not settings.throttle or self._others_better(now)
+            trips = self._outcomes.trips(now, ratio=settings.failure_ratio, throughput=settings.minimum_throughput)
+            if not probe and others_better and trips and self.route.circuit.open_until is None:
+                return Opened(permit.route_generation, failure, jitter)
+        return Failed(permit.route_generation, failure, jitter, probe, others_better)
 
+    def _others_better(self, now: float) -> bool:
+        """Whether a route that this one's calls could go to fails less, as far as that is known."""
+        return any(other._is_better_than(self, now) for other in self.others)
 
-def breaker_settings(settings: HealthSettings) -> BreakerSettings:
-    """The numbers of the breakers, as the config has them."""
-    return BreakerSettings(
-        consecutive_failures=settings.consecutive_failures,
-        failure_ratio=settings.failure_ratio,
-        minimum_throughput=settings.minimum_throughput,
-        sampling_duration=settings.sampling_duration,
-        break_duration=settings.break_duration,
-        max_break_duration=settings.max_break_duration,
-        throttle_duration=settings.throttle_duration,
-        max_throttle_duration=settings.max_throttle_duration,
-    )
-
-
-def _allowance_settings(settings: HealthSettings) -> AllowanceSettings:
-    return AllowanceSettings(
-        tokens=settings.retry_tokens,
-        kept=settings.retry_tokens_kept,
-        per_success=settings.retry_tokens_per_success,
-        per_second=settings.retry_tokens_per_second,
-    )
-
-
-def _never_opened(_: str) -> Failure | None:
-    return None
+    def _is_better_than(self, failing: RouteHealth, now: float) -> bool:
+        mine = self.route.circuit
+        if mine.open_until is not None or mine.is_limited(now) or self.account.circuit.open_until is not None:
+            return False
+        if self._outcomes.count(now) < ENOUGH:
+            return True
+        return self._outcomes.answered_share > failing._outcomes.answered_share

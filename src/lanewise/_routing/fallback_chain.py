@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import msgspec
 
+from lanewise._routing.availability import Unavailable
 from lanewise._routing.candidates import Candidate
 from lanewise.types import Failure, FailureKind, Skip
 
-__all__ = ["MAX_ATTEMPTS", "Ahead", "Course", "Onward", "OpenRoutes", "open_skip"]
-
-MAX_ATTEMPTS: Final = 4
-
-OpenRoutes = Callable[[str], Failure | None]
-"""Asks a route's health: what opened it, or ``None`` while it may be used. Asking has no effect on it."""
+__all__ = ["FallbackChain", "NextCandidate", "Remaining", "RoutesHealth", "skip_of"]
 
 _K: Final = FailureKind
 
 
-class Onward(msgspec.Struct, frozen=True):
-    """Where a call could go next. ``alone``: to no other route, or only to one that a 429 closed."""
+class RoutesHealth(Protocol):
+    """What a plan asks of the health of routes. Asking changes nothing in them."""
+
+    def closed_to(self, route: str) -> Unavailable | None:
+        """What keeps new calls from a route; ``None`` while it may be used."""
+        ...
+
+    def permits(self, route: str) -> bool:
+        """Whether the retry budget of the route's provider permits a retry."""
+        ...
+
+    def next_slot(self, route: str, *, asks: bool) -> float:
+        """The seconds until the next attempt of a throttled route may go out from here: 0 if it may now.
+
+        ``asks``: the call waits until the shared store has said whose it is.
+        """
+        ...
+
+    def mostly_answers(self, route: str) -> bool:
+        """Whether half of the route's last outcomes were answers, or more."""
+        ...
+
+    def first_byte(self, route: str) -> float | None:
+        """The seconds that the probe of a route that hung waits for its first byte; ``None`` for any other."""
+        ...
+
+
+class Resort(msgspec.Struct, frozen=True):
+    """A route that a call goes to only if it has no other, and the failure that leads there."""
+
+    position: int
+    entered_by: Failure | None
+
+
+class NextCandidate(msgspec.Struct, frozen=True):
+    """Where a call goes next: ``position`` is ``None`` if no route is well, and ``resorts`` are what is left then."""
 
     position: int | None
     entered_by: Failure | None
     skipped: tuple[Skip, ...]
-    alone: bool = False
+    resorts: tuple[Resort, ...] = ()
 
 
-class Ahead(msgspec.Struct, frozen=True):
+class Remaining(msgspec.Struct, frozen=True):
     """How many later lanes could be used now, and whether any route could be moved to: after a timeout, at all."""
 
     lanes: int
@@ -37,65 +67,73 @@ class Ahead(msgspec.Struct, frozen=True):
     others: bool
 
 
-class Course(msgspec.Struct, frozen=True):
-    """One call's candidates in their order, and what closes them. ``here`` is where the call is: -1 before the first.
+class FallbackChain(msgspec.Struct, frozen=True):
+    """One call's candidates in their order, and the health of their routes. ``most`` is how many attempts it may make.
 
-    ``used`` are the attempts that it has made.
+    ``here`` is where the call is (-1 before the first), ``used`` the attempts that it has made.
     """
 
     candidates: Sequence[Candidate]
-    open: OpenRoutes
+    health: RoutesHealth
     sensitive: bool
+    most: int
 
-    def onward(self, here: int, used: int, failure: Failure | None) -> Onward:
+    def onward(self, here: int, used: int, failure: Failure | None) -> NextCandidate:
         """The next candidate that may be used, the failure that leads into it, and what was skipped on the way."""
         skipped: tuple[Skip, ...] = ()
-        limited: Onward | None = None
+        resorts: tuple[Resort, ...] = ()
         for position in range(here + 1, len(self.candidates)):
             candidate = self.candidates[position]
             if candidate.incapable is not None:
                 skipped += (Skip(candidate.route, candidate.lane, candidate.incapable),)
-            elif not self._admits(here, candidate, failure):
+            elif not self.admits(here, candidate, failure):
                 skipped += (Skip(candidate.route, candidate.lane, self._why_not(here, candidate, failure)),)
-            elif (opened := self.open(candidate.route)) is not None:
-                if limited is None and opened.kind is _K.RATE_LIMIT:
-                    limited = Onward(position, failure, skipped, alone=True)
-                skipped += (open_skip(candidate, opened),)
-                failure = opened
+            elif (closed := self.health.closed_to(candidate.route)) is not None:
+                if closed.last_resort:
+                    resorts += (Resort(position, failure),)
+                skipped += (skip_of(candidate, closed),)
+                failure = closed.failure
             elif self._is_kept_from(here, used, position, failure):
                 skipped += (Skip(candidate.route, candidate.lane, "the attempts left are kept for later lanes"),)
             else:
-                return Onward(position, failure, skipped)
-        return limited or Onward(None, failure, skipped, alone=True)
+                return NextCandidate(position, failure, skipped)
+        return NextCandidate(None, failure, skipped, resorts)
 
     def untried(self, here: int, failure: Failure | None, reason: str) -> tuple[Skip, ...]:
         """The routes that the call never came to, for the trace. Not asked: their health, which had no part in it."""
         skipped: tuple[Skip, ...] = ()
         for rest in self.candidates[here + 1 :]:
-            why = reason if self._admits(here, rest, failure) else self._why_not(here, rest, failure)
+            why = reason if self.admits(here, rest, failure) else self._why_not(here, rest, failure)
             skipped += (Skip(rest.route, rest.lane, rest.incapable or why),)
         return skipped
 
-    def ahead(self, position: int) -> Ahead:
+    def remaining(self, position: int) -> Remaining:
         """What could be used now beyond ``position``."""
         lanes = 0
         after_timeout = others = False
         lane = self.candidates[position].lane
         for candidate in self.candidates[position + 1 :]:
-            if candidate.incapable is not None or self.open(candidate.route) is not None:
+            if candidate.incapable is not None or self.health.closed_to(candidate.route) is not None:
                 continue
             others = True
             after_timeout = after_timeout or _K.TIMEOUT in candidate.on
             if candidate.lane is not lane:
                 lane = candidate.lane
                 lanes += 1
-        return Ahead(lanes, after_timeout, others)
+        return Remaining(lanes, after_timeout, others)
 
-    def needs_the_rest(self, position: int, used: int) -> bool:
-        """Whether after one more attempt here, fewer would be left than there are later lanes to use."""
-        return MAX_ATTEMPTS - used - 1 < self.ahead(position).lanes
+    def needs_the_rest(self, position: int, used: int, failure: Failure) -> bool:
+        """Whether after one more attempt here, fewer would be left than there are further routes to use."""
+        further = sum(
+            candidate.incapable is None
+            and self.admits(position, candidate, failure)
+            and self.health.closed_to(candidate.route) is None
+            for candidate in self.candidates[position + 1 :]
+        )
+        return self.most - used - 1 < further
 
-    def _admits(self, here: int, candidate: Candidate, failure: Failure | None) -> bool:
+    def admits(self, here: int, candidate: Candidate, failure: Failure | None) -> bool:
+        """Whether a failure may move the call from ``here`` to a candidate."""
         if failure is None:
             return True
         if failure.kind is _K.SUBSTITUTED:
@@ -122,23 +160,26 @@ class Course(msgspec.Struct, frozen=True):
         """Whether another route of the same lane would use up an attempt that a later lane could have."""
         if here < 0 or self.candidates[position].lane is not self.candidates[here].lane:
             return False
-        return self.needs_the_rest(position, used) and self._leads_on(here, position, failure)
+        return self.most - used - 1 < self.remaining(position).lanes and self._leads_on(here, position, failure)
 
     def _leads_on(self, here: int, position: int, failure: Failure | None) -> bool:
         """Whether this failure, or what opened the routes that it passes over, moves the call into a later lane."""
         own = self.candidates[position].lane
         for candidate in self.candidates[position + 1 :]:
-            if candidate.incapable is not None or not self._admits(here, candidate, failure):
+            if candidate.incapable is not None or not self.admits(here, candidate, failure):
                 continue
-            opened = self.open(candidate.route)
-            if opened is None and candidate.lane is not own:
+            closed = self.health.closed_to(candidate.route)
+            if closed is None and candidate.lane is not own:
                 return True
-            failure = opened or failure
+            failure = failure if closed is None else closed.failure
         return False
 
 
-def open_skip(candidate: Candidate, opened: Failure) -> Skip:
-    """That a route is passed over because it is open, and by what."""
-    cause = f" ({opened.cause})" if opened.cause else ""
-    more = "" if opened.retry_after is None else f", for {opened.retry_after:.3g} s more"
-    return Skip(candidate.route, candidate.lane, f"is open after {opened.kind}{cause}{more}", opened)
+def skip_of(candidate: Candidate, closed: Unavailable) -> Skip:
+    """That a route is passed over, and by what."""
+    failure = closed.failure
+    if closed.throttle is not None:
+        return Skip(candidate.route, candidate.lane, str(closed.throttle), failure)
+    cause = f" ({failure.cause})" if failure.cause else ""
+    more = "" if failure.retry_after is None else f", for {failure.retry_after:.3g} s more"
+    return Skip(candidate.route, candidate.lane, f"is open after {failure.kind}{cause}{more}", failure)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from lanewise.types import Failure, FailureKind, Retry
+from lanewise.types import BreakerEffect, Failure, FailureKind, Retry
 
 __all__ = ["FIRST_BACKOFF", "may_repeat", "wait_before"]
 
 FIRST_BACKOFF: Final = 0.25
 """Seconds; jitter adds as much again, and each further try on the route doubles it."""
+MOST_BACKOFF: Final = 8.0
 
 
 def may_repeat(
@@ -38,17 +39,21 @@ def may_repeat(
 def _may_pass(failure: Failure) -> bool:
     """Whether the last route is tried again although another one would be better: the plain SDK does so too.
 
-    It tries again after a timeout, any 5xx (an overload among them), and a connection that ended in mid-answer.
+    It tries again after a timeout, any 5xx (an overload among them), a connection that was not made in time, and one
+    that ended in mid-answer; we also do where a stream ended before its first content.
     """
-    if failure.kind is FailureKind.BAD_RESPONSE:
-        return failure.outcome_unknown
-    return failure.kind in (FailureKind.TIMEOUT, FailureKind.OUTAGE) or failure.trouble is not None
+    if failure.trouble is not None:
+        return True
+    if failure.kind in (FailureKind.BAD_RESPONSE, FailureKind.STREAM_BROKEN):
+        return failure.outcome_unknown and failure.breaker is BreakerEffect.FAILURE
+    return failure.kind in (FailureKind.TIMEOUT, FailureKind.OUTAGE, FailureKind.UNREACHABLE)
 
 
-def wait_before(failure: Failure, tries: int, jitter: float) -> float:
+def wait_before(failure: Failure, tries: int, jitter: float, *, alone: bool = False) -> float:
     """Seconds to wait before the same route: never less than its Retry-After.
 
-    ``tries`` is how often the route was tried, ``jitter`` is in [0, 1).
+    ``tries`` is how often the route was tried, ``jitter`` is in [0, 1). ``alone``: no other route is left, so that
+    nothing is lost by waiting as long as the plain SDK does, and a short outage is outlasted as often.
 
     Example::
 
@@ -59,4 +64,5 @@ def wait_before(failure: Failure, tries: int, jitter: float) -> float:
         return asked
     if failure.kind is FailureKind.UNREACHABLE and tries == 1:
         return asked  # the likeliest cause is a stale connection: a fresh one works at once
-    return max(FIRST_BACKOFF * (1 + jitter) * 2.0 ** (tries - 1), asked)
+    backoff = 2 * FIRST_BACKOFF * (1 - jitter / 4) if alone else FIRST_BACKOFF * (1 + jitter)
+    return max(min(backoff * 2.0 ** (tries - 1), MOST_BACKOFF), asked)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-from lanewise.types import Failure, Move, Send, Wait
-
-__all__ = ["Allowance", "AllowanceSettings", "is_charged"]
+__all__ = ["RetryBudget", "RetryBudgetSettings"]
 
 
-class AllowanceSettings(msgspec.Struct, frozen=True, kw_only=True):
+class RetryBudgetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers, in tokens; ``per_second`` in tokens a second."""
 
     tokens: float = 10.0
@@ -23,19 +21,19 @@ class AllowanceSettings(msgspec.Struct, frozen=True, kw_only=True):
     per_second: float = 0.1
 
 
-class Allowance:
-    """The tokens of one provider, in one worker. :func:`is_charged` says what takes one.
+class RetryBudget:
+    """The tokens of one provider, in one worker. The plan says what takes one.
 
     Example::
 
-        allowance = Allowance(AllowanceSettings(), now)
-        if allowance.permits(now):
-            allowance.spend(now)
+        retry_budget = RetryBudget(RetryBudgetSettings(), now)
+        if retry_budget.permits(now):
+            retry_budget.spend(now)
     """
 
     __slots__ = ("_at", "_settings", "full", "tokens")
 
-    def __init__(self, settings: AllowanceSettings, now: float) -> None:
+    def __init__(self, settings: RetryBudgetSettings, now: float) -> None:
         self._settings = settings
         self._at = now
         self.tokens = settings.tokens
@@ -61,23 +59,3 @@ class Allowance:
         self.tokens = min(max(tokens, 0.0), self._settings.tokens)
         self.full = self.tokens >= self._settings.tokens
         self._at = max(now, self._at)
-
-
-def is_charged(move: Move, failure: Failure) -> bool:
-    """Whether the move after a failure takes a token: the same route again, at once or after a wait, also to mend.
-
-    Switching to another route, a fresh connection in place of a stale one, a learned parameter drop, and a try after
-    trouble of this process cost nothing.
-
-    Example::
-
-        if is_charged(move, failure):
-            allowance.spend(now)
-    """
-    if failure.trouble is not None:
-        return False  # nothing was sent: no provider has to be spared
-    if isinstance(move, Wait):
-        return True
-    if not isinstance(move, Send):
-        return False
-    return move.cause == "repair" or (move.cause == "retry" and not failure.stale_connection)

@@ -11,8 +11,8 @@ from lanewise._contracts.isolated_checks import IsolatedChecks
 from lanewise._health.gcra_limit import Caps
 from lanewise._health.latency import Speeds
 from lanewise._health.rate_limiter import Gate
-from lanewise._health.route_health import Health
-from lanewise._health.sharing import share
+from lanewise._health.router_health import RouterHealth
+from lanewise._health.shared_health import share
 from lanewise._replay.memory_store import ReplaysInMemory
 from lanewise._replay.shared_store import SharedReplays
 from lanewise._reviews import ReviewQueue
@@ -91,7 +91,7 @@ class Kit:
         self.store = credentials.store
         self.contracts = contracts
         self.services = services
-        self.health = Health(config)
+        self.health = RouterHealth(config, off)
         self.gates = _gates(config)
         if credentials.store is not None and (config.router.health.breakers or self.gates):
             services.add(share(config, credentials.store, self.health, self.gates))

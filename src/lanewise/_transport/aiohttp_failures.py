@@ -30,7 +30,7 @@ CLASSES: tuple[tuple[type[BaseException], TransportSignal | None, str], ...] = (
     (aiohttp.ClientProxyConnectionError, TransportSignal.UNREACHABLE, "the proxy can't be reached"),
     (aiohttp.ClientConnectorDNSError, TransportSignal.UNREACHABLE, "the host's name has no address"),
     (aiohttp.ClientConnectorError, TransportSignal.UNREACHABLE, "no connection was made"),
-    (aiohttp.ConnectionTimeoutError, TransportSignal.UNREACHABLE, "no connection was made in time"),
+    (aiohttp.ConnectionTimeoutError, TransportSignal.CONNECT_TIMEOUT, "no connection was made in time"),
     (aiohttp.ServerTimeoutError, TransportSignal.TIMEOUT, "no answer in time"),
     (aiohttp.ClientPayloadError, TransportSignal.CUT, "the body ended before its end"),
     (aiohttp.ClientResponseError, TransportSignal.MALFORMED_HTTP, "the peer's answer is not HTTP"),
@@ -66,7 +66,7 @@ def send_failure(error: Exception, attempt: AttemptState) -> TransportFailure:
     if signal is TransportSignal.TLS:
         return TransportFailure(signal, certificate_problem(chain) or detail)
     if signal is TransportSignal.TIMEOUT and not attempt.written:
-        signal, detail = TransportSignal.UNREACHABLE, "nothing could be sent in time"
+        signal, detail = TransportSignal.CONNECT_TIMEOUT, "nothing could be sent in time"
     return TransportFailure(signal or _lost(error, attempt), detail + _errno(chain))
 
 

@@ -24,7 +24,7 @@ CLASSES: tuple[tuple[type[BaseException], TransportSignal | None, str], ...] = (
     (httpx2.LocalProtocolError, TransportSignal.LOCAL, "the request can't be written as HTTP"),
     (httpx2.CookieConflict, TransportSignal.LOCAL, "the handed client's cookies are in conflict"),
     (httpx2.HTTPStatusError, TransportSignal.LOCAL, "the handed client raises on a status, by a hook of its own"),
-    (httpx2.ConnectTimeout, TransportSignal.UNREACHABLE, "no connection was made in time"),
+    (httpx2.ConnectTimeout, TransportSignal.CONNECT_TIMEOUT, "no connection was made in time"),
     (httpx2.PoolTimeout, TransportSignal.UNREACHABLE, "the handed client had no connection free"),
     (httpx2.ProxyError, TransportSignal.UNREACHABLE, "the proxy refused to connect"),
     (httpx2.ConnectError, TransportSignal.UNREACHABLE, "no connection was made"),

@@ -96,7 +96,7 @@ class HandedTransport:
         if failure is None and timed.lost:
             failure = late_failure(timed.lost)
         if failure is None:
-            signal = TransportSignal.TIMEOUT if state.written else TransportSignal.UNREACHABLE
+            signal = TransportSignal.TIMEOUT if state.written else TransportSignal.CONNECT_TIMEOUT
             failure = TransportFailure(signal, "no answer in time")
         # Raised out here, without a context: httpx2's exceptions hold the request.
         raise failure

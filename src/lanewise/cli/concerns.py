@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
-from lanewise._routing.fallback_chain import MAX_ATTEMPTS
 from lanewise.config import Config, Provider, Route, Task, duration_text
 from lanewise.config.deadline_budget import deadline_alone, reserve
 
@@ -134,9 +133,9 @@ def _out_of_reach(name: str, task: Task) -> Iterator[str]:
             f"tasks.{name}.patience: {duration_text(task.patience)} is longer than the deadline of "
             f"{duration_text(task.deadline)}, which ends the wait"
         )
-    if len(task.routes) > MAX_ATTEMPTS:
-        late = ", ".join(task.routes[MAX_ATTEMPTS:])
+    if len(task.routes) > task.max_attempts:
+        late = ", ".join(task.routes[task.max_attempts :])
         yield (
-            f"tasks.{name}: it has {len(task.routes)} routes, and a call makes {MAX_ATTEMPTS} attempts at the most: "
-            f"where all before fail, {late} is never asked"
+            f"tasks.{name}: it has {len(task.routes)} routes, and a call makes {task.max_attempts} attempts at the "
+            f"most (max_attempts): where all before fail, {late} is never asked"
         )

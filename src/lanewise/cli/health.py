@@ -20,7 +20,7 @@ from lanewise.config.store import MEMORY, StoreAddress, find_store
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from lanewise._health.breaker_store import Circuits
+    from lanewise._health.breaker_store import BreakerStore
     from lanewise.cli.health_table import Row
 
 __all__ = ["health"]
@@ -44,7 +44,7 @@ config_option = click.option(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for monitors.")
 @click.pass_context
 def health(context: click.Context, config_file: Path, watch: bool, as_json: bool) -> None:
-    """Show which routes are open, limited or well, for all workers that share a store: health [FILE].
+    """Show which routes are open, throttled, limited or well, for all workers that share a store: health [FILE].
 
     Where each worker keeps health to itself (state = "memory") there is nothing to be seen from outside.
     """
@@ -88,8 +88,8 @@ def _by_hand(route: str, config_file: Path, *, opens: bool) -> None:
         raise click.ClickException(f"no route is called {route!r}. {nearest(route, config.routes)}")
     with _circuits(config, config_file) as circuits:
         from lanewise._health.circuit import ByHand
-        from lanewise._health.route_health import breaker_settings
-        from lanewise._health.sharing import circuit_keys, circuits_of
+        from lanewise._health.router_health import breaker_settings
+        from lanewise._health.shared_health import circuit_keys, circuits_of
 
         keys = circuit_keys(config)
         for name in circuits_of(config, route, account=not opens):
@@ -97,17 +97,17 @@ def _by_hand(route: str, config_file: Path, *, opens: bool) -> None:
 
 
 @contextlib.contextmanager
-def _circuits(config: Config, config_file: Path) -> Iterator[Circuits]:
+def _circuits(config: Config, config_file: Path) -> Iterator[BreakerStore]:
     """The store's circuits. A store that can't be used ends the command, and says why."""
     address = _store_of(config, config_file)
     import redis
 
-    from lanewise._health.breaker_store import Circuits
+    from lanewise._health.breaker_store import BreakerStore
     from lanewise._store import client
 
     try:
         with client(address) as store:
-            yield Circuits(store)
+            yield BreakerStore(store)
     except redis.RedisError as error:
         raise click.ClickException(
             f"the store at {address} does not answer ({type(error).__name__}). The workers go on by themselves "

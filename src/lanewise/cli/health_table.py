@@ -11,10 +11,10 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from lanewise._health.breaker_store import Circuits
+from lanewise._health.breaker_store import BreakerStore
 from lanewise._health.circuit import Circuit
-from lanewise._health.route_health import account_circuit
-from lanewise._health.sharing import circuit_keys, circuits_of
+from lanewise._health.router_health import account_circuit
+from lanewise._health.shared_health import circuit_keys, circuits_of
 from lanewise.config import Config
 from lanewise.types import Failure
 
@@ -22,7 +22,14 @@ __all__ = ["LEAST_WIDTH", "Row", "look", "table"]
 
 LEAST_WIDTH: Final = 120
 
-_STYLES: Final = {"closed": "green", "limited": "yellow", "half-open": "yellow", "failing": "yellow", "open": "red"}
+_STYLES: Final = {
+    "closed": "green",
+    "limited": "yellow",
+    "half-open": "yellow",
+    "failing": "yellow",
+    "open": "red",
+    "throttled": "red",
+}
 
 
 @dataclass(frozen=True)
@@ -41,18 +48,18 @@ class Row:
         return {**asdict(self), "since": None if self.since is None else self.since.isoformat(timespec="seconds")}
 
 
-def look(config: Config, circuits: Circuits) -> tuple[Row, ...]:
+def look(config: Config, store: BreakerStore) -> tuple[Row, ...]:
     """The rows as they are now. Raises redis.RedisError."""
     keys = circuit_keys(config)
 
     def rows() -> Iterator[Row]:
         for route in config.routes:
-            found = {name: _row(name, *_read(circuits, keys[name])) for name in circuits_of(config, route)}
+            found = {name: _row(name, *_read(store, keys[name])) for name in circuits_of(config, route)}
             unwell = [row for row in found.values() if row.state != "closed"]
             yield from unwell or [Row(route, "closed")]
         for account in dict.fromkeys(provider.account for provider in config.providers.values()):
             name = account_circuit(account)
-            if name in keys and (row := _row(name, *_read(circuits, keys[name]))).state != "closed":
+            if name in keys and (row := _row(name, *_read(store, keys[name]))).state != "closed":
                 yield row
 
     return tuple(rows())
@@ -68,8 +75,8 @@ def table(rows: tuple[Row, ...]) -> Table:
     return shown
 
 
-def _read(circuits: Circuits, key: str) -> tuple[Circuit, float]:
-    kept = circuits.read(key)
+def _read(store: BreakerStore, key: str) -> tuple[Circuit, float]:
+    kept = store.read(key)
     return kept.circuit, time.monotonic() + kept.clock
 
 
@@ -78,6 +85,10 @@ def _row(name: str, circuit: Circuit, now: float) -> Row:
     since = None if circuit.opened_at is None else datetime.fromtimestamp(circuit.opened_at, UTC)
     if circuit.by_hand:
         return Row(shown, "open", since, "by hand", note="none: close it by hand")
+    if circuit.throttled_at is not None:
+        since = datetime.fromtimestamp(circuit.throttled_at, UTC)
+        why = f"{circuit.unanswered} failures in a row: {_why(circuit.why)}"
+        return Row(shown, "throttled", since, why, max(0.0, circuit.slot_at - now))
     if circuit.is_open(now):
         return Row(shown, "open", since, _why(circuit.why), (circuit.open_until or now) - now)
     if circuit.open_until is not None:
@@ -85,7 +96,8 @@ def _row(name: str, circuit: Circuit, now: float) -> Row:
         return Row(shown, "half-open", since, _why(circuit.why), note="under way" if probing else "with the next call")
     if circuit.is_limited(now):
         return Row(shown, "limited", None, _why(circuit.limited_by), (circuit.limited_until or now) - now)
-    return Row(shown, "failing", None, f"{circuit.row} in a row") if circuit.row else Row(shown, "closed")
+    row = circuit.unanswered or circuit.consecutive_failures
+    return Row(shown, "failing", None, f"{row} in a row") if row else Row(shown, "closed")
 
 
 def _why(failure: Failure | None) -> str:

@@ -30,6 +30,7 @@ from lanewise.config.ledger_url import LedgerUrl
 from lanewise.config.prices import PriceTable
 from lanewise.config.start_rules import StartField
 from lanewise.config.values import (
+    AttemptCount,
     Bool,
     Count,
     Dollars,
@@ -238,6 +239,9 @@ class Task(_Declared):
     retries: dict[FailureKey, RetryCount] = Field(
         default={}, description="How often a failure is tried again on the same route, where not as by default."
     )
+    max_attempts: AttemptCount = Field(
+        default=8, description="A call makes as many attempts as it has usable routes: 4 at least, this many at most."
+    )
     sensitive: NonEmpty | None = Field(default=None, description="The sensitive category of this task's calls.")
     contract: ContractField | None = Field(default=None, description="What an answer must look like to count as one.")
     stream: StreamSettings = Field(default=StreamSettings(), description="How streams behave.")
@@ -283,7 +287,7 @@ class SensitiveCategory(_Declared):
 
 
 class HealthSettings(_Declared):
-    """The numbers of circuit breakers and of the retry allowance. Durations are in seconds.
+    """The numbers of circuit breakers and of retry budgets. Durations are in seconds.
 
     Words and meanings are Polly's (failure ratio, minimum throughput, sampling and break duration), Envoy's
     (consecutive failures) and gRPC's (retry tokens).
@@ -302,7 +306,14 @@ class HealthSettings(_Declared):
         default=1.0, description="How long a 429 without Retry-After keeps new calls away; doubled for each in a row."
     )
     max_throttle_duration: PositiveSeconds = Field(default=10.0, description="The longest of that.")
-    retry_tokens: Weight = Field(default=10.0, description="A provider's retry allowance: each retry takes one.")
+    throttle: Bool = Field(
+        default=True,
+        description="Whether the last usable route of a call is throttled when it answers nothing, instead of refused "
+        "once it is open.",
+    )
+    retry_tokens: Weight = Field(
+        default=10.0, description="A provider's retry budget, while another route is left: each retry takes one."
+    )
     retry_tokens_kept: NonNegative = Field(default=5.0, description="With so many tokens or fewer nothing is retried.")
     retry_tokens_per_success: NonNegative = Field(default=0.1, description="What a success gives back.")
     retry_tokens_per_second: NonNegative = Field(default=0.1, description="What a second gives back.")
@@ -337,7 +348,7 @@ class RouterSettings(_Declared):
         default=None, description="A request header that may start a drill. Default: off."
     )
     health: HealthSettings = Field(
-        default=HealthSettings(), description="The numbers of circuit breakers and of the retry allowance."
+        default=HealthSettings(), description="The numbers of circuit breakers and of retry budgets."
     )
     opentelemetry: Bool = Field(default=False, description="Make spans and metrics of calls, by OpenTelemetry's API.")
     prometheus: Bool = Field(default=False, description="Count calls in the default registry of prometheus_client.")

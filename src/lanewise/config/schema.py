@@ -116,6 +116,7 @@ _HEALTH: Mapping[str, _Schema] = {
     "max_break_duration": _DURATION,
     "throttle_duration": _DURATION,
     "max_throttle_duration": _DURATION,
+    "throttle": _BOOL,
     "retry_tokens": {"type": "number", "exclusiveMinimum": 0},
     "retry_tokens_kept": _NUMBER,
     "retry_tokens_per_success": _NUMBER,
@@ -180,7 +181,7 @@ def toml_schema() -> dict[str, JsonValue]:
 
 
 def _router() -> Mapping[str, _Schema]:
-    return {**_ROUTER, "health": _table(HealthSettings, _HEALTH, "Circuit breakers and the retry allowance.")}
+    return {**_ROUTER, "health": _table(HealthSettings, _HEALTH, "Circuit breakers and retry budgets.")}
 
 
 def _route() -> Mapping[str, _Schema]:
@@ -213,6 +214,7 @@ def _task() -> Mapping[str, _Schema]:
         "equivalent": _LANE,
         "degraded": _LANE,
         "retries": {"type": "object", "propertyNames": {"enum": kinds}, "additionalProperties": retries},
+        "max_attempts": {"type": "integer", "minimum": 1, "maximum": 16},
         "sensitive": _NON_EMPTY,
         "contract": {"anyOf": [_NON_EMPTY, _table(Contract, _CONTRACT, "What an answer must look like.")]},
         "stream": _table(StreamSettings, _STREAM, "How streams behave."),

@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT",
     "DEFAULT_ON",
     "NAME",
+    "AttemptCount",
     "Bool",
     "Count",
     "Dollars",
@@ -213,6 +214,7 @@ Names = tuple[NonEmpty, ...]
 Bool = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=1, le=10**15)]
 RetryCount = Annotated[int, Strict(), Field(ge=0, le=3)]
+AttemptCount = Annotated[int, Strict(), Field(ge=1, le=16)]
 Share = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 NonNegative = Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False)]
 Dollars = Annotated[float, BeforeValidator(_dollars)]

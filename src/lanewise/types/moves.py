@@ -21,16 +21,20 @@ class Skip(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="send"):
-    """Send an attempt. ``timeout`` and ``first_token`` are in seconds from the move; ``patience`` is for how many
-    seconds a cap of our own may hold it back."""
+    """Send an attempt. ``timeout``, ``first_token`` and ``first_byte`` are in seconds from the move; ``patience`` is
+    for how many seconds a cap of our own may hold it back. ``last_resort`` says that it goes to a route that fails in
+    part, since no other is left, and ``slot`` that it is the next probe of one that is throttled."""
 
     route: str
     lane: LaneName
     attempt_number: int
     timeout: float
     first_token: float | None = None
+    first_byte: float | None = None
     patience: float = 0.0
     cause: Literal["first", "retry", "switch", "drop", "restart", "repair"] = "first"
+    last_resort: bool = False
+    slot: bool = False
     skipped: tuple[Skip, ...] = ()
 
 

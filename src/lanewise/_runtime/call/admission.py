@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 from lanewise._failures import failure_table as failures
-from lanewise._health.local_breaker import Entry
 from lanewise._health.rate_limit_headers import exhausted_for
 from lanewise._health.rate_limiter import Gate
+from lanewise._health.route_health import Permit
 from lanewise._openai import token_estimate as rough_tokens
 from lanewise._routing.plan import Plan
 from lanewise._runtime.call.resolve import Prepared
@@ -28,7 +29,7 @@ _NOTICEABLE: Final = 0.005
 class Admission:
     """Of one call. One attempt is out at a time."""
 
-    __slots__ = ("_api", "_attempt", "_gate", "_health", "_kit", "_prepared", "_route")
+    __slots__ = ("_api", "_gate", "_health", "_kit", "_permit", "_prepared", "_route")
 
     def __init__(self, kit: Kit, prepared: Prepared) -> None:
         self._kit = kit
@@ -36,7 +37,7 @@ class Admission:
         self._prepared = prepared
         self._api = prepared.call.api
         self._route = ""
-        self._attempt: Entry | None = None
+        self._permit: Permit | None = None
         self._gate: Gate | None = None
 
     async def enter(self, send: Send, plan: Plan, told: Callable[[Move], None]) -> Move:
@@ -48,10 +49,10 @@ class Admission:
                 if not (isinstance(instead, Send) and instead.route == self._route):
                     self._leave_gate(0)  # it does not go there any more: another call may have the place
                 return instead
-        self._attempt = self._health.enter(send.route, self._api)
-        if self._attempt is None:
+        self._permit = self._health.enter(send.route, self._api, last_resort=send.last_resort, slot=send.slot)
+        if self._permit is None:
             self._leave_gate(0)
-            return plan.held_back(asyncio.get_running_loop().time())
+            return plan.held_back(asyncio.get_running_loop().time(), jitter=random.random())
         self._route = send.route
         return send
 
@@ -60,20 +61,24 @@ class Admission:
 
         Does nothing if none is out.
         """
-        entry = self._attempt
-        if entry is None:
+        permit = self._permit
+        if permit is None:
             return
-        self._attempt = None
-        self._health.leave(self._route, self._api, entry, failure, is_plain=self._is_plain)
+        self._permit = None
+        self._health.leave(self._route, self._api, permit, failure, is_plain=self._is_plain)
         if self._gate is not None:
             self._leave_gate(tokens)
 
     def committed(self) -> None:
         """Note that the attempt's stream has begun to answer, which decides a probe: its end may be minutes off."""
-        entry = self._attempt
-        if entry is not None and (entry.probes_route or entry.probes_account):
-            self._health.leave(self._route, self._api, entry, None, is_plain=self._is_plain)
-            self._attempt = self._health.turns(self._route, self._api)
+        permit = self._permit
+        if permit is not None and permit.decides_early:
+            self._permit = self._health.committed(self._route, self._api, permit, is_plain=self._is_plain)
+
+    def heard(self) -> None:
+        """Note that bytes of the attempt's answer have come."""
+        if self._permit is not None:
+            self._health.heard(self._route, self._api, self._permit)
 
     def limits(self, headers: dict[str, str]) -> None:
         """Take in what an answer's headers say of the provider's limits; the names are lower-case."""
@@ -95,12 +100,12 @@ class Admission:
         waited = await gate.enter(self._tokens(), send.patience)
         now = asyncio.get_running_loop().time()
         if waited is None:
-            return plan.held_back(now, failures.CAPPED.failure(cause=_caps_of(provider)))
+            return plan.held_back(now, failures.CAPPED.failure(cause=_caps_of(provider)), random.random())
         self._gate, self._route = gate, send.route
         if waited < _NOTICEABLE:
             return None
         told(Wait(seconds=waited, route=send.route, lane=send.lane, reason=f"held back by {_caps_of(provider)}"))
-        return plan.held_back(now)
+        return plan.held_back(now, jitter=random.random())
 
     def _is_plain(self) -> bool:
         return not has_attachments(self._prepared.body, self._api)

@@ -75,8 +75,12 @@ class Job(msgspec.Struct, frozen=True):
     first_token: float | None
     limits: Limits
     lag: LoopLag
+    heard: Callable[[], None]
+    """Is told of bytes of the answer."""
     has_attachments: Callable[[], bool]
     """Whether pictures, sound or files go out, which a server may have no eyes or ears for."""
+    first_byte: float | None = None
+    """Seconds for the answer to begin, where it is the probe of a route that hung."""
     accepts: Callable[[str], bool] | None = None
     """Whether a model may answer, where not each may."""
     gather: bool = False
@@ -126,6 +130,7 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
     started = loop.time()
     deadline = started + job.timeout
     begins_by = deadline if job.first_token is None or not job.stream else min(deadline, started + job.first_token)
+    status_by = begins_by if job.first_byte is None else min(begins_by, started + job.first_byte)
     try:
         headers = (*job.headers, *await job.way.key_headers(deadline))
         exchange = await job.transport.send(
@@ -133,7 +138,7 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
             headers,
             job.body,
             stream=job.stream,
-            deadline=begins_by,
+            deadline=status_by,
             connect_timeout=min(CONNECT_TIMEOUT, job.timeout),
             latest=job.latest,
             fresh=job.fresh,
@@ -141,10 +146,11 @@ async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
     except KeyUnavailable as reason:
         return failures.KEY_UNAVAILABLE.failure(cause=str(reason))
     except TransportFailure as failure:
-        if failure.signal is TransportSignal.TIMEOUT and begins_by < deadline:
+        if failure.signal is TransportSignal.TIMEOUT and status_by < deadline:
             return failures.NO_CONTENT.failure()
         return _unsent(job, failure)
     exchange.bound_reads(deadline, job.latest)
+    job.heard()
     note(record, "first_byte_ms", (loop.time() - started) * 1000)
     note(record, "http_status", exchange.status)
     opened = False
@@ -255,7 +261,7 @@ async def _open(
             return await _not_a_stream(job, exchange, begun)
     gathered = Gathered(job.api, job.limits.answer) if job.gather else None
     judge = StreamJudge(job.api, hide_usage=job.hide_usage, choices=job.choices, accepts=job.accepts, gathered=gathered)
-    flow = Flow(exchange, judge, job.limits.event, begun)
+    flow = Flow(exchange, judge, job.limits.event, job.heard, begun)
     silent_until = begins_by
     limit = job.limits.answer if job.hold_all else job.limits.event
     held: list[bytes] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -55,11 +56,12 @@ class Lesson(msgspec.Struct, frozen=True):
 class Sender:
     """Makes the attempts of one call."""
 
-    def __init__(self, kit: Kit, prepared: Prepared, ask: Ask, caller: Caller) -> None:
+    def __init__(self, kit: Kit, prepared: Prepared, ask: Ask, caller: Caller, heard: Callable[[], None]) -> None:
         self._kit = kit
         self._prepared = prepared
         self._ask = ask
         self._caller = caller
+        self._heard = heard
         self._call = prepared.call
         self._loop = asyncio.get_running_loop()
         self._sent: tuple[str, Rendered] | None = None
@@ -98,8 +100,10 @@ class Sender:
             timeout=send.timeout,
             latest=latest,
             first_token=send.first_token,
+            first_byte=send.first_byte,
             limits=self._kit.limits,
             lag=home.lag,
+            heard=self._heard,
             has_attachments=partial(has_attachments, prepared.body, self._call.api),
             added=rendered.added,
             accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,

@@ -17,7 +17,6 @@ from lanewise._routing.acceptance import READ_BY_THE_APP, may_be_read, unaccepta
 from lanewise._routing.escalation import opens_case
 from lanewise._routing.plan import Plan
 from lanewise._routing.restarts import announcement
-from lanewise._routing.retry_budget import is_charged
 from lanewise._runtime.call import attempt
 from lanewise._runtime.call.admission import Admission
 from lanewise._runtime.call.attempt import Opened, Whole
@@ -56,8 +55,8 @@ class Drive:
         self._loop = asyncio.get_running_loop()
         billing = Billing(kit.prices, prepared.call.api, prepared.body, prepared.choices)
         self._account = Account(prepared.call, prepared.candidates[0].lane, kit.recording, billing)
-        self._sender = Sender(kit, prepared, ask, caller)
         self._admission = Admission(kit, prepared)
+        self._sender = Sender(kit, prepared, ask, caller, self._admission.heard)
         self._contract = prepared.contract
         self._kept: Whole | Opened | None = None
         self._begun = False
@@ -83,12 +82,12 @@ class Drive:
             alone=prepared.budget_alone,
             patience=prepared.task.patience,
             retries=prepared.task.retries,
+            max_attempts=prepared.task.max_attempts,
             sensitive=bool(self._call.sensitive),
-            open_routes=self._kit.health.opened[self._call.api],
-            permits=self._kit.health.permits,
+            health=self._kit.health.of[self._call.api],
             nowhere=prepared.nowhere,
         )
-        result = await self._answer(self._plan.begin(self._loop.time()))
+        result = await self._answer(self._plan.begin(self._loop.time(), random.random()))
         try:
             return self._reply(result)
         except Exception as error:  # noqa: BLE001 - no foreign error leaves
@@ -138,7 +137,7 @@ class Drive:
                     move = self._after(result)
                 elif isinstance(move, Wait):
                     await asyncio.sleep(move.seconds)
-                    move = self._plan.waited(self._loop.time())
+                    move = self._plan.waited(self._loop.time(), random.random())
                 else:
                     return await self._stopped(move)
         except RoutingError:
@@ -338,7 +337,7 @@ class Drive:
             repairable=lesson.repairable,
             transformed=lesson.transformed,
         )
-        if isinstance(move, Send | Wait) and is_charged(move, failure):
+        if self._plan.charged and isinstance(move, Send | Wait):
             self._kit.health.spend(move.route)
         return move
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Final
 
@@ -44,12 +44,20 @@ class Flow:
     read is in its ``data``. ``begun`` is what was read of it already.
     """
 
-    def __init__(self, exchange: Exchange, judge: StreamJudge, max_event_bytes: int, begun: bytes = b"") -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        judge: StreamJudge,
+        max_event_bytes: int,
+        heard: Callable[[], None],
+        begun: bytes = b"",
+    ) -> None:
         self.exchange = exchange
         self.judge = judge
         self._splitter = EventSplitter(max_event_bytes)
         self._events: Iterator[Event | None] | None = None
         """Of what was read and is not all judged yet."""
+        self._heard = heard
         self._at_end = False
         self._begun = begun
         self._seen = False
@@ -73,6 +81,8 @@ class Flow:
                 raise
             return self._ended_by(failure)
         self._at_end = not data
+        if data:
+            self._heard()
         return self._judge(self._splitter.feed(data) if data else self._splitter.end())
 
     async def drain(self, until: float) -> bytes:
