@@ -196,7 +196,6 @@ NOT_ROUTED = {
     "images": lambda client: client.images.generate(prompt="canary"),
     "moderations": lambda client: client.moderations.create(input="canary"),
     "completions": lambda client: client.completions.create(model="both", prompt="canary"),
-    "retrieve": lambda client: client.responses.retrieve("resp_1"),
     "realtime": lambda client: client.realtime.client_secrets.create(),
 }
 

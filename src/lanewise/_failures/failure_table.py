@@ -318,14 +318,28 @@ TABLE: Final = tuple(value for value in tuple(globals().values()) if isinstance(
 
 SUCCESSES: Final = (
     Success("no-done", "complete stream that only lacks `[DONE]`", "every choice had its finish reason"),
-    Success("odd-json", "JSON that only Python reads (`NaN`, a byte order mark, lone surrogates, UTF-16); fields of "
-            "another type that nobody needs; an empty `error`", "noted on the attempt (`lenient`)"),
-    Success("odd-http", "any 2xx with an answer, headers that are no ASCII, a length said twice, an encoding that "
-            "nobody knows, a body that is not what its Content-Type or Content-Encoding says", "noted likewise"),
-    Success("odd-events", "`data: null` between chunks, `[DONE]` with more after it, `response.done`, ids and retries",
-            "passed on as the SDK reads them"),
-    Success("odd-calls", "arguments that are empty, null or missing for a function that needs none; calls without an "
-            "index", "apps read `{}`"),
+    Success(
+        "odd-json",
+        "JSON that only Python reads (`NaN`, a byte order mark, lone surrogates, UTF-16); fields of "
+        "another type that nobody needs; an empty `error`",
+        "noted on the attempt (`lenient`)",
+    ),
+    Success(
+        "odd-http",
+        "any 2xx with an answer, headers that are no ASCII, a length said twice, an encoding that "
+        "nobody knows, a body that is not what its Content-Type or Content-Encoding says",
+        "noted likewise",
+    ),
+    Success(
+        "odd-events",
+        "`data: null` between chunks, `[DONE]` with more after it, `response.done`, ids and retries",
+        "passed on as the SDK reads them",
+    ),
+    Success(
+        "odd-calls",
+        "arguments that are empty, null or missing for a function that needs none; calls without an index",
+        "apps read `{}`",
+    ),
     Success("null-finish", "`finish_reason` null in a complete answer with content", "Ollama, other lenient servers"),
 )
 """What looks like a failure and is none."""

@@ -203,8 +203,9 @@ class Lister:
 
     def _bound_to(self, body: Body) -> tuple[str | None, str | None]:
         """The route, or else the provider, that a bound call has to stay with."""
-        route = self._shared.memory.route_for(body)
-        if route is None:
+        made = self._shared.memory.made_for(body)
+        route = None if made is None else made.route
+        if route is None or route not in self._shared.config.routes:
             return None, self._home
         if route in self._task.routes:
             return route, None

@@ -31,6 +31,7 @@ from lanewise._runtime.portal import Portal, PortalThread
 from lanewise._runtime.recording import Recording
 from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.stored_answers import StoredRequest, answer_stored, call_of, stored_request
 from lanewise._runtime.unforeseen import as_routing_error
 from lanewise._runtime.upstreams import make_ways
 from lanewise._telemetry.daily_cost import uncounted
@@ -267,10 +268,15 @@ async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
     reply = answer_locally(kit.config, ask)
     if reply is not None:
         return reply
+    stored = stored_request(ask)
+    if stored is not None:
+        return await _ask_stored(kit, home, stored, ask, caller)
     hang_up = HangUp()
     home.enter(hang_up)
     caller.begun(hang_up)
     try:
+        if kit.memory.is_shared and (b"previous_response_id" in ask.body or b"conversation" in ask.body):
+            await kit.memory.look_up(ask.body)
         prepared = _prepared(kit, ask, caller)
         if not prepared.candidates:
             raise await leave_unsent(kit, prepared, ask, caller)
@@ -299,6 +305,31 @@ async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
     if isinstance(reply.stream, Relay):
         home.keep(reply.stream, prepared.call)
     return reply
+
+
+async def _ask_stored(kit: Kit, home: Home, stored: StoredRequest, ask: Ask, caller: Caller) -> Reply:
+    """The reply to a request for what a provider has stored. Raises RoutingError."""
+    call = call_of(stored, caller)
+    hang_up = HangUp()
+    home.enter(hang_up)
+    caller.begun(hang_up)
+    try:
+        return await answer_stored(kit, home, stored, ask, caller, call)
+    except RoutingError as error:
+        if error.call is None:
+            kit.recording.log.not_a_call(caller.request_id, type(error).__name__)
+        raise
+    except Exception as unforeseen:  # noqa: BLE001 - no foreign error leaves
+        raise as_routing_error(unforeseen, None) from None
+    except asyncio.CancelledError:
+        ended = hang_up.taken_back(call)
+        if ended is not None:
+            raise ended from None
+        raise
+    finally:
+        hang_up.disarm()
+        home.leave(hang_up)
+        caller.ended(hang_up)
 
 
 def _prepared(kit: Kit, ask: Ask, caller: Caller) -> Prepared:

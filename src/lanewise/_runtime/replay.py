@@ -17,6 +17,7 @@ from lanewise._runtime.call.reply_headers import reply_id
 from lanewise._runtime.loop_context import Home
 from lanewise._runtime.messages import Ask, Caller, Reply
 from lanewise._runtime.recording_stream import KeptStream, Tape
+from lanewise._runtime.response_affinity import Made
 from lanewise._sealing import Seal, SealBroken
 from lanewise.types import Api, FailureKind, LaneName, Outcome, note
 
@@ -243,7 +244,7 @@ class _Rerun:
         """Calls that go on from a stored response stay on its route, in this worker too."""
         answer = from_answer(Api.RESPONSES, kept.body, "application/json")
         if isinstance(answer, Answer):
-            self._kit.memory.remember(self._body, answer.response_id, kept.route)
+            self._kit.memory.remember(self._body, answer.response_id, Made(kept.route, self._call.task, ()))
 
     # -- after it --------------------------------------------------------------------------------------------------
 

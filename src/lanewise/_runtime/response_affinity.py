@@ -2,44 +2,90 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
-from lanewise._openai.request_body import Body
+from lanewise._openai.request_body import BadBody, Body
 
-__all__ = ["Memory"]
+__all__ = ["Made", "Memory", "SharedMakers", "id_of"]
 
 REMEMBERED: Final = 4096
 """How many of the latest stored responses and conversations the router knows the route of."""
 
 
-class Memory:
-    """The routes of stored responses and conversations, in this process.
+class Made(msgspec.Struct, frozen=True):
+    """Who made a stored answer, and the categories of the call that it answered."""
 
-    Another worker does not know them: there a bound call goes to the provider of its task's first route.
+    route: str
+    task: str
+    marks: tuple[str, ...]
+
+
+class SharedMakers(Protocol):
+    """What other workers know."""
+
+    def tell(self, name: str, made: Made) -> None: ...
+
+    async def ask(self, name: str) -> Made | None: ...
+
+
+class Memory:
+    """The makers of stored answers and conversations, in this process and, where there is a store, in all workers.
+
+    What nobody knows goes to the provider of the task's first route.
     """
 
-    def __init__(self) -> None:
-        self._routes: OrderedDict[str, str] = OrderedDict()
+    def __init__(self, shared: SharedMakers | None = None) -> None:
+        self._made: OrderedDict[str, Made] = OrderedDict()
+        self._shared = shared
 
-    def remember(self, body: Body, response_id: str | None, route: str) -> None:
+    def remember(self, body: Body, response_id: str | None, made: Made) -> None:
         """Note who answered: who made this response, and has the conversation that it belongs to."""
+        stored = body.fields.get("store")
         for name in (response_id, _conversation(body)):
             if name:
-                self._routes[name] = route
-                self._routes.move_to_end(name)
-        while len(self._routes) > REMEMBERED:
-            self._routes.popitem(last=False)
+                self._keep(name, made)
+                if self._shared is not None and (stored is None or bytes(stored) != b"false"):
+                    self._shared.tell(name, made)
 
-    def route_for(self, body: Body) -> str | None:
-        """The route that made what a call goes on from, if it is known."""
-        for name in (_text(body.fields.get("previous_response_id")), _conversation(body)):
-            route = self._routes.get(name) if name else None
-            if route is not None:
-                return route
-        return None
+    async def find(self, name: str) -> Made | None:
+        """Who made a stored answer, if anybody knows."""
+        made = self._made.get(name)
+        if made is None and self._shared is not None:
+            made = await self._shared.ask(name)
+            if made is not None:
+                self._keep(name, made)
+        return made
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other workers may know more."""
+        return self._shared is not None
+
+    async def look_up(self, raw: bytes) -> None:
+        """Find out who made what a call with this body goes on from, for :meth:`made_for`."""
+        with contextlib.suppress(BadBody):
+            for name in _names(Body.parse(raw)):
+                await self.find(name)
+
+    def made_for(self, body: Body) -> Made | None:
+        """Who made what a call goes on from, if it is known."""
+        return next((made for name in _names(body) if (made := self._made.get(name)) is not None), None)
+
+    def _keep(self, name: str, made: Made) -> None:
+        self._made[name] = made
+        self._made.move_to_end(name)
+        while len(self._made) > REMEMBERED:
+            self._made.popitem(last=False)
+
+
+def _names(body: Body) -> list[str]:
+    """The ids of what a call goes on from."""
+    found = (_text(body.fields.get("previous_response_id")), _conversation(body))
+    return [name for name in found if name]
 
 
 class _Named(msgspec.Struct):
@@ -48,6 +94,14 @@ class _Named(msgspec.Struct):
 
 _STRING: Final = msgspec.json.Decoder(str)
 _CONVERSATION: Final = msgspec.json.Decoder(str | _Named)
+
+
+def id_of(body: bytes) -> str | None:
+    """The id of a whole answer."""
+    try:
+        return msgspec.json.decode(body, type=_Named).id
+    except msgspec.MsgspecError:
+        return None
 
 
 def _text(value: msgspec.Raw | None) -> str | None:

@@ -25,6 +25,7 @@ from lanewise._runtime.recording import Recording
 from lanewise._runtime.replay import HEADERS_BYTES, Replay
 from lanewise._runtime.response_affinity import Memory
 from lanewise._runtime.review_callbacks import ReviewHooks
+from lanewise._runtime.shared_affinity import SharedAffinity
 from lanewise._runtime.upstreams import Way
 from lanewise._telemetry.prices import PriceBook, context_window
 from lanewise.config import Config, Credentials
@@ -106,7 +107,10 @@ class Kit:
             if any(category.on_failure == "review" for category in config.sensitive.values()):
                 self.reviews.load()
         self.learned = Learned()
-        self.memory = Memory()
+        shared_affinity = None if credentials.store is None else SharedAffinity(credentials.store)
+        if shared_affinity is not None:
+            services.add(shared_affinity)
+        self.memory = Memory(shared_affinity)
         wants_speeds = any(task.select == "fastest" for task in config.tasks.values())
         self.speeds = Speeds() if wants_speeds else None
         shared = Shared(config, ways, off, self.secret, self.memory, _rooms(config), self.prices, self.speeds)

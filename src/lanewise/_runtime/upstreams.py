@@ -62,6 +62,13 @@ class Way:
             return target
         return Target(f"{target.url}{'&' if '?' in target.url else '?'}{query}", target.headers, target.proxy)
 
+    def stored_target(self, path: str, query: str) -> Target:
+        """Where a request for a stored answer goes; ``path`` is below the base URL."""
+        target = self.target(Api.CHAT, query)
+        base = self.provider.base_url.rstrip("/")
+        _, mark, rest = target.url.partition("?")
+        return Target(f"{base}/{path}{mark}{rest}", target.headers, target.proxy)
+
     def allowed(self, headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """The app's own header fields, without those that the config sets, the key's among them."""
         return [field for field in headers if field[0].lower() not in self._own_headers]

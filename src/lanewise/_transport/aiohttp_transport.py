@@ -108,6 +108,7 @@ class AiohttpTransport:
         connect_timeout: float,
         latest: float = math.inf,
         fresh: bool = False,
+        method: str = "POST",
     ) -> AiohttpExchange:
         """As :meth:`Transport.send`.
 
@@ -126,9 +127,9 @@ class AiohttpTransport:
         try:
             async with timeout:
                 response = await session.request(
-                    "POST",
+                    method,
                     prepared.url,
-                    data=body if len(body) <= _WRITE_WHOLE else io.BytesIO(body),
+                    data=(body or None) if len(body) <= _WRITE_WHOLE else io.BytesIO(body),
                     headers=fields,
                     proxy=prepared.proxy,
                     ssl=prepared.ssl,

@@ -128,8 +128,9 @@ class Transport(Protocol):
         connect_timeout: float,
         latest: float = math.inf,
         fresh: bool = False,
+        method: str = "POST",
     ) -> Exchange:
-        """POST ``body`` and return once the status line and the headers of the final answer have arrived.
+        """Send ``body`` and return once the status line and the headers of the final answer have arrived.
 
         ``headers`` are added to those of the target, and win over them. ``deadline`` is by the clock of
         :func:`anyio.current_time`, ``connect_timeout`` in seconds; both move on by what the event loop lost meanwhile,

@@ -59,6 +59,7 @@ class HandedTransport:
         connect_timeout: float,
         latest: float = math.inf,
         fresh: bool = False,
+        method: str = "POST",
     ) -> HandedExchange:
         """As :meth:`Transport.send`."""
         await self._close_left()
@@ -77,9 +78,10 @@ class HandedTransport:
                 client,
                 _request(
                     client,
+                    method,
                     url,
                     headers=fields,
-                    content=body,
+                    content=body or None,
                     timeout=httpx2.Timeout(None, connect=connect_timeout if bound is None else None),
                     extensions={"trace": state.trace},
                 ),
@@ -136,9 +138,7 @@ class HandedTransport:
             self._cookies.set_cookie_header(request)
         return request
 
-    async def _begin(
-        self, response: httpx2.Response, deadline: float, bound: LagDeadline | None
-    ) -> HandedExchange:
+    async def _begin(self, response: httpx2.Response, deadline: float, bound: LagDeadline | None) -> HandedExchange:
         exchange = HandedExchange(response, deadline, self._leave, bound)
         try:
             if response.status_code == 101:
@@ -165,15 +165,15 @@ class HandedTransport:
             await self._left.pop().close()
 
 
-def _request(client: httpx2.AsyncClient, url: httpx2.URL, **options: Any) -> httpx2.Request:
+def _request(client: httpx2.AsyncClient, method: str, url: httpx2.URL, **options: Any) -> httpx2.Request:
     try:
-        return client.build_request("POST", url, **options)
+        return client.build_request(method, url, **options)
     except UnicodeEncodeError:
         # A provider set a cookie that can't be sent: httpx2 would fail of it at each later request of the app's client.
         for cookie in list(client.cookies.jar):
             if not f"{cookie.name}{cookie.value}".isascii():
                 client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
-        return client.build_request("POST", url, **options)
+        return client.build_request(method, url, **options)
 
 
 async def _close_connections(client: httpx2.AsyncClient) -> None:

@@ -31,7 +31,7 @@ from lanewise.errors import (
 )
 from lanewise.types import Attempt, Call, Failure, FailureKind, LocalTrouble, Stop
 
-__all__ = ["broken_stream", "error_for"]
+__all__ = ["broken_stream", "class_of_status", "error_for"]
 
 _BY_STATUS: Final[dict[int, type[RoutingError]]] = {
     400: UpstreamBadRequest,
@@ -79,6 +79,11 @@ def error_for(call: Call, stop: Stop, *, path: str) -> RoutingError:
         status, soonest = NoRouteAvailable.default_status, _soonest_reopening(stop)
         facts = msgspec.structs.replace(facts, status=status, retry_after=soonest)
     return kind(_describe(call, stop), call, facts)
+
+
+def class_of_status(status: int) -> type[RoutingError]:
+    """The error of a status, as the SDK maps them."""
+    return _BY_STATUS.get(status, UpstreamServerError if status >= 500 else UpstreamError)
 
 
 def _soonest_reopening(stop: Stop) -> float:

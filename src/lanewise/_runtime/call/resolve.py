@@ -125,6 +125,7 @@ def _prepared(
         labels=tuple(caller.labels.items()) if caller.labels else (),
     )
     try:
+        _check_marks(kit, call, body)
         approved = _approved(kit, caller, call)
         listed = kit.listers[task.name].list(body, api, caller, approved)
         if listed.start is not None:
@@ -170,6 +171,17 @@ def _on_break(ask: Ask, call: Call, body: Body, task: Task) -> OnBreak:
     return restarts.on_break(call.api, body, allowed=allowed, sensitive=bool(call.sensitive), helper=ask.helper)
 
 
+def _check_marks(kit: Kit, call: Call, body: Body) -> None:
+    """What goes on from a sensitive answer is as sensitive. Raises FailClosed."""
+    made = kit.memory.made_for(body) if call.api is Api.RESPONSES else None
+    if made is not None and (missing := sorted(set(made.marks) - set(call.sensitive))):
+        raise FailClosed(
+            f"nothing was sent: the call goes on from an answer that is sensitive ({', '.join(missing)}), and is not "
+            "marked so itself.",
+            call,
+        )
+
+
 def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str] | None:
     """The routes that every category approves; ``None`` for a call under none. What can't be resolved fails closed."""
     refusal = caller.refusal
@@ -209,8 +221,8 @@ def _no_such_task(kit: Kit, ask: Ask, caller: Caller, model: str | None) -> Rout
 def _not_routed(ask: Ask) -> str:
     routed = ", ".join(f"POST /{path}" for path in API_OF_PATH)
     return (
-        f"{ask.method} /{ask.path} is not routed by lanewise: it routes {routed}, and answers GET /models with the "
-        "tasks. Use a client of the provider's own for the rest."
+        f"{ask.method} /{ask.path} is not routed by lanewise: it routes {routed}, what is asked of answers that were "
+        "stored so, and answers GET /models with the tasks. Use a client of the provider's own for the rest."
     )
 
 

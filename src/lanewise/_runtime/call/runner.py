@@ -7,11 +7,15 @@ import math
 import random
 import time
 from collections.abc import Sequence
+from typing import Final
+
+import msgspec
 
 from lanewise._contracts.contract import Contract
 from lanewise._failures import failure_table as failures
 from lanewise._health.latency import Speeds
 from lanewise._openai.choices import Said, said_by
+from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamJudge
 from lanewise._routing.acceptance import READ_BY_THE_APP, may_be_read, unacceptable
 from lanewise._routing.escalation import opens_case
@@ -34,6 +38,7 @@ from lanewise._runtime.call.stream_end import StreamEnd
 from lanewise._runtime.escalation import leave_to_a_person, outcome_of
 from lanewise._runtime.loop_context import Home
 from lanewise._runtime.messages import Ask, Caller, Reply
+from lanewise._runtime.response_affinity import Made, id_of
 from lanewise._runtime.router_runtime import Kit
 from lanewise._runtime.unforeseen import as_failure, as_routing_error
 from lanewise._runtime.upstreams import Way
@@ -41,6 +46,9 @@ from lanewise.errors import RoutingError
 from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
 
 __all__ = ["Drive"]
+
+
+_TRUE: Final = msgspec.Raw(b"true")
 
 
 class Drive:
@@ -228,7 +236,7 @@ class Drive:
         failure = unacceptable(
             answer, way.route, sensitive=bool(self._call.sensitive), refusals_move=self._prepared.refusals_move
         )
-        if failure is None and self._contract is not None:
+        if failure is None and self._contract is not None and not self._goes_on(answer):
             failure = await self._breach(self._contract, said_by(self._call.api, result.body), self._plan.deadline)
         self.end_attempt(failure)
         if failure is not None:
@@ -264,6 +272,11 @@ class Drive:
         self._sender.answered()
         return result
 
+    def _goes_on(self, answer: Answer) -> bool:
+        """Whether a response is still being made in the background: there is nothing to check yet."""
+        background = self._prepared.body.fields.get("background")
+        return background == _TRUE and answer.finish_reasons == (None,)
+
     async def breach(self, judge: StreamJudge, until: float = math.inf) -> Failure | None:
         """The failure of a whole stream that breaks the contract; it is known by ``until`` on the loop's clock."""
         if self._contract is None or judge.gathered is None:
@@ -288,6 +301,8 @@ class Drive:
         """What the app gets. A whole answer ends the call, a stream does so itself."""
         if self._call.api is Api.RESPONSES:
             self._remember((result.flow.judge if isinstance(result, Opened) else result.answer).response_id)
+        elif self._call.api is Api.CHAT and self._prepared.body.fields.get("store") == _TRUE:
+            self._remember(result.flow.judge.response_id if isinstance(result, Opened) else id_of(result.body))
         headers = reply_headers(self._call, result.headers)
         relay = self._relay(result) if isinstance(result, Opened) else None
         if headers.limits:
@@ -322,8 +337,10 @@ class Drive:
 
     def _remember(self, response_id: str | None) -> None:
         """Note whose memory the next call rests on; of a stream from its commit on, when the app knows the id."""
-        if self._call.route is not None:
-            self._kit.memory.remember(self._prepared.body, response_id, self._call.route)
+        call = self._call
+        if call.route is not None:
+            made = Made(call.route, call.task, call.sensitive)
+            self._kit.memory.remember(self._prepared.body, response_id, made)
 
     # -- moving on -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,315 @@
+"""Answers that a provider has stored, asked for again, changed or deleted: requests go to the route that made them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import re
+import time
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+import msgspec
+
+from lanewise._failures.classification import from_status
+from lanewise._failures.signals import TransportFailure, TransportSignal
+from lanewise._routing import idempotency as keys
+from lanewise._runtime.call.attempt import CONNECT_TIMEOUT, ERROR_BODY
+from lanewise._runtime.call.final_errors import class_of_status
+from lanewise._runtime.call.reply_headers import reply_headers
+from lanewise._runtime.loop_context import Home
+from lanewise._runtime.messages import Ask, Caller, Reply
+from lanewise._runtime.response_affinity import Made
+from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.upstreams import KeyUnavailable, Way
+from lanewise._transport import Exchange
+from lanewise.config.deadline_budget import DEADLINE_ALONE
+from lanewise.errors import Facts, FailClosed, NotRouted, RoutingError, StreamBroken, Unreachable, UpstreamTimeout
+from lanewise.types import Api, Call, Outcome, note
+
+__all__ = ["StoredRequest", "answer_stored", "call_of", "stored_request"]
+
+TRIES: Final = 3
+"""As many as the plain SDK makes."""
+LONGEST_WAIT: Final = 60.0
+JUST_MADE: Final = 0.1
+"""Seconds after which the store is asked again: another worker may have been told the answer a moment ago."""
+STALL: Final = 300.0
+LONGEST_STREAM: Final = 1800.0
+_AGAIN: Final = frozenset({408, 409, 429})
+_PATHS: Final = (
+    (re.compile(r"responses/([^/]+)"), Api.RESPONSES, frozenset({"GET", "DELETE"})),
+    (re.compile(r"responses/([^/]+)/cancel"), Api.RESPONSES, frozenset({"POST"})),
+    (re.compile(r"responses/([^/]+)/input_items"), Api.RESPONSES, frozenset({"GET"})),
+    (re.compile(r"chat/completions/([^/]+)"), Api.CHAT, frozenset({"GET", "POST", "DELETE"})),
+    (re.compile(r"chat/completions/([^/]+)/messages"), Api.CHAT, frozenset({"GET"})),
+)
+_LIST: Final = "chat/completions"
+
+
+class StoredRequest(msgspec.Struct, frozen=True):
+    """A request for what is stored. ``name`` is the answer's id; a list of answers has none."""
+
+    api: Api
+    path: str
+    name: str | None
+
+
+def stored_request(ask: Ask) -> StoredRequest | None:
+    """What a request asks of a provider's store; ``None`` if it is none of that kind."""
+    if ask.path == _LIST and ask.method == "GET":
+        return StoredRequest(Api.CHAT, _LIST, None)
+    if not ask.path.startswith(("responses/", "chat/completions/")):
+        return None
+    for pattern, api, methods in _PATHS:
+        found = pattern.fullmatch(ask.path)
+        if found is not None and ask.method in methods:
+            name = unquote(found[1])
+            path = ask.path[: found.start(1)] + quote(name, safe="") + ask.path[found.end(1) :]
+            return StoredRequest(api, path, name)
+    return None
+
+
+def call_of(stored: StoredRequest, caller: Caller) -> Call:
+    """The record of such a request: it is in its scope, and in no ledger, since it costs nothing."""
+    return Call(
+        id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
+        request_id=caller.request_id,
+        task="",
+        api=stored.api,
+        started_at=datetime.now(UTC),
+        sensitive=tuple(sorted(caller.sensitive)),
+        labels=tuple(caller.labels.items()) if caller.labels else (),
+    )
+
+
+async def answer_stored(kit: Kit, home: Home, stored: StoredRequest, ask: Ask, caller: Caller, call: Call) -> Reply:
+    """The provider's own reply. Raises RoutingError: nobody knows who made the answer, it is more sensitive than the
+    scope, its route is not approved for that or has gone, or the provider refuses."""
+    caller.add_call(call)
+    try:
+        made = await _made(kit, stored, ask)
+        way = _permitted(kit, stored, ask, caller, call, made)
+        note(call, "task", made.task)
+        note(call, "route", made.route)
+        request = _Request(kit, home, stored, ask, way, call)
+        status, headers, result = await request.send(_query(stored, ask, way))
+        if isinstance(result, bytes) and stored.name is None:
+            result = await _only_ours(kit, result, caller)
+    except BaseException:
+        note(call, "outcome", Outcome.REFUSED if call.sensitive else Outcome.FAILED)
+        raise
+    note(call, "outcome", Outcome.ANSWERED)
+    fields = reply_headers(call, headers)
+    caller.answered(fields.reply_id, call)
+    if isinstance(result, bytes):
+        return Reply(status, fields.all, result)
+    return Reply(status, fields.all, b"", _StoredStream(result, call))
+
+
+async def _made(kit: Kit, stored: StoredRequest, ask: Ask) -> Made:
+    """Who made what is asked for. Raises NotRouted."""
+    query = dict(parse_qsl(ask.query)) if stored.name is None else {}
+    name = stored.name or query.get("after")
+    made = None if name is None else await kit.memory.find(name)
+    if made is None and name is not None and kit.memory.is_shared:
+        await asyncio.sleep(JUST_MADE)
+        made = await kit.memory.find(name)
+    if made is not None:
+        return made if stored.name is not None else Made(made.route, made.task, ())  # each item of a list has its marks
+    task = kit.config.tasks.get(query.get("model", ""))
+    if task is not None:
+        usable = [route for route in task.routes if route in kit.ways]
+        return Made((usable or task.routes)[0], task.name, ())
+    problem = (
+        "name a task (model=...): its first route's provider is asked for what it has stored"
+        if stored.name is None
+        else "it was not made through this router, or too long ago, or by a worker that shares no store with this one. "
+        "Use a client of the provider's own for it"
+    )
+    facts = Facts(path=stored.path, status=404, code="not_made_here")
+    raise NotRouted(f"nothing was sent to {ask.method} /{stored.path[:200]}: {problem}", None, facts)
+
+
+def _permitted(kit: Kit, stored: StoredRequest, ask: Ask, caller: Caller, call: Call, made: Made) -> Way:
+    """The route that made an answer, if this scope may ask it for that. Raises FailClosed, NotRouted."""
+    if caller.refusal is not None:
+        raise FailClosed(f"nothing was sent: {caller.refusal}.", call)
+    if missing := sorted(set(made.marks) - caller.sensitive):
+        raise FailClosed(
+            f"nothing was sent: the answer is sensitive ({', '.join(missing)}), and this scope is not. Ask for it in "
+            "an endpoint or a scope that is marked so.",
+            call,
+        )
+    for name in call.sensitive:
+        category = kit.config.sensitive.get(name)
+        if category is None or made.route not in category.routes:
+            raise FailClosed(f"nothing was sent: route {made.route!r} is not approved for {name!r}.", call)
+    way = kit.ways.get(made.route)
+    if way is None:
+        facts = Facts(path=stored.path, status=404, code="bound_provider_gone")
+        raise NotRouted(f"nothing was sent: route {made.route!r}, which made the answer, is off or gone", call, facts)
+    return way
+
+
+def _query(stored: StoredRequest, ask: Ask, way: Way) -> str:
+    """The query as the provider knows it: the model is the route's, not the task."""
+    if stored.name is not None or not ask.query:
+        return ask.query
+    fields = [(name, way.route.model if name == "model" else value) for name, value in parse_qsl(ask.query)]
+    return urlencode(fields)
+
+
+class _Listed(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
+class _Item(msgspec.Struct):
+    id: str
+
+
+async def _only_ours(kit: Kit, body: bytes, caller: Caller) -> bytes:
+    """A list, without what was not made through this router or is more sensitive than the scope: the account's other
+    answers are nobody's business here, and what is not known may be anything."""
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        listed = msgspec.json.decode(body, type=_Listed).data
+    except msgspec.MsgspecError:
+        return b'{"object": "list", "data": [], "has_more": false}'
+    kept: list[msgspec.Raw] = []
+    names: list[str] = []
+    for item in listed:
+        with contextlib.suppress(msgspec.MsgspecError):
+            name = msgspec.json.decode(item, type=_Item).id
+            made = await kit.memory.find(name)
+            if made is not None and caller.sensitive.issuperset(made.marks):
+                kept.append(item)
+                names.append(name)
+    more = {"data": kept, "first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+    return msgspec.json.encode({**fields, **more})
+
+
+class _Request:
+    """One request to the route that made an answer, tried again as the plain SDK would."""
+
+    def __init__(self, kit: Kit, home: Home, stored: StoredRequest, ask: Ask, way: Way, call: Call) -> None:
+        self._kit = kit
+        self._home = home
+        self._stored = stored
+        self._ask = ask
+        self._way = way
+        self._call = call
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + min(ask.timeout or DEADLINE_ALONE, DEADLINE_ALONE)
+
+    async def send(self, query: str) -> tuple[int, list[tuple[bytes, bytes]], bytes | Exchange]:
+        """The provider's answer, or its stream. Raises RoutingError."""
+        for tries in range(1, TRIES + 1):
+            error: RoutingError
+            wait: float | None = None
+            try:
+                exchange = await self._open(query)
+                if exchange.status < 300:
+                    return await self._read(exchange)
+                error, wait = await self._refused(exchange)
+                if exchange.status < 500 and exchange.status not in _AGAIN:
+                    raise error
+            except TransportFailure as failure:
+                error = self._failed(failure)
+                if failure.signal is TransportSignal.LOCAL:
+                    raise error from None
+            pause = wait or 0.5 * 2.0 ** (tries - 1) * (1 - 0.25 * random.random())
+            if tries == TRIES or pause > LONGEST_WAIT or self._loop.time() + pause >= self._deadline:
+                break
+            await asyncio.sleep(pause)
+        raise error
+
+    async def _open(self, query: str) -> Exchange:
+        ask, way = self._ask, self._way
+        try:
+            key = await way.key_headers(self._deadline)
+        except KeyUnavailable as reason:
+            raise Unreachable(f"nothing was sent: {reason}", self._call, Facts(path=self._stored.path)) from None
+        return await self._home.transport(way.provider.name).send(
+            way.stored_target(self._stored.path, query),
+            (*way.allowed(ask.headers), *key),
+            ask.body,
+            method=ask.method,
+            stream="stream=true" in query,
+            deadline=self._deadline,
+            connect_timeout=CONNECT_TIMEOUT,
+        )
+
+    async def _read(self, exchange: Exchange) -> tuple[int, list[tuple[bytes, bytes]], bytes | Exchange]:
+        if "event-stream" in exchange.headers.get("content-type", "").lower():
+            return exchange.status, list(exchange.raw_headers), exchange
+        try:
+            body = await exchange.read(self._kit.limits.answer)
+        finally:
+            exchange.release()
+        return exchange.status, list(exchange.raw_headers), body
+
+    async def _refused(self, exchange: Exchange) -> tuple[RoutingError, float | None]:
+        try:
+            body = await exchange.read(ERROR_BODY)
+        except TransportFailure:
+            body = b""
+        finally:
+            exchange.release()
+        failure = from_status(exchange.status, exchange.headers, body, now=datetime.now(UTC), bound=True)
+        facts = Facts(
+            path=self._stored.path,
+            status=exchange.status,
+            code=failure.code or str(failure.kind),
+            param=failure.param,
+            type=str(failure.kind),
+            retry_after=failure.retry_after,
+            request_id=self._call.id,
+        )
+        told = f"{self._ask.method} /{self._stored.path[:200]}: {self._way.route.name} answered {exchange.status}"
+        kind = FailClosed if self._call.sensitive else class_of_status(exchange.status)
+        return kind(f"{told}, {facts.code} [call {self._call.id}]", self._call, facts), failure.retry_after
+
+    def _failed(self, failure: TransportFailure) -> RoutingError:
+        late = failure.signal is TransportSignal.TIMEOUT
+        kind = FailClosed if self._call.sensitive else UpstreamTimeout if late else Unreachable
+        told = f"{self._ask.method} /{self._stored.path[:200]}: no answer of {self._way.route.name} ({failure})"
+        return kind(f"{told} [call {self._call.id}]", self._call, Facts(path=self._stored.path))
+
+
+class _StoredStream:
+    """A stored response as a stream, passed on as it comes: what is stored was judged when it was made."""
+
+    def __init__(self, exchange: Exchange, call: Call) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._exchange = exchange
+        self._call = call
+        self._until = self._loop.time() + LONGEST_STREAM
+        self._ended = False
+
+    async def read(self) -> bytes:
+        """The next piece, ``b""`` at the end. Raises StreamBroken."""
+        if self._ended:
+            return b""
+        self._exchange.bound_reads(min(self._until, self._loop.time() + STALL))
+        try:
+            data = await self._exchange.read_some()
+        except TransportFailure as failure:
+            raise StreamBroken(f"the stored stream broke ({failure}) [call {self._call.id}]", self._call) from None
+        if not data:
+            await self.aclose()
+        return data
+
+    async def aclose(self) -> None:
+        """Close the exchange, or give its connection back. Idempotent."""
+        if not self._ended:
+            self._ended = True
+            self._exchange.release()
+
+    def drop(self) -> None:
+        """As :meth:`aclose`, soon. From any thread."""
+        if not self._ended and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._exchange.release)
