@@ -55,6 +55,14 @@ def kept() -> Iterator[Kept]:
     sink.gate.set()
 
 
+@pytest.fixture(autouse=True)
+def no_line_of_an_earlier_test() -> None:
+    """Lines on losses are written by threads that nobody waits for."""
+    for thread in threading.enumerate():
+        if thread.name == "lanewise-drops":
+            thread.join(SOON)
+
+
 def wait_until(true: Callable[[], bool]) -> None:
     end = time.monotonic() + SOON
     while not true():
