@@ -15,7 +15,7 @@ from flask_lanewise.installed import KEY, Installed, Subject, installed_here
 from flask_lanewise.problems import answer_errors
 from flask_lanewise.wsgi import RequestScopes
 from lanewise import Config, Router, Scope, current_scope
-from lanewise.web import check_endpoints, require_library, router_of, unmatched_rules
+from lanewise.web import check_endpoints, require_library, require_real_threads, router_of, unmatched_rules
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -37,7 +37,7 @@ class Lanewise:
     ends with it. Nothing is started before, so servers may fork (gunicorn's ``--preload``).
 
     Raises ConfigError: the config, or a mark on an endpoint that is there already, is wrong. RuntimeError: it is
-    installed in the app already.
+    installed in the app already, or gevent or eventlet has patched threads.
 
     Example::
 
@@ -64,6 +64,7 @@ class Lanewise:
             raise RuntimeError(
                 "lanewise is installed in this Flask app already: make one Lanewise for it, and call init_app once"
             )
+        require_real_threads()
         made = router_of(app.config.setdefault("LANEWISE_CONFIG", "lanewise.toml") if router is None else router)
         _audit(app, made.config, is_whole=False)
         made.preload()  # Flask has no start: a worker's first request would take that time

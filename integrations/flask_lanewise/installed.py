@@ -9,7 +9,7 @@ from flask import Flask, current_app, g, has_app_context, has_request_context, r
 
 from flask_lanewise.marks import EndpointMarks
 from lanewise import Config, ConfigError, NotInScope, Router, RouterClosed, Scope
-from lanewise.web import Inbound, PathRules
+from lanewise.web import Inbound, PathRules, require_real_threads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -42,7 +42,7 @@ class Installed:
         self._app = app
         self._audit = audit
         self._audited = False
-        self._failure: ConfigError | None = None
+        self._failure: ConfigError | RuntimeError | None = None
         self._marks = EndpointMarks(app, PathRules(router.config.endpoints))
         self._late_subject = None if subject is None else _as_text(subject)
         self._scope_key = f"lanewise.scope.{id(self)}"  # its own: another app may be called with the same environ
@@ -115,8 +115,8 @@ class Installed:
 
     # -- marks that can't hold ---------------------------------------------------------------------------------------
 
-    def failure(self) -> ConfigError | None:
-        """Why every request is refused, if so: marks that can't hold, or keys that are missing."""
+    def failure(self) -> ConfigError | RuntimeError | None:
+        """Why every request is refused, if so: marks that can't hold, keys or real threads that are missing."""
         if not self._audited:
             try:
                 self.inbound.router.check_keys()
@@ -127,6 +127,10 @@ class Installed:
             try:
                 self._audit(self._app, self.config)
             except ConfigError as error:
+                self._failure = error
+            try:
+                require_real_threads()  # a server may have patched them after the app was made
+            except RuntimeError as error:
                 self._failure = error
             self._audited = True
         return self._failure

@@ -48,7 +48,7 @@ def problem(error: RoutingError, scope: Scope) -> Response:
     return Response(made.body, made.status, dict(made.all_headers))
 
 
-def refusal(failure: ConfigError, scope: Scope) -> Response:
+def refusal(failure: ConfigError | RuntimeError, scope: Scope) -> Response:
     """The problem of every request to an app whose marks can't hold."""
     error = InvalidCall(f"the app is refused: {failure}")
     return problem(error, scope)

@@ -48,9 +48,15 @@ class RequestScopes:
             start.send()
             scope.finish()
             return body
-        return _Stream(
+        stream = _Stream(
             body, scope, context, start, lambda error: self._handled(error, environ)(environ, start), watcher, environ
         )
+        try:
+            stream.begin()
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
     def _handled(self, error: RoutingError, environ: WSGIEnvironment) -> Response:
         """The app's own answer to an error, from where its request context is gone already."""
@@ -78,8 +84,8 @@ def _is_file(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
 class _Start:
     """The server's ``start_response``, held back for bodies of unknown length until they have begun.
 
-    Servers send no header before the first piece of the body anyway, and what fails until then is still answered in
-    full: with a problem.
+    Servers send no header before the first piece of the body anyway (PEP 3333), and what fails until then is still
+    answered in full: with a problem.
     """
 
     __slots__ = ("_id_header", "_request_id", "_start_response", "_waiting", "_write", "done")
@@ -122,8 +128,9 @@ class _Stream:
 
     Closing one of unknown length early ends its calls.
 
-    An error before the first piece becomes the app's answer to that error. A later one is raised, for the server to
-    abort the connection: a broken answer never ends as if it were whole.
+    The first piece of one of unknown length is made before the server has the body: granian takes the status and the
+    headers when the app returns. An error before the first piece becomes the app's answer to that error. A later one is
+    raised, for the server to abort the connection: a broken answer never ends as if it were whole.
     """
 
     def __init__(
@@ -145,31 +152,38 @@ class _Stream:
         self._watcher = watcher
         self._environ = environ
         self._ended = False
+        self._first = b""
         self._sized = start.done
         """Its length was told, so that closing it does not tell whether its reader has gone."""
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
-    def __next__(self) -> bytes:
-        return self._context.run(self._later_piece if self._start.done else self._first_piece)
+    def begin(self) -> None:
+        """Make the first piece, unless the answer has begun already, and begin the answer."""
+        if not self._start.done:
+            self._context.run(self._first_piece)
 
-    def _first_piece(self) -> bytes:
+    def __next__(self) -> bytes:
+        if self._first:
+            piece, self._first = self._first, b""
+            return piece
+        if self._ended:
+            raise StopIteration
+        return self._context.run(self._later_piece)
+
+    def _first_piece(self) -> None:
         try:
-            piece = self._piece()
-            while not piece:
-                piece = self._piece()
+            self._first = self._piece()
+            while not self._first:
+                self._first = self._piece()
         except RoutingError as error:
             self._close_body()
             self._body = self._instead(error)
             self._pieces = iter(self._body)
-            self._start.send()
-            return self._piece()
         except StopIteration:
-            self._start.send()
-            raise
+            pass
         self._start.send()
-        return piece
 
     def _later_piece(self) -> bytes:
         try:

@@ -70,13 +70,15 @@ def test_a_synchronous_call_within_the_portals_own_thread_is_refused(provider: F
     assert "from within the router's own thread" in said[0]
 
 
-def test_threads_patched_by_gevent_are_refused(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("patcher", ["gevent", "eventlet"])
+def test_patched_threads_are_refused(patcher: str, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the way out in the message; asynchronous calls in the router's own loop need no thread."""
-    monkey = ModuleType("gevent.monkey")
+    monkey = ModuleType(patcher)
     monkey.is_module_patched = lambda name: name == "threading"  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gevent.monkey", monkey)
+    monkey.is_monkey_patched = lambda name: name == "thread"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, {"gevent": "gevent.monkey", "eventlet": "eventlet.patcher"}[patcher], monkey)
     router = router_of(provider)
-    with router, pytest.raises(RuntimeError, match="gthread"):
+    with router, pytest.raises(RuntimeError, match=f"{patcher} has patched them.*gthread"):
         ask_sync(router)
 
     async def main() -> str:

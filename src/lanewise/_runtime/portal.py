@@ -9,13 +9,13 @@ import contextvars
 import errno
 import functools
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, TypeVar
 
+from lanewise._runtime.real_threads import require_real_threads
 from lanewise._transport.local_trouble import lacks_descriptors
 from lanewise.errors import RouterClosed
 
@@ -54,12 +54,12 @@ class Portal:
     def start(self) -> PortalThread:
         """The thread, started if none runs.
 
-        Raises RuntimeError: gevent has patched threads, or no thread can be started. OSError: no descriptor is left.
+        Raises RuntimeError: threads are patched, or none can be started. OSError: no descriptor is left.
         """
         with _starting:
             thread = self.thread
             if thread is None:
-                _refuse_gevent()
+                require_real_threads()
                 thread = self._thread = PortalThread()
                 self._forgotten = weakref.finalize(self, thread.end)
                 self._forgotten.atexit = False
@@ -222,15 +222,6 @@ async def _carry_out(work: Work[_T], future: Future[_T], unclaimed: Unclaimed[_T
             await unclaimed(result)
     finally:
         del future  # an error's traceback would hold it, and it the error
-
-
-def _refuse_gevent() -> None:
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched("threading"):
-        raise RuntimeError(
-            "lanewise needs real threads and gevent has patched them. Use gunicorn's gthread worker "
-            "(worker_class = 'gthread'), or an async framework with the asynchronous client."
-        )
 
 
 _starting = threading.RLock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lanewise._runtime.real_threads import require_real_threads
 from lanewise._scope.raising import sensitivity
 from lanewise.config.libraries import require_library
 from lanewise.scope import entered_scopes
@@ -72,6 +73,7 @@ __all__ = [
     "problem_for",
     "register_reader",
     "require_library",
+    "require_real_threads",
     "router_of",
     "routing_error_in",
     "sensitivity",

@@ -272,19 +272,35 @@ def test_the_subject_is_asked_once_and_only_where_a_call_is_made(app: Flask, ins
     assert not set(keys[0]) & set(keys[1])
 
 
-def test_threads_that_gevent_has_patched_are_refused(app: Flask, ai: Lanewise, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The portal needs a real thread; the message names a worker that has them."""
-    monkey = types.ModuleType("gevent.monkey")
-    monkey.is_module_patched = lambda name: name == "threading"  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gevent.monkey", monkey)
+@pytest.fixture(params=["gevent", "eventlet"])
+def patch_threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Has threads look as if they were patched from then on."""
+    name = {"gevent": "gevent.monkey", "eventlet": "eventlet.patcher"}[request.param]
+    patcher = types.ModuleType(name)
+    patcher.is_module_patched = lambda name: name == "threading"  # type: ignore[attr-defined]
+    patcher.is_monkey_patched = lambda name: name == "thread"  # type: ignore[attr-defined]
+    return lambda: monkeypatch.setitem(sys.modules, name, patcher)
 
-    @app.get("/")
-    def index() -> str:
-        with pytest.raises(RuntimeError, match="gthread"):
-            ai.openai.chat.completions.create(model="summary", messages=MESSAGES)
-        return "refused"
 
-    assert app.test_client().get("/").text == "refused"
+def test_an_app_whose_threads_are_patched_does_not_start(
+    app: Flask, install: Install, patch_threads: Callable[[], None]
+) -> None:
+    """The sentence names workers that have real threads."""
+    patch_threads()
+    with pytest.raises(RuntimeError, match=r"gunicorn's gthread or sync worker"):
+        install(app)
+    assert "lanewise" not in app.extensions
+
+
+def test_an_app_whose_threads_are_patched_later_answers_nothing(
+    app: Flask, ai: Lanewise, patch_threads: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With ``--preload`` a worker patches when the app is there: nothing looks healthy then."""
+    app.add_url_rule("/health", "health", lambda: "well")
+    patch_threads()
+    answer = app.test_client().get("/health")
+    assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+    assert "gunicorn's gthread or sync worker" in caplog.text
 
 
 def test_a_closed_router_says_so(app: Flask, ai: Lanewise, routers: list[Router]) -> None:

@@ -132,6 +132,79 @@ def test_a_stream_that_breaks_later_raises(
     assert stage.second.request_count == 0
 
 
+class _TakesAtReturn:
+    """A server that takes the status and the headers when the app returns, as granian does."""
+
+    def __init__(self, app: Flask, path: str) -> None:
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+        environ = EnvironBuilder(path, headers={"X-Request-ID": "req-2026-000042"}).get_environ()
+        body = app(environ, lambda status, headers, exc_info=None: started.append((status, headers)))  # type: ignore[arg-type,return-value,func-returns-value]
+        self.status, headers = started[-1] if started else ("200 OK", [])
+        self.headers = {name.title(): value for name, value in headers}
+        self.text = b"".join(body).decode()
+        body.close()  # type: ignore[attr-defined]
+        assert len(started) <= 1
+
+
+def test_the_answer_has_begun_when_the_app_returns(app: Flask, ai: Lanewise, stage: Any) -> None:
+    """Streams that ask a model, that ask late, that ask none and that are empty keep their status and headers."""
+
+    def asked() -> Response:
+        return Response(pieces(ai.openai, "alone"), 201, {"X-Mine": "yes"}, mimetype="text/event-stream")
+
+    def asked_late() -> Response:
+        def generate() -> Iterator[str]:
+            yield from pieces(ai.openai, "alone")
+
+        return Response(stream_with_context(generate()), 201, {"X-Mine": "yes"}, mimetype="text/event-stream")
+
+    def unasked() -> Response:
+        return Response(iter(["", "a", "", "b"]), 201, {"X-Mine": "yes"}, mimetype="text/event-stream")
+
+    def empty() -> Response:
+        return Response(iter([]), 201, {"X-Mine": "yes"}, mimetype="text/event-stream")
+
+    for view in (asked, asked_late, unasked, empty):
+        app.add_url_rule(f"/{view.__name__}", view.__name__, view)
+    for path, text in {"asked": "Hello from model-one", "asked_late": "Hello from model-one", "unasked": "ab"}.items():
+        answer = _TakesAtReturn(app, "/" + path)
+        assert (answer.status, answer.text) == ("201 CREATED", text)
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        assert (answer.headers["X-Mine"], answer.headers["X-Request-Id"]) == ("yes", "req-2026-000042")
+    assert (_TakesAtReturn(app, "/empty").status, _TakesAtReturn(app, "/empty").text) == ("201 CREATED", "")
+
+    stage.first.script("model-one", Status(500))
+    for path in ("asked", "asked_late"):
+        answer = _TakesAtReturn(app, "/" + path)
+        assert answer.status.startswith("503 ")
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["X-Request-Id"] == "req-2026-000042"
+
+
+def test_an_error_of_the_apps_own_before_the_first_piece_is_the_servers(app: Flask, ai: Lanewise, stage: Any) -> None:
+    """As without us: the server answers, and what the endpoint had running is closed."""
+    stage.first.script("model-one", STALLED)
+    closed: list[str] = []
+
+    @app.get("/")
+    def index() -> Response:
+        def generate() -> Iterator[str]:
+            running = pieces(ai_client)
+            next(running)
+            raise ValueError("no")
+            yield ""
+
+        ai_client = ai.openai
+        answer = Response(generate())
+        answer.call_on_close(lambda: closed.append("closed"))
+        return answer
+
+    with pytest.raises(ValueError, match="no"):
+        run_wsgi_app(app, EnvironBuilder("/").get_environ())
+    assert closed == ["closed"]
+    stage.first.wait_until(lambda: stage.first.in_flight == 0)
+
+
 def test_closing_a_stream_early_cancels_the_upstream(app: Flask, ai: Lanewise, stage: Any) -> None:
     """The client has gone: the provider's answer is wanted no more."""
     stage.first.script("model-one", STALLED)
