@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from packaging.version import Version
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from distribution.lowest import declared, lower_bound
 from flask_lanewise import Lanewise
 from lanewise import Config, ConfigError, Router
 from lanewise._compat import CORE, GENAI_PRICES, LIBRARIES, REDIS, Library, Part
@@ -63,7 +65,9 @@ def change(monkeypatch: pytest.MonkeyPatch, part: Part) -> None:
 def test_the_installed_versions_are_as_they_are_used(library: Library) -> None:
     """Of what is locked, and of the lowest that is declared."""
     assert library.changes() == []
-    assert Version(library.seen[0]) <= Version(library.seen[1])
+    lowest, highest = (Version(version) for version in library.seen)
+    assert lowest == lower_bound(declared()[library.distribution])
+    assert lowest <= Version(metadata.version(library.distribution)) <= highest
 
 
 @pytest.mark.parametrize(("library", "part"), PARTS, ids=lambda value: getattr(value, "where", ""))

@@ -10,7 +10,7 @@ __all__ = ["GENAI_PRICES"]
 
 GENAI_PRICES: Final = Library(
     "genai-prices",
-    ("0.0.59", "0.2.3"),
+    ("0.2", "0.2.3"),
     (
         Part("genai_prices.data_snapshot:get_snapshot"),
         Part("genai_prices.data_snapshot:DataSnapshot.find_provider_model"),
