@@ -43,7 +43,7 @@ class Exchange:
 
 async def read(*pieces: bytes | TransportFailure) -> tuple[list[Piece], Exchange]:
     exchange: Any = Exchange(pieces)
-    flow = Flow(exchange, StreamJudge(Api.CHAT, hide_usage=False), 1_000_000)
+    flow = Flow(exchange, StreamJudge(Api.CHAT, hide_usage=False), 1_000_000, lambda: None)
     found = []
     while not found or not (found[-1].ended or found[-1].failure):
         found.append(await flow.next_piece())
