@@ -106,6 +106,21 @@ def test_the_first_call_of_a_router_that_was_not_opened_says_it_too(monkeypatch:
         _ = scope.openai
 
 
+def test_a_schema_is_not_blamed_for_what_its_library_no_longer_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every contract would be refused as none."""
+    monkeypatch.setattr("jsonschema_rs.validator_for", lambda schema: None)
+    mapping = {
+        "providers": {"here": {"base_url": "http://127.0.0.1:9/v1"}},
+        "routes": {"only": {"provider": "here", "model": "gpt-5.5"}},
+        "tasks": {"chat": {"primary": ["only"], "contract": {"schema": {"type": "object"}}}},
+    }
+    with (
+        pytest.raises(ConfigError, match=r"jsonschema-rs: version .* takes no 'offline'"),
+        Router.from_mapping(mapping),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("part", LIBRARIES["flask"].parts, ids=lambda part: part.where)
 def test_a_changed_flask_is_refused_at_the_installation(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app is not made."""
