@@ -12,7 +12,6 @@ from typing import Final
 
 import msgspec
 
-from lanewise._failures.provider_error_codes import is_about_content
 from lanewise.types import BreakerEffect, Failure, FailureKind
 
 __all__ = ["Addition", "Removal", "named_in", "to_take_out"]
@@ -96,7 +95,7 @@ def _is_vague(failure: Failure) -> bool:
     """Whether a request was refused without a word of what is wrong with it."""
     if failure.http_status not in _REFUSALS or failure.param not in _NO_PARAMETER:
         return False
-    if failure.code is not None and is_about_content(failure.code):
+    if failure.about_content:
         return False
     if failure.kind is FailureKind.MODEL_MISSING:  # a 404 of an API, or of what the request needs
         return failure.breaker is BreakerEffect.NEUTRAL

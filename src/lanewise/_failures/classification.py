@@ -6,7 +6,7 @@ account, or on the way to it, moves the call on; and what one caller can cause o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -17,8 +17,9 @@ from lanewise._failures import provider_error_phrases as phrases
 from lanewise._failures.error_body import ErrorBody, read_error
 from lanewise._failures.error_meaning import meaning_of, told_with_failure, unsupported_name
 from lanewise._failures.failure_table import Row
-from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code
+from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code, is_about_content
 from lanewise._failures.retry_after import header, parse_retry_after
+from lanewise._failures.shown_words import shown_code, shown_param
 from lanewise._failures.signals import TransportSignal
 from lanewise.types import BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
 
@@ -134,12 +135,13 @@ def from_status(
     now: datetime,
     bound: bool = False,
     model: str | None = None,
+    sent: Callable[[], Container[str]] = tuple,
 ) -> Failure:
     """The failure that an answer with a status other than 200 is. Never raises, whatever the answer holds.
 
     ``now`` (aware) dates a Retry-After. ``bound`` says that the call rests on one provider's memory, so that a 404
-    means a stale id. ``model`` is the route's: where an error names another one, the route is not at fault. Names of
-    ``headers`` may have any case.
+    means a stale id. ``model`` is the route's: where an error names another one, the route is not at fault. ``sent``
+    gives the names of the request's parameters. Names of ``headers`` may have any case.
 
     Example::
 
@@ -153,8 +155,9 @@ def from_status(
     advice = header(headers, "x-should-retry")
     return row.failure(
         http_status=status,
-        code=error.code,
-        param=_param(row, error),
+        code=_code(error),
+        param=shown_param(_param(row, error), sent),
+        about_content=_is_about_content(error),
         retry_after=waits,
         retry=_advised(row, advice),
         retry_refused=advice == "false",
@@ -172,8 +175,9 @@ def from_inner_error(body: bytes | msgspec.Raw, *, otherwise: Row) -> Failure:
     row = otherwise if status is None else _row(status, error, error.retry_after, bound=False, model=None)
     return row.failure(
         http_status=200,
-        code=error.code,
-        param=_param(row, error),
+        code=_code(error),
+        param=shown_param(_param(row, error)),
+        about_content=_is_about_content(error),
         retry_after=error.retry_after,
         executed=True,
         names=error.names,
@@ -282,6 +286,14 @@ def _unavailable(error: ErrorBody, waits: float | None) -> Row:
         return failures.NOT_FOUND
     overloaded = any(STATUS_OF.get(code) in (503, 529) and "overload" in code for code in error.codes)
     return failures.OVERLOADED if overloaded else failures.UNAVAILABLE
+
+
+def _code(error: ErrorBody) -> str | None:
+    return None if error.code is None else shown_code((error.code, *error.spelled))
+
+
+def _is_about_content(error: ErrorBody) -> bool:
+    return error.code is not None and is_about_content(error.code)
 
 
 def _param(row: Row, error: ErrorBody) -> str | None:

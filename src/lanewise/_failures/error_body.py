@@ -38,8 +38,8 @@ _TEXT_FIELDS: Final = ("message", "error_msg", "msg", "errorMessage", "Message",
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider said of an error. ``codes`` are squashed, to look up, ``spelled`` the same as they came; ``code``
-    is the one to show.
+    """What a provider said of an error. ``codes`` are squashed, to look up, ``spelled`` the same as they came,
+    and ``code`` the most telling of them. What of these is shown, ``shown_words`` says.
 
     ``status`` is a status that the body itself names; ``retry_after`` is in seconds. ``names`` is what of all that may
     be added to a request the body names anywhere.
@@ -58,8 +58,8 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
         """Whether one of the provider's codes is among these, which are squashed."""
         return any(code in codes for code in self.codes)
 
-    def __repr__(self) -> str:  # the message is the provider's text, and may echo the prompt
-        return f"ErrorBody(code={self.code!r}, param={self.param!r}, status={self.status!r})"
+    def __repr__(self) -> str:  # the rest is the provider's text, and may echo the prompt
+        return f"ErrorBody(status={self.status!r})"
 
 
 NO_ERROR: Final = ErrorBody()

@@ -55,6 +55,7 @@ class Row(msgspec.Struct, frozen=True):
         detail: str | None = None,
         cause: str = "",
         names: tuple[str, ...] = (),
+        about_content: bool = False,
         trouble: LocalTrouble | None = None,
     ) -> Failure:
         """The failure of this row, with what the provider said. ``retry_after`` is in seconds.
@@ -78,6 +79,7 @@ class Row(msgspec.Struct, frozen=True):
             retry_refused=retry_refused or self.final,
             cause=cause,
             names=names,
+            about_content=about_content,
             trouble=trouble,
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
-__all__ = ["STATUS_OF", "Meaning", "by_code", "by_words", "is_about_content", "squashed"]
+__all__ = ["KNOWN_CODES", "STATUS_OF", "Meaning", "by_code", "by_words", "is_about_content", "squashed"]
 
 
 class Meaning(IntEnum):
@@ -176,6 +176,36 @@ _STATUSES: Final = {
 
 STATUS_OF: Final = {squashed(code): status for status, codes in _STATUSES.items() for code in codes}
 """The status that an error with this code, squashed, would have come with."""
+
+
+_READ_BY_WORDS: Final = (
+    *(
+        "invalid_image",
+        "invalid_image_format",
+        "invalid_base64_image",
+        "invalid_image_url",
+        "image_too_large",
+    ),  # OpenAI
+    *(
+        "image_too_small",
+        "image_parse_error",
+        "invalid_image_mode",
+        "image_file_too_large",
+        "empty_image_file",
+    ),  # OpenAI
+    *("unsupported_image_media_type", "invalid_value", "invalid_type", "missing_required_parameter"),  # OpenAI
+    *("invalid_json_schema", "invalid_function_parameters", "integer_below_min_value", "integer_above_max_value"),
+    *("array_above_max_length", "invalid_parameter", "InvalidParameter", "invalid_parameter_error"),
+    *("missing", "string_type", "int_type", "list_type", "dict_type", "value_error", "type_error"),  # Pydantic, FastAPI
+    *("literal_error", "int_parsing", "float_parsing", "json_invalid", "greater_than_equal", "less_than_equal"),
+    *("not_implemented", "unimplemented", "unknown_error", "error"),
+)
+"""Documented codes whose meaning their words tell: they may be shown."""
+
+KNOWN_CODES: Final = {
+    squashed(code): code for codes in (_READ_BY_WORDS, *_STATUSES.values(), *_CODES.values()) for code in codes
+}
+"""The codes that providers are known to say, squashed, and how they spell them."""
 
 
 def by_code(codes: Iterable[str]) -> Meaning | None:

@@ -43,4 +43,5 @@ def _again(row: Row, failure: Failure) -> Failure:
         retry_refused=failure.retry_refused,
         executed=failure.executed,
         names=failure.names,
+        about_content=failure.about_content,
     )

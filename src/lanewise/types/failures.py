@@ -96,7 +96,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``retry_after`` is in seconds from the moment the answer came. ``detail`` is in our words:
     it never holds text of the provider, of the prompt or of an answer. ``code`` and ``param``
-    are the provider's, shortened to 100 characters of an identifier's alphabet.
+    are the provider's, if they are known words or names of the request; ``other`` stands for any other.
     """
 
     kind: FailureKind
@@ -120,5 +120,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is the last."""
     names: tuple[str, ...] = ()
     """Of what may be added to a request: what the error's body names, in the words of an attempt's ``dropped``."""
+    about_content: bool = False
+    """The provider's code says that something in what was asked is wrong: a picture, a tool, a message."""
     trouble: LocalTrouble | None = None
     """What this process lacked: of the kind ``local`` only, and never told to other workers."""

@@ -28,6 +28,7 @@ from lanewise.types import Api, Attempt, Failure, FailureKind, note
 
 __all__ = ["Job", "Limits", "Opened", "Whole", "run"]
 
+_NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for name, TCP and TLS together; a route's own timeout may be shorter."""
 _COST_HEADER: Final = "x-litellm-response-cost"
@@ -192,6 +193,7 @@ async def _refused(job: Job, exchange: Exchange, deadline: float) -> Failure:
         now=datetime.now(UTC),
         bound=job.bound,
         model=job.way.route.model,
+        sent=lambda: _NAMES.decode(job.body),
     )
 
 
