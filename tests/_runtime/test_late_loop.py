@@ -155,7 +155,7 @@ async def test_a_late_loop_blames_no_provider(provider: FakeProvider, caplog: py
             errors = await asyncio.gather(*asking)
             assert time.monotonic() - began < 5.0
             health = router._engine.ready().health
-            assert all(replica.calm for replica in health.replicas.values())
+            assert all(breaker.pristine for breaker in health.breakers.values())
     for error in errors:
         assert isinstance(error, DeadlineExceeded)
         assert error.call is not None

@@ -164,7 +164,7 @@ async def test_no_port_left_is_neutral_and_told_once(
         async with Router.from_mapping(mapping) as router:
             failed = [await failed_call(router, name) for _ in range(10)]
             health = router._engine.ready().health
-            assert all(replica.calm for replica in health.replicas.values())
+            assert all(breaker.pristine for breaker in health.breakers.values())
     for error in failed:
         assert isinstance(error, Unreachable | openai.APIConnectionError)
         assert error.call is not None
@@ -251,7 +251,7 @@ IN_A_NAMESPACE = """
     async def unconnected():
         async with Router.from_mapping(mapping("http://203.0.113.7/v1")) as router:
             found = [await call(router) for _ in range(4)]
-            calm = all(replica.calm for replica in router._engine.ready().health.replicas.values())
+            calm = all(breaker.pristine for breaker in router._engine.ready().health.breakers.values())
         return {"found": found, "calm": calm}
 
     async def without_ports():
@@ -260,7 +260,7 @@ IN_A_NAMESPACE = """
             provider.script_all(Cycle((Answer(delay=1.5),)))
             async with Router.from_mapping(mapping(provider.base_url)) as router:
                 found = await asyncio.gather(*(call(router) for _ in range(30)))
-                calm = all(replica.calm for replica in router._engine.ready().health.replicas.values())
+                calm = all(breaker.pristine for breaker in router._engine.ready().health.breakers.values())
                 provider.script_all(Answer())
                 later = [await call(router) for _ in range(10)]
         return {"found": found, "calm": calm, "later": later}

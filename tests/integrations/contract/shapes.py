@@ -13,7 +13,7 @@ from integrations.contract.harness import Deed, Driver, Form, Placing, Spot
 from integrations.contract.house import Stage
 from lanewise import Api, Router
 from lanewise._health.circuit import ByHand
-from lanewise._health.route_health import route_circuit
+from lanewise._health.router_health import route_circuit
 from lanewise.testing import Answer, Html, Reset, Scripted, Silence, Status, StreamOf, TruncatedBody
 
 __all__ = [
@@ -65,7 +65,7 @@ def open_breakers(router: Router) -> None:
     """Open the breaker of the route that is to be open."""
     health = router._engine.ready().health
     for api in Api:
-        health.replicas[route_circuit(f"first-{OPEN}", api)].note(ByHand(open=True), time.monotonic())
+        health.breakers[route_circuit(f"first-{OPEN}", api)].note(ByHand(open=True), time.monotonic())
 
 
 class Delivery:
