@@ -49,6 +49,7 @@ two = {{ base_url = "{provider.base_url}" }}
 flagship = {{ provider = "one", model = "big", api = ["chat"] }}
 mini = {{ provider = "two", model = "small", api = ["chat"] }}
 [tasks.chat]
+deadline = "20s"
 primary = "flagship"
 equivalent = "mini"
 """
