@@ -266,13 +266,15 @@ class _Serving:
 
     def __enter__(self) -> Scope:
         entries = entered.get()
-        self._scope._note_around(entries)
+        if entries:
+            self._scope._note_around(entries)
         self._token = entered.set((*entries, (self._scope, True)))
         return self._scope
 
     def __exit__(self, *raised: object) -> None:
         entered.reset(self._token)
-        self._scope._note_left()
+        if self._scope._around is not None:
+            self._scope._note_left()
 
 
 def current_scope() -> Scope | None:
@@ -284,6 +286,6 @@ def current_scope() -> Scope | None:
 def entered_scopes() -> tuple[Scope, ...]:
     """The scopes that this context is in, each once, the current one last."""
     entries = entered.get()
-    if len(entries) == 1:
-        return (cast("Scope", entries[0][0]),)
+    if len(entries) < 2:
+        return (cast("Scope", entries[0][0]),) if entries else ()
     return tuple(dict.fromkeys(cast("Scope", scope) for scope, _ in reversed(entries)))[::-1]
