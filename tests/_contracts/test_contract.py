@@ -475,8 +475,7 @@ def test_a_repair_that_is_refused_says_nothing_of_the_request(refused: Failure) 
 def test_no_repair_where_the_attempts_are_kept_for_later_lanes() -> None:
     """A lane that is there is worth more than a second try here."""
     made = plan(primary="ab", equivalent="c", degraded="d")
-    made.failed(OUTAGE, 1, 0.5)  # waits for a
-    made.waited(2)
+    made.failed(OUTAGE, 1, 0.5)  # goes to b
     move = made.failed(CONTRACT, 3, 0.5, repairable=True)
     assert isinstance(move, Switch)
     assert move.route == "c"

@@ -83,7 +83,8 @@ def test_what_is_shown_stands_in_a_table(code: str, param: str) -> None:
     [
         (["invalid_api_key"], "invalid_api_key"),
         (["INVALID_ARGUMENT"], "INVALID_ARGUMENT"),
-        (["InvalidApiKey"], "invalid_api_key"),
+        (["InvalidApiKey"], "InvalidApiKey"),
+        (["iN_vAlid_apiKey"], "invalid_api_key"),
         (["I.N-V_A.LID_api_key"], "invalid_api_key"),
         (["throttlingexception"], "throttlingexception"),
         (["canary", "invalid_request_error"], "invalid_request_error"),

@@ -40,7 +40,7 @@ SENSITIVE: dict[str, Any] = {"payment": {"routes": ["first"]}}
 def sensitive_worker(stage: Stage, state: str, **task: object) -> Router:
     """As the other workers, with a category, and with what it approves answering it."""
     settings = {"state": state, "replay": "1h", "storage_key_env": "STORAGE_KEY"}
-    first = {"answers_as": ["*"]}
+    first = {"answers_as": [FIRST_MODEL]}
     more = {"router": settings, "sensitive": SENSITIVE}
     return Router.from_mapping(config(stage, first=first, task=task, more=more))
 
@@ -113,14 +113,17 @@ async def test_a_sensitive_call_is_given_no_kept_answer(form: Form, stage: Stage
 async def test_a_stream_whose_request_becomes_sensitive_is_not_kept(
     state: str, stage: Stage, request: pytest.FixtureRequest
 ) -> None:
-    """Though its answer goes on, begun as it is."""
+    """It ends there."""
     url = "memory" if state == "memory" else request.getfixturevalue("valkey").url
     stage.first.script(FIRST_MODEL, StreamOf(interval=0.2))
     async with sensitive_worker(stage, url) as router:
         scope = router.scope(request_id=REQUEST_ID)
         create = scope.async_openai.chat.completions.create
-        async for _ in await create(model="both", messages=MESSAGES, stream=True):
-            scope.raise_sensitivity("payment")
+        stream = await create(model="both", messages=MESSAGES, stream=True)
+        await anext(stream)
+        scope.raise_sensitivity("payment")
+        with pytest.raises(FailClosed):
+            await anext(stream)
         again = await ask(router, FORMS[1])
     assert again.call.replayed_from is None
     assert len(stage.received()) == 2

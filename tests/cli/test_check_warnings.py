@@ -49,8 +49,8 @@ ODD = {
     changed('"gpt-5.5"', '"gpt-5.5"\nrename = { max_tokens = "max_tokens" }'): "max_tokens is renamed to itself",
     changed('"60s"', '"60s"\npatience = "61s"'): "patience: 61s is longer than the deadline of 1m",
     changed("[router]", '[router]\nkeep = "30d"'): "keep: there is no ledger",
-    changed('"spare"', str(["spare"] + [f"r{n}" for n in range(4)])).replace("'", '"')
-    + "".join(f'[routes.r{n}]\nprovider = "other"\nmodel = "m"\n' for n in range(4)): "6 routes.*r2, r3 is never",
+    changed('"spare"', str(["spare"] + [f"r{n}" for n in range(8)])).replace("'", '"')
+    + "".join(f'[routes.r{n}]\nprovider = "other"\nmodel = "m"\n' for n in range(8)): "10 routes.*r6, r7 is never",
 }  # fmt: skip
 
 

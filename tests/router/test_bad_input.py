@@ -156,22 +156,22 @@ def test_a_wrong_config_tells_all_mistakes_at_once(stage: Stage) -> None:
 @each_form
 @pytest.mark.parametrize(
     "poison",
-    ["", "short", "a" * 129, "req-2026\r\nX-Admin: yes", "req 2026 0042", "req-2026-\u00e9\u00e9", "canary;rm -rf /"],
+    ["short", "a" * 129, "req-2026\r\nX-Admin: yes", "req 2026 0042", "req-2026-\u00e9\u00e9", "canary;rm -rf /"],
 )
 async def test_a_poisoned_request_id_is_replaced(
     poison: str, form: Form, stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not refused: a fresh id takes its place, and the poison reaches no header, no record and no log line."""
+    """Not refused: a digest takes its place, the same each time; the poison reaches no header, record or log line."""
     caplog.set_level("INFO")
     async with Router.from_mapping(config(stage)) as router:
         got = await ask_in(router.scope(request_id=poison), form)
+        assert router.scope(request_id=poison).request_id == got.call.request_id
     assert got.error is None
-    assert UUID7.fullmatch(got.call.request_id)
+    assert re.fullmatch(r"id-[0-9a-f]{32}", got.call.request_id)
     assert stage.first.journal[0].headers["idempotency-key"].startswith(got.call.request_id)
-    if poison:
-        seen = caplog.text + got.call.explain() + repr(stage.first.journal[0].headers.pairs)
-        assert poison not in seen
-        assert "X-Admin" not in seen
+    seen = caplog.text + got.call.explain() + repr(stage.first.journal[0].headers.pairs)
+    assert poison not in seen
+    assert "X-Admin" not in seen
 
 
 async def test_a_request_that_is_not_a_post_is_not_routed(stage: Stage) -> None:

@@ -162,7 +162,7 @@ async def test_the_message_names_the_routes_that_a_call_never_came_to(form: Form
     more["routes"]["more"] = more["routes"]["first"]
     more["routes"]["spare"] = more["routes"]["first"]
     more["tasks"]["both"]["degraded"] = "spare"
-    more["tasks"]["alone"] = {"primary": ["first", "more", "spare"]}
+    more["tasks"]["alone"] = {"primary": ["first", "more", "spare"], "max_attempts": 2}
     async with Router.from_mapping(more) as router:
         unlisted = await ask(router, form)
         used_up = await ask(router, form, "alone")
@@ -170,7 +170,7 @@ async def test_the_message_names_the_routes_that_a_call_never_came_to(form: Form
         late = await ask(router, form, "alone", timeout=0)
 
     assert "second (equivalent) not tried: is not used after outage" in str(unlisted.error)
-    assert "spare (primary) not tried: no attempt is left for it. Stopped: all 4 attempts" in str(used_up.error)
+    assert "spare (primary) not tried: no attempt is left for it. Stopped: all 2 attempts" in str(used_up.error)
     assert "skips spare (primary): no attempt is left for it" in used_up.call.explain()
     assert "more (primary) not tried: no time is left for it" in str(late.error)
     assert "the deadline of 0 s passed before the first attempt" in str(late.error)
@@ -185,8 +185,11 @@ async def test_the_message_tells_what_a_status_does_not(form: Form, stage: Stage
         Status(400, {"code": "invalid_value", "param": "temperature"}),
         Html(PROVIDER_TEXT),
     )
+    told = []
+    for _ in range(3):  # each by a router that knows nothing of the answers before
+        async with Router.from_mapping(config(stage)) as router:
+            told.append(str((await ask(router, form, "alone", timeout=1.0)).error))
     async with Router.from_mapping(config(stage)) as router:
-        told = [str((await ask(router, form, "alone", timeout=1.0)).error) for _ in range(3)]
         wrong = await ask(router, form, "alone", extra_headers={"X-Note": "canary\r\nX-Admin: yes"})
         await anyio.to_thread.run_sync(stage.first.stop)
         dead = await ask(router, form, "alone", timeout=1.0)

@@ -179,6 +179,7 @@ STATUS_OF: Final = {squashed(code): status for status, codes in _STATUSES.items(
 
 
 _READ_BY_WORDS: Final = (
+    *("capacity_exceeded", "unavailable_error", "service_tier_capacity_exceeded"),  # Groq, llama.cpp, Mistral
     *(
         "invalid_image",
         "invalid_image_format",

@@ -7,7 +7,7 @@ errors, records, traces and other workers, so that only what stands in a table p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
 
 from lanewise._failures.known_parameters import KNOWN_PARAMETERS
@@ -17,6 +17,7 @@ __all__ = ["OTHER", "shown_code", "shown_param"]
 
 OTHER: Final = "other"
 
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 _STATUS: Final = re.compile(r"[45][0-9]{2}", re.ASCII)
 _PART: Final = re.compile(r"\.?([A-Za-z0-9_\-]+)|\[([0-9]{1,4})\]", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9_\-]+", re.ASCII)
@@ -35,11 +36,18 @@ def shown_code(codes: Iterable[str]) -> str | None:
     for code in codes:
         known = KNOWN_CODES.get(squashed(code))
         if known is not None:
-            return code if code in (known.lower(), known.upper()) else known
+            return code if code in _spellings(known) else known
         if _STATUS.fullmatch(code):
             shown = code
         shown = shown or OTHER
     return shown
+
+
+def _spellings(code: str) -> Iterator[str]:
+    """A code in the styles that providers write codes in: one that is written in another could say something by it."""
+    words = [word.lower() for word in _WORD.findall(code)]
+    yield from (code, code.lower(), code.upper())
+    yield from ("_".join(words), "_".join(words).upper(), "".join(word.capitalize() for word in words))
 
 
 def shown_param(param: str | None, sent: Callable[[], Container[str]] = tuple) -> str | None:

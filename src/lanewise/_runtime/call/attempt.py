@@ -35,6 +35,8 @@ _COST_HEADER: Final = "x-litellm-response-cost"
 """In which LiteLLM's proxy says what an answer cost, in US dollars."""
 ERROR_BODY: Final = 256 * 1024
 """Bytes of an error's body that are read."""
+_FIELDS: Final = (b"data", b"event", b"id", b"retry", b":", b"\xef\xbb\xbf")
+"""What a stream of events begins with."""
 _NO_EVENTS: Final = (b"{", b"[", b"<")
 """How JSON and pages begin, and no event: what a body calls itself does not make it one."""
 _MOST_SPACE: Final = 64 * 1024
@@ -250,7 +252,8 @@ async def _open(
     """Read a stream until its first real content (or its end), so that every failure before can still switch."""
     loop = asyncio.get_running_loop()
     begun = b""
-    if "event-stream" not in exchange.headers.get("content-type", "").lower():
+    declared = exchange.headers.get("content-type", "").lower()
+    if "event-stream" not in declared:
         exchange.bound_reads(begins_by)
         try:
             begun = await _beginning(exchange)
@@ -258,7 +261,9 @@ async def _open(
             if failure.signal is TransportSignal.TIMEOUT and begins_by < deadline and loop.time() < deadline:
                 return failures.NO_CONTENT.failure()
             raise
-        if not begun.strip() or begun.lstrip().startswith(_NO_EVENTS):
+        first = begun.lstrip()
+        is_page = "html" in declared and not any(first.startswith(name) or name.startswith(first) for name in _FIELDS)
+        if not first or first.startswith(_NO_EVENTS) or is_page:
             exchange.bound_reads(deadline)
             return await _not_a_stream(job, exchange, begun)
     gathered = Gathered(job.api, job.limits.answer) if job.gather else None
