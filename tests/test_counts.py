@@ -189,7 +189,7 @@ async def test_a_call_runs_few_functions_of_ours(wireless: Router) -> None:
     async with wireless:
         await call(wireless)
         ran = functions_of_ours(lambda: run_at_once(call(wireless)))
-    assert sum(ran.values()) <= 200, ran.most_common()
+    assert sum(ran.values()) <= 220, ran.most_common()
 
 
 @pytest.mark.anyio

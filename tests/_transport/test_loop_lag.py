@@ -31,7 +31,7 @@ class Clock:
     def time(self) -> float:
         return self.now
 
-    def call_at(self, when: float, callback: object) -> object:
+    def call_at(self, when: float, callback: object, context: object = None) -> object:
         self.timers.append((when, callback))
         return object()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from contextvars import Context
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,6 +27,9 @@ MOST_GRACE: Final = 5.0
 """Seconds of that in all: in a loop that never comes to rest an attempt ends too."""
 WORTH_A_WORD: Final = 1.0
 """Seconds lost, at once or little by little, of which the log hears."""
+
+
+# Timers run in a context of their own: an idle loop keeps the last cancelled timer, and what its context holds.
 
 
 class LoopLag:
@@ -76,7 +80,7 @@ class LoopLag:
 
     def _arm(self, now: float) -> None:
         self._due = now + BEAT
-        self._beat = self._loop.call_at(self._due, self._look)
+        self._beat = self._loop.call_at(self._due, self._look, context=Context())
 
     def _look(self) -> None:
         now = self._loop.time()
@@ -160,14 +164,14 @@ class LagTimer:
         self._expired = expired
         self._loop = asyncio.get_running_loop()
         self._armed = max(deadline.when, self._loop.time())  # set in the past, it is not late for that
-        self._handle: asyncio.Handle = self._loop.call_at(self._armed, self._fired)
+        self._handle: asyncio.Handle = self._loop.call_at(self._armed, self._fired, context=Context())
 
     def moved(self) -> None:
         """The deadline was set anew. A later one is found when the timer fires."""
         if self._deadline.when < self._armed:
             self._handle.cancel()
             self._armed = max(self._deadline.when, self._loop.time())
-            self._handle = self._loop.call_at(self._armed, self._fired)
+            self._handle = self._loop.call_at(self._armed, self._fired, context=Context())
 
     def cancel(self) -> None:
         """Call nothing any more."""
@@ -178,7 +182,7 @@ class LagTimer:
         due = self._deadline.due(now, self._armed)
         if due > now:
             self._armed = due
-            self._handle = self._loop.call_at(due, self._fired)
+            self._handle = self._loop.call_at(due, self._fired, context=Context())
         else:
             self._handle = self._loop.call_soon(self._call)
 
