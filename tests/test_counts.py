@@ -208,14 +208,17 @@ async def test_the_engine_leaves_nothing_for_the_garbage_collector(wireless: Rou
     async with wireless:
         scope = new_scope(wireless)
         await wireless.ask(ASK, scope)
-        gc.collect()
+        left = []
         gc.disable()
         try:
-            for _ in range(20):
-                await wireless.ask(ASK, scope)
-            assert gc.collect() == 0
+            for _ in range(5):  # threads of earlier tests may leave something meanwhile, but not each time
+                gc.collect()
+                for _ in range(20):
+                    await wireless.ask(ASK, scope)
+                left.append(gc.collect())
         finally:
             gc.enable()
+        assert min(left) == 0
 
 
 def test_a_synchronous_call_starts_one_thread_for_all(fake_provider: FakeProvider) -> None:

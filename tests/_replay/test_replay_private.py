@@ -120,10 +120,13 @@ async def test_a_stream_whose_request_becomes_sensitive_is_not_kept(
         scope = router.scope(request_id=REQUEST_ID)
         create = scope.async_openai.chat.completions.create
         stream = await create(model="both", messages=MESSAGES, stream=True)
-        await anext(stream)
-        scope.raise_sensitivity("payment")
+
+        async def read() -> None:
+            async for _ in stream:
+                scope.raise_sensitivity("payment")
+
         with pytest.raises(FailClosed):
-            await anext(stream)
+            await read()
         again = await ask(router, FORMS[1])
     assert again.call.replayed_from is None
     assert len(stage.received()) == 2
