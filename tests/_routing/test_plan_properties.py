@@ -256,7 +256,7 @@ def test_a_wait_longer_than_patience_is_for_a_route_that_is_alone(scenario: Scen
 @every_plan
 def test_the_same_route_is_never_tried_again_against_the_table(scenario: Scenario) -> None:
     """Only after S and W, a declared retry, a drop, or what the last route may repeat; never where it was refused."""
-    may_pass = {"timeout", "outage", "bad_response", "stream_broken", "unreachable"}
+    may_pass = {"timeout", "outage", "bad_response", "stream_broken", "unreachable", "local"}
     for sent in attempts(scenario, play(scenario)):
         failure = sent.failure
         if not sent.same_route or failure is None or sent.move.cause == "drop" or sent.droppable:
