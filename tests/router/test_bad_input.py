@@ -19,7 +19,6 @@ pytestmark = pytest.mark.anyio
 each_form = pytest.mark.parametrize("form", FORMS, ids=str)
 each_client = pytest.mark.parametrize("form", WHOLE, ids=str)
 
-UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 @each_form

@@ -45,7 +45,6 @@ class HeldEnd:
 
     def __init__(self, send: Send, scope: Scope | None = None) -> None:
         self.scope = scope
-        self.is_held = False
         self._send = send
         self._messages: list[Message] = []
         self._waiting: asyncio.Task[None] | None = None
@@ -63,7 +62,6 @@ class HeldEnd:
     def hold(self, *messages: Message) -> None:
         """Hold what ends the answer."""
         self._messages += messages
-        self.is_held = True
         with contextlib.suppress(RuntimeError):  # trio has no such tasks: there it goes out when the app returns
             self._waiting = asyncio.get_running_loop().create_task(self._release_later())
 
