@@ -12,8 +12,8 @@ from typing import Any
 from benchmarks.measure import machine
 from lanewise._contracts.contract import SHAPING, Contract, contract_of
 from lanewise._openai.choices import said_by
-from lanewise._openai.request_body import Body, binding
-from lanewise._transform.request_transform import Recipe
+from lanewise._openai.request_body import RequestBody, binding
+from lanewise._transform.request_transform import RequestTransform
 from lanewise.config import Route
 from lanewise.types import Api
 
@@ -58,11 +58,11 @@ def main() -> int:
     )
     print(f"dense      {checked(contract, DENSE, 35):8.1f} us   4 kB of JSON, 35 lines of short fields")
 
-    plain = Body.parse(b'{"model": "task", "messages": [{"role": "user", "content": "?"}]}')
+    plain = RequestBody.parse(b'{"model": "task", "messages": [{"role": "user", "content": "?"}]}')
     without = micros(lambda: None if SHAPING.isdisjoint(plain.fields) else contract_of(plain, Api.CHAT, None), 20_000)
     print(f"nothing    {without:8.2f} us   a call that asks for no shape")
 
-    recipe = Recipe(Route(name="main", provider="p", model="m"))
+    recipe = RequestTransform(Route(name="main", provider="p", model="m"))
     small, large = prompt(100), prompt(5_000_000)
     added = (micros(lambda: made(recipe, large), 40) - micros(lambda: made(recipe, small), 2000)) / 1000
     print(f"5 MB image {added:8.2f} ms   added by it, to hold {IMAGE_MS:.0f}  {held(added <= IMAGE_MS)}")
@@ -81,7 +81,7 @@ def checked(contract: Contract, title: str, lines: int) -> float:
 
 def contract_for(response_format: dict[str, Any]) -> Contract:
     """The contract of a request with this format."""
-    body = Body.parse(json.dumps({"messages": [], "response_format": response_format}).encode())
+    body = RequestBody.parse(json.dumps({"messages": [], "response_format": response_format}).encode())
     contract = contract_of(body, Api.CHAT, None)
     assert contract is not None
     return contract
@@ -96,10 +96,10 @@ def prompt(size: int) -> bytes:
     ).encode()
 
 
-def made(recipe: Recipe, raw: bytes) -> bytes:
+def made(recipe: RequestTransform, raw: bytes) -> bytes:
     """What a call does with a body: read, keyed, asked what it must keep and whose memory it rests on, and written anew
     for the route."""
-    body = Body.parse(raw)
+    body = RequestBody.parse(raw)
     assert body.digest
     assert binding(body, Api.CHAT) is None
     contract_of(body, Api.CHAT, None)

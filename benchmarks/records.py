@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from lanewise._openai.request_body import Body
+from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
 from lanewise._openai.usage_so_far import UsageSoFar
 from lanewise._runtime.call.cost import Billing
-from lanewise._runtime.lifecycle import Services
+from lanewise._runtime.lifecycle import BackgroundServices
 from lanewise._runtime.recording import Recording
 from lanewise._telemetry.prices import PriceBook
 from lanewise.config import Config
@@ -68,7 +68,7 @@ def _median(runs: int, sinks: int, *, accounted: bool = False) -> float:
 
 
 def _measure(sinks: int, accounted: bool) -> float:
-    services = Services()
+    services = BackgroundServices()
     recording = Recording(services)
     for number in range(sinks):
         recording.add(f"sink {number}", Nowhere)
@@ -96,7 +96,7 @@ def _accountant(call: Call) -> Callable[[], None]:
     )
     prices = PriceBook(config)
     prices.load()
-    body = Body.parse(b'{"model":"ticket-summary","messages":[{"role":"user","content":"Where is my parcel?"}]}')
+    body = RequestBody.parse(b'{"model":"ticket-summary","messages":[{"role":"user","content":"Where is my parcel?"}]}')
     billing = Billing(prices, Api.CHAT, body, choices=1)
     sent: Any = SimpleNamespace(
         record=call.attempts[0],

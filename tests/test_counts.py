@@ -21,11 +21,11 @@ from multidict import CIMultiDict
 
 import lanewise.router
 from lanewise import Router, Scope
-from lanewise._runtime.messages import Ask
+from lanewise._runtime.messages import RoutedRequest
 from lanewise.testing import Answer, FakeProvider, Status
 
 MESSAGES: Any = [{"role": "user", "content": "Summarise the ticket."}]
-ASK = Ask("POST", "chat/completions", "", (), json.dumps({"model": "summary", "messages": MESSAGES}).encode())
+ASK = RoutedRequest("POST", "chat/completions", "", (), json.dumps({"model": "summary", "messages": MESSAGES}).encode())
 OURS = str(Path(lanewise.router.__file__).parent)
 
 

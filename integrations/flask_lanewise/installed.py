@@ -64,7 +64,7 @@ class Installed:
             root_path=_decoded(environ.get("SCRIPT_NAME", "")),
             request_ids=() if request_id is None else (request_id,),
             traceparents=() if traceparent is None else (traceparent,),
-            late_marks=lambda: self._marks_here(environ),
+            marks_resolver=lambda: self._marks_here(environ),
             late_subject=self._late_subject,
         )
         return scope
@@ -79,7 +79,7 @@ class Installed:
         if marks is not None:
             scope.declare()
             scope.raise_sensitivity(*marks)
-        scope.look_at(None)
+        scope.use_marks(None)
 
     def scope_of_request(self) -> Scope:
         """The scope of the request that is being served. Raises NotInScope: none is. ConfigError: marks can't hold."""

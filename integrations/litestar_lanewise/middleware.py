@@ -96,7 +96,7 @@ class Installation:
         if isinstance(known, LanewiseScope):
             return known
         scope = asgi[SCOPE_KEY] = self._inbound.scope(
-            path=asgi["path"], root_path=asgi.get("root_path", ""), late_marks=self._marks_of_all
+            path=asgi["path"], root_path=asgi.get("root_path", ""), marks_resolver=self._marks_of_all
         )
         return scope
 

@@ -21,7 +21,7 @@ from lanewise.web import (
     unmatched_rules,
 )
 from starlette_lanewise.middleware import router_in
-from starlette_lanewise.places import Places, has_routes, name_of, root_of
+from starlette_lanewise.places import RoutePlaces, has_routes, name_of, root_of
 
 __all__ = ["assert_endpoints_declared", "check", "endpoints", "endpoints_of", "group_marks"]
 
@@ -36,12 +36,12 @@ def endpoints(app: object) -> list[Endpoint]:
         for endpoint in endpoints(app):
             print(endpoint.label(), sorted(endpoint.categories))
     """
-    places = Places(router_in, next(_routers_in(app), None))
+    places = RoutePlaces(router_in, next(_routers_in(app), None))
     return list(_listed(places, root_of(app), "", (), ()))
 
 
 def _listed(
-    places: Places, owner: object, prefix: str, outer: tuple[Source, ...], path: tuple[object, ...]
+    places: RoutePlaces, owner: object, prefix: str, outer: tuple[Source, ...], path: tuple[object, ...]
 ) -> Iterator[Endpoint]:
     if owner in path:  # mounted in itself
         return
@@ -99,7 +99,7 @@ def check(app: object, router: Router, *, is_whole: bool = True) -> None:
 def group_marks(app: object) -> frozenset[str]:
     """The marks that an app's own middleware and dependencies, and what wraps it, put on all of it."""
     owner = root_of(app)
-    return frozenset(source.category for source in Places(router_in, None).of(owner).sources)
+    return frozenset(source.category for source in RoutePlaces(router_in, None).of(owner).sources)
 
 
 def _router_of(app: object) -> Router:
@@ -109,7 +109,7 @@ def _router_of(app: object) -> Router:
 
 
 def _routers_in(app: object) -> Iterator[object]:
-    return Places(router_in, None).routers_in(app)
+    return RoutePlaces(router_in, None).routers_in(app)
 
 
 def _categories(app: object) -> frozenset[str]:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Send
 
 from lanewise import ConfigError, Router, RouterClosed
 from lanewise.web import SCOPE_KEY, AsgiCore, Inbound, PathRules, router_of
-from starlette_lanewise.places import Places, root_of
+from starlette_lanewise.places import RoutePlaces, root_of
 from starlette_lanewise.routed import ROUTED, Routed, watch
 
 __all__ = ["LanewiseMiddleware", "installed", "router_in"]
@@ -57,7 +57,7 @@ class LanewiseMiddleware:
         self.router = router_of(router)
         subject_of = None if subject is None else lambda asgi: subject(HTTPConnection(asgi))
         self._core = AsgiCore(Inbound(self.router), self._routed, subject_of)
-        self._places = Places(router_in, self.router, self.router.config.sensitive)
+        self._places = RoutePlaces(router_in, self.router, self.router.config.sensitive)
         self._rules = PathRules(self.router.config.endpoints)
         self._root: object | None = None
         self._checked = False

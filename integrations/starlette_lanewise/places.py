@@ -34,7 +34,7 @@ from starlette_lanewise.marks import (
     misused_dependencies,
 )
 
-__all__ = ["Asgi", "Branch", "Place", "Places", "has_routes", "layers", "name_of", "root_of", "seen_through"]
+__all__ = ["Asgi", "Branch", "RoutePlace", "RoutePlaces", "has_routes", "layers", "name_of", "root_of", "seen_through"]
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 _LAYERS: Final = 50
@@ -84,7 +84,7 @@ RouterIn = Callable[[object], object | None]
 """The lanewise router that a layer of an app serves with; ``None``: it is no such layer."""
 
 
-class Places:
+class RoutePlaces:
     """The places of one app, each read once, and anew where a mark or a route was added since."""
 
     def __init__(self, router_in: RouterIn, router: object | None, known: Iterable[str] = ()) -> None:
@@ -92,14 +92,14 @@ class Places:
         """The categories of the config."""
         self._router_in = router_in
         self._router = router
-        self._known: dict[int, Place] = {}
+        self._known: dict[int, RoutePlace] = {}
 
-    def of(self, owner: object) -> Place:
+    def of(self, owner: object) -> RoutePlace:
         """The place of a router, or of an app with one."""
         router = getattr(owner, "router", owner)
         known = self._known.get(id(router))
         if known is None or not known.is_current:
-            known = self._known[id(router)] = Place(owner, router, self)
+            known = self._known[id(router)] = RoutePlace(owner, router, self)
         return known
 
     def has_own_router(self, app: object) -> bool:
@@ -114,7 +114,7 @@ class Places:
                 if router is not None:
                     yield router
 
-    def below(self, owner: object, prefix: str = "") -> Iterator[tuple[Place, str]]:
+    def below(self, owner: object, prefix: str = "") -> Iterator[tuple[RoutePlace, str]]:
         """The place of an owner and all that are reached from there, each with the path that it is mounted at."""
         seen: set[int] = set()
         waiting = [(owner, prefix)]
@@ -130,10 +130,10 @@ class Places:
                     ]
 
 
-class Place:
+class RoutePlace:
     """A router, or an app with a router: the marks that hold for all in it, and its branches."""
 
-    def __init__(self, owner: object, router: Any, places: Places) -> None:
+    def __init__(self, owner: object, router: Any, places: RoutePlaces) -> None:
         self.owner = owner
         self.router = router
         self.sources = _group_sources(owner, router)

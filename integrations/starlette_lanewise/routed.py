@@ -14,7 +14,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Send
 
 from lanewise.web import SCOPE_KEY, STANDARD, Endpoint, PathRules, Source, entered_scopes
-from starlette_lanewise.places import Asgi, Branch, Place, Places
+from starlette_lanewise.places import Asgi, Branch, RoutePlace, RoutePlaces
 
 __all__ = ["ROUTED", "Routed", "RouterWatch", "watch"]
 
@@ -49,7 +49,7 @@ class RouterWatch:
         return self.app(asgi, receive, send)
 
 
-def watch(places: Iterable[Place]) -> None:
+def watch(places: Iterable[RoutePlace]) -> None:
     """Have the routers of all places tell of the requests that they get."""
     for place in places:
         stack = getattr(place.router, "middleware_stack", None)
@@ -73,7 +73,7 @@ class Routed:
         "_warned",
     )
 
-    def __init__(self, places: Places, rules: PathRules, owner: object, asgi: Asgi, warned: set[str]) -> None:
+    def __init__(self, places: RoutePlaces, rules: PathRules, owner: object, asgi: Asgi, warned: set[str]) -> None:
         self._places = places
         self._rules = rules
         self._warned = warned
@@ -82,7 +82,7 @@ class Routed:
         self._found: frozenset[str] = frozenset()
         """What holds for all that lies beyond the routers that the request has passed, ``standard`` included."""
         self._owner = owner
-        self._place: Place | None = None
+        self._place: RoutePlace | None = None
         self._asgi = asgi
         self._start: object = asgi.get("endpoint")
 
@@ -125,14 +125,14 @@ class Routed:
             known = _marks(place.sources) | self._taken(place, endpoint, key)
         return known
 
-    def _place_here(self) -> Place:
+    def _place_here(self) -> RoutePlace:
         place = self._places.of(self._owner)
         if self._place is not None and place is not self._place:  # a mark or a route was added
             watch(each for each, _ in self._places.below(place.owner))
         self._place = place
         return place
 
-    def _taken(self, place: Place, endpoint: object, key: tuple[int, object, str]) -> frozenset[str]:
+    def _taken(self, place: RoutePlace, endpoint: object, key: tuple[int, object, str]) -> frozenset[str]:
         """The marks of the way that was taken to an endpoint, or to what is mounted."""
         branches = place.by_target.get(id(endpoint))
         if branches is None:
@@ -152,7 +152,7 @@ class Routed:
         found = _marks(place.sources) | self._ahead(place, asgi, prefix + branch.path, depth)
         return found & (self._places.known | {STANDARD}) if branch.is_foreign else found
 
-    def _ahead(self, place: Place, asgi: Asgi, prefix: str, depth: int) -> frozenset[str]:
+    def _ahead(self, place: RoutePlace, asgi: Asgi, prefix: str, depth: int) -> frozenset[str]:
         """The marks of the way that a router would take."""
         if depth < _DEEPEST:
             dry = {name: value for name, value in asgi.items() if name not in _ROUTING}
@@ -164,7 +164,7 @@ class Routed:
                     return self._of(place, branch, dry, prefix)
         return self._unseen([place.owner], prefix)
 
-    def _of(self, place: Place, branch: Branch, asgi: Asgi, prefix: str) -> frozenset[str]:
+    def _of(self, place: RoutePlace, branch: Branch, asgi: Asgi, prefix: str) -> frozenset[str]:
         answering = branch.answering(asgi)
         found = _marks(branch.sources).union(*(self._marks_of(each, prefix) for each in answering))
         if branch.provisional and not self._is_handed_on():

@@ -37,7 +37,7 @@ BASE_URL: Final = "https://lanewise.invalid/v1/"
 """The placeholder that stands in errors and clients: what bypasses the router reaches nobody (RFC 2606)."""
 
 
-class Facts(msgspec.Struct, frozen=True):
+class ErrorDetails(msgspec.Struct, frozen=True):
     """What an error knows besides its message: all of it safe to log and to pickle."""
 
     path: str = "chat/completions"
@@ -68,15 +68,15 @@ class RoutingError(openai.OpenAIError):
     call: Call | None
     retry_after: float | None
 
-    def __init__(self, message: str, call: Call | None = None, facts: Facts | None = None) -> None:
-        facts = facts or Facts()
+    def __init__(self, message: str, call: Call | None = None, facts: ErrorDetails | None = None) -> None:
+        facts = facts or ErrorDetails()
         self._init_openai(message, facts)
         self.args = (message,)
         self.call = call
         self.retry_after = facts.retry_after
         self._facts = facts
 
-    def _init_openai(self, message: str, facts: Facts) -> None:
+    def _init_openai(self, message: str, facts: ErrorDetails) -> None:
         openai.OpenAIError.__init__(self, message)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -89,7 +89,7 @@ class RoutingError(openai.OpenAIError):
 class _StatusError(RoutingError, openai.APIStatusError):
     default_status = 500
 
-    def _init_openai(self, message: str, facts: Facts) -> None:
+    def _init_openai(self, message: str, facts: ErrorDetails) -> None:
         body = _body(message, facts)
         openai.APIStatusError.__init__(
             self, message, response=_response(facts, self.default_status, body), body=body["error"]
@@ -97,18 +97,18 @@ class _StatusError(RoutingError, openai.APIStatusError):
 
 
 class _ConnectionError(RoutingError, openai.APIConnectionError):
-    def _init_openai(self, message: str, facts: Facts) -> None:
+    def _init_openai(self, message: str, facts: ErrorDetails) -> None:
         openai.APIConnectionError.__init__(self, message=message, request=_request(facts))
 
 
 class _TimeoutError(RoutingError, openai.APITimeoutError):
-    def _init_openai(self, message: str, facts: Facts) -> None:
+    def _init_openai(self, message: str, facts: ErrorDetails) -> None:
         openai.APITimeoutError.__init__(self, request=_request(facts))
         self.message = message
 
 
 class _ValidationError(RoutingError, openai.APIResponseValidationError):
-    def _init_openai(self, message: str, facts: Facts) -> None:
+    def _init_openai(self, message: str, facts: ErrorDetails) -> None:
         response = _response(facts, 200, _body(message, facts))
         openai.APIResponseValidationError.__init__(self, response=response, body=None, message=message)
 
@@ -231,15 +231,15 @@ class UpstreamServerError(_StatusError, openai.InternalServerError):
     """The last attempt got a 5xx."""
 
 
-def _request(facts: Facts) -> httpx2.Request:
+def _request(facts: ErrorDetails) -> httpx2.Request:
     return httpx2.Request("POST", BASE_URL + facts.path)
 
 
-def _body(message: str, facts: Facts) -> dict[str, dict[str, str | None]]:
+def _body(message: str, facts: ErrorDetails) -> dict[str, dict[str, str | None]]:
     return {"error": {"message": message, "type": facts.type, "code": facts.code, "param": facts.param}}
 
 
-def _response(facts: Facts, default_status: int, body: object) -> httpx2.Response:
+def _response(facts: ErrorDetails, default_status: int, body: object) -> httpx2.Response:
     headers = {"x-should-retry": "false"}
     if facts.retry_after is not None:
         headers["retry-after"] = f"{max(1, round(facts.retry_after))}"

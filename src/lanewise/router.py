@@ -21,14 +21,14 @@ from lanewise._routing import idempotency as keys
 from lanewise._runtime.bridge import ThreadStream
 from lanewise._runtime.engine import Engine
 from lanewise._runtime.loop_context import TransportFactory
-from lanewise._runtime.messages import Ask, Reply
+from lanewise._runtime.messages import RoutedRequest, RoutedResponse
 from lanewise._runtime.preloading import preload
 from lanewise._scope.combined_caller import CombinedCaller, FindScope, caller_of, scopes_here
 from lanewise._telemetry.scoring import score_of
 from lanewise._transport import Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
 from lanewise._transport.client_argument import HttpClients, check_clients, has_instances
-from lanewise._transport.httpx_transport import HandedTransport
+from lanewise._transport.httpx_transport import HttpxTransport
 from lanewise._transport.loop_lag import LoopLag
 from lanewise.config import Config
 from lanewise.errors import NotInScope, RoutingError
@@ -200,7 +200,7 @@ class Router:
         sensitive: frozenset[str] = frozenset(),
         undeclared: str | None = None,
         forwarded: tuple[tuple[str, str], ...] = (),
-        late_marks: Callable[[], frozenset[str] | None] | None = None,
+        marks_resolver: Callable[[], frozenset[str] | None] | None = None,
         late_subject: Callable[[], str | None] | None = None,
     ) -> Scope:
         """The scope of an inbound request (adapters call this, through ``lanewise.web``).
@@ -215,7 +215,7 @@ class Router:
             sensitive=sensitive,
             undeclared=undeclared,
             forwarded=forwarded,
-            late_marks=late_marks,
+            marks_resolver=marks_resolver,
             late_subject=late_subject,
             outers=entered_scopes(),
             is_request=True,
@@ -333,13 +333,13 @@ class Router:
 
     # -- the clients' way in ---------------------------------------------------------------------------------------
 
-    async def ask(self, ask: Ask, scope: Scope | None) -> Reply:
+    async def ask(self, request: RoutedRequest, scope: Scope | None) -> RoutedResponse:
         """Route one request of a client (the clients call this). Raises RoutingError."""
-        return await self._engine.ask(ask, self._caller(scope))
+        return await self._engine.send(request, self._caller(scope))
 
-    def ask_sync(self, ask: Ask, scope: Scope | None) -> tuple[Reply, ThreadStream | None]:
+    def ask_sync(self, request: RoutedRequest, scope: Scope | None) -> tuple[RoutedResponse, ThreadStream | None]:
         """Route one request of a synchronous client (the clients call this). Raises RoutingError."""
-        return self._engine.ask_sync(ask, self._caller(scope))
+        return self._engine.send_sync(request, self._caller(scope))
 
     def _caller(self, scope: Scope | None) -> Scope | CombinedCaller:
         return caller_of(scope, self._finders, None if self._scopes_required else self.scope)
@@ -379,7 +379,7 @@ def _transports(given: HttpClients | None, config: Config) -> TransportFactory:
                 "parent's: hand in a function that makes a client"
             )
         if client is not None:
-            return HandedTransport(client, lag=lag)
+            return HttpxTransport(client, lag=lag)
         return AiohttpTransport(most_idle=config.providers[provider].max_idle_connections, lag=lag)
 
     return make

@@ -72,12 +72,12 @@ class Scope(ScopeCalls):
         review: Mapping[str, object] | None = None,
         forwarded: tuple[tuple[str, str], ...] = (),
         undeclared: str | None = None,
-        late_marks: Callable[[], frozenset[str] | None] | None = None,
+        marks_resolver: Callable[[], frozenset[str] | None] | None = None,
         late_subject: Callable[[], str | None] | None = None,
         outers: tuple[Scope, ...] = (),
         is_request: bool = False,
     ) -> None:
-        super().__init__(request_id, outers, sensitive, undeclared, late_marks, is_request)
+        super().__init__(request_id, outers, sensitive, undeclared, marks_resolver, is_request)
         self._finished = False
         self._around: weakref.WeakSet[Scope] | None = None
         """Scopes that this one is entered in, and was not made in."""
@@ -161,7 +161,7 @@ class Scope(ScopeCalls):
     def async_openai(self) -> openai.AsyncOpenAI:
         """An ``openai.AsyncOpenAI`` that is bound to this scope for life. Its ``model`` arguments name tasks."""
         if self._async_openai is None:
-            self.settle()
+            self.resolve_subject()
             self._async_openai = self._clients.async_openai(self)
         return self._async_openai
 
@@ -169,7 +169,7 @@ class Scope(ScopeCalls):
     def openai(self) -> openai.OpenAI:
         """An ``openai.OpenAI`` that is bound to this scope for life. Its ``model`` arguments name tasks."""
         if self._openai is None:
-            self.settle()
+            self.resolve_subject()
             self._openai = self._clients.openai(self)
         return self._openai
 
@@ -246,7 +246,7 @@ class Scope(ScopeCalls):
         """Whether the request that this is the scope of is over. A scope that the app opened never is."""
         return self._finished
 
-    def settle(self) -> None:
+    def resolve_subject(self) -> None:
         """Ask whose request it is, before the first call and in the app's own thread (clients and the router do so).
 
         Not earlier: the app itself may find out while the request runs, and a session that is read leaves its traces.

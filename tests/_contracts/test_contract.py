@@ -15,14 +15,14 @@ from _routing.planning import BAD_REQUEST, CONTRACT, OUTAGE, TOO_LONG, layout
 from lanewise._contracts.contract import (
     BadFormat,
     Contract,
-    Declared,
+    DeclaredContract,
     JsonRule,
     contract_of,
     with_declared_format,
 )
 from lanewise._contracts.json_schema import BadSchema, Schema
-from lanewise._openai.choices import Called, Gathered, Said, said_by
-from lanewise._openai.request_body import Body
+from lanewise._openai.choices import Choice, StreamAccumulator, ToolCall, said_by
+from lanewise._openai.request_body import RequestBody
 from lanewise._routing.plan import Plan
 from lanewise._transform.repair import repaired
 from lanewise.types import Api, Failure, Send, Stop, Switch
@@ -55,11 +55,13 @@ WELL: dict[str, Any] = {
 FORMAT = {"type": "json_schema", "json_schema": {"name": "ticket", "schema": SCHEMA}}
 
 
-def body(**fields: Any) -> Body:
-    return Body.parse(json.dumps({"model": "m", "messages": [{"role": "user", "content": "?"}], **fields}).encode())
+def body(**fields: Any) -> RequestBody:
+    return RequestBody.parse(
+        json.dumps({"model": "m", "messages": [{"role": "user", "content": "?"}], **fields}).encode()
+    )
 
 
-def contract(api: Api = Api.CHAT, declared: Declared | None = None, **fields: Any) -> Contract:
+def contract(api: Api = Api.CHAT, declared: DeclaredContract | None = None, **fields: Any) -> Contract:
     found = contract_of(body(**fields), api, declared)
     assert found is not None
     return found
@@ -97,7 +99,7 @@ def test_a_call_that_asks_for_no_shape_has_no_contract(fields: dict[str, Any]) -
 
 def test_embeddings_have_no_contract() -> None:
     """Vectors have no text, whatever the body says."""
-    assert contract_of(body(response_format=FORMAT), Api.EMBEDDINGS, Declared(max_chars=1)) is None
+    assert contract_of(body(response_format=FORMAT), Api.EMBEDDINGS, DeclaredContract(max_chars=1)) is None
 
 
 @pytest.mark.parametrize("schema", [{"type": "no such type"}, {"$ref": "https://schemas.example/x"}, {"pattern": "("}])
@@ -112,7 +114,7 @@ def test_a_schema_that_cannot_be_compiled_is_told_by_its_parameter(schema: dict[
 
 def test_a_tasks_schema_is_asked_for_where_the_app_asked_for_none() -> None:
     """``{"type": "text"}`` is what goes without saying; a JSON of the app's own stays."""
-    declared = Declared(json=JsonRule(Schema(SCHEMA)), formats={Api.CHAT: json_raw(FORMAT)})
+    declared = DeclaredContract(json=JsonRule(Schema(SCHEMA)), formats={Api.CHAT: json_raw(FORMAT)})
     for given in ({}, {"response_format": None}, {"response_format": {"type": "text"}}):
         plain = body(**given)
         asking = with_declared_format(plain, Api.CHAT, declared)
@@ -123,12 +125,12 @@ def test_a_tasks_schema_is_asked_for_where_the_app_asked_for_none() -> None:
 
 
 def json_raw(value: object) -> Any:
-    return Body.parse(json.dumps({"raw": value}).encode()).fields["raw"]
+    return RequestBody.parse(json.dumps({"raw": value}).encode()).fields["raw"]
 
 
 def test_a_tasks_schema_holds_where_the_app_asked_for_any_object() -> None:
     """An app that wants JSON of no particular shape gets the task's."""
-    declared = Declared(json=JsonRule(Schema(SCHEMA)))
+    declared = DeclaredContract(json=JsonRule(Schema(SCHEMA)))
     rules = contract(declared=declared, response_format={"type": "json_object"})
     assert failure_of(rules, chat(json.dumps(WELL))) is None
     assert failure_of(rules, chat("{}")) is not None
@@ -150,7 +152,7 @@ def test_a_breach_tells_places_and_keywords_and_no_value() -> None:
 
 def test_what_an_answer_says_is_in_no_repr() -> None:
     """Of what is read for the check only sizes are shown."""
-    said = Said("canary", (Called("f", "canary"),))
+    said = Choice("canary", (ToolCall("f", "canary"),))
     shown = repr(said) + repr(said.calls) + repr(contract(tools=[{"type": "function", "function": {"name": "canary"}}]))
     assert "canary" not in shown
 
@@ -189,15 +191,15 @@ def test_other_tools_may_be_called_where_others_are_offered() -> None:
 @pytest.mark.parametrize(
     ("declared", "text", "fine"),
     [
-        (Declared(max_chars=3), "abc", True),
-        (Declared(max_chars=3), "abcd", False),
-        (Declared(must_match=re.compile("parcel")), "The parcel is late.", True),
-        (Declared(must_match=re.compile("^parcel")), "The parcel is late.", False),
-        (Declared(check=lambda text: len(text) > 2), "abc", True),
-        (Declared(check=lambda text: None), "abc", False),
+        (DeclaredContract(max_chars=3), "abc", True),
+        (DeclaredContract(max_chars=3), "abcd", False),
+        (DeclaredContract(must_match=re.compile("parcel")), "The parcel is late.", True),
+        (DeclaredContract(must_match=re.compile("^parcel")), "The parcel is late.", False),
+        (DeclaredContract(check=lambda text: len(text) > 2), "abc", True),
+        (DeclaredContract(check=lambda text: None), "abc", False),
     ],
 )
-def test_a_tasks_own_rules(declared: Declared, text: str, fine: bool) -> None:
+def test_a_tasks_own_rules(declared: DeclaredContract, text: str, fine: bool) -> None:
     """Each of them holds for the text; a check that says nothing has not said yes."""
     assert (failure_of(contract(declared=declared), chat(text)) is None) is fine
 
@@ -207,7 +209,7 @@ def test_a_tasks_own_rules(declared: Declared, text: str, fine: bool) -> None:
 
 def test_a_stream_is_gathered_by_choice_and_by_call() -> None:
     """Texts and arguments come in pieces, of several choices in turn."""
-    gathered = Gathered(Api.CHAT, 10_000)
+    gathered = StreamAccumulator(Api.CHAT, 10_000)
     for index, delta, reason in (
         (0, {"content": "Hel"}, None),
         (1, {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]}, None),
@@ -217,12 +219,12 @@ def test_a_stream_is_gathered_by_choice_and_by_call() -> None:
     ):
         gathered.add(json.dumps({"choices": [{"index": index, "delta": delta, "finish_reason": reason}]}).encode())
     said = gathered.said()
-    assert said == (Said("Hello", (), False, "stop"), Said("", (Called("f", '{"a": 1}'),), False, "tool_calls"))
+    assert said == (Choice("Hello", (), False, "stop"), Choice("", (ToolCall("f", '{"a": 1}'),), False, "tool_calls"))
 
 
 def test_a_stream_that_is_too_long_to_keep_is_no_kept_contract() -> None:
     """What can't be checked does not count."""
-    gathered = Gathered(Api.CHAT, 50)
+    gathered = StreamAccumulator(Api.CHAT, 50)
     gathered.add(b'{"choices": [{"delta": {"content": "%s"}}]}' % (b"a" * 50))
     assert gathered.said() is None
     assert contract(response_format=FORMAT).breach(gathered.said()) is not None
@@ -321,7 +323,7 @@ def test_a_thousand_malformed_answers_never_pass() -> None:
         failure = failure_of(rules, chat(text))
         assert failure is not None, (number, text)
         assert failure.kind == "contract"
-        gathered = Gathered(Api.CHAT, 1_000_000)
+        gathered = StreamAccumulator(Api.CHAT, 1_000_000)
         for at in range(0, len(text), 11):
             piece = {"choices": [{"delta": {"content": text[at : at + 11]}}]}
             gathered.add(json.dumps(piece).encode())
@@ -419,7 +421,7 @@ def test_a_tool_of_the_providers_own_is_a_call_too() -> None:
 def test_a_route_is_shown_its_answer_and_what_is_wrong_with_it() -> None:
     """The question stays as it was; the answer and the breach come behind it, in another body with another digest."""
     asked = body()
-    mended = repaired(asked, Api.CHAT, Said('{"title": 7}'), "title: type")
+    mended = repaired(asked, Api.CHAT, Choice('{"title": 7}'), "title: type")
     assert mended is not None
     question, answer, breach = json.loads(bytes(mended.fields["messages"]))
     assert question == {"role": "user", "content": "?"}
@@ -431,8 +433,8 @@ def test_a_route_is_shown_its_answer_and_what_is_wrong_with_it() -> None:
 
 def test_the_short_form_of_input_becomes_a_list() -> None:
     """Responses takes a text for a list of one message."""
-    asked = Body.parse(b'{"model": "m", "input": "?"}')
-    mended = repaired(asked, Api.RESPONSES, Said("", (Called("f", "{"),)), "the arguments of f are not JSON")
+    asked = RequestBody.parse(b'{"model": "m", "input": "?"}')
+    mended = repaired(asked, Api.RESPONSES, Choice("", (ToolCall("f", "{"),)), "the arguments of f are not JSON")
     assert mended is not None
     listed = json.loads(bytes(mended.fields["input"]))
     assert [message["role"] for message in listed] == ["user", "assistant", "user"]

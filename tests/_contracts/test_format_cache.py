@@ -10,14 +10,14 @@ import pytest
 
 from lanewise._contracts.contract import BadFormat, contract_of
 from lanewise._contracts.format_cache import FormatCache
-from lanewise._openai.request_body import Body
+from lanewise._openai.request_body import RequestBody
 from lanewise.types import Api
 
 
-def body(size: int, title: str) -> Body:
+def body(size: int, title: str) -> RequestBody:
     schema = {"type": "object", "title": title, "description": "x" * size}
     format_ = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
-    return Body.parse(json.dumps({"model": "m", "response_format": format_}).encode())
+    return RequestBody.parse(json.dumps({"model": "m", "response_format": format_}).encode())
 
 
 def test_a_format_is_compiled_once() -> None:
@@ -57,7 +57,7 @@ def test_what_is_too_heavy_to_keep_is_made_each_time() -> None:
 def test_a_format_that_can_t_be_used_is_told_each_time() -> None:
     """Nothing is kept of it."""
     cache = FormatCache()
-    bad = Body.parse(b'{"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": 7}}}}')
+    bad = RequestBody.parse(b'{"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": 7}}}}')
     for _ in range(2):
         with pytest.raises(BadFormat):
             contract_of(bad, Api.CHAT, None, cache)

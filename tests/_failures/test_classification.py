@@ -16,7 +16,7 @@ from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error, from_status
 from lanewise._failures.error_body import read_error
 from lanewise._openai.response_check import Answer, from_answer
-from lanewise._openai.stream_validator import StreamJudge, Verdict
+from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, Retry
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -177,7 +177,10 @@ def test_a_hostile_body_is_neither_an_exception_nor_slow(body: bytes) -> None:
         assert isinstance(from_status(code, {}, body, now=NOW), Failure)
     for api in Api:
         assert isinstance(from_answer(api, body), Failure)
-    assert StreamJudge(Api.CHAT, hide_usage=False).feed(None, body) not in (Verdict.CONTENT, Verdict.DONE)
+    assert StreamValidator(Api.CHAT, hide_usage=False).feed(None, body) not in (
+        StreamVerdict.CONTENT,
+        StreamVerdict.DONE,
+    )
 
 
 def test_a_parsed_error_does_not_show_the_providers_message() -> None:

@@ -17,7 +17,7 @@ from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error, from_status
 from lanewise._failures.provider_error_codes import Meaning, by_code, by_words, squashed
 from lanewise._openai.response_check import from_answer
-from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.stream_validator import StreamValidator
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, Retry
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -51,7 +51,7 @@ PLACES: dict[str, Callable[[str], Failure | object]] = {
     "an error event": lambda code: _event({"type": "error", "code": code, "message": "m", "param": None}),
     "a failed event": lambda code: _event({"type": "response.failed", "response": _response(code)}),
     "a chat": lambda code: from_answer(Api.CHAT, msgspec.json.encode({"error": {"code": code, "message": "m"}})),
-    "a chat stream": lambda code: StreamJudge(Api.CHAT, hide_usage=True).feed(
+    "a chat stream": lambda code: StreamValidator(Api.CHAT, hide_usage=True).feed(
         None, msgspec.json.encode({"error": {"code": code, "message": "m", "type": "invalid_request_error"}})
     ),
     "embeddings": lambda code: from_answer(Api.EMBEDDINGS, msgspec.json.encode({"error": {"code": code}})),
@@ -65,7 +65,7 @@ def _response(code: str) -> dict[str, object]:
 
 
 def _event(event: dict[str, object]) -> object:
-    judge = StreamJudge(Api.RESPONSES, hide_usage=False)
+    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
     judge.feed(None, b'{"type": "response.created", "response": {"id": "resp_1", "model": "m"}}')
     return judge.feed(None, msgspec.json.encode(event))
 

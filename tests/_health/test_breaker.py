@@ -15,12 +15,12 @@ from lanewise._health.circuit import (
     BreakerSettings,
     ByHand,
     Circuit,
+    CircuitOpened,
     Event,
     Failed,
     LeaseAsked,
     LeaseRenewed,
     Limited,
-    Opened,
     Released,
     SlotAsked,
     Succeeded,
@@ -88,22 +88,22 @@ def test_after_a_success_the_openings_are_counted_anew() -> None:
 def test_a_retry_after_is_a_floor_of_five_minutes_at_the_most() -> None:
     """A provider that names its time is believed."""
     asked = failures.UNAVAILABLE_LATER.failure(http_status=503, retry_after=120.0)
-    assert played((0.0, Opened(0, asked, MIDDLE))).open_until == 120.0
+    assert played((0.0, CircuitOpened(0, asked, MIDDLE))).open_until == 120.0
     forever = failures.UNAVAILABLE_LATER.failure(http_status=503, retry_after=9999.0)
-    assert played((0.0, Opened(0, forever, MIDDLE))).open_until == 300.0
+    assert played((0.0, CircuitOpened(0, forever, MIDDLE))).open_until == 300.0
     short = failures.UNAVAILABLE_LATER.failure(http_status=503, retry_after=1.0)
-    assert played((0.0, Opened(0, short, MIDDLE))).open_until == 10.0
+    assert played((0.0, CircuitOpened(0, short, MIDDLE))).open_until == 10.0
 
 
 def test_what_settles_it_opens_at_once() -> None:
     """A key that is refused."""
-    assert played((0.0, Opened(0, AUTH, MIDDLE))).why is AUTH
+    assert played((0.0, CircuitOpened(0, AUTH, MIDDLE))).why is AUTH
 
 
 def test_outcomes_of_attempts_from_before_the_opening_change_nothing() -> None:
     """Neither a late success nor a late failure, also when it is half-open."""
     circuit = opened()
-    for event in (Succeeded(0), failed(0), Opened(0, AUTH, MIDDLE), Limited(0, RATE_LIMIT, None)):
+    for event in (Succeeded(0), failed(0), CircuitOpened(0, AUTH, MIDDLE), Limited(0, RATE_LIMIT, None)):
         assert after(circuit, event, 11.0, NUMBERS) is circuit
 
 
@@ -118,7 +118,7 @@ def test_a_success_closes_once_the_time_is_over() -> None:
 
 def test_a_success_that_was_no_probe_does_not_say_that_a_key_is_good_again() -> None:
     """What settled it at once was no matter of counting, and nothing is sent there but the probe."""
-    circuit = played((0.0, Opened(0, AUTH, MIDDLE)))
+    circuit = played((0.0, CircuitOpened(0, AUTH, MIDDLE)))
     assert after(circuit, Succeeded(1), 11.0, NUMBERS) is circuit
     assert after(circuit, Succeeded(1, "w"), 11.0, NUMBERS).open_until is None
 
@@ -254,7 +254,7 @@ def test_a_person_opens_and_closes_whatever_happens() -> None:
     """Nothing but a person's word ends it, and no probe is let through."""
     circuit = played((0.0, ByHand(open=True)))
     assert circuit.why is BY_HAND
-    for event in (Succeeded(1, "w"), failed(1), LeaseAsked("w"), Opened(1, AUTH, MIDDLE)):
+    for event in (Succeeded(1, "w"), failed(1), LeaseAsked("w"), CircuitOpened(1, AUTH, MIDDLE)):
         assert after(circuit, event, 1e9, NUMBERS) is circuit
     assert played((1.0, ByHand(open=False)), circuit=circuit) == Circuit(generation=2)
     assert played((1.0, ByHand(open=False)), circuit=opened()).open_until is None
@@ -293,7 +293,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(Succeeded, GENERATIONS, st.just("") | WORKERS),
     st.builds(Failed, GENERATIONS, FAILURES, JITTERS, st.just("") | WORKERS),
     st.builds(Failed, GENERATIONS, FAILURES, JITTERS, others_better=st.booleans()),
-    st.builds(Opened, GENERATIONS, FAILURES, JITTERS),
+    st.builds(CircuitOpened, GENERATIONS, FAILURES, JITTERS),
     st.builds(Limited, GENERATIONS, FAILURES, st.none() | st.floats(0, 400), st.just("") | WORKERS),
     st.builds(Released, WORKERS),
     st.builds(LeaseAsked, WORKERS),

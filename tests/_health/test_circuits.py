@@ -11,7 +11,7 @@ import redis
 
 from _routing.planning import OUTAGE
 from lanewise._health.breaker_store import KEPT, BreakerStore, channel_of, circuit_key, read_news
-from lanewise._health.circuit import BreakerSettings, ByHand, Circuit, Failed, LeaseAsked, Opened
+from lanewise._health.circuit import BreakerSettings, ByHand, Circuit, CircuitOpened, Failed, LeaseAsked
 from lanewise._store import client
 from lanewise.config.store import StoreAddress
 from real_valkey import Valkey
@@ -51,7 +51,7 @@ def test_failures_of_all_workers_are_counted_together(store: redis.Redis, valkey
 def test_a_change_by_what_was_known_before_is_made_anew(store: redis.Redis) -> None:
     """Of two workers that know the same the second sees what the first has done."""
     circuits = BreakerStore(store)
-    known = circuits.change(KEY, None, [Opened(0, OUTAGE, 0.5)], BreakerSettings(break_duration=0.001))
+    known = circuits.change(KEY, None, [CircuitOpened(0, OUTAGE, 0.5)], BreakerSettings(break_duration=0.001))
     time.sleep(0.01)
     first = circuits.change(KEY, known, [LeaseAsked("a")], NUMBERS)
     second = circuits.change(KEY, known, [LeaseAsked("b")], NUMBERS)
@@ -158,5 +158,5 @@ def test_two_apps_with_a_route_of_one_name_don_t_meet() -> None:
 
 def test_nothing_that_is_stored_is_of_a_prompt_or_a_key(store: redis.Redis, valkey: Valkey) -> None:
     """A failure in the store has its kind, status and code, and our own words."""
-    BreakerStore(store).change(KEY, None, [Opened(0, OUTAGE, 0.5)], NUMBERS)
+    BreakerStore(store).change(KEY, None, [CircuitOpened(0, OUTAGE, 0.5)], NUMBERS)
     assert b"server" not in valkey.everything().replace(b"server_error", b"")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lanewise._failures import failure_table as failures
-from lanewise._health.latency import FAILING, KEPT, LEAST, RECENT, Speeds
+from lanewise._health.latency import FAILING, KEPT, LEAST, RECENT, RouteLatencies
 from lanewise.types import Api, Attempt, LaneName
 
 
@@ -27,8 +27,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def speeds(clock: Clock) -> Speeds:
-    return Speeds(clock)
+def speeds(clock: Clock) -> RouteLatencies:
+    return RouteLatencies(clock)
 
 
 def took(total_ms: float, first_content_ms: float | None = None, route: str = "a") -> Attempt:
@@ -46,7 +46,7 @@ def took(total_ms: float, first_content_ms: float | None = None, route: str = "a
     )
 
 
-def test_a_route_is_known_from_its_third_time_on(speeds: Speeds) -> None:
+def test_a_route_is_known_from_its_third_time_on(speeds: RouteLatencies) -> None:
     """By the median: one slow answer makes no slow route."""
     for total in (100, 9000):
         speeds.note(took(total), Api.CHAT, None, stream=False)
@@ -55,7 +55,7 @@ def test_a_route_is_known_from_its_third_time_on(speeds: Speeds) -> None:
     assert speeds.seconds("a", Api.CHAT, stream=False) == 0.2
 
 
-def test_streams_count_to_their_first_content_and_apart(speeds: Speeds) -> None:
+def test_streams_count_to_their_first_content_and_apart(speeds: RouteLatencies) -> None:
     """Each kind of API too: an embedding is no chat."""
     for _ in range(LEAST):
         speeds.note(took(5000, 300), Api.CHAT, None, stream=True)
@@ -65,7 +65,7 @@ def test_streams_count_to_their_first_content_and_apart(speeds: Speeds) -> None:
     assert speeds.seconds("a", Api.CHAT, stream=False) is None
 
 
-def test_old_times_are_forgotten(speeds: Speeds, clock: Clock) -> None:
+def test_old_times_are_forgotten(speeds: RouteLatencies, clock: Clock) -> None:
     """By age, and by how many came after them."""
     for _ in range(KEPT):
         speeds.note(took(1000), Api.CHAT, None, stream=False)
@@ -76,7 +76,7 @@ def test_old_times_are_forgotten(speeds: Speeds, clock: Clock) -> None:
     assert speeds.seconds("a", Api.CHAT, stream=False) is None
 
 
-def test_a_route_fails_until_it_answers_or_time_has_passed(speeds: Speeds, clock: Clock) -> None:
+def test_a_route_fails_until_it_answers_or_time_has_passed(speeds: RouteLatencies, clock: Clock) -> None:
     """Then it gets another chance."""
     speeds.note(took(1), Api.CHAT, failures.SERVER_ERROR.failure(), stream=False)
     assert speeds.fails("a", Api.CHAT)
@@ -90,7 +90,7 @@ def test_a_route_fails_until_it_answers_or_time_has_passed(speeds: Speeds, clock
 
 
 @pytest.mark.parametrize("row", [failures.CONTRACT, failures.CONTEXT_LENGTH, failures.CANCELLED])
-def test_what_says_nothing_of_the_route_is_no_failure_of_it(speeds: Speeds, row: failures.Row) -> None:
+def test_what_says_nothing_of_the_route_is_no_failure_of_it(speeds: RouteLatencies, row: failures.Row) -> None:
     """A caller that hangs up, or asks for the impossible, slows nobody."""
     speeds.note(took(1), Api.CHAT, row.failure(), stream=False)
     assert not speeds.fails("a", Api.CHAT)

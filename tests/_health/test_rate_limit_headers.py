@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise._failures.retry_after import parse_reset
-from lanewise._health.gcra_limit import Caps, Rate
+from lanewise._health.gcra_limit import Caps, GcraLimit
 from lanewise._health.rate_limit_headers import exhausted_for
 
 ANTHROPIC = "anthropic-ratelimit"
@@ -81,7 +81,7 @@ def test_nothing_that_is_written_there_raises(remaining: str, reset: str) -> Non
 
 def test_a_rate_lets_a_minute_s_worth_out_and_then_as_fast_as_time_goes() -> None:
     """Sixty at once, then one a second."""
-    rate, waits = Rate(60), []
+    rate, waits = GcraLimit(60), []
     for _ in range(62):
         waits.append(rate.wait(1, 0.0))
         rate.take(1, 0.0)
@@ -92,7 +92,7 @@ def test_a_rate_lets_a_minute_s_worth_out_and_then_as_fast_as_time_goes() -> Non
 
 def test_what_is_larger_than_the_rate_goes_out_when_all_of_it_is_free() -> None:
     """It would wait for ever."""
-    rate = Rate(100)
+    rate = GcraLimit(100)
     assert rate.wait(5000, 0.0) == 0.0
     rate.take(5000, 0.0)
     assert rate.wait(1, 0.0) == pytest.approx(2940.6)
@@ -100,7 +100,7 @@ def test_what_is_larger_than_the_rate_goes_out_when_all_of_it_is_free() -> None:
 
 def test_what_was_counted_too_much_is_given_back() -> None:
     """An estimate that was too high."""
-    rate = Rate(60)
+    rate = GcraLimit(60)
     rate.take(60, 0.0)
     rate.take(-30, 0.0)
     assert rate.wait(30, 0.0) == 0.0
@@ -109,7 +109,7 @@ def test_what_was_counted_too_much_is_given_back() -> None:
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 40)), max_size=60))
 def test_never_more_than_two_minutes_worth_goes_out_in_a_minute(asked: list[tuple[float, int]]) -> None:
     """A burst of one, and what comes free meanwhile."""
-    rate, now, out = Rate(60), 0.0, []
+    rate, now, out = GcraLimit(60), 0.0, []
     for step, amount in asked:
         now += step
         now += rate.wait(amount, now)

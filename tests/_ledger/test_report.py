@@ -17,9 +17,9 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from _ledger.calls import NOON, attempt, call
-from lanewise._ledger.aggregates import By, Facts, read_facts
+from lanewise._ledger.aggregates import Aggregates, GroupBy, read_facts
 from lanewise._ledger.histogram import percentile
-from lanewise._ledger.reporting import Line, lines, total
+from lanewise._ledger.reporting import ReportLine, lines, total
 from lanewise._ledger.sink import LedgerSink
 from lanewise.cli import main, report_screen
 from lanewise.cli.dollars import dollars
@@ -68,7 +68,7 @@ def run(*arguments: str | os.PathLike[str]) -> Result:
     return CliRunner().invoke(main, [os.fspath(argument) for argument in arguments])
 
 
-def facts_of(engine: Engine, *by: By) -> Facts:
+def facts_of(engine: Engine, *by: GroupBy) -> Aggregates:
     with engine.connect() as connection:
         return read_facts(connection, NOON - 10 * DAY, NOON + 10 * DAY, [by])
 
@@ -98,7 +98,9 @@ def test_a_draft_costs_and_answers_nobody(engine: Engine, sink: LedgerSink) -> N
     ])  # fmt: skip
     whole = total(facts_of(engine))
     assert (whole.calls, whole.answered, whole.by_fallback, whole.cost_usd) == (1, 0, 0, pytest.approx(0.05))
-    by_route = {line.key: (line.calls, line.answered) for line in lines(facts_of(engine, By.ROUTE), [By.ROUTE])}
+    by_route = {
+        line.key: (line.calls, line.answered) for line in lines(facts_of(engine, GroupBy.ROUTE), [GroupBy.ROUTE])
+    }
     assert by_route == {("flagship",): (1, 0), ("sonnet",): (0, 0)}
 
 
@@ -113,14 +115,14 @@ def test_calls_that_came_to_no_route_are_in_every_table(engine: Engine, sink: Le
         call(outcome=Outcome.CANCELLED, route=None, lane=None, **none),
         call(replayed_from="another", **none),
     ])  # fmt: skip
-    (task,) = lines(facts_of(engine), [By.TASK])
+    (task,) = lines(facts_of(engine), [GroupBy.TASK])
     assert (task.calls, task.answered) == (9, 2)
     assert task.outcomes == {"answered": 2, "failed": 1, "refused": 3, "pending_review": 2, "cancelled": 1}
     assert sum(task.outcomes.values()) == task.calls
-    for by in [By.LANE], [By.ROUTE], [By.LANE, By.ROUTE]:
+    for by in [GroupBy.LANE], [GroupBy.ROUTE], [GroupBy.LANE, GroupBy.ROUTE]:
         found = lines(facts_of(engine, *by), by)
         told = {line.key[-1]: (line.calls, line.answered) for line in found}
-        first = "primary" if by == [By.LANE] else "flagship"
+        first = "primary" if by == [GroupBy.LANE] else "flagship"
         assert list(told) == [first, "(cancelled)", "(given again)", "(pending review)", "(refused)"]
         assert list(told.values()) == [(2, 1), (1, 0), (1, 1), (2, 0), (3, 0)]
         assert sum(line.calls for line in found) == 9
@@ -133,16 +135,16 @@ def test_calls_that_came_to_no_route_are_in_every_table(engine: Engine, sink: Le
 def test_days_and_tasks_count_calls(engine: Engine) -> None:
     """Each where it began."""
     facts = facts_of(engine)
-    days = {line.key: (line.calls, line.answered, line.absorbed) for line in lines(facts, [By.DAY])}
+    days = {line.key: (line.calls, line.answered, line.absorbed) for line in lines(facts, [GroupBy.DAY])}
     assert days == {("2026-11-19",): (1, 1, 2), ("2026-11-20",): (2, 1, 0)}
-    tasks = {line.key: (line.calls, line.answered) for line in lines(facts, [By.TASK])}
+    tasks = {line.key: (line.calls, line.answered) for line in lines(facts, [GroupBy.TASK])}
     assert tasks == {("extract",): (1, 0), ("ticket-summary",): (2, 2)}
 
 
 @pytest.mark.usefixtures("three_calls")
 def test_routes_and_lanes_count_the_calls_that_came_to_them(engine: Engine) -> None:
     """A retry is no second call; the lanes are in their order."""
-    found = lines(facts_of(engine, By.LANE, By.ROUTE), [By.LANE, By.ROUTE])
+    found = lines(facts_of(engine, GroupBy.LANE, GroupBy.ROUTE), [GroupBy.LANE, GroupBy.ROUTE])
     assert [(line.key, line.calls, line.answered, line.attempts) for line in found] == [
         (("primary", "flagship"), 3, 1, 4),
         (("equivalent", "sonnet"), 1, 1, 1),
@@ -151,13 +153,13 @@ def test_routes_and_lanes_count_the_calls_that_came_to_them(engine: Engine) -> N
     assert found[1].time(0.5) == pytest.approx(300, rel=0.05)
     assert found[2].time(0.5) is None
     assert [line.scores for line in found] == [{}, {"helpful": 1.0}, {}]
-    by_lane = lines(facts_of(engine, By.LANE), [By.LANE])
+    by_lane = lines(facts_of(engine, GroupBy.LANE), [GroupBy.LANE])
     assert [(line.key, line.calls) for line in by_lane] == [(("primary",), 3), (("equivalent",), 1), (("degraded",), 1)]
 
 
 @pytest.mark.usefixtures("three_calls")
-@pytest.mark.parametrize("by", [[By.DAY, By.ROUTE], [By.TASK, By.LANE], list(By)])
-def test_lines_add_up_to_the_whole(engine: Engine, by: list[By]) -> None:
+@pytest.mark.parametrize("by", [[GroupBy.DAY, GroupBy.ROUTE], [GroupBy.TASK, GroupBy.LANE], list(GroupBy)])
+def test_lines_add_up_to_the_whole(engine: Engine, by: list[GroupBy]) -> None:
     """Whatever they are told apart by."""
     found = lines(facts_of(engine, *by), by)
     assert sum(line.attempts for line in found) == 6
@@ -272,7 +274,8 @@ def test_a_ledger_that_does_not_exist_yet_is_not_made_by_looking(
 @pytest.mark.parametrize("columns", [80, 100, 170])
 def test_no_figure_is_cut_on_a_narrow_terminal(columns: int) -> None:
     """Columns are left out instead, and the last line says so."""
-    line = Line(("equivalent", "sonnet-with-a-name"), calls=123_456, answered=123_400, attempts=130_000, absorbed=6_500,
+    line = ReportLine(("equivalent", "sonnet-with-a-name"),
+                calls=123_456, answered=123_400, attempts=130_000, absorbed=6_500,
                 by_fallback=123_400, input_tokens=10**9, output_tokens=10**8, cost_usd=12_345.67,
                 fallback_cost_usd=12_345.67, unpriced=3)  # fmt: skip
     line.times.update({150: 100, 170: 10})
@@ -282,7 +285,7 @@ def test_no_figure_is_cut_on_a_narrow_terminal(columns: int) -> None:
     line.score_sums["helpful"] = 3.0
     text = io.StringIO()
     console = Console(file=text, width=columns, force_terminal=True, color_system=None)
-    table, complete = report_screen.fitting(console, [By.LANE, By.ROUTE], [line])
+    table, complete = report_screen.fitting(console, [GroupBy.LANE, GroupBy.ROUTE], [line])
     console.print(table)
     told = text.getvalue()
     assert "…" not in told

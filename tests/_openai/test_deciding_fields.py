@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from lanewise._failures import failure_table as failures
-from lanewise._openai.deciding_fields import Doubt, doubt_about
+from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.response_check import Answer, check_answer
-from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.stream_validator import StreamValidator
 from lanewise.types import Api, Failure
 
 CALL = {"id": "a", "type": "function", "function": {"name": "refund", "arguments": "{}"}}
@@ -82,7 +82,7 @@ def test_what_does_not_decide_may_be_odd(api: Api, body: bytes) -> None:
 @pytest.mark.parametrize(("api", "body"), DOUBTFUL)
 def test_what_decides_may_not_be_in_doubt(api: Api, body: bytes) -> None:
     """Of another type, there twice, or in an encoding that others may read otherwise."""
-    assert doubt_about(api, body) is Doubt.ANSWER
+    assert doubt_about(api, body) is Uncertainty.ANSWER
     told = check_answer(api, body, sensitive=True).result
     assert isinstance(told, Failure)
     assert told.detail == failures.IN_DOUBT.detail
@@ -91,7 +91,7 @@ def test_what_decides_may_not_be_in_doubt(api: Api, body: bytes) -> None:
 @pytest.mark.parametrize(("api", "body"), SWAPPED)
 def test_nor_may_the_model_that_answered(api: Api, body: bytes) -> None:
     """In doubt it is another one."""
-    assert doubt_about(api, body) is Doubt.MODEL
+    assert doubt_about(api, body) is Uncertainty.MODEL
     told = check_answer(api, body, sensitive=True).result
     assert isinstance(told, Failure)
     assert told.kind == failures.SUBSTITUTED.kind
@@ -110,7 +110,7 @@ def test_nor_may_the_model_that_answered(api: Api, body: bytes) -> None:
 )
 def test_an_event_in_doubt_breaks_a_stream(event: bytes, row: Any) -> None:
     """Before its first content too, so that the next approved route can be asked."""
-    judge = StreamJudge(Api.CHAT, hide_usage=False, accepts=lambda _: True)
+    judge = StreamValidator(Api.CHAT, hide_usage=False, accepts=lambda _: True)
     told = judge.feed(None, event)
     assert isinstance(told, Failure)
     assert told.detail == row.detail
@@ -120,6 +120,6 @@ def test_an_event_in_doubt_breaks_a_stream(event: bytes, row: Any) -> None:
 
 def test_odd_events_that_decide_nothing_pass() -> None:
     """As for any call."""
-    judge = StreamJudge(Api.CHAT, hide_usage=False, accepts=lambda _: True)
+    judge = StreamValidator(Api.CHAT, hide_usage=False, accepts=lambda _: True)
     for event in (b"null", chunk(score=float("nan")), chunk(created=[]), b'{"type": "ping"}', b"[DONE] "):
         assert not isinstance(judge.feed(None, event), Failure)

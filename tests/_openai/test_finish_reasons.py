@@ -7,7 +7,7 @@ import pytest
 from lanewise._failures import failure_table as failures
 from lanewise._openai.finish_reasons import in_chats_words
 from lanewise._openai.response_check import Answer, from_answer
-from lanewise._openai.stream_validator import StreamJudge, Verdict
+from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
 from lanewise.types import Api, Failure
 
 WORDS = {
@@ -64,11 +64,11 @@ def test_half_an_answer_is_none(word: str) -> None:
     told = whole(word)
     assert isinstance(told, Failure)
     assert told.detail == failures.FINISH_ERROR.detail
-    early = StreamJudge(Api.CHAT, hide_usage=False).feed(None, chunk('{"content": "x"}', word))
+    early = StreamValidator(Api.CHAT, hide_usage=False).feed(None, chunk('{"content": "x"}', word))
     assert isinstance(early, Failure)
     assert early.kind == failures.FINISH_ERROR.kind
-    judge = StreamJudge(Api.CHAT, hide_usage=False)
-    assert judge.feed(None, b'{"choices": [{"index": 0, "delta": {"content": "x"}}]}') is Verdict.CONTENT
+    judge = StreamValidator(Api.CHAT, hide_usage=False)
+    assert judge.feed(None, b'{"choices": [{"index": 0, "delta": {"content": "x"}}]}') is StreamVerdict.CONTENT
     late = judge.feed(None, chunk("{}", word))
     assert isinstance(late, Failure)
     assert late.kind == failures.STREAM_ERROR_LATE.kind
@@ -89,7 +89,7 @@ def test_a_call_that_its_server_could_not_read_is_no_answer(word: str) -> None:
     assert isinstance(told, Failure)
     assert told.kind == failures.NO_CHOICES.kind
     assert isinstance(whole(word), Answer)
-    assert isinstance(StreamJudge(Api.CHAT, hide_usage=False).feed(None, chunk("{}", word)), Failure)
+    assert isinstance(StreamValidator(Api.CHAT, hide_usage=False).feed(None, chunk("{}", word)), Failure)
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "canceled", "error", "aborted"])
@@ -100,12 +100,12 @@ def test_a_response_that_broke_off_is_no_answer(status: str) -> None:
     assert isinstance(from_answer(Api.RESPONSES, body.encode()), Failure)
     for name in ("response.completed", "response.done"):
         event = f'{{"type": "{name}", "response": {body}}}'
-        assert isinstance(StreamJudge(Api.RESPONSES, hide_usage=False).feed(None, event.encode()), Failure)
+        assert isinstance(StreamValidator(Api.RESPONSES, hide_usage=False).feed(None, event.encode()), Failure)
 
 
 def test_response_done_ends_a_stream() -> None:
     """As some servers write it."""
-    judge = StreamJudge(Api.RESPONSES, hide_usage=False)
+    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
     judge.feed(None, b'{"type": "response.output_text.delta", "delta": "Hi"}')
-    assert judge.feed(None, b'{"type": "response.done", "response": {"status": "completed"}}') is Verdict.DONE
+    assert judge.feed(None, b'{"type": "response.done", "response": {"status": "completed"}}') is StreamVerdict.DONE
     assert judge.end() is None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise._openai.json_scan import LONG, top_level
-from lanewise._openai.request_body import BadBody, Body
+from lanewise._openai.request_body import BadBody, RequestBody
 
 PARSER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 LONG_HERE = 8
@@ -80,7 +80,7 @@ def test_texts_that_are_really_long(raw: bytes) -> None:
     """Twice of a name, as a name, beside what looks like our own mark, and with backslashes before their end."""
     raw = raw.replace(b"%(x)s", b"x" * LONG)
     assert read(raw, long=LONG) == parsed(raw)
-    assert Body.parse(raw).model == "m"
+    assert RequestBody.parse(raw).model == "m"
 
 
 def test_a_body_of_backslashes_takes_no_time_of_its_own() -> None:
@@ -92,4 +92,4 @@ def test_a_body_of_backslashes_takes_no_time_of_its_own() -> None:
 def test_a_long_text_may_not_break_utf_8() -> None:
     """What is passed over is looked at for that."""
     with pytest.raises(BadBody, match="not UTF-8"):
-        Body.parse(b'{"model": "m", "messages": "' + b"x" * LONG + b"\xff" + b'"}')
+        RequestBody.parse(b'{"model": "m", "messages": "' + b"x" * LONG + b"\xff" + b'"}')

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise._openai import choices, response_schema
-from lanewise._openai.lenient_json import Unfit, as_far_as_it_fits, read_json, write_json
+from lanewise._openai.lenient_json import NoAnswer, as_far_as_it_fits, read_json, write_json
 from lanewise._openai.response_check import Answer, check_answer
 from lanewise._openai.sse import EventSplitter
-from lanewise._openai.stream_validator import StreamJudge, Verdict
+from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
 from lanewise.types import Api, Failure
 
 GOOD = b'{"id": "c", "model": "m", "choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]%s}'
@@ -89,8 +89,8 @@ def test_judging_never_raises(value: object, api: Api) -> None:
     assert isinstance(checked.result, Answer | Failure)
     if isinstance(checked.result, Answer):
         assert repr(json.loads(checked.body)) == repr(value)
-    judge = StreamJudge(api, hide_usage=False)
-    assert isinstance(judge.feed(None, body), Verdict | Failure)
+    judge = StreamValidator(api, hide_usage=False)
+    assert isinstance(judge.feed(None, body), StreamVerdict | Failure)
     if judge.instead is not None:
         (event,) = EventSplitter().feed(judge.instead)
         assert event is not None
@@ -112,7 +112,7 @@ def test_every_type_can_be_read_as_far_as_it_fits(value: object) -> None:
     ):
         try:
             read = as_far_as_it_fits(kind, value)
-        except Unfit:
+        except NoAnswer:
             continue
         assert isinstance(read, kind)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._openai.stream_validator import StreamJudge, Verdict
+from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
 from lanewise._openai.usage import Usage
 from lanewise.types import Api, Failure, FailureKind, Retry
 
@@ -19,8 +19,8 @@ def chunk(delta: dict | None = None, finish: str | None = None, index: int = 0, 
     return msgspec.json.encode({"id": "c1", "model": "m", "choices": [choice], **fields})
 
 
-def chat(*, hide_usage: bool = True, choices: int = 1) -> StreamJudge:
-    return StreamJudge(Api.CHAT, hide_usage=hide_usage, choices=choices)
+def chat(*, hide_usage: bool = True, choices: int = 1) -> StreamValidator:
+    return StreamValidator(Api.CHAT, hide_usage=hide_usage, choices=choices)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def chat(*, hide_usage: bool = True, choices: int = 1) -> StreamJudge:
 def test_any_real_piece_of_an_answer_commits(delta: dict) -> None:
     """Text, reasoning, tool calls, audio and refusals are signs of the model."""
     judge = chat()
-    assert judge.feed(None, chunk(delta)) is Verdict.CONTENT
+    assert judge.feed(None, chunk(delta)) is StreamVerdict.CONTENT
     assert judge.committed
 
 
@@ -57,7 +57,7 @@ def test_any_real_piece_of_an_answer_commits(delta: dict) -> None:
 def test_thinking_commits_under_any_name(delta: dict) -> None:
     """The app is shown it as it comes."""
     judge = chat()
-    assert judge.feed(None, chunk(delta)) is Verdict.CONTENT
+    assert judge.feed(None, chunk(delta)) is StreamVerdict.CONTENT
     assert judge.committed
 
 
@@ -65,22 +65,22 @@ def test_thinking_commits_under_any_name(delta: dict) -> None:
 def test_an_unknown_word_is_a_sign_of_life(value: object) -> None:
     """But nothing of the answer: it commits nothing."""
     judge = chat()
-    assert judge.feed(None, chunk({"novelty": value})) is Verdict.PROGRESS
+    assert judge.feed(None, chunk({"novelty": value})) is StreamVerdict.PROGRESS
     assert not judge.committed
-    assert judge.feed(None, chunk({"role": "assistant", "novelty": value})) is Verdict.PREAMBLE
+    assert judge.feed(None, chunk({"role": "assistant", "novelty": value})) is StreamVerdict.PREAMBLE
 
 
 @pytest.mark.parametrize("value", ["", [], {}, None, False, True, 7])
 def test_an_unknown_field_without_a_word_is_none(value: object) -> None:
     """A flag or a count that comes along with keep-alives says nothing of the model."""
-    assert chat().feed(None, chunk({"novelty": value})) is Verdict.PREAMBLE
+    assert chat().feed(None, chunk({"novelty": value})) is StreamVerdict.PREAMBLE
 
 
 def test_the_preview_of_an_image_passes_at_once() -> None:
     """An app that asked for previews shows them while the image is made."""
-    judge = StreamJudge(Api.RESPONSES, hide_usage=False)
+    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
     kind = "response.image_generation_call.partial_image"
-    assert judge.feed(kind, json.dumps({"type": kind, "partial_image_b64": "AAAA"}).encode()) is Verdict.CONTENT
+    assert judge.feed(kind, json.dumps({"type": kind, "partial_image_b64": "AAAA"}).encode()) is StreamVerdict.CONTENT
     assert judge.committed
 
 
@@ -99,17 +99,17 @@ def test_the_preview_of_an_image_passes_at_once() -> None:
 def test_role_only_and_empty_deltas_are_no_sign_of_life(delta: dict) -> None:
     """They are held before commit, and passed on after it."""
     judge = chat()
-    assert judge.feed(None, chunk(delta)) is Verdict.PREAMBLE
-    assert judge.feed(None, chunk({"content": "Hi"})) is Verdict.CONTENT
-    assert judge.feed(None, chunk(delta)) is Verdict.PASS
+    assert judge.feed(None, chunk(delta)) is StreamVerdict.PREAMBLE
+    assert judge.feed(None, chunk({"content": "Hi"})) is StreamVerdict.CONTENT
+    assert judge.feed(None, chunk(delta)) is StreamVerdict.PASS
 
 
 def test_a_blank_data_line_is_not_malformed() -> None:
     """Some servers send one to keep the connection alive."""
     judge = chat()
-    assert judge.feed(None, b"") is Verdict.PREAMBLE
+    assert judge.feed(None, b"") is StreamVerdict.PREAMBLE
     judge.feed(None, chunk({"content": "Hi"}))
-    assert judge.feed(None, b"  ") is Verdict.PASS
+    assert judge.feed(None, b"  ") is StreamVerdict.PASS
 
 
 def test_the_usage_chunk_is_hidden_only_if_the_app_did_not_ask() -> None:
@@ -118,14 +118,14 @@ def test_the_usage_chunk_is_hidden_only_if_the_app_did_not_ask() -> None:
     ours, theirs = chat(hide_usage=True), chat(hide_usage=False)
     for judge in (ours, theirs):
         judge.feed(None, chunk({"content": "Hi"}))
-    assert ours.feed(None, usage) is Verdict.HIDE
-    assert theirs.feed(None, usage) is Verdict.PASS
+    assert ours.feed(None, usage) is StreamVerdict.HIDE
+    assert theirs.feed(None, usage) is StreamVerdict.PASS
     assert ours.usage == theirs.usage == Usage(input_tokens=7, output_tokens=3)
 
 
 def test_a_null_usage_on_every_chunk_hides_nothing() -> None:
     """OpenAI sends ``"usage": null`` beside the text when usage was asked for."""
-    assert chat().feed(None, chunk({"content": "Hi"}, usage=None)) is Verdict.CONTENT
+    assert chat().feed(None, chunk({"content": "Hi"}, usage=None)) is StreamVerdict.CONTENT
 
 
 def test_a_complete_stream_that_only_lacks_done_is_a_success() -> None:
@@ -139,9 +139,9 @@ def test_a_complete_stream_that_only_lacks_done_is_a_success() -> None:
 def test_an_answer_that_says_nothing_but_why_it_ended_is_a_success() -> None:
     """An empty text with a finish reason is what the model said."""
     judge = chat()
-    assert judge.feed(None, chunk({"role": "assistant", "content": ""})) is Verdict.PREAMBLE
-    assert judge.feed(None, chunk(finish="stop")) is Verdict.PREAMBLE
-    assert judge.feed(None, b"[DONE]") is Verdict.DONE
+    assert judge.feed(None, chunk({"role": "assistant", "content": ""})) is StreamVerdict.PREAMBLE
+    assert judge.feed(None, chunk(finish="stop")) is StreamVerdict.PREAMBLE
+    assert judge.feed(None, b"[DONE]") is StreamVerdict.DONE
     assert judge.end() is None
 
 
@@ -183,27 +183,27 @@ def test_the_first_model_named_is_kept() -> None:
 @pytest.mark.parametrize(
     ("name", "verdict"),
     [
-        ("response.created", Verdict.PREAMBLE),
-        ("response.queued", Verdict.PREAMBLE),
-        ("response.in_progress", Verdict.PREAMBLE),
-        ("keepalive", Verdict.PREAMBLE),
-        ("response.output_item.added", Verdict.PROGRESS),
-        ("response.web_search_call.in_progress", Verdict.PROGRESS),
-        ("response.reasoning_summary_part.added", Verdict.PROGRESS),
-        ("response.output_item.done", Verdict.CONTENT),
+        ("response.created", StreamVerdict.PREAMBLE),
+        ("response.queued", StreamVerdict.PREAMBLE),
+        ("response.in_progress", StreamVerdict.PREAMBLE),
+        ("keepalive", StreamVerdict.PREAMBLE),
+        ("response.output_item.added", StreamVerdict.PROGRESS),
+        ("response.web_search_call.in_progress", StreamVerdict.PROGRESS),
+        ("response.reasoning_summary_part.added", StreamVerdict.PROGRESS),
+        ("response.output_item.done", StreamVerdict.CONTENT),
     ],
 )
-def test_typed_events_are_preamble_progress_or_content(name: str, verdict: Verdict) -> None:
+def test_typed_events_are_preamble_progress_or_content(name: str, verdict: StreamVerdict) -> None:
     """Progress is a sign of life that doesn't commit."""
-    judge = StreamJudge(Api.RESPONSES, hide_usage=False)
+    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
     assert judge.feed(name, msgspec.json.encode({"type": name})) is verdict
 
 
 def test_a_typed_event_may_be_named_by_its_event_line_only() -> None:
     """Lenient servers leave ``type`` out of the data."""
-    judge = StreamJudge(Api.RESPONSES, hide_usage=False)
-    assert judge.feed("response.output_text.delta", b'{"delta": "Hi"}') is Verdict.CONTENT
-    assert judge.feed("response.output_text.delta", b'{"delta": ""}') is Verdict.PASS
+    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
+    assert judge.feed("response.output_text.delta", b'{"delta": "Hi"}') is StreamVerdict.CONTENT
+    assert judge.feed("response.output_text.delta", b'{"delta": ""}') is StreamVerdict.PASS
 
 
 @pytest.mark.parametrize("api", [Api.CHAT, Api.RESPONSES])
@@ -216,8 +216,8 @@ def test_a_model_that_may_not_answer_ends_the_stream_wherever_it_is_named(api: A
         return msgspec.json.encode({"type": "response.in_progress", "response": {"model": model}})
 
     for before in ((), (event("asked"), event("asked-2026-03-01"))):
-        judge = StreamJudge(api, hide_usage=False, accepts=lambda model: model.startswith("asked"))
-        assert all(isinstance(judge.feed(None, each), Verdict) for each in before)
+        judge = StreamValidator(api, hide_usage=False, accepts=lambda model: model.startswith("asked"))
+        assert all(isinstance(judge.feed(None, each), StreamVerdict) for each in before)
         failure = judge.feed(None, event("else"))
         assert isinstance(failure, Failure)
         assert (failure.kind, judge.model) == (FailureKind.SUBSTITUTED, "else")
@@ -226,7 +226,7 @@ def test_a_model_that_may_not_answer_ends_the_stream_wherever_it_is_named(api: A
 
 def test_a_completed_response_without_any_output_is_no_answer() -> None:
     """As a 200 with an empty output is none."""
-    judge = StreamJudge(Api.RESPONSES, hide_usage=False)
+    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
     event = {"type": "response.completed", "response": {"status": "completed", "output": []}}
     failure = judge.feed(None, msgspec.json.encode(event))
     assert isinstance(failure, Failure)
@@ -241,9 +241,9 @@ def test_a_completed_response_without_any_output_is_no_answer() -> None:
 )
 def test_no_event_makes_the_judge_raise(api: Api, events: list[tuple[str | None, bytes]]) -> None:
     """Arbitrary bytes are a verdict or a failure."""
-    judge = StreamJudge(api, hide_usage=True)
+    judge = StreamValidator(api, hide_usage=True)
     for name, data in events:
-        assert isinstance(judge.feed(name, data), Verdict | Failure)
+        assert isinstance(judge.feed(name, data), StreamVerdict | Failure)
     judge.end()
 
 
@@ -263,7 +263,7 @@ def test_a_stream_without_finish_reason_and_done_is_never_a_success(events: list
     """Wherever it is cut."""
     judge = chat()
     for event in events:
-        assert judge.feed(None, event) is not Verdict.DONE
+        assert judge.feed(None, event) is not StreamVerdict.DONE
     assert judge.end() is not None
 
 
@@ -274,6 +274,6 @@ def test_content_commits_once_and_for_all(events: list[bytes]) -> None:
     for event in events:
         before = judge.committed
         verdict = judge.feed(None, event)
-        assert not (before and verdict is Verdict.PREAMBLE)
-        assert before or verdict is not Verdict.PASS
-        assert judge.committed is (before or verdict is Verdict.CONTENT)
+        assert not (before and verdict is StreamVerdict.PREAMBLE)
+        assert before or verdict is not StreamVerdict.PASS
+        assert judge.committed is (before or verdict is StreamVerdict.CONTENT)

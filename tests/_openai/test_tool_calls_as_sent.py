@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lanewise._contracts.tool_calls import tool_rules
-from lanewise._openai.choices import Called, Gathered, said_by
+from lanewise._openai.choices import StreamAccumulator, ToolCall, said_by
 from lanewise.types import Api
 
 TOOLS = json.dumps([
@@ -17,21 +17,21 @@ TOOLS = json.dumps([
 ]).encode()  # fmt: skip
 
 
-def breach(calls: tuple[Called, ...]) -> str | None:
+def breach(calls: tuple[ToolCall, ...]) -> str | None:
     rules = tool_rules(TOOLS, None)
     assert rules is not None
     return rules.breach(calls)
 
 
-def whole(call: Any) -> tuple[Called, ...]:
+def whole(call: Any) -> tuple[ToolCall, ...]:
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     said = said_by(Api.CHAT, json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).encode())
     assert said is not None
     return said[0].calls
 
 
-def streamed(*deltas: Any) -> tuple[Called, ...]:
-    gathered = Gathered(Api.CHAT, 1_000_000)
+def streamed(*deltas: Any) -> tuple[ToolCall, ...]:
+    gathered = StreamAccumulator(Api.CHAT, 1_000_000)
     for calls in deltas:
         gathered.add(json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}).encode())
     said = gathered.said()
@@ -66,9 +66,9 @@ def test_arguments_are_read_as_python_reads_them(arguments: object) -> None:
     assert breach(whole({"type": "function", "function": {"name": "add", "arguments": arguments}})) is None
 
 
-NOW = Called("now", "{}")
-ADD = Called("add", '{"a": 1}')
-SHAPES: dict[str, tuple[list[list[Any]], list[Called]]] = {
+NOW = ToolCall("now", "{}")
+ADD = ToolCall("add", '{"a": 1}')
+SHAPES: dict[str, tuple[list[list[Any]], list[ToolCall]]] = {
     "as it should be": (
         [[call("add", "", index=0, id="a")], [call(None, '{"a":', index=0)], [call(None, " 1}", index=0)]],
         [ADD],
@@ -76,7 +76,7 @@ SHAPES: dict[str, tuple[list[list[Any]], list[Called]]] = {
     "no index": ([[call("add", "", id="a")], [call(None, '{"a": 1}')]], [ADD]),
     "no index, two": ([[call("now", "{}", id="a")], [call("add", '{"a": 1}', id="b")]], [NOW, ADD]),
     "no index, no id, two": ([[call("now", "{}")], [call("add", '{"a": 1}')]], [NOW, ADD]),
-    "no index, two at once": ([[call("now", ""), call("add", '{"a": 1}')]], [Called("now", ""), ADD]),
+    "no index, two at once": ([[call("now", ""), call("add", '{"a": 1}')]], [ToolCall("now", ""), ADD]),
     "all index 0": ([[call("now", "{}", index=0, id="a")], [call("add", '{"a": 1}', index=0, id="b")]], [NOW, ADD]),
     "all index 0 at once": (
         [[call("now", "{}", index=0, id="a"), call("add", '{"a": 1}', index=0, id="b")]],

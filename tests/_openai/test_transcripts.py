@@ -10,7 +10,7 @@ import pytest
 
 from lanewise._failures.classification import from_status
 from lanewise._openai.response_check import Answer, from_answer
-from lanewise._openai.stream_validator import StreamJudge, Verdict
+from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
 from lanewise.types import Api, Failure
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -59,7 +59,7 @@ def test_a_200_is_an_answer_or_the_failure_that_it_hides(entry: dict) -> None:
 @pytest.mark.parametrize("entry", transcripts("stream"))
 def test_a_stream_is_judged_event_by_event(entry: dict) -> None:
     """The events of a stream, as a provider sends them, and its end."""
-    judge = StreamJudge(Api(entry["api"]), hide_usage=True)
+    judge = StreamValidator(Api(entry["api"]), hide_usage=True)
     expected = entry["expect"]
     failed = False
     for (name, data), wanted in zip(entry["events"], expected["verdicts"], strict=True):
@@ -68,7 +68,7 @@ def test_a_stream_is_judged_event_by_event(entry: dict) -> None:
             failed = True
             assert_failure(verdict, wanted)
         else:
-            assert verdict is Verdict[wanted]
+            assert verdict is StreamVerdict[wanted]
     if not failed:
         assert_failure(judge.end(), expected["end"]) if expected["end"] else assert_success(judge)
     for field in expected.keys() - {"verdicts", "end"}:
@@ -76,7 +76,7 @@ def test_a_stream_is_judged_event_by_event(entry: dict) -> None:
         assert getattr(told, field) == expected[field], field
 
 
-def assert_success(judge: StreamJudge) -> None:
+def assert_success(judge: StreamValidator) -> None:
     assert judge.end() is None
     assert judge.complete
 

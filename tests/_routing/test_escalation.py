@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._routing.escalation import opens_case, review_rule
+from lanewise._routing.escalation import is_escalated, review_rule
 from lanewise.config import SensitiveCategory
 from lanewise.types import FailureKind
 
@@ -54,4 +54,4 @@ def test_a_plain_call_is_left_to_nobody() -> None:
 
 def test_a_bug_of_the_app_and_a_caller_who_has_gone_open_no_case() -> None:
     """Everything else is for a person."""
-    assert {kind for kind in FailureKind if not opens_case(kind)} == {FailureKind.LOCAL, FailureKind.CANCELLED}
+    assert {kind for kind in FailureKind if not is_escalated(kind)} == {FailureKind.LOCAL, FailureKind.CANCELLED}

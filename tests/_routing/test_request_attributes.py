@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._openai.request_body import Body
+from lanewise._openai.request_body import RequestBody
 from lanewise._openai.token_estimate import at_least, at_most, likely, text_bytes
-from lanewise._routing.request_attributes import CallFacts
+from lanewise._routing.request_attributes import RequestAttributes
 from lanewise.config.rule_tree import FACTS, FactKind
 from lanewise.types import Api
 
 PICTURE = base64.b64encode(random.Random(7).randbytes(30_000)).decode()
 
 
-def facts(api: Api = Api.CHAT, **fields: object) -> CallFacts:
-    body = Body.parse(json.dumps({"model": "t", **fields}).encode())
-    return CallFacts(body, api, task="t", labels={"size": "short"}, subject=True, hour=lambda: 14)
+def facts(api: Api = Api.CHAT, **fields: object) -> RequestAttributes:
+    body = RequestBody.parse(json.dumps({"model": "t", **fields}).encode())
+    return RequestAttributes(body, api, task="t", labels={"size": "short"}, subject=True, hour=lambda: 14)
 
 
 def said(*parts: object) -> list[object]:

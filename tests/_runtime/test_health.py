@@ -7,7 +7,7 @@ import asyncio
 from lanewise import Api, Config
 from lanewise._failures import failure_table as failures
 from lanewise._health.gcra_limit import Caps
-from lanewise._health.rate_limiter import Gate
+from lanewise._health.rate_limiter import RateLimiter
 from lanewise._health.route_health import Permit
 from lanewise._health.router_health import RouterHealth
 
@@ -60,7 +60,7 @@ def test_a_place_that_is_given_up_while_garbage_is_collected_is_free() -> None:
         return 1.0
 
     dropped: list[int] = []
-    gate = Gate(Caps(rpm=600, max_concurrency=2), clock=clock)
+    gate = RateLimiter(Caps(rpm=600, max_concurrency=2), clock=clock)
 
     async def enter() -> float | None:
         assert await gate.enter(10, 0.0) is not None

@@ -8,7 +8,7 @@ import pytest
 
 from lanewise import FailClosed, NotRouted, Router
 from lanewise._runtime import shared_affinity
-from lanewise._runtime.response_affinity import Made
+from lanewise._runtime.response_affinity import ResponseOrigin
 from lanewise._runtime.shared_affinity import SharedAffinity
 from lanewise.config.store import StoreAddress
 from lanewise.testing import FakeProvider, JsonBody
@@ -16,7 +16,7 @@ from real_valkey import Valkey
 
 pytestmark = pytest.mark.anyio
 
-MADE = Made("second", "both", ("payment",))
+MADE = ResponseOrigin("second", "both", ("payment",))
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._openai.stream_validator import StreamJudge
-from lanewise._runtime.call.committed_stream import Relay, StreamLimits
-from lanewise._runtime.call.upstream_stream import Flow
+from lanewise._openai.stream_validator import StreamValidator
+from lanewise._runtime.call.committed_stream import CommittedStream, StreamLimits
+from lanewise._runtime.call.upstream_stream import UpstreamStream
 from lanewise.config import Route, StreamSettings
 from lanewise.types import Api, Failure
 
@@ -128,15 +128,15 @@ async def test_bytes_put_off_the_stall_and_only_content_the_silence(
     monkeypatch.setattr(asyncio, "get_running_loop", lambda: clock)
     exchange: Any = Exchange(clock, [piece])
     limits = StreamLimits(stall=10, silence=600) if shorter == "stall" else StreamLimits(stall=600, silence=10)
-    flow = Flow(exchange, StreamJudge(Api.CHAT, hide_usage=False), 1000, lambda: None)
+    flow = UpstreamStream(exchange, StreamValidator(Api.CHAT, hide_usage=False), 1000, lambda: None)
     watcher: Any = Watcher()
-    relay = Relay(flow, b"", ended=False, limits=limits, max_at=1e9, watcher=watcher)
+    relay = CommittedStream(flow, b"", ended=False, limits=limits, max_at=1e9, watcher=watcher)
     with pytest.raises(TimeoutError):
         await _read_all(relay)
     assert exchange.bounds == [1010, 1011 if moves else 1010]
     assert watcher.failure is not None
 
 
-async def _read_all(relay: Relay) -> None:
+async def _read_all(relay: CommittedStream) -> None:
     while await relay.read():
         pass

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._openai.stream_validator import StreamJudge
-from lanewise._runtime.call.upstream_stream import EVENTS_AT_ONCE, Flow, Piece
+from lanewise._openai.stream_validator import StreamValidator
+from lanewise._runtime.call.upstream_stream import EVENTS_AT_ONCE, Chunk, UpstreamStream
 from lanewise.types import Api, FailureKind
 
 pytestmark = pytest.mark.anyio
@@ -41,9 +41,9 @@ class Exchange:
         self.turns += 1
 
 
-async def read(*pieces: bytes | TransportFailure) -> tuple[list[Piece], Exchange]:
+async def read(*pieces: bytes | TransportFailure) -> tuple[list[Chunk], Exchange]:
     exchange: Any = Exchange(pieces)
-    flow = Flow(exchange, StreamJudge(Api.CHAT, hide_usage=False), 1_000_000, lambda: None)
+    flow = UpstreamStream(exchange, StreamValidator(Api.CHAT, hide_usage=False), 1_000_000, lambda: None)
     found = []
     while not found or not (found[-1].ended or found[-1].failure):
         found.append(await flow.next_piece())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from lanewise._runtime.lifecycle import Services
+from lanewise._runtime.lifecycle import BackgroundServices
 from lanewise._telemetry import background_writer as writer
 from lanewise._telemetry import drop_counter as drops
 from lanewise._telemetry import writer_thread as run
@@ -289,7 +289,7 @@ def test_many_threads_lose_nothing(kept: Kept) -> None:
 def test_sinks_that_hang_are_closed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing a router takes the time of one of them, not of all."""
     monkeypatch.setattr(writer, "CLOSE", 3.0)
-    services = Services()
+    services = BackgroundServices()
     hung = [Kept() for _ in range(6)]
     for sink in hung:
         sink.gate.clear()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lanewise._transform.merge_choices import merged
-from lanewise._transform.request_transform import Body, Recipe
+from lanewise._transform.request_transform import RequestBody, RequestTransform
 from lanewise.config import Route
 from lanewise.types import Api
 
@@ -20,8 +20,8 @@ def route(**given: Any) -> Route:
 
 
 def rendered(made: Route, api: Api = Api.CHAT, **fields: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    body = Body.parse(json.dumps({"model": "task", **fields}).encode())
-    result = Recipe(made).render(body, api)
+    body = RequestBody.parse(json.dumps({"model": "task", **fields}).encode())
+    result = RequestTransform(made).render(body, api)
     return json.loads(result.raw), result.adapted
 
 
@@ -68,9 +68,9 @@ def test_what_needs_no_adaptation_is_not_told_of() -> None:
 
 def test_another_stand_in_makes_another_key() -> None:
     """The final body is another one, so a provider must not take it for the same."""
-    body = Body.parse(b'{"messages": []}')
+    body = RequestBody.parse(b'{"messages": []}')
     prints = {
-        Recipe(made).render(body, Api.CHAT).fingerprint
+        RequestTransform(made).render(body, Api.CHAT).fingerprint
         for made in (route(), route(stand_in={"n": "calls"}), route(stand_in={"developer": "system"}))
     }
     assert len(prints) == 3

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._transform.request_transform import BadBody, Body, Recipe, binding, may_stand_in
+from lanewise._transform.request_transform import BadBody, RequestBody, RequestTransform, binding, may_stand_in
 from lanewise.config import Route
 from lanewise.types import Api
 
@@ -21,12 +21,12 @@ def route(**settings: object) -> Route:
     return Route.model_validate({"name": "r", "provider": "p", "model": "gpt-real", **settings})
 
 
-def body(**fields: object) -> Body:
-    return Body.parse(json.dumps({"model": "task", **fields}, ensure_ascii=False).encode())
+def body(**fields: object) -> RequestBody:
+    return RequestBody.parse(json.dumps({"model": "task", **fields}, ensure_ascii=False).encode())
 
 
-def rendered(recipe_route: Route, sent: Body, api: Api = Api.CHAT, **options: object) -> dict[str, object]:
-    return json.loads(Recipe(recipe_route).render(sent, api, **options).raw)
+def rendered(recipe_route: Route, sent: RequestBody, api: Api = Api.CHAT, **options: object) -> dict[str, object]:
+    return json.loads(RequestTransform(recipe_route).render(sent, api, **options).raw)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def rendered(recipe_route: Route, sent: Body, api: Api = Api.CHAT, **options: ob
 def test_a_body_that_could_not_be_sent_is_refused_in_our_words(raw: bytes, words: str) -> None:
     """The message says what is wrong, and neither it nor a chained error quotes the body."""
     with pytest.raises(BadBody, match=words) as caught:
-        Body.parse(raw)
+        RequestBody.parse(raw)
     assert CANARY not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
@@ -61,7 +61,7 @@ def test_a_body_that_could_not_be_sent_is_refused_in_our_words(raw: bytes, words
 def test_any_bytes_are_a_body_or_refused(raw: bytes) -> None:
     """Nothing but BadBody comes out of arbitrary bytes, and what is read is what Python's json reads."""
     try:
-        parsed = Body.parse(raw)
+        parsed = RequestBody.parse(raw)
     except BadBody:
         return
     assert set(parsed.fields) == set(json.loads(raw))
@@ -79,13 +79,13 @@ def test_the_top_level_is_read() -> None:
 @pytest.mark.parametrize("model", [b"1", b"null", b'["a"]'])
 def test_a_model_that_is_no_text_is_none(model: bytes) -> None:
     """The caller then says that the task is missing."""
-    assert Body.parse(b'{"model": ' + model + b"}").model is None
+    assert RequestBody.parse(b'{"model": ' + model + b"}").model is None
 
 
 def test_of_a_name_that_comes_twice_the_last_counts_and_only_it_is_sent() -> None:
     """A provider can't read another value than the one that the rules were applied to."""
-    sent = Body.parse(b'{"model": "task", "store": true, "store": false}')
-    assert Recipe(route()).render(sent, Api.CHAT).raw == b'{"model":"gpt-real","store":false}'
+    sent = RequestBody.parse(b'{"model": "task", "store": true, "store": false}')
+    assert RequestTransform(route()).render(sent, Api.CHAT).raw == b'{"model":"gpt-real","store":false}'
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_only_the_model_changes_where_a_route_has_no_rules() -> None:
     raw = (
         b'{"messages" : [ {"role":"user", "content":"\\u00e9 \xc3\xa9 1.0e0"} ], "model":"task", "x": 1.50, "y":1E400}'
     )
-    result = Recipe(route()).render(Body.parse(raw), Api.CHAT)
+    result = RequestTransform(route()).render(RequestBody.parse(raw), Api.CHAT)
     assert result.raw == (
         b'{"messages":[ {"role":"user", "content":"\\u00e9 \xc3\xa9 1.0e0"} ],"model":"gpt-real","x":1.50,"y":1E400}'
     )
@@ -130,7 +130,7 @@ def test_rendering_never_changes_the_apps_body() -> None:
     """Each route starts from what the app sent."""
     sent = body(temperature=1, max_tokens=5, stream=True, messages=[{"role": "system", "content": "s"}])
     before = (sent.raw, dict(sent.fields), sent.digest)
-    recipe = Recipe(
+    recipe = RequestTransform(
         route(drop=["temperature"], rename={"max_tokens": "max_completion_tokens"}, set={"a": 1}, system_suffix="x")
     )
     recipe.render(sent, Api.CHAT, inject_usage=True, without=frozenset({"a"}))
@@ -139,7 +139,7 @@ def test_rendering_never_changes_the_apps_body() -> None:
 
 def test_declared_rules_are_applied() -> None:
     """Drop, rename and set each do their part, and what was taken out is told."""
-    recipe = Recipe(
+    recipe = RequestTransform(
         route(
             drop=["temperature", "seed", "user"],
             rename={"max_tokens": "max_completion_tokens"},
@@ -159,13 +159,13 @@ def test_declared_rules_are_applied() -> None:
 
 def test_a_body_that_no_rule_touches_is_not_transformed() -> None:
     """A 400 for it can't be the rules' fault."""
-    result = Recipe(route(drop=["seed"], rename={"a": "b"})).render(body(temperature=1), Api.CHAT)
+    result = RequestTransform(route(drop=["seed"], rename={"a": "b"})).render(body(temperature=1), Api.CHAT)
     assert not result.transformed
 
 
 def test_the_apps_explicit_parameter_wins_over_a_renamed_one() -> None:
     """The one that gave way is told as taken out."""
-    recipe = Recipe(route(rename={"max_tokens": "max_completion_tokens"}))
+    recipe = RequestTransform(route(rename={"max_tokens": "max_completion_tokens"}))
     result = recipe.render(body(max_tokens=5, max_completion_tokens=7), Api.CHAT)
     assert json.loads(result.raw) == {"model": "gpt-real", "max_completion_tokens": 7}
     assert result.dropped == ("max_tokens",)
@@ -176,7 +176,7 @@ def test_a_null_does_not_stand_in_the_way_of_a_renamed_parameter(first: str) -> 
     """Null counts as not sent, in either order."""
     fields: dict[str, object] = {"max_tokens": 5, "max_completion_tokens": None}
     ordered = {first: fields[first], **fields}
-    recipe = Recipe(route(rename={"max_tokens": "max_completion_tokens"}))
+    recipe = RequestTransform(route(rename={"max_tokens": "max_completion_tokens"}))
     result = recipe.render(body(**ordered), Api.CHAT)
     assert json.loads(result.raw) == {"model": "gpt-real", "max_completion_tokens": 5}
     assert result.dropped == ()
@@ -197,7 +197,7 @@ def test_two_names_can_be_exchanged() -> None:
 )
 def test_a_route_that_would_lose_what_the_answer_rests_on_is_skipped(name: str) -> None:
     """Listing it in drop means: skip this route when the app sends it; null is not sending it."""
-    recipe = Recipe(route(drop=[name]))
+    recipe = RequestTransform(route(drop=[name]))
     assert recipe.incapable(body(**{name: 1}), Api.CHAT) == f"can't take {name}"
     assert recipe.incapable(body(**{name: None}), Api.CHAT) is None
     assert recipe.incapable(body(), Api.CHAT) is None
@@ -206,7 +206,7 @@ def test_a_route_that_would_lose_what_the_answer_rests_on_is_skipped(name: str) 
 
 def test_only_store_false_rests_on_a_route_that_takes_store() -> None:
     """True can be dropped; false forbids to keep the answer."""
-    recipe = Recipe(route(drop=["store"]))
+    recipe = RequestTransform(route(drop=["store"]))
     assert recipe.incapable(body(store=False), Api.RESPONSES) == "can't take store"
     assert recipe.incapable(body(store=True), Api.RESPONSES) is None
     assert recipe.render(body(store=True), Api.RESPONSES).dropped == ("store",)
@@ -215,17 +215,17 @@ def test_only_store_false_rests_on_a_route_that_takes_store() -> None:
 def test_a_route_may_say_how_it_stands_in() -> None:
     """A parameter that is dropped and also renamed or set is not lost."""
     renamed = route(drop=["max_tokens"], rename={"max_tokens": "max_completion_tokens"})
-    assert Recipe(renamed).incapable(body(max_tokens=5), Api.CHAT) is None
+    assert RequestTransform(renamed).incapable(body(max_tokens=5), Api.CHAT) is None
     assert rendered(renamed, body(max_tokens=5)) == {"model": "gpt-real", "max_completion_tokens": 5}
     fixed = route(drop=["response_format"], set={"response_format": {"type": "json_object"}})
-    assert Recipe(fixed).incapable(body(response_format={"type": "json_schema"}), Api.CHAT) is None
+    assert RequestTransform(fixed).incapable(body(response_format={"type": "json_schema"}), Api.CHAT) is None
     assert rendered(fixed, body(response_format={}))["response_format"] == {"type": "json_object"}
 
 
 def test_a_route_without_the_kind_of_api_is_skipped() -> None:
     """The reason names the API."""
-    assert Recipe(route(api=["chat"])).incapable(body(), Api.RESPONSES) == "does not offer responses"
-    assert Recipe(route(api=["chat"])).takes_all
+    assert RequestTransform(route(api=["chat"])).incapable(body(), Api.RESPONSES) == "does not offer responses"
+    assert RequestTransform(route(api=["chat"])).takes_all
 
 
 @pytest.mark.parametrize("name", ["model", "messages", "input", "stream"])
@@ -233,7 +233,7 @@ def test_no_rule_may_touch_the_question_itself(name: str) -> None:
     """A route made in Python without validation is refused too."""
     made = route().model_copy(update={"drop": (name,)})
     with pytest.raises(ValueError, match=name):
-        Recipe(made)
+        RequestTransform(made)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_the_system_suffix_of_a_response(fields: dict[str, object], expected: st
 
 def test_embeddings_have_no_system_suffix() -> None:
     """Their input is data."""
-    result = Recipe(route(system_suffix="x")).render(body(input="a"), Api.EMBEDDINGS)
+    result = RequestTransform(route(system_suffix="x")).render(body(input="a"), Api.EMBEDDINGS)
     assert json.loads(result.raw) == {"model": "gpt-real", "input": "a"}
     assert not result.transformed
 
@@ -313,7 +313,7 @@ def test_embeddings_have_no_system_suffix() -> None:
 )
 def test_usage_of_a_chat_stream_is_asked_for(options: object, expected: object) -> None:
     """Where the app did not ask, we do, beside the app's own options, and say so."""
-    result = Recipe(route()).render(body(stream=True, stream_options=options), Api.CHAT, inject_usage=True)
+    result = RequestTransform(route()).render(body(stream=True, stream_options=options), Api.CHAT, inject_usage=True)
     assert json.loads(result.raw)["stream_options"] == expected
     assert result.injected_usage
     assert result.transformed
@@ -331,7 +331,7 @@ def test_usage_of_a_chat_stream_is_asked_for(options: object, expected: object) 
 )
 def test_usage_is_not_asked_for_twice_or_where_it_comes_anyway(fields: dict[str, object], api: Api) -> None:
     """Then nothing has to be hidden from the app."""
-    result = Recipe(route()).render(body(**fields), api, inject_usage=True)
+    result = RequestTransform(route()).render(body(**fields), api, inject_usage=True)
     assert json.loads(result.raw) == {"model": "gpt-real", **fields}
     assert not result.injected_usage
     assert not result.transformed
@@ -339,7 +339,7 @@ def test_usage_is_not_asked_for_twice_or_where_it_comes_anyway(fields: dict[str,
 
 def test_what_a_provider_was_learned_to_refuse_is_taken_out() -> None:
     """It is told as dropped, by the name that the provider got."""
-    recipe = Recipe(route(rename={"effort": "reasoning_effort"}, set={"service_tier": "auto"}))
+    recipe = RequestTransform(route(rename={"effort": "reasoning_effort"}, set={"service_tier": "auto"}))
     sent = body(effort="high", temperature=1)
     result = recipe.render(sent, Api.CHAT, without=frozenset({"temperature", "reasoning_effort", "service_tier", "x"}))
     assert json.loads(result.raw) == {"model": "gpt-real"}
@@ -350,7 +350,7 @@ def test_what_a_provider_was_learned_to_refuse_is_taken_out() -> None:
 def test_what_the_answer_rests_on_is_never_taken_out_by_learning() -> None:
     """Learned from one body (store=true), it must not change what another one asks for (store=false)."""
     sent = body(store=False, tools=[1], messages=[], stream=True)
-    result = Recipe(route()).render(
+    result = RequestTransform(route()).render(
         sent, Api.CHAT, without=frozenset({"store", "tools", "messages", "model", "stream"})
     )
     assert json.loads(result.raw) == {**json.loads(sent.raw), "model": "gpt-real"}
@@ -359,7 +359,7 @@ def test_what_the_answer_rests_on_is_never_taken_out_by_learning() -> None:
 
 def test_a_refused_usage_request_is_left_out_and_the_apps_own_options_stay() -> None:
     """What we put in may go; what the app asked for may not."""
-    recipe, without = Recipe(route()), frozenset({"stream_options"})
+    recipe, without = RequestTransform(route()), frozenset({"stream_options"})
     ours = recipe.render(body(stream=True), Api.CHAT, inject_usage=True, without=without)
     assert json.loads(ours.raw) == {"model": "gpt-real", "stream": True}
     sent = body(stream=True, stream_options={"include_usage": True})
@@ -389,7 +389,7 @@ def test_a_refused_usage_request_is_left_out_and_the_apps_own_options_stay() -> 
 )
 def test_which_refused_parameters_may_be_dropped(param: str | None, expected: str | None) -> None:
     """Only a top-level one that was sent, and that the answer's meaning does not rest on."""
-    recipe = Recipe(route(rename={"max_tokens": "max_completion_tokens"}, set={"service_tier": "auto"}))
+    recipe = RequestTransform(route(rename={"max_tokens": "max_completion_tokens"}, set={"service_tier": "auto"}))
     sent = body(
         messages=[], stream=True, temperature=1, store=True, tools=[1], max_tokens=5, previous_response_id="r",
         reasoning={"effort": "low"},
@@ -400,7 +400,7 @@ def test_which_refused_parameters_may_be_dropped(param: str | None, expected: st
 
 def test_a_parameter_is_dropped_once() -> None:
     """A provider that still complains about what it no longer gets is not asked again."""
-    recipe, sent = Recipe(route()), body(temperature=1, stream=True, store=False)
+    recipe, sent = RequestTransform(route()), body(temperature=1, stream=True, store=False)
     again = recipe.render(sent, Api.CHAT, inject_usage=True, without=frozenset({"temperature", "stream_options"}))
     assert recipe.droppable("temperature", sent, again) is None
     assert recipe.droppable("stream_options", sent, again) is None
@@ -461,7 +461,7 @@ def test_a_file_in_a_large_text_is_found(noise: str) -> None:
 def test_what_can_not_be_told_stays_where_it_is() -> None:
     """In doubt, here for a number that is out of range, a call is bound."""
     raw = b'{"input": [{"x": 1e999, "y": "file_id"}]}'
-    assert binding(Body.parse(raw), Api.RESPONSES) is not None
+    assert binding(RequestBody.parse(raw), Api.RESPONSES) is not None
 
 
 def test_embeddings_stand_in_only_for_the_same_vectors() -> None:
@@ -479,24 +479,24 @@ def test_embeddings_stand_in_only_for_the_same_vectors() -> None:
 def test_a_fingerprint_stands_for_the_final_body() -> None:
     """Rules, learned drops, the request for usage and the kind of API each make another one; the rest does not."""
     sent = body(stream=True, temperature=1)
-    plain, other = Recipe(route()), Recipe(route(set={"a": 1}))
+    plain, other = RequestTransform(route()), RequestTransform(route(set={"a": 1}))
     fingerprints = [
         plain.render(sent, Api.CHAT).fingerprint,
         plain.render(sent, Api.RESPONSES).fingerprint,
         plain.render(sent, Api.CHAT, inject_usage=True).fingerprint,
         plain.render(sent, Api.CHAT, without=frozenset({"temperature"})).fingerprint,
         other.render(sent, Api.CHAT).fingerprint,
-        Recipe(route(model="gpt-other")).render(sent, Api.CHAT).fingerprint,
+        RequestTransform(route(model="gpt-other")).render(sent, Api.CHAT).fingerprint,
     ]
     assert len(set(fingerprints)) == len(fingerprints)
-    assert Recipe(route()).render(sent, Api.CHAT).fingerprint == fingerprints[0]
+    assert RequestTransform(route()).render(sent, Api.CHAT).fingerprint == fingerprints[0]
     assert plain.render(sent, Api.CHAT, without=frozenset({"seed"})).fingerprint == fingerprints[0]
 
 
 def test_nothing_of_the_prompt_is_in_a_repr_or_a_pickle() -> None:
     """Bodies and renderings tell only their size, and refuse to be pickled or copied."""
     sent = body(messages=[{"role": "user", "content": CANARY}])
-    for thing in (sent, Recipe(route()).render(sent, Api.CHAT)):
+    for thing in (sent, RequestTransform(route()).render(sent, Api.CHAT)):
         assert CANARY not in repr(thing)
         with pytest.raises(TypeError, match="prompt"):
             pickle.dumps(thing)
@@ -520,7 +520,7 @@ def test_any_json_object_is_rendered_to_one(fields: dict[str, object], api: Api,
     """No shape of the app's parameters breaks the rules, and no untouched parameter changes."""
     sent = body(**fields)
     binding(sent, api)
-    recipe = Recipe(route(drop=["b"], rename={"n": "m"}, set={"c": 1}, system_suffix="x"))
+    recipe = RequestTransform(route(drop=["b"], rename={"n": "m"}, set={"c": 1}, system_suffix="x"))
     recipe.incapable(sent, api)
     result = json.loads(recipe.render(sent, api, inject_usage=inject).raw)
     assert "b" not in result

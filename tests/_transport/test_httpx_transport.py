@@ -14,7 +14,7 @@ import pytest
 from _transport.peers import ANSWER, Peer, Talk, Wire, answers, answers_once, connect_proxy, dripping, silent
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Target
-from lanewise._transport.httpx_transport import HandedExchange, HandedTransport
+from lanewise._transport.httpx_transport import HttpxExchange, HttpxTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -25,13 +25,13 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def transport(anyio_backend: str) -> AsyncIterator[HandedTransport]:
-    transport = HandedTransport(lambda: httpx2.AsyncClient(trust_env=False, follow_redirects=True))
+async def transport(anyio_backend: str) -> AsyncIterator[HttpxTransport]:
+    transport = HttpxTransport(lambda: httpx2.AsyncClient(trust_env=False, follow_redirects=True))
     yield transport
     await transport.aclose()
 
 
-async def send(transport: HandedTransport, url: str, *, within: float = 5.0, stream: bool = False) -> HandedExchange:
+async def send(transport: HttpxTransport, url: str, *, within: float = 5.0, stream: bool = False) -> HttpxExchange:
     return await transport.send(
         Target(url, (("Authorization", "Bearer key-canary"),)),
         (("X-One", "1"),),
@@ -42,7 +42,7 @@ async def send(transport: HandedTransport, url: str, *, within: float = 5.0, str
     )
 
 
-async def failing(transport: HandedTransport, url: str, within: float = 5.0) -> TransportSignal:
+async def failing(transport: HttpxTransport, url: str, within: float = 5.0) -> TransportSignal:
     async def exchange() -> None:
         await (await send(transport, url, within=within)).read(1_000_000)
 
@@ -71,7 +71,7 @@ async def gone(peer: Peer) -> None:
         await anyio.sleep(0.005)
 
 
-async def test_answers_and_keeps_the_connection(transport: HandedTransport) -> None:
+async def test_answers_and_keeps_the_connection(transport: HttpxTransport) -> None:
     """An answer is read whole, decoded, without cookies, and the connection is used again."""
     zipped = gzip.compress(b"hello" * 100)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nSet-Cookie: a=b\r\nContent-Length: %d\r\n\r\n" % len(zipped)
@@ -88,7 +88,7 @@ async def test_answers_and_keeps_the_connection(transport: HandedTransport) -> N
         assert peer.accepted == 1
 
 
-async def test_a_providers_cookie_is_not_sent_with_the_next_request(transport: HandedTransport) -> None:
+async def test_a_providers_cookie_is_not_sent_with_the_next_request(transport: HttpxTransport) -> None:
     """The next request is another user's."""
     head = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=of-another\r\nContent-Length: 2\r\n\r\n{}"
     heads: list[str] = []
@@ -107,7 +107,7 @@ async def test_cookies_that_the_app_gave_its_client_are_sent(anyio_backend: str)
     heads: list[str] = []
     with Peer(noting(heads, head)) as peer:
         async with httpx2.AsyncClient(cookies={"gate": "open"}) as client:
-            transport = HandedTransport(client)
+            transport = HttpxTransport(client)
             for _ in range(2):
                 exchange = await send(transport, peer.url)
                 await exchange.read(1000)
@@ -117,13 +117,13 @@ async def test_cookies_that_the_app_gave_its_client_are_sent(anyio_backend: str)
     assert "of-another" not in "".join(heads)
 
 
-async def test_a_redirect_is_an_answer(transport: HandedTransport) -> None:
+async def test_a_redirect_is_an_answer(transport: HttpxTransport) -> None:
     """Also if the app's client would follow it."""
     with Peer(answers(b"HTTP/1.1 307 Go\r\nLocation: http://localhost:1/\r\nContent-Length: 0\r\n\r\n")) as peer:
         assert (await send(transport, peer.url)).status == 307
 
 
-async def test_signals(transport: HandedTransport, anyio_backend: str) -> None:
+async def test_signals(transport: HttpxTransport, anyio_backend: str) -> None:
     """What each kind of broken peer gives."""
 
     def resets(wire: Wire) -> None:
@@ -154,7 +154,7 @@ async def test_signals(transport: HandedTransport, anyio_backend: str) -> None:
     assert await failing(transport, "http://user:canary@localhost/") is TransportSignal.LOCAL
 
 
-async def test_a_connection_that_died_is_stale(transport: HandedTransport) -> None:
+async def test_a_connection_that_died_is_stale(transport: HttpxTransport) -> None:
     """The peer resets a kept connection at the second request."""
 
     def talk(wire: Wire) -> None:
@@ -170,20 +170,20 @@ async def test_a_connection_that_died_is_stale(transport: HandedTransport) -> No
 
 
 async def test_tls_is_the_clients(
-    transport: HandedTransport, trusting: ssl.SSLContext, served: ssl.SSLContext, anyio_backend: str
+    transport: HttpxTransport, trusting: ssl.SSLContext, served: ssl.SSLContext, anyio_backend: str
 ) -> None:
     """An untrusted authority is a TLS failure; the app's own context and proxy are used."""
     with Peer(answers(), served) as peer, Peer(connect_proxy) as proxy:
         assert await failing(transport, peer.url) is TransportSignal.TLS
         proxied = httpx2.AsyncClient(verify=trusting, proxy=f"http://127.0.0.1:{proxy.port}", trust_env=False)
         async with proxied:
-            handed = HandedTransport(proxied)
+            handed = HttpxTransport(proxied)
             assert await (await send(handed, peer.url)).read(100) == b'{"ok":true}'
             await handed.aclose()
             assert not proxied.is_closed
     with Peer(silent) as proxy:
         async with httpx2.AsyncClient(proxy=f"http://127.0.0.1:{proxy.port}", trust_env=False) as proxied:
-            signal = await failing(HandedTransport(proxied), "https://localhost:1/", within=0.2)
+            signal = await failing(HttpxTransport(proxied), "https://localhost:1/", within=0.2)
             assert signal is TransportSignal.CONNECT_TIMEOUT
 
 
@@ -192,7 +192,7 @@ async def test_a_closed_client_is_a_local_failure(anyio_backend: str) -> None:
     client = httpx2.AsyncClient(trust_env=False)
     await client.aclose()
     with Peer(answers()) as peer:
-        assert await failing(HandedTransport(client), peer.url) is TransportSignal.LOCAL
+        assert await failing(HttpxTransport(client), peer.url) is TransportSignal.LOCAL
 
 
 def one_chunk(wire: Wire) -> None:
@@ -201,7 +201,7 @@ def one_chunk(wire: Wire) -> None:
     wire.wait_for_the_end()
 
 
-async def test_abort_closes_the_connection_at_once(transport: HandedTransport) -> None:
+async def test_abort_closes_the_connection_at_once(transport: HttpxTransport) -> None:
     """Without waiting, in a read of another task too; and the client's pool gets its place back."""
     with Peer(one_chunk) as peer:
         exchange = await send(transport, peer.url, stream=True)
@@ -229,7 +229,7 @@ async def test_abort_closes_the_connection_at_once(transport: HandedTransport) -
         await gone(peer)
 
 
-async def test_reads_obey_a_moved_deadline(transport: HandedTransport) -> None:
+async def test_reads_obey_a_moved_deadline(transport: HttpxTransport) -> None:
     """Nearer or farther, also while a read waits."""
 
     def talk(wire: Wire) -> None:
@@ -257,7 +257,7 @@ async def test_reads_obey_a_moved_deadline(transport: HandedTransport) -> None:
 
 
 @pytest.mark.parametrize("talk", [silent, one_chunk])
-async def test_cancelling_closes_the_connection(transport: HandedTransport, talk: object) -> None:
+async def test_cancelling_closes_the_connection(transport: HttpxTransport, talk: object) -> None:
     """In the head or in the body."""
     with Peer(talk) as peer:  # type: ignore[arg-type]
         with anyio.move_on_after(0.1) as scope:

@@ -21,7 +21,7 @@ from lanewise._transport import Target, Transport, local_trouble
 from lanewise._transport.aiohttp_failures import body_failure, send_failure
 from lanewise._transport.aiohttp_pool import AttemptState
 from lanewise._transport.aiohttp_transport import AiohttpTransport
-from lanewise._transport.httpx_transport import HandedTransport
+from lanewise._transport.httpx_transport import HttpxTransport
 from lanewise._transport.local_trouble import heard_from, lacks_descriptors, trouble_in
 from lanewise.types import LocalTrouble
 
@@ -39,7 +39,7 @@ EACH = [pytest.param(number, trouble, id=errno.errorcode[number]) for trouble in
 THE_PEERS = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EPIPE, errno.ECONNABORTED, errno.ENETRESET)
 TRANSPORTS: dict[str, Callable[[], Transport]] = {
     "aiohttp": AiohttpTransport,
-    "httpx2": lambda: HandedTransport(lambda: httpx2.AsyncClient(trust_env=False)),
+    "httpx2": lambda: HttpxTransport(lambda: httpx2.AsyncClient(trust_env=False)),
 }
 
 

@@ -15,7 +15,7 @@ from _transport.peers import Peer, answers, silent
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Target, Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
-from lanewise._transport.httpx_transport import HandedTransport
+from lanewise._transport.httpx_transport import HttpxTransport
 from lanewise._transport.loop_lag import BEAT, GRACE, MOST_GRACE, NOTICEABLE, LagDeadline, LagTimeout, LoopLag
 
 pytestmark = pytest.mark.anyio
@@ -192,7 +192,7 @@ async def test_an_answer_in_the_socket_of_a_blocked_loop_counts(name: str) -> No
     """Over each transport, past the attempt's timeout and the call's deadline."""
     transports = {
         "aiohttp": AiohttpTransport,
-        "httpx2": lambda: HandedTransport(lambda: httpx2.AsyncClient(trust_env=False)),
+        "httpx2": lambda: HttpxTransport(lambda: httpx2.AsyncClient(trust_env=False)),
     }
     transport: Transport = transports[name]()
     loop = asyncio.get_running_loop()
@@ -220,7 +220,7 @@ async def test_a_silent_peer_of_a_blocked_loop_is_not_blamed(name: str) -> None:
     lag.enter()
     transports = {
         "aiohttp": lambda: AiohttpTransport(lag=lag),
-        "httpx2": lambda: HandedTransport(lambda: httpx2.AsyncClient(trust_env=False), lag=lag),
+        "httpx2": lambda: HttpxTransport(lambda: httpx2.AsyncClient(trust_env=False), lag=lag),
     }
     transport: Transport = transports[name]()
     with Peer(silent) as peer:

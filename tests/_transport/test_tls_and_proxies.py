@@ -15,7 +15,7 @@ from _transport.peers import Peer, Wire, answers, connect_proxy, silent
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Exchange, Target
 from lanewise._transport.aiohttp_transport import AiohttpTransport
-from lanewise._transport.httpx_transport import HandedTransport
+from lanewise._transport.httpx_transport import HttpxTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +77,7 @@ async def test_a_certificate_out_of_its_time_is_told_as_that(
     authority.issue_cert("localhost", "127.0.0.1", not_before=valid[0], not_after=valid[1]).configure_cert(context)
     transports = {
         "aiohttp": lambda: AiohttpTransport(trusting),
-        "httpx2": lambda: HandedTransport(lambda: httpx2.AsyncClient(verify=trusting, trust_env=False)),
+        "httpx2": lambda: HttpxTransport(lambda: httpx2.AsyncClient(verify=trusting, trust_env=False)),
     }
     transport = transports[name]()
     with Peer(answers(), context) as peer, pytest.raises(TransportFailure) as caught:

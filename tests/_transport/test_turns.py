@@ -14,7 +14,7 @@ from _transport.peers import Peer, Talk, Wire
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Exchange, Target, Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
-from lanewise._transport.httpx_transport import HandedTransport
+from lanewise._transport.httpx_transport import HttpxTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ async def either(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIte
     transport: Transport = (
         AiohttpTransport()
         if request.param == "aiohttp"
-        else HandedTransport(lambda: httpx2.AsyncClient(trust_env=False))
+        else HttpxTransport(lambda: httpx2.AsyncClient(trust_env=False))
     )
     yield transport
     await transport.aclose()

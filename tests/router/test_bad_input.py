@@ -20,7 +20,6 @@ each_form = pytest.mark.parametrize("form", FORMS, ids=str)
 each_client = pytest.mark.parametrize("form", WHOLE, ids=str)
 
 
-
 @each_form
 @pytest.mark.parametrize("task", ["", "canary task\r\nX-Admin: yes", "x" * 5000, "\ud83c"])
 async def test_an_unknown_task_is_a_local_error(task: str, form: Form, stage: Stage) -> None:

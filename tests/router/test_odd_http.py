@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from lanewise import Outcome, Router, RoutingError
-from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.stream_validator import StreamValidator
 from lanewise.testing import Raw
 from router.driving import FORMS, MESSAGES, PROMPT, STREAMS, WHOLE, Form, Stage, ask, config
 
@@ -201,14 +201,14 @@ async def test_what_nobody_foresaw_is_a_routing_error(
 @pytest.mark.parametrize("form", STREAMS, ids=str)
 async def test_what_nobody_foresaw_breaks_a_stream(form: Form, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its first content it is a StreamBroken like others."""
-    feed = StreamJudge.feed
+    feed = StreamValidator.feed
 
-    def broken(judge: StreamJudge, *args: Any) -> Any:
+    def broken(judge: StreamValidator, *args: Any) -> Any:
         if judge.committed:
             raise Strange(PROMPT)
         return feed(judge, *args)
 
-    monkeypatch.setattr(StreamJudge, "feed", broken)
+    monkeypatch.setattr(StreamValidator, "feed", broken)
     async with Router.from_mapping(config(stage)) as router:
         got = await ask(router, form, "alone")
     assert isinstance(got.error, RoutingError)

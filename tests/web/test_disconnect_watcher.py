@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from lanewise.web.disconnect_watcher import READ_AHEAD, Reader
+from lanewise.web.disconnect_watcher import READ_AHEAD, DisconnectWatcher
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ class Peer:
     def __init__(self, *headers: tuple[bytes, bytes], kind: str = "http") -> None:
         self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.hang_ups = 0
-        self.reader = Reader(self.messages.get, {"type": kind, "headers": list(headers)}, self._gone)
+        self.reader = DisconnectWatcher(self.messages.get, {"type": kind, "headers": list(headers)}, self._gone)
 
     def send(self, *messages: dict[str, Any]) -> None:
         for message in messages:
@@ -35,7 +35,7 @@ class Peer:
         self.hang_ups += 1
 
 
-async def settle() -> None:
+async def resolve_subject() -> None:
     for _ in range(10):
         await anyio.lowlevel.checkpoint()
 
@@ -44,7 +44,7 @@ async def test_nothing_is_read_ahead_without_a_call() -> None:
     """A request that uses no AI is served as if nobody watched."""
     peer = Peer()
     peer.send(piece(b""), GONE)
-    await settle()
+    await resolve_subject()
     assert peer.messages.qsize() == 2
 
 
@@ -53,13 +53,13 @@ async def test_the_body_is_not_stolen_by_the_watch() -> None:
     peer = Peer((b"content-length", b"6"))
     peer.reader.watch()
     peer.send(piece(b"abc", more=True), piece(b"def"), GONE)
-    await settle()
+    await resolve_subject()
     assert peer.messages.qsize() == 3
     assert (await peer.reader.receive())["body"] == b"abc"
-    await settle()
+    await resolve_subject()
     assert peer.hang_ups == 0
     assert (await peer.reader.receive())["body"] == b"def"
-    await settle()
+    await resolve_subject()
     assert peer.hang_ups == 1
 
 
@@ -69,10 +69,10 @@ async def test_a_hang_up_is_noticed_while_the_app_reads_nothing() -> None:
     peer.send(piece(b"abc"))
     await peer.reader.receive()
     peer.reader.watch()
-    await settle()
+    await resolve_subject()
     assert peer.hang_ups == 0
     peer.send(GONE)
-    await settle()
+    await resolve_subject()
     assert peer.hang_ups == 1
     assert await peer.reader.receive() == GONE
     assert await peer.reader.receive() == GONE
@@ -83,10 +83,10 @@ async def test_a_hang_up_is_noticed_where_the_body_was_never_read() -> None:
     peer = Peer()
     peer.reader.watch()
     peer.send(piece(b""))
-    await settle()
+    await resolve_subject()
     assert (await peer.reader.receive())["type"] == "http.request"
     peer.send(GONE)
-    await settle()
+    await resolve_subject()
     assert peer.hang_ups == 1
 
 
@@ -94,9 +94,9 @@ async def test_an_app_that_waits_gets_what_the_watch_reads() -> None:
     """The app and the watch never both read from the server; the app wakes for what the watch got."""
     peer = Peer()
     peer.reader.watch()
-    await settle()
+    await resolve_subject()
     waiting = asyncio.ensure_future(peer.reader.receive())
-    await settle()
+    await resolve_subject()
     peer.send(piece(b""))
     assert (await asyncio.wait_for(waiting, 1))["type"] == "http.request"
 
@@ -106,7 +106,7 @@ async def test_of_an_unannounced_body_one_piece_is_held() -> None:
     peer = Peer()
     peer.reader.watch()
     peer.send(piece(b"abc", more=True), piece(b"def", more=True), piece(b"ghi"))
-    await settle()
+    await resolve_subject()
     assert peer.messages.qsize() == 2
     assert [(await peer.reader.receive())["body"] for _ in range(3)] == [b"abc", b"def", b"ghi"]
 
@@ -117,11 +117,11 @@ async def test_after_the_answer_a_disconnect_is_no_hang_up() -> None:
     peer.send(piece(b""))
     await peer.reader.receive()
     peer.reader.watch()
-    await settle()
+    await resolve_subject()
     peer.reader.stop()
     peer.send(GONE)
     peer.reader.watch()
-    await settle()
+    await resolve_subject()
     assert peer.hang_ups == 0
     assert await peer.reader.receive() == GONE
     assert peer.hang_ups == 0
@@ -131,7 +131,7 @@ async def test_a_cancelled_receive_loses_nothing() -> None:
     """``request.is_disconnected()`` asks with no patience at all."""
     peer = Peer()
     peer.reader.watch()
-    await settle()
+    await resolve_subject()
     with anyio.move_on_after(0):
         await peer.reader.receive()
     peer.send(piece(b""))
@@ -143,8 +143,8 @@ async def test_a_websocket_is_read_ahead_within_bounds() -> None:
     peer = Peer(kind="websocket")
     peer.reader.watch()
     peer.send(*({"type": "websocket.receive", "text": str(number)} for number in range(READ_AHEAD + 4)))
-    await settle()
-    await settle()
+    await resolve_subject()
+    await resolve_subject()
     assert peer.messages.qsize() == 4
     got = [(await peer.reader.receive())["text"] for _ in range(READ_AHEAD + 4)]
     assert got == [str(number) for number in range(READ_AHEAD + 4)]
@@ -155,7 +155,7 @@ async def test_a_websockets_end_is_told_with_its_code() -> None:
     peer = Peer(kind="websocket")
     peer.reader.watch()
     peer.send({"type": "websocket.receive", "text": "last"}, {"type": "websocket.disconnect", "code": 1001})
-    await settle()
+    await resolve_subject()
     assert peer.hang_ups == 1
     assert (await peer.reader.receive())["text"] == "last"
     assert (await peer.reader.receive())["code"] == 1001
@@ -167,8 +167,8 @@ async def test_what_the_server_raises_reaches_the_app() -> None:
     async def broken() -> dict[str, Any]:
         raise OSError("the connection is gone")
 
-    reader = Reader(broken, {"type": "http", "headers": []}, lambda: None)
+    reader = DisconnectWatcher(broken, {"type": "http", "headers": []}, lambda: None)
     reader.watch()
-    await settle()
+    await resolve_subject()
     with pytest.raises(OSError, match=r"the connection is gone"):
         await reader.receive()

@@ -76,7 +76,7 @@ def test_undeclared_endpoints_can_be_refused() -> None:
     strict = inbound(undeclared="refuse")
     assert "undeclared" in (strict.scope(path="/health").refusal or "")
     assert strict.scope(path="/payments/7").refusal is None
-    declared = strict.scope(path="/health", late_marks=lambda: frozenset())
+    declared = strict.scope(path="/health", marks_resolver=lambda: frozenset())
     assert declared.sensitive == frozenset()
     assert declared.refusal is None
 
@@ -85,7 +85,7 @@ def test_undeclared_endpoints_can_be_sensitive() -> None:
     """The config's category holds until the endpoint says something else."""
     strict = inbound(undeclared="sensitive:payment")
     assert strict.scope(path="/health").sensitive == {"payment"}
-    assert strict.scope(path="/health", late_marks=lambda: frozenset()).sensitive == frozenset()
+    assert strict.scope(path="/health", marks_resolver=lambda: frozenset()).sensitive == frozenset()
 
 
 def test_the_subject_is_asked_once_and_not_before_a_client_is() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, Self
 
 import httpx2
 
-from lanewise._runtime.messages import Ask, Reply, Stream
+from lanewise._runtime.messages import RoutedRequest, RoutedResponse, Stream
 from lanewise.errors import BASE_URL
 from lanewise.scope import Scope
 
@@ -65,9 +65,9 @@ class SyncStream(Protocol):
 class Gateway(Protocol):
     """The way into the engine, from any loop or thread."""
 
-    async def ask(self, ask: Ask, scope: Scope | None) -> Reply: ...
+    async def ask(self, routed: RoutedRequest, scope: Scope | None) -> RoutedResponse: ...
 
-    def ask_sync(self, ask: Ask, scope: Scope | None) -> tuple[Reply, SyncStream | None]: ...
+    def ask_sync(self, routed: RoutedRequest, scope: Scope | None) -> tuple[RoutedResponse, SyncStream | None]: ...
 
 
 class RoutedAsyncHttpClient(httpx2.AsyncClient):
@@ -149,7 +149,7 @@ async def _send_async(gateway: Gateway, request: httpx2.Request) -> httpx2.Respo
         body = request.content
     except httpx2.RequestNotRead:
         body = await request.aread()
-    reply = await gateway.ask(_ask_of(request, body), request.extensions.get(SCOPE))
+    reply = await gateway.ask(_routed_request(request, body), request.extensions.get(SCOPE))
     if reply.stream is None:
         return httpx2.Response(reply.status, headers=reply.headers, stream=httpx2.ByteStream(reply.body))
     return httpx2.Response(reply.status, headers=reply.headers, stream=_AsyncBody(reply.stream))
@@ -160,7 +160,7 @@ def _send_sync(gateway: Gateway, request: httpx2.Request) -> httpx2.Response:
         body = request.content
     except httpx2.RequestNotRead:
         body = request.read()
-    reply, stream = gateway.ask_sync(_ask_of(request, body), request.extensions.get(SCOPE))
+    reply, stream = gateway.ask_sync(_routed_request(request, body), request.extensions.get(SCOPE))
     if stream is None:
         return httpx2.Response(reply.status, headers=reply.headers, stream=httpx2.ByteStream(reply.body))
     return httpx2.Response(reply.status, headers=reply.headers, stream=_SyncBody(stream))
@@ -217,7 +217,7 @@ class _SyncBody(httpx2.SyncByteStream):
         self._stream.drop()
 
 
-def _ask_of(request: httpx2.Request, body: bytes) -> Ask:
+def _routed_request(request: httpx2.Request, body: bytes) -> RoutedRequest:
     forwarded = []
     on_break: str | None = None
     for raw_name, raw_value in request.headers.raw:
@@ -230,7 +230,7 @@ def _ask_of(request: httpx2.Request, body: bytes) -> Ask:
             on_break = raw_value.decode("latin-1")
     path, _, query = request.url.raw_path.decode("ascii").partition("?")
     timeout = request.extensions.get("timeout") or {}
-    return Ask(
+    return RoutedRequest(
         method=request.method,
         path=_below_base(path),
         query=query,

@@ -21,9 +21,9 @@ from lanewise._contracts.json_schema import NO_VERDICTS, BadSchema, Question, Sc
 from lanewise._contracts.pattern_cost import MOST_STEPS, search_steps
 from lanewise._contracts.tool_calls import ToolRules, tool_rules
 from lanewise._failures import failure_table as failures
-from lanewise._openai.choices import Said
+from lanewise._openai.choices import Choice
 from lanewise._openai.lenient_json import read_valid_json
-from lanewise._openai.request_body import Body
+from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_schema import MALFORMED
 from lanewise.types import Api, Failure
 
@@ -32,7 +32,7 @@ __all__ = [
     "BadFormat",
     "Breach",
     "Contract",
-    "Declared",
+    "DeclaredContract",
     "JsonRule",
     "Repair",
     "contract_of",
@@ -86,7 +86,7 @@ def _not_json(text: str) -> str:
     return "it is not JSON: a code fence is around it" if text.lstrip().startswith("```") else "it is not JSON"
 
 
-class Declared(msgspec.Struct, frozen=True, kw_only=True):
+class DeclaredContract(msgspec.Struct, frozen=True, kw_only=True):
     """A task's contract, ready to be checked. ``formats`` is what asks a provider for its schema, by kind of API.
 
     ``accepts`` says more than the schema can (a pydantic model's own validators): it gives what is wrong, in words
@@ -130,7 +130,7 @@ def _is_in(pattern: Pattern[str], text: str, verdicts: Verdicts) -> bool:
 class Repair(msgspec.Struct, frozen=True):
     """What a route must be shown to mend its answer: what it said, and what is wrong with it. Its repr has neither."""
 
-    said: Said
+    said: Choice
     problem: str
 
     def __repr__(self) -> str:
@@ -148,11 +148,11 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """What the answers of one call must keep. ``asked``: the app itself asked for JSON."""
 
     json: tuple[JsonRule, ...] = ()
-    declared: Declared | None = None
+    declared: DeclaredContract | None = None
     tools: ToolRules | None = None
     asked: bool = False
 
-    def breach(self, said: Sequence[Said] | None, verdicts: Verdicts = NO_VERDICTS) -> Breach | None:
+    def breach(self, said: Sequence[Choice] | None, verdicts: Verdicts = NO_VERDICTS) -> Breach | None:
         """How an answer breaks the contract, or ``None``; ``None`` for ``said`` is one that can't be read.
 
         A refusal is the app's to read, and breaks nothing. Raises TooMuchWork.
@@ -175,7 +175,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
                 return Breach(_failure(f"breaks the contract: {where}{problem}"), repair)
         return None
 
-    def _problem(self, choice: Said, verdicts: Verdicts) -> str | None:
+    def _problem(self, choice: Choice, verdicts: Verdicts) -> str | None:
         calls = choice.calls
         if self.tools is not None:
             problem = self.tools.breach(calls, verdicts)
@@ -206,7 +206,9 @@ def _failure(cause: str) -> Failure:
     return failures.CONTRACT.failure(http_status=200, cause=cause)
 
 
-def contract_of(body: Body, api: Api, declared: Declared | None, cache: FormatCache | None = None) -> Contract | None:
+def contract_of(
+    body: RequestBody, api: Api, declared: DeclaredContract | None, cache: FormatCache | None = None
+) -> Contract | None:
     """What the answers to this body must keep, or ``None`` if anything will do.
 
     The app's own JSON Schema stands in place of the task's; the rest of the task's contract holds beside it. ``cache``
@@ -216,7 +218,7 @@ def contract_of(body: Body, api: Api, declared: Declared | None, cache: FormatCa
 
     Example::
 
-        contract = contract_of(Body.parse(b'{"response_format": {"type": "json_object"}}'), Api.CHAT, None)
+        contract = contract_of(RequestBody.parse(b'{"response_format": {"type": "json_object"}}'), Api.CHAT, None)
     """
     fields = body.fields
     given = fields.get("text" if api is Api.RESPONSES else "response_format")
@@ -237,7 +239,7 @@ def contract_of(body: Body, api: Api, declared: Declared | None, cache: FormatCa
     return Contract(json=rules, declared=declared, tools=called, asked=asked is not None)
 
 
-def with_declared_format(body: Body, api: Api, declared: Declared | None) -> Body:
+def with_declared_format(body: RequestBody, api: Api, declared: DeclaredContract | None) -> RequestBody:
     """The body with the task's schema as its format, where the app gave none; the same body if there is nothing to add.
 
     Example::

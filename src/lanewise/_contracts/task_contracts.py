@@ -13,12 +13,12 @@ import msgspec
 from pydantic import BaseModel, PydanticUserError, ValidationError
 
 from lanewise._contracts.compiled_schema import path_text
-from lanewise._contracts.contract import Declared, JsonRule
+from lanewise._contracts.contract import DeclaredContract, JsonRule
 from lanewise._contracts.json_schema import BadSchema, Schema
 from lanewise._contracts.references import ReferenceMissing, find_reference, load_reference
 from lanewise.config import Config, Contract
 from lanewise.config.contracts import is_reference
-from lanewise.config.mistakes import Findings, Place, quoted
+from lanewise.config.mistakes import MistakeCollector, Place, quoted
 from lanewise.types import Api
 
 __all__ = ["load_contracts", "look_up_contracts"]
@@ -27,7 +27,7 @@ _FORMAT_NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _TOLD: Final = 3
 
 
-def load_contracts(config: Config) -> dict[str, Declared]:
+def load_contracts(config: Config) -> dict[str, DeclaredContract]:
     """The contract of each task that has one.
 
     Raises:
@@ -43,12 +43,12 @@ def load_contracts(config: Config) -> dict[str, Declared]:
     return contracts
 
 
-def look_up_contracts(config: Config, *, run: bool = True) -> tuple[dict[str, Declared], Findings]:
+def look_up_contracts(config: Config, *, run: bool = True) -> tuple[dict[str, DeclaredContract], MistakeCollector]:
     """As :func:`load_contracts`, with the mistakes beside what was found.
 
     Without ``run`` the app's modules are only looked for, and what they would give is missing in the contracts.
     """
-    findings = Findings()
+    findings = MistakeCollector()
     loader = _Loader(Path() if config.source is None else config.source.parent, findings, run=run)
     found = {
         name: loader.declared(("tasks", name, "contract"), name, task.contract)
@@ -59,12 +59,12 @@ def look_up_contracts(config: Config, *, run: bool = True) -> tuple[dict[str, De
 
 
 class _Loader:
-    def __init__(self, base: Path, findings: Findings, *, run: bool) -> None:
+    def __init__(self, base: Path, findings: MistakeCollector, *, run: bool) -> None:
         self._base = base
         self._findings = findings
         self._run = run
 
-    def declared(self, place: Place, task: str, contract: Contract) -> Declared:
+    def declared(self, place: Place, task: str, contract: Contract) -> DeclaredContract:
         source = self._schema((*place, "schema"), contract.source)
         model = source if isinstance(source, type) else None
         try:
@@ -73,7 +73,7 @@ class _Loader:
             named, schema, strict = task, None, False
             self._findings.add((*place, "schema"), "the model can't be written as a JSON Schema", "See its fields.")
         rule = None if schema is None else self._rule((*place, "schema"), schema)
-        return Declared(
+        return DeclaredContract(
             json=rule,
             formats={} if schema is None else _formats(named, schema, strict=strict),
             accepts=None if model is None or rule is None or rule.schema is None else _by_model(model, rule.schema),

@@ -10,7 +10,7 @@ import msgspec
 
 from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.json_schema import NO_VERDICTS, Schema, Verdicts
-from lanewise._openai.choices import Called
+from lanewise._openai.choices import ToolCall
 from lanewise._openai.lenient_json import read_json
 from lanewise._openai.response_schema import MALFORMED
 
@@ -76,12 +76,12 @@ class ToolRules(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return "<ToolRules>"
 
-    def breach(self, calls: Sequence[Called], verdicts: Verdicts = NO_VERDICTS) -> str | None:
+    def breach(self, calls: Sequence[ToolCall], verdicts: Verdicts = NO_VERDICTS) -> str | None:
         """What is wrong with an answer's calls, or ``None``. Raises TooMuchWork.
 
         Example::
 
-            rules.breach([Called("refund", '{"amount": ')])  # "the arguments of refund are no JSON object"
+            rules.breach([ToolCall("refund", '{"amount": ')])  # "the arguments of refund are no JSON object"
         """
         if not calls:
             return "it calls no function, and one was required" if self._wants_calls() else None
@@ -106,7 +106,7 @@ class ToolRules(msgspec.Struct, frozen=True):
         return offer is not None and offer.closed
 
 
-def _wrong_with(call: Called, offer: _Offer, verdicts: Verdicts) -> str | None:
+def _wrong_with(call: ToolCall, offer: _Offer, verdicts: Verdicts) -> str | None:
     if call.name not in offer.schemas and offer.closed:
         return "it calls a function that was not offered"
     if call.arguments is None:

@@ -34,12 +34,12 @@ from lanewise._health.circuit import (
     BreakerSettings,
     ByHand,
     Circuit,
+    CircuitOpened,
     Event,
     Failed,
     LeaseAsked,
     LeaseRenewed,
     Limited,
-    Opened,
     Released,
     SlotAsked,
     Succeeded,
@@ -82,7 +82,7 @@ def after(circuit: Circuit, event: Event, now: float, settings: BreakerSettings)
             return _succeeded(circuit, event, now)
         case Failed():
             return _failed(circuit, event, now, settings)
-        case Opened():
+        case CircuitOpened():
             return _settled(circuit, event, now, settings)
         case Limited():
             return _released(_limited(circuit, event, now, settings), event.probe, now, settings)
@@ -163,7 +163,7 @@ def _failed(circuit: Circuit, event: Failed, now: float, settings: BreakerSettin
     return _throttled(counted, event.failure, event.jitter, now, settings)
 
 
-def _settled(circuit: Circuit, event: Opened, now: float, settings: BreakerSettings) -> Circuit:
+def _settled(circuit: Circuit, event: CircuitOpened, now: float, settings: BreakerSettings) -> Circuit:
     if circuit.is_open(now) and (event.failure.breaker in COUNTED or not circuit.fails_in_part):
         return circuit
     return _opened(circuit, event.failure, event.jitter, now, settings)

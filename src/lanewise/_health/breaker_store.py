@@ -21,7 +21,7 @@ from lanewise._health.circuit import BreakerSettings, Circuit, Event
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["BreakerStore", "Contended", "Kept", "channel_of", "circuit_key", "read_news"]
+__all__ = ["BreakerStore", "StoredCircuit", "WriteConflict", "channel_of", "circuit_key", "read_news"]
 
 PREFIX: Final = "lanewise:health:"
 KEPT: Final = 86_400
@@ -54,11 +54,11 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 _DECODE: Final = msgspec.json.Decoder(Circuit).decode
 
 
-class Contended(Exception):
+class WriteConflict(Exception):
     """Other workers were faster, again and again: the change is tried later."""
 
 
-class Kept(msgspec.Struct, frozen=True):
+class StoredCircuit(msgspec.Struct, frozen=True):
     """A circuit as the store has it: ``version`` 0 if it has none. ``clock`` is what the store's clock showed, in
     seconds, less this worker's :func:`time.monotonic`."""
 
@@ -81,11 +81,13 @@ class BreakerStore:
         self._script = client.register_script(_SCRIPT)
         self._channel = channel_of(client)
 
-    def read(self, key: str) -> Kept:
+    def read(self, key: str) -> StoredCircuit:
         """A circuit as it is now."""
         return self._run(key, 0, None)[1]
 
-    def change(self, key: str, known: Kept | None, events: Sequence[Event], settings: BreakerSettings) -> Kept:
+    def change(
+        self, key: str, known: StoredCircuit | None, events: Sequence[Event], settings: BreakerSettings
+    ) -> StoredCircuit:
         """Apply events to a circuit, one after the other. ``known`` is how this worker knows it, which saves a round.
 
         Raises Contended.
@@ -103,19 +105,19 @@ class BreakerStore:
             if changed:
                 return kept
             is_fresh = True
-        raise Contended(key)
+        raise WriteConflict(key)
 
-    def put(self, key: str, known: Kept, circuit: Circuit) -> Kept:
+    def put(self, key: str, known: StoredCircuit, circuit: Circuit) -> StoredCircuit:
         """Put a circuit in the place of the one that is known; gives what is there then, which may be another's."""
         return self._run(key, known.version, circuit)[1]
 
-    def _run(self, key: str, version: int, circuit: Circuit | None) -> tuple[bool, Kept]:
+    def _run(self, key: str, version: int, circuit: Circuit | None) -> tuple[bool, StoredCircuit]:
         kept = 0 if circuit is not None and circuit.by_hand else KEPT
         written = b"" if circuit is None else _ENCODE(circuit)
         sent = time.monotonic()
         changed, said, now, held = self._script(keys=[key], args=[version, written, kept, self._channel])
         clock = float(now) - (sent + time.monotonic()) / 2
-        return bool(changed), Kept(_sane(held, float(now)), int(said), clock)
+        return bool(changed), StoredCircuit(_sane(held, float(now)), int(said), clock)
 
 
 def channel_of(client: redis.Redis) -> str:
@@ -137,13 +139,13 @@ def circuit_key(name: str, *identity: str) -> str:
     return f"{PREFIX}{digest[:12]}:{name}"
 
 
-def read_news(message: bytes) -> tuple[str, Kept] | None:
+def read_news(message: bytes) -> tuple[str, StoredCircuit] | None:
     """What was told on the channel: the key, and the circuit. ``None`` if it is garbage."""
     head, _, circuit = message.partition(b"\n")
     try:
         version, now, key = head.decode().split(" ", 2)
         told = float(now)
-        return key, Kept(_sane(circuit, told), int(version), told - time.monotonic())
+        return key, StoredCircuit(_sane(circuit, told), int(version), told - time.monotonic())
     except ValueError:
         return None
 

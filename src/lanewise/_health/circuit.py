@@ -13,12 +13,12 @@ __all__ = [
     "BreakerSettings",
     "ByHand",
     "Circuit",
+    "CircuitOpened",
     "Event",
     "Failed",
     "LeaseAsked",
     "LeaseRenewed",
     "Limited",
-    "Opened",
     "Released",
     "SlotAsked",
     "Succeeded",
@@ -157,7 +157,7 @@ class Failed(msgspec.Struct, frozen=True):
     others_better: bool = True
 
 
-class Opened(msgspec.Struct, frozen=True):
+class CircuitOpened(msgspec.Struct, frozen=True):
     """Something settles it: open at once, whatever the row."""
 
     generation: int
@@ -209,4 +209,4 @@ class ByHand(msgspec.Struct, frozen=True):
     open: bool
 
 
-Event = Succeeded | Failed | Opened | Limited | Released | LeaseAsked | LeaseRenewed | SlotAsked | ByHand
+Event = Succeeded | Failed | CircuitOpened | Limited | Released | LeaseAsked | LeaseRenewed | SlotAsked | ByHand

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Caps", "Rate"]
+__all__ = ["Caps", "GcraLimit"]
 
 _MINUTE = 60.0
 
 
-class Rate:
+class GcraLimit:
     """So much a minute.
 
     Example::

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from lanewise import _store as connection
-from lanewise._health.breaker_store import BreakerStore, Contended, Kept, channel_of, read_news
+from lanewise._health.breaker_store import BreakerStore, StoredCircuit, WriteConflict, channel_of, read_news
 from lanewise._health.circuit import BreakerSettings, Circuit, Event
 from lanewise.config.store import StoreAddress
 
@@ -98,7 +98,7 @@ class HealthSync:
         self.connected = False
         self._subscribed = threading.Event()
         self._ended = threading.Event()
-        self._known: dict[str, Kept] = {}
+        self._known: dict[str, StoredCircuit] = {}
         self._known_lock = threading.Lock()
         self._beat_at = self._renewed_at = 0.0
         self._told_at = -TOLD_EVERY
@@ -137,7 +137,7 @@ class HealthSync:
             while not self._ended.is_set():
                 try:
                     self._round(client, store)
-                except Contended:
+                except WriteConflict:
                     self.wake.set()
                 except Exception as error:  # noqa: BLE001 - the border of a store that may be anything
                     self._lost(error)
@@ -270,7 +270,7 @@ class HealthSync:
             self._health.replace(name, kept.circuit.shifted(-kept.clock), kept.version, 0)
             self.wake.set()
 
-    def _remember(self, name: str, kept: Kept) -> Kept:
+    def _remember(self, name: str, kept: StoredCircuit) -> StoredCircuit:
         """Keep the later of what is known of a circuit."""
         with self._known_lock:
             known = self._known.get(name)

@@ -10,7 +10,7 @@ from typing import Final
 
 from lanewise.types import Api, Attempt, BreakerEffect, Failure, FailureKind
 
-__all__ = ["Speeds"]
+__all__ = ["RouteLatencies"]
 
 KEPT: Final = 21
 """How many of a route's latest times are looked at."""
@@ -24,7 +24,7 @@ FAILING: Final = 30.0
 _Key = tuple[str, Api, bool]
 
 
-class Speeds:
+class RouteLatencies:
     """The times of a router's routes: to the answer, or of a stream to its first content.
 
     Used from both of the router's loops at once: what is read is copied first. ``clock`` gives seconds.

@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from lanewise._health.gcra_limit import Caps, Rate
+from lanewise._health.gcra_limit import Caps, GcraLimit
 
-__all__ = ["Gate"]
+__all__ = ["RateLimiter"]
 
 _LEAST_SLEEP: Final = 0.001
 
 
-class Gate:
+class RateLimiter:
     """A provider's caps, over both homes of a router. In turn: who came first goes first.
 
     Example::
@@ -32,8 +32,8 @@ class Gate:
         self._inside = 0
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._declared = caps
-        self._requests = None if caps.rpm is None else Rate(caps.rpm)
-        self._tokens = None if caps.tpm is None else Rate(caps.tpm)
+        self._requests = None if caps.rpm is None else GcraLimit(caps.rpm)
+        self._tokens = None if caps.tpm is None else GcraLimit(caps.tpm)
         self._at_once = caps.max_concurrency
 
     def share_with(self, workers: int) -> None:

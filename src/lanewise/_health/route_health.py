@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from lanewise._failures import failure_table as failures
-from lanewise._health.circuit import COUNTED, Event, Failed, Limited, Opened, Released, Succeeded
+from lanewise._health.circuit import COUNTED, CircuitOpened, Event, Failed, Limited, Released, Succeeded
 from lanewise._health.local_breaker import LocalBreaker
 from lanewise._health.outcomes import Outcomes
 from lanewise._routing.availability import Unavailable
@@ -228,7 +228,7 @@ class RouteHealth:
             return False
         cause = f"{SILENT} attempts without a byte for {longest:.3g} s"
         failure = failures.SILENT.failure(cause=cause)
-        return self.route.note(Opened(self.route.circuit.generation, failure, jitter), now)
+        return self.route.note(CircuitOpened(self.route.circuit.generation, failure, jitter), now)
 
     @property
     def usual_silence(self) -> float:
@@ -261,10 +261,10 @@ class RouteHealth:
             )
         released = Released(account_probe) if account_probe else None
         if failure.breaker is BreakerEffect.ACCOUNT:
-            opened = Opened(permit.account_generation, failure, jitter)
+            opened = CircuitOpened(permit.account_generation, failure, jitter)
             return (Released(route_probe) if route_probe else None), opened
         if failure.breaker is BreakerEffect.ROUTE:
-            return Opened(permit.route_generation, failure, jitter), released
+            return CircuitOpened(permit.route_generation, failure, jitter), released
         if failure.breaker in COUNTED:
             return self._failed(permit, failure, now, jitter, route_probe), released
         if failure.kind is FailureKind.RATE_LIMIT:
@@ -283,7 +283,7 @@ class RouteHealth:
             others_better = not settings.throttle or self._others_better(now)
             trips = self._outcomes.trips(now, ratio=settings.failure_ratio, throughput=settings.minimum_throughput)
             if not probe and others_better and trips and self.route.circuit.open_until is None:
-                return Opened(permit.route_generation, failure, jitter)
+                return CircuitOpened(permit.route_generation, failure, jitter)
         return Failed(permit.route_generation, failure, jitter, probe, others_better)
 
     def _others_better(self, now: float) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 from lanewise._health.breaker_store import circuit_key
 from lanewise._health.circuit import BreakerSettings
 from lanewise._health.health_sync import HealthSync, WorkerCount, WorkerHealth
-from lanewise._health.rate_limiter import Gate
+from lanewise._health.rate_limiter import RateLimiter
 from lanewise._health.router_health import RouterHealth, account_circuit, breaker_settings, route_circuit
 from lanewise.config import Config
 from lanewise.config.store import StoreAddress
@@ -95,7 +95,7 @@ class SharedHealth:
         self._sync = None
 
 
-def share(config: Config, store: StoreAddress, health: RouterHealth, gates: Mapping[str, Gate]) -> SharedHealth:
+def share(config: Config, store: StoreAddress, health: RouterHealth, gates: Mapping[str, RateLimiter]) -> SharedHealth:
     """The service that shares a router's circuits, and the caps of its providers among the workers that are there."""
     by_key = {_workers_key(config, provider): gate for provider, gate in gates.items()}
 

@@ -31,14 +31,14 @@ from lanewise._ledger.histogram import bucket
 from lanewise._ledger.tables import attempts, calls, scores
 from lanewise.types import DRAFT_OF
 
-__all__ = ["AttemptFact", "By", "CallFact", "Facts", "ScoreFact", "TimeFact", "read_facts"]
+__all__ = ["Aggregates", "AttemptFact", "CallFact", "GroupBy", "ScoreFact", "TimeFact", "read_facts"]
 
 
 WORK_MEMORY: Final = "64MB"
 """What PostgreSQL may take for a part of the report, in place of its 4 MB."""
 
 
-class By(StrEnum):
+class GroupBy(StrEnum):
     """What the report's lines are told apart by."""
 
     DAY = "day"
@@ -116,7 +116,7 @@ class ScoreFact:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Aggregates:
     """All of a span of time. Every number is a sum, so that facts can be put together in any way."""
 
     calls: tuple[CallFact, ...]
@@ -125,7 +125,9 @@ class Facts:
     scores: tuple[ScoreFact, ...]
 
 
-def read_facts(connection: Connection, since: datetime, until: datetime, views: Iterable[Collection[By]]) -> Facts:
+def read_facts(
+    connection: Connection, since: datetime, until: datetime, views: Iterable[Collection[GroupBy]]
+) -> Aggregates:
     """The facts of the calls that began in a span of time, for tables by these keys: ``until`` is after the last.
 
     Example::
@@ -134,10 +136,10 @@ def read_facts(connection: Connection, since: datetime, until: datetime, views: 
     """
     if connection.dialect.name == "postgresql":  # it would sort on disk what fits into memory
         connection.execute(text(f"SET LOCAL work_mem = '{WORK_MEMORY}'"))
-    ways = [view for view in views if By.LANE in view or By.ROUTE in view]
+    ways = [view for view in views if GroupBy.LANE in view or GroupBy.ROUTE in view]
     told_apart = {key for view in ways for key in view}
     times = connection.execute(_times(connection, since, until, told_apart)) if ways else ()
-    return Facts(
+    return Aggregates(
         tuple(CallFact(str(day), *rest) for day, *rest in connection.execute(_calls(connection, since, until))),
         tuple(AttemptFact(str(day), *rest) for day, *rest in connection.execute(_attempts(connection, since, until))),
         tuple(TimeFact(str(day), *rest) for day, *rest in times),
@@ -171,11 +173,11 @@ def _attempts(connection: Connection, since: datetime, until: datetime) -> Selec
     return _grouped(by, sums).where(its.started_at >= since, its.started_at < until)
 
 
-def _times(connection: Connection, since: datetime, until: datetime, told_apart: Collection[By]) -> Select[Any]:
+def _times(connection: Connection, since: datetime, until: datetime, told_apart: Collection[GroupBy]) -> Select[Any]:
     # Apart from what is added up: the fewer columns a database groups by, the faster it is.
     its = attempts.c
-    day = _day(connection, its.started_at) if By.DAY in told_apart else literal_column("''")
-    task = its.task if By.TASK in told_apart else literal_column("''")
+    day = _day(connection, its.started_at) if GroupBy.DAY in told_apart else literal_column("''")
+    task = its.task if GroupBy.TASK in told_apart else literal_column("''")
     grouped = _grouped((day, task, its.lane, its.route, bucket(connection, its.total_ms)), (func.count(),))
     answered = its.answered.is_(true()) & its.total_ms.is_not(None)
     return grouped.where(its.started_at >= since, its.started_at < until, answered)

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from lanewise._ledger.aggregates import AttemptFact, By, CallFact, Facts, ScoreFact
+from lanewise._ledger.aggregates import Aggregates, AttemptFact, CallFact, GroupBy, ScoreFact
 from lanewise._ledger.histogram import percentile
 from lanewise.types import FailureKind, LaneName, Outcome
 
-__all__ = ["Line", "lines", "total"]
+__all__ = ["ReportLine", "lines", "total"]
 
 
 @dataclass(slots=True)
-class Line:
+class ReportLine:
     """What happened under one key.
 
     Where a lane or a route is in the key, ``calls`` are those that came to it, ``answered`` those that it answered,
@@ -71,12 +71,12 @@ class Line:
         return percentile(self.times, share)
 
 
-def total(facts: Facts) -> Line:
+def total(facts: Aggregates) -> ReportLine:
     """Everything in one line."""
-    return next(iter(lines(facts, ())), Line())
+    return next(iter(lines(facts, ())), ReportLine())
 
 
-def lines(facts: Facts, by: Sequence[By]) -> list[Line]:
+def lines(facts: Aggregates, by: Sequence[GroupBy]) -> list[ReportLine]:
     """A line a key, in the order of the keys.
 
     Example::
@@ -84,7 +84,7 @@ def lines(facts: Facts, by: Sequence[By]) -> list[Line]:
         for line in lines(facts, [By.TASK, By.ROUTE]):
             print(line.key, line.calls, line.cost_usd)
     """
-    found: dict[tuple[str, ...], Line] = {}
+    found: dict[tuple[str, ...], ReportLine] = {}
     _Sum(by, found).add(facts)
     return sorted(found.values(), key=lambda line: tuple(_place(part) for part in line.key))
 
@@ -101,13 +101,13 @@ def _place(part: str) -> str:
 
 
 class _Sum:
-    def __init__(self, by: Sequence[By], found: dict[tuple[str, ...], Line]) -> None:
+    def __init__(self, by: Sequence[GroupBy], found: dict[tuple[str, ...], ReportLine]) -> None:
         self._by = by
         self._found = found
-        self._by_route = By.ROUTE in by
-        self._by_way = self._by_route or By.LANE in by
+        self._by_route = GroupBy.ROUTE in by
+        self._by_way = self._by_route or GroupBy.LANE in by
 
-    def add(self, facts: Facts) -> None:
+    def add(self, facts: Aggregates) -> None:
         for call in facts.calls:
             if not self._by_way:
                 self._add_call(self._line((call.day, call.task, "", "")), call)
@@ -120,12 +120,12 @@ class _Sum:
         for score in facts.scores:
             self._add_score(self._line((score.day, score.task, score.lane or "", score.route or "")), score)
 
-    def _line(self, values: tuple[str, str, str, str]) -> Line:
-        named = dict(zip(By, values, strict=True))
+    def _line(self, values: tuple[str, str, str, str]) -> ReportLine:
+        named = dict(zip(GroupBy, values, strict=True))
         key = tuple(named[by] for by in self._by)
         line = self._found.get(key)
         if line is None:
-            line = self._found[key] = Line(key)
+            line = self._found[key] = ReportLine(key)
         return line
 
     def _add_unsent(self, fact: CallFact) -> None:
@@ -136,7 +136,7 @@ class _Sum:
         line.calls += fact.unsent
         line.answered += fact.unsent if answered else 0
 
-    def _add_call(self, line: Line, fact: CallFact) -> None:
+    def _add_call(self, line: ReportLine, fact: CallFact) -> None:
         line.calls += fact.calls
         line.outcomes[fact.outcome] += fact.calls
         if fact.outcome != Outcome.ANSWERED:
@@ -147,7 +147,7 @@ class _Sum:
         if fact.bucket is not None:
             line.times[fact.bucket] += fact.calls
 
-    def _add_attempt(self, line: Line, fact: AttemptFact) -> None:
+    def _add_attempt(self, line: ReportLine, fact: AttemptFact) -> None:
         line.attempts += fact.attempts
         line.absorbed += fact.absorbed
         line.input_tokens += fact.input_tokens
@@ -166,13 +166,13 @@ class _Sum:
         if self._by_way:
             self._add_way(line, fact)
 
-    def _add_way(self, line: Line, fact: AttemptFact) -> None:
+    def _add_way(self, line: ReportLine, fact: AttemptFact) -> None:
         line.calls += fact.came_to_route if self._by_route else fact.came_to_lane
         line.answered += fact.answered
         if fact.lane != LaneName.PRIMARY:
             line.by_fallback += fact.answered
 
-    def _add_score(self, line: Line, fact: ScoreFact) -> None:
+    def _add_score(self, line: ReportLine, fact: ScoreFact) -> None:
         line.scored[fact.name] += fact.scores
         line.score_sums[fact.name] = line.score_sums.get(fact.name, 0.0) + fact.sum
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 
 from lanewise._ledger.tables import metadata
 
-__all__ = ["MIGRATIONS", "VERSION_TABLE", "LedgerOutdated", "Standing", "has_tables", "require_current", "standing"]
+__all__ = ["MIGRATIONS", "VERSION_TABLE", "LedgerOutdated", "SchemaState", "has_tables", "require_current", "standing"]
 
 MIGRATIONS: Final = str(Path(__file__).parent / "migrations")
 VERSION_TABLE: Final = "lanewise_version"
@@ -23,7 +23,7 @@ class LedgerOutdated(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SchemaState:
     """Which version a ledger's tables have (``None``: there are none), and which this release reads and writes.
 
     ``known`` says whether this release has heard of the version that was found; ``fits``, whether it can go on with
@@ -47,7 +47,7 @@ def _versions() -> tuple[str, ...]:
     return tuple(sorted((file.name[1:5] for file in Path(MIGRATIONS, "versions").glob("v*.py")), reverse=True))
 
 
-def standing(connection: Connection) -> Standing:
+def standing(connection: Connection) -> SchemaState:
     """How the tables of a database stand.
 
     Example::
@@ -60,8 +60,8 @@ def standing(connection: Connection) -> Standing:
         found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
     known = _versions()
     if found is None or found in known:
-        return Standing(found, known[0], known=True)
-    return Standing(found, known[0], known=False, fits=found > known[0] and _fits(connection))
+        return SchemaState(found, known[0], known=True)
+    return SchemaState(found, known[0], known=False, fits=found > known[0] and _fits(connection))
 
 
 def _fits(connection: Connection) -> bool:
@@ -84,7 +84,7 @@ def has_tables(connection: Connection) -> bool:
     return bool(inspect(connection).get_table_names())
 
 
-def require_current(found: Standing) -> None:
+def require_current(found: SchemaState) -> None:
     """Nothing, if the tables are those of this release. Raises LedgerOutdated: what to do."""
     if not found.known and not found.fits:
         raise LedgerOutdated(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from lanewise._ledger.tables import attempts, calls, scores
 
-__all__ = ["Contents", "Span", "contents", "span"]
+__all__ = ["LedgerStats", "Span", "contents", "span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class LedgerStats:
     """Numbers of rows, and from when they are (``None`` if there are no calls)."""
 
     calls: int
@@ -38,10 +38,10 @@ def span(connection: Connection) -> Span | None:
     return None if oldest is None or newest is None else Span(oldest, newest)
 
 
-def contents(connection: Connection) -> Contents:
+def contents(connection: Connection) -> LedgerStats:
     """What a ledger holds. Counts every row: a second or so for millions."""
     held = {
         table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
         for table in (calls, attempts, scores)
     }
-    return Contents(**held, span=span(connection))
+    return LedgerStats(**held, span=span(connection))

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 
 from lanewise._ledger.database import writing
-from lanewise._ledger.schema_version import MIGRATIONS, Standing, require_current, standing
+from lanewise._ledger.schema_version import MIGRATIONS, SchemaState, require_current, standing
 
 __all__ = ["upgrade"]
 
@@ -30,7 +30,7 @@ _LOCK: Final = 0x756E6465727374
 """The advisory lock of upgrades in PostgreSQL: any number that nobody else uses ("underst" in ASCII)."""
 
 
-def upgrade(engine: Engine) -> Standing:
+def upgrade(engine: Engine) -> SchemaState:
     """Bring the tables up to date, and tell how they stood before. Safe to run twice at a time.
 
     Raises LedgerOutdated: a newer release made them. SQLAlchemyError: the database can't be reached or refuses it.

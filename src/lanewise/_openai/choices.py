@@ -8,17 +8,17 @@ from typing import Final, TypeVar
 import msgspec
 
 from lanewise._openai.finish_reasons import CONTENT_FILTER, LENGTH, in_chats_words
-from lanewise._openai.lenient_json import Unfit, as_far_as_it_fits, read_json, write_json
+from lanewise._openai.lenient_json import NoAnswer, as_far_as_it_fits, read_json, write_json
 from lanewise._openai.response_schema import MALFORMED
 from lanewise.types import Api
 
-__all__ = ["Called", "Gathered", "Said", "said_by"]
+__all__ = ["Choice", "StreamAccumulator", "ToolCall", "said_by"]
 
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 
-class Called(msgspec.Struct, frozen=True, gc=False):
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
     """One call of a function. ``arguments`` is the JSON text; ``None`` for a custom tool, whose input is free."""
 
     name: str
@@ -28,16 +28,16 @@ class Called(msgspec.Struct, frozen=True, gc=False):
         return "<Called>"
 
 
-class Said(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True):
     """One choice of an answer. Its repr leaves out what it says. ``finish_reason`` is in chat's words."""
 
     text: str
-    calls: tuple[Called, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
     refused: bool = False
     finish_reason: str | None = None
 
     def __repr__(self) -> str:
-        return f"<Said of {len(self.text)} characters, {len(self.calls)} calls>"
+        return f"<Choice of {len(self.text)} characters, {len(self.calls)} calls>"
 
 
 class _Function(msgspec.Struct):
@@ -61,9 +61,9 @@ class _ToolCall(msgspec.Struct):
         named = self.custom or self.function
         return bool(named and named.name)
 
-    def called(self) -> Called:
+    def called(self) -> ToolCall:
         if self.custom is not None:
-            return Called(self.custom.name or "", None)
+            return ToolCall(self.custom.name or "", None)
         return _called(self.function)
 
 
@@ -73,7 +73,7 @@ class _Message(msgspec.Struct):
     tool_calls: list[_ToolCall] | None = None
     function_call: _Function | None = None
 
-    def calls(self) -> tuple[Called, ...]:
+    def calls(self) -> tuple[ToolCall, ...]:
         calls = tuple(call.called() for call in self.tool_calls or ())
         return calls if self.function_call is None else (*calls, _called(self.function_call))
 
@@ -122,8 +122,8 @@ _OLD_CALL: Final = -1
 _ITEM_DONE: Final = "response.output_item.done"
 
 
-def said_by(api: Api, body: bytes) -> tuple[Said, ...] | None:
-    """What a whole answer of chat or Responses says, a :class:`Said` a choice; ``None`` if it can't be read.
+def said_by(api: Api, body: bytes) -> tuple[Choice, ...] | None:
+    """What a whole answer of chat or Responses says, a :class:`Choice` a choice; ``None`` if it can't be read.
 
     Example::
 
@@ -147,17 +147,17 @@ def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
         return as_far_as_it_fits(decoder.type, read_json(data))
 
 
-def _of_choice(message: _Message, finish_reason: str | None) -> Said:
+def _of_choice(message: _Message, finish_reason: str | None) -> Choice:
     reason = in_chats_words(finish_reason) if finish_reason else None
     refused = bool(message.refusal) or reason == CONTENT_FILTER
-    return Said(_text(message.content), message.calls(), refused, reason)
+    return Choice(_text(message.content), message.calls(), refused, reason)
 
 
-def _of_response(response: _Response) -> Said:
+def _of_response(response: _Response) -> Choice:
     items = response.output or []
     told = response.incomplete_details.reason if response.incomplete_details else None
     reason = in_chats_words(told) if told else None
-    return Said(
+    return Choice(
         "".join([_text(item.content) for item in items if item.type == "message"]),
         tuple([_of_item(item) for item in items if item.type in ("function_call", "custom_tool_call")]),
         reason == CONTENT_FILTER or any(_refuses(item.content) for item in items),
@@ -165,15 +165,17 @@ def _of_response(response: _Response) -> Said:
     )
 
 
-def _of_item(item: _Item) -> Called:
+def _of_item(item: _Item) -> ToolCall:
     return (
-        _called(_Function(item.name, item.arguments)) if item.type == "function_call" else Called(item.name or "", None)
+        _called(_Function(item.name, item.arguments))
+        if item.type == "function_call"
+        else ToolCall(item.name or "", None)
     )
 
 
-def _called(function: _Function | None) -> Called:
+def _called(function: _Function | None) -> ToolCall:
     given = function or _Function()
-    return Called(given.name or "", _as_text(given.arguments))
+    return ToolCall(given.name or "", _as_text(given.arguments))
 
 
 def _as_text(arguments: object) -> str:
@@ -237,9 +239,9 @@ class _Growing:
     def _call(self, key: int) -> _GrowingCall:
         return self.calls.setdefault(key, _GrowingCall())
 
-    def said(self) -> Said:
+    def said(self) -> Choice:
         refused = self.refused or self.finish_reason == CONTENT_FILTER
-        return Said(
+        return Choice(
             "".join(self.pieces), tuple([call.called() for call in self.calls.values()]), refused, self.finish_reason
         )
 
@@ -275,16 +277,16 @@ class _GrowingCall:
         if not self.name.endswith(piece) or not self.name.startswith(piece):
             self.name = piece if piece.startswith(self.name) else self.name + piece
 
-    def called(self) -> Called:
-        return Called(self.name, None if self.custom else "".join(self.pieces))
+    def called(self) -> ToolCall:
+        return ToolCall(self.name, None if self.custom else "".join(self.pieces))
 
 
-class Gathered:
+class StreamAccumulator:
     """Gathers what a stream says, event by event. ``limit`` is in bytes of events: more than that is not kept.
 
     Example::
 
-        gathered = Gathered(Api.CHAT, 10_000_000)
+        gathered = StreamAccumulator(Api.CHAT, 10_000_000)
         gathered.add(b'{"choices": [{"delta": {"content": "Hi"}}]}')
         gathered.said()[0].text  # "Hi"
     """
@@ -309,13 +311,13 @@ class Gathered:
             else:
                 for choice in _decoded(_CHAT, data).choices:
                     self._choice(choice)
-        except Unfit:
+        except NoAnswer:
             return  # no object: the judge found nothing of an answer in it
         except MALFORMED:
             self._left = -1  # what can't be read can't be checked
 
-    def said(self) -> tuple[Said, ...] | None:
-        """All that was said, a :class:`Said` a choice; ``None`` if it was too much, or can't be read."""
+    def said(self) -> tuple[Choice, ...] | None:
+        """All that was said, a :class:`Choice` a choice; ``None`` if it was too much, or can't be read."""
         if self._left < 0:
             return None
         if not self._responses:

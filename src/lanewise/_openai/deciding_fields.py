@@ -15,10 +15,10 @@ import msgspec
 
 from lanewise.types import Api
 
-__all__ = ["Doubt", "doubt_about"]
+__all__ = ["Uncertainty", "doubt_about"]
 
 
-class Doubt(Enum):
+class Uncertainty(Enum):
     """What of an answer is in doubt: which model gave it, or what it is."""
 
     MODEL = "model"
@@ -141,12 +141,12 @@ _NO_OTHER: Final = frozenset({"utf-8", "utf-8-sig"})
 
 
 class _Twice(ValueError):
-    def __init__(self, doubt: Doubt) -> None:
+    def __init__(self, doubt: Uncertainty) -> None:
         super().__init__(doubt)
         self.doubt = doubt
 
 
-def doubt_about(api: Api, data: bytes, *, event: bool = False) -> Doubt | None:
+def doubt_about(api: Api, data: bytes, *, event: bool = False) -> Uncertainty | None:
     """What of an answer, or of an event of a stream, is in doubt. ``data`` is as the provider sent it.
 
     Example::
@@ -154,7 +154,7 @@ def doubt_about(api: Api, data: bytes, *, event: bool = False) -> Doubt | None:
         doubt_about(Api.CHAT, b'{"model": "a", "model": "b"}')  # Doubt.MODEL
     """
     if json.detect_encoding(data) not in _NO_OTHER:
-        return Doubt.ANSWER
+        return Uncertainty.ANSWER
     try:
         value = json.loads(data, object_pairs_hook=_once)
     except _Twice as twice:
@@ -162,10 +162,10 @@ def doubt_about(api: Api, data: bytes, *, event: bool = False) -> Doubt | None:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        return None if event else Doubt.ANSWER  # an event that is no object holds nothing that decides
+        return None if event else Uncertainty.ANSWER  # an event that is no object holds nothing that decides
     if not _is(_ModelWithin if event and api is Api.RESPONSES else _Model, value):
-        return Doubt.MODEL
-    return None if _is((_EVENT if event else _WHOLE)[api], value) else Doubt.ANSWER
+        return Uncertainty.MODEL
+    return None if _is((_EVENT if event else _WHOLE)[api], value) else Uncertainty.ANSWER
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -174,9 +174,9 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         return read
     twice = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
     if "model" in twice:
-        raise _Twice(Doubt.MODEL)
+        raise _Twice(Uncertainty.MODEL)
     if not twice.isdisjoint(_DECIDING):
-        raise _Twice(Doubt.ANSWER)
+        raise _Twice(Uncertainty.ANSWER)
     return read
 
 

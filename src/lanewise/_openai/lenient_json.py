@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-__all__ = ["Unfit", "as_far_as_it_fits", "read_json", "read_valid_json", "write_json"]
+__all__ = ["NoAnswer", "as_far_as_it_fits", "read_json", "read_valid_json", "write_json"]
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _Reader = Callable[[object], Any]
@@ -27,7 +27,7 @@ _OTHER: Final = "other"
 _MOST_DIGITS: Final = 9
 
 
-class Unfit(ValueError):
+class NoAnswer(ValueError):
     """The answer can't be made out of a value."""
 
 
@@ -74,7 +74,7 @@ def as_far_as_it_fits(kind: type[_T], value: object) -> _T:
     """
     read: _T | None = _struct(kind)(value)
     if read is None:
-        raise Unfit("it is no object")
+        raise NoAnswer("it is no object")
     return read
 
 
@@ -95,7 +95,7 @@ def _struct(kind: type[msgspec.Struct]) -> _Reader:
             if fitting is not None:
                 given[name] = fitting
             elif there and name in _NEEDED:
-                raise Unfit(f"{name} is of another type")
+                raise NoAnswer(f"{name} is of another type")
         return kind(**given)
 
     fields += [
@@ -139,7 +139,7 @@ def _items(read: _Reader, value: object, *, needed: bool, whole: bool) -> list[o
         if fitting is not None:
             items.append(fitting)
         elif (item and needed) or whole:
-            raise Unfit("an item is of another type")
+            raise NoAnswer("an item is of another type")
     return items
 
 

@@ -16,7 +16,7 @@ from lanewise._openai.json_scan import top_level
 from lanewise._openai.parameters import MEMORY
 from lanewise.types import Api
 
-__all__ = ["BadBody", "Body", "binding", "bound_by", "objects_in"]
+__all__ = ["BadBody", "RequestBody", "binding", "bound_by", "objects_in"]
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT: Final = msgspec.json.Decoder(str)
@@ -34,7 +34,7 @@ class BadBody(ValueError):
     """The request's body is none that could be sent; its text never quotes the body."""
 
 
-class Body:
+class RequestBody:
     """A JSON body, parsed once per call.
 
     Of a name that comes twice the last value counts, as in Python's ``json``. It has no pickle, and its repr tells
@@ -42,7 +42,7 @@ class Body:
 
     Example::
 
-        body = Body.parse(b'{"model": "ticket-summary", "messages": [], "stream": true}')
+        body = RequestBody.parse(b'{"model": "ticket-summary", "messages": [], "stream": true}')
         assert body.model == "ticket-summary" and body.stream
     """
 
@@ -64,7 +64,7 @@ class Body:
         self._added = b""
 
     @classmethod
-    def parse(cls, raw: bytes) -> Body:
+    def parse(cls, raw: bytes) -> RequestBody:
         """Read a body's top level.
 
         Raises BadBody if it is not UTF-8, not JSON (which has no NaN), not an object, or nested too
@@ -96,14 +96,14 @@ class Body:
             self._digest = digest.digest()
         return self._digest
 
-    def with_added(self, name: str, value: msgspec.Raw) -> Body:
+    def with_added(self, name: str, value: msgspec.Raw) -> RequestBody:
         """The body with one more parameter, or with another value of it: what the task asks for and the app did not.
 
         Example::
 
             body = body.with_added("response_format", msgspec.Raw(b'{"type":"json_object"}'))
         """
-        body = Body(self.raw, {**self.fields, name: value})
+        body = RequestBody(self.raw, {**self.fields, name: value})
         body._added = b"\0".join((self._added, name.encode(), bytes(value)))
         return body
 
@@ -127,18 +127,18 @@ class Body:
         return value is not None and bytes(value) != _NULL
 
     def __repr__(self) -> str:
-        return f"<Body of {len(self.raw)} bytes>"
+        return f"<RequestBody of {len(self.raw)} bytes>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a body holds the prompt: it can't be pickled or copied")
 
 
-def binding(body: Body, api: Api) -> str | None:
+def binding(body: RequestBody, api: Api) -> str | None:
     """Why the call is bound to one provider's memory, or ``None`` if any provider can read it.
 
     Example::
 
-        body = Body.parse(b'{"model": "chat", "input": "go on", "previous_response_id": "resp_1"}')
+        body = RequestBody.parse(b'{"model": "chat", "input": "go on", "previous_response_id": "resp_1"}')
         assert binding(body, Api.RESPONSES) == "it continues an earlier response"
     """
     if api is Api.EMBEDDINGS:
@@ -157,12 +157,13 @@ def binding(body: Body, api: Api) -> str | None:
     return None
 
 
-def bound_by(body: Body, api: Api) -> str:
+def bound_by(body: RequestBody, api: Api) -> str:
     """The parameter that binds a bound call.
 
     Example::
 
-        assert bound_by(Body.parse(b'{"previous_response_id": "resp_1"}'), Api.RESPONSES) == "previous_response_id"
+        body = RequestBody.parse(b'{"previous_response_id": "resp_1"}')
+        assert bound_by(body, Api.RESPONSES) == "previous_response_id"
     """
     if api is Api.RESPONSES:
         named = next((name for name in MEMORY if body.has(name)), None)

@@ -11,7 +11,7 @@ import msgspec
 from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
 from lanewise._openai import response_schema as wire
-from lanewise._openai.deciding_fields import Doubt, doubt_about
+from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
 from lanewise._openai.lenient_json import as_far_as_it_fits, read_json, write_json
 from lanewise._openai.response_schema import MALFORMED, is_blank, is_no_error, is_utf8
@@ -94,7 +94,7 @@ def check_answer(api: Api, body: bytes, content_type: str | None = None, *, sens
     if sensitive and isinstance(checked.result, Answer):
         doubt = doubt_about(api, body)
         if doubt is not None:
-            row = failures.SUBSTITUTED if doubt is Doubt.MODEL else failures.IN_DOUBT
+            row = failures.SUBSTITUTED if doubt is Uncertainty.MODEL else failures.IN_DOUBT
             return Checked(row.failure(http_status=200), body)
     return checked
 

@@ -13,8 +13,8 @@ from lanewise._failures.classification import from_inner_error
 from lanewise._failures.failure_table import Row
 from lanewise._failures.signals import TransportSignal
 from lanewise._openai import response_schema as wire
-from lanewise._openai.choices import Gathered
-from lanewise._openai.deciding_fields import Doubt, doubt_about
+from lanewise._openai.choices import StreamAccumulator
+from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
 from lanewise._openai.lenient_json import as_far_as_it_fits, read_json, write_json
 from lanewise._openai.response_schema import MALFORMED, is_utf8
@@ -23,10 +23,10 @@ from lanewise._openai.usage import Usage
 from lanewise._openai.usage_so_far import UsageSoFar
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
 
-__all__ = ["StreamJudge", "Verdict"]
+__all__ = ["StreamValidator", "StreamVerdict"]
 
 
-class Verdict(IntEnum):
+class StreamVerdict(IntEnum):
     """What an event is. Before commit everything but content and ``DONE`` is held, after it everything is passed on."""
 
     PREAMBLE = 0
@@ -65,7 +65,7 @@ _BROKEN_OFF: Final = frozenset({"error", "response.error", "response.failed", "r
 _DONE: Final = b"[DONE]"
 
 
-class StreamJudge:
+class StreamValidator:
     """Judges the stream of one attempt. Pure: it is fed events, and says what each is.
 
     ``hide_usage``: the usage chunk was asked for by us, not by the app. ``choices``: how many the app asked
@@ -75,7 +75,7 @@ class StreamJudge:
 
     Example::
 
-        judge = StreamJudge(Api.CHAT, hide_usage=True)
+        judge = StreamValidator(Api.CHAT, hide_usage=True)
         judge.feed(None, b'{"choices": [{"delta": {"content": "Hi"}}]}')  # Verdict.CONTENT
         judge.end()  # a Failure: neither [DONE] nor a finish reason
     """
@@ -87,7 +87,7 @@ class StreamJudge:
         hide_usage: bool,
         choices: int = 1,
         accepts: Callable[[str], bool] | None = None,
-        gathered: Gathered | None = None,
+        gathered: StreamAccumulator | None = None,
     ) -> None:
         self._api = api
         self._responses = api is Api.RESPONSES
@@ -139,7 +139,7 @@ class StreamJudge:
         """Whether the answer is whole, so that an end of the stream now is a success."""
         return self._done or (len(self._finished) >= self._choices and not self._open)
 
-    def feed(self, event_name: str | None, data: bytes) -> Verdict | Failure:
+    def feed(self, event_name: str | None, data: bytes) -> StreamVerdict | Failure:
         """What an event is, or the failure that it is. Never raises, whatever it holds. About 1 us a chat chunk."""
         self.instead = None
         if data == _DONE:
@@ -149,7 +149,7 @@ class StreamJudge:
         if not data.isascii() and not is_utf8(data):
             return self._broken(failures.MALFORMED_EVENT)
         if self._accepts is not None and (doubt := doubt_about(self._api, data, event=True)) is not None:
-            return self._broken(failures.SUBSTITUTED if doubt is Doubt.MODEL else failures.IN_DOUBT)
+            return self._broken(failures.SUBSTITUTED if doubt is Uncertainty.MODEL else failures.IN_DOUBT)
         try:
             if self._responses:
                 verdict = self._response_event(_EVENT.decode(data), event_name, data)
@@ -159,7 +159,7 @@ class StreamJudge:
             verdict = self._read_again(event_name, data, "types")
         except MALFORMED:
             verdict = self._read_again(event_name, data, "json")
-        if self.gathered is not None and isinstance(verdict, Verdict) and not self._marked:
+        if self.gathered is not None and isinstance(verdict, StreamVerdict) and not self._marked:
             self.gathered.add(data)
         return verdict
 
@@ -173,7 +173,7 @@ class StreamJudge:
         except MALFORMED:
             return None
 
-    def _read_again(self, event_name: str | None, data: bytes, odd: str) -> Verdict | Failure:
+    def _read_again(self, event_name: str | None, data: bytes, odd: str) -> StreamVerdict | Failure:
         """An event that the strict decoder refuses, read as the SDK reads it, and written anew as it was judged."""
         if data.lstrip().startswith(_DONE):
             self._let_pass("events")
@@ -193,12 +193,12 @@ class StreamJudge:
             if self._reports_error(event_name, data, known=False):
                 return self._error(data)
             return self._broken(failures.MALFORMED_EVENT)
-        if isinstance(verdict, Verdict):
+        if isinstance(verdict, StreamVerdict):
             self._let_pass(odd if isinstance(value, dict) else "events")
             self.instead = event_bytes(event_name, written)
         return verdict
 
-    def _no_object(self, event_name: str | None, data: bytes, value: object) -> Verdict | Failure:
+    def _no_object(self, event_name: str | None, data: bytes, value: object) -> StreamVerdict | Failure:
         if self._reports_error(event_name, data, known=False):
             return self._error(data)
         # A number or a text may be a piece of the answer: nobody can tell.
@@ -208,9 +208,9 @@ class StreamJudge:
         if odd not in self.lenient:
             self.lenient = (*self.lenient, odd)
 
-    def _nothing(self) -> Verdict:
+    def _nothing(self) -> StreamVerdict:
         """What an event is that says nothing."""
-        return Verdict.PASS if self.committed else Verdict.PREAMBLE
+        return StreamVerdict.PASS if self.committed else StreamVerdict.PREAMBLE
 
     def end(self) -> Failure | None:
         """The failure that the end of the stream is, if the answer isn't whole."""
@@ -228,7 +228,7 @@ class StreamJudge:
         """The failure when a timer ran out: no content in time before commit, no sign of life after it."""
         return self._broken(failures.STALLED if self.committed else failures.NO_CONTENT)
 
-    def _chunk(self, chunk: wire.ChatChunk, event_name: str | None, data: bytes) -> Verdict | Failure:
+    def _chunk(self, chunk: wire.ChatChunk, event_name: str | None, data: bytes) -> StreamVerdict | Failure:
         if chunk.error:
             return self._error(data)
         if chunk.model and chunk.model != self.model:
@@ -250,8 +250,8 @@ class StreamJudge:
             if self._reports_error(event_name, data, known=chunk.choices is not None or bool(chunk.usage)):
                 return self._error(data)
             if chunk.usage and self._hide_usage:
-                return Verdict.HIDE
-            return Verdict.PASS if self.committed else Verdict.PREAMBLE
+                return StreamVerdict.HIDE
+            return StreamVerdict.PASS if self.committed else StreamVerdict.PREAMBLE
         says_something = malformed = False
         for choice in chunk.choices:
             delta = choice.delta
@@ -277,12 +277,14 @@ class StreamJudge:
         others, thinking = (False, False) if says_something else wire.other_words(data)
         if says_something or thinking:
             self.committed = True
-            return Verdict.CONTENT
+            return StreamVerdict.CONTENT
         if others:
-            return Verdict.PROGRESS
-        return Verdict.PASS if self.committed else Verdict.PREAMBLE
+            return StreamVerdict.PROGRESS
+        return StreamVerdict.PASS if self.committed else StreamVerdict.PREAMBLE
 
-    def _response_event(self, event: wire.ResponsesEvent, event_name: str | None, data: bytes) -> Verdict | Failure:
+    def _response_event(
+        self, event: wire.ResponsesEvent, event_name: str | None, data: bytes
+    ) -> StreamVerdict | Failure:
         name = event.type or event_name or ""
         if event.response is not None:
             model = event.response.model
@@ -297,35 +299,35 @@ class StreamJudge:
             return self._piece(name, event)
         if name.endswith(_PREVIEW):
             self.committed = True  # shown at once, or it need not have been asked for
-            return Verdict.CONTENT
+            return StreamVerdict.CONTENT
         if name in _NO_SIGN_OF_LIFE or not name.startswith("response."):
-            return Verdict.PASS if self.committed else Verdict.PREAMBLE
-        return Verdict.PROGRESS
+            return StreamVerdict.PASS if self.committed else StreamVerdict.PREAMBLE
+        return StreamVerdict.PROGRESS
 
-    def _piece(self, name: str, event: wire.ResponsesEvent) -> Verdict:
+    def _piece(self, name: str, event: wire.ResponsesEvent) -> StreamVerdict:
         if event.item is not None and name == "response.output_item.done":
             self._usage.add_item(event.item)
         if name.endswith(".delta") and not event.delta:
-            return Verdict.PASS if self.committed else Verdict.PREAMBLE
+            return StreamVerdict.PASS if self.committed else StreamVerdict.PREAMBLE
         self._hear(event.delta)
         self.refusal = self.refusal or name == "response.refusal.delta"
         self.committed = True
-        return Verdict.CONTENT
+        return StreamVerdict.CONTENT
 
-    def _last(self, response: wire.ResponsesAnswer | None) -> Verdict | Failure:
+    def _last(self, response: wire.ResponsesAnswer | None) -> StreamVerdict | Failure:
         if response is not None and self.finish_reason == ERROR:
             return self._error(response.error, failures.FINISH_ERROR)
         if response is not None and response.output == [] and not self.committed and response.status == "completed":
             return self._broken(failures.NO_CHOICES)
         self._done = True
-        return Verdict.DONE
+        return StreamVerdict.DONE
 
-    def _finish(self) -> Verdict | Failure:
+    def _finish(self) -> StreamVerdict | Failure:
         self._marked = True
         if not self.committed and not self._finished:
             return self._broken(failures.STREAM_CUT)
         self._done = True
-        return Verdict.DONE
+        return StreamVerdict.DONE
 
     def _hear(self, text: object) -> None:
         """Count what was said, in case that no usage comes: each piece is a token at least."""

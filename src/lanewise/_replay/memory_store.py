@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._replay.replays import Claimed, Ours
+from lanewise._replay.replays import Claimed, Unclaimed
 
 __all__ = ["ReplaysInMemory"]
 
@@ -49,7 +49,9 @@ class ReplaysInMemory:
         self._answers: OrderedDict[str, _Kept] = OrderedDict()
         self._size = 0
 
-    async def claim(self, key: str, owner: str, sign: bytes, *, lease: float, within: float) -> Ours | Claimed | bytes:
+    async def claim(
+        self, key: str, owner: str, sign: bytes, *, lease: float, within: float
+    ) -> Unclaimed | Claimed | bytes:
         """As :meth:`Replays.claim`; nothing is waited for."""
         self._check_process()
         now = time.monotonic()
@@ -62,7 +64,7 @@ class ReplaysInMemory:
             if claimed is not None and claimed.until > now:
                 return Claimed(claimed.owner, claimed.sign)
             self._claims[key] = _Claim(owner, sign, now + lease)
-            return Ours.OURS
+            return Unclaimed.OURS
 
     def answer(self, key: str, owner: str, sealed: bytes, *, keep: float) -> None:
         """As :meth:`Replays.answer`."""

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["Claimed", "Ours", "Replays", "ReplaysUnavailable"]
+__all__ = ["Claimed", "Replays", "ReplaysUnavailable", "Unclaimed"]
 
 
-class Ours(Enum):
+class Unclaimed(Enum):
     """What a claim gives to whoever may make the answer of a key: nobody makes it, and nobody has."""
 
     OURS = "ours"
@@ -35,7 +35,9 @@ class Replays(Protocol):
     :meth:`claim` waits; the rest is done soon, and is forgotten if it can't be.
     """
 
-    async def claim(self, key: str, owner: str, sign: bytes, *, lease: float, within: float) -> Ours | Claimed | bytes:
+    async def claim(
+        self, key: str, owner: str, sign: bytes, *, lease: float, within: float
+    ) -> Unclaimed | Claimed | bytes:
         """The answer of a key; or whose turn it is to make it. Waits for the store for ``within`` seconds at most.
 
         Raises ReplaysUnavailable: then the claim may have been made all the same.

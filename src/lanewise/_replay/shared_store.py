@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lanewise import _store as connection
-from lanewise._replay.replays import Claimed, Ours, ReplaysUnavailable
+from lanewise._replay.replays import Claimed, ReplaysUnavailable, Unclaimed
 from lanewise.config.store import StoreAddress
 
 if TYPE_CHECKING:
@@ -115,7 +115,9 @@ class SharedReplays:
         self._lock = threading.RLock()  # re-entrant: collecting garbage closes streams, wherever that happens
         self._desk: _Desk | None = None
 
-    async def claim(self, key: str, owner: str, sign: bytes, *, lease: float, within: float) -> Ours | Claimed | bytes:
+    async def claim(
+        self, key: str, owner: str, sign: bytes, *, lease: float, within: float
+    ) -> Unclaimed | Claimed | bytes:
         """As :meth:`Replays.claim`."""
         if self._desk is not None and self._desk.waits_longer_than(within):
             raise ReplaysUnavailable("the store does not answer")  # and would not to this one either
@@ -262,10 +264,10 @@ class _Desk:
             self._owed_bytes -= self._owed.popleft().size
 
 
-def _read(result: object) -> Ours | Claimed | bytes:
+def _read(result: object) -> Unclaimed | Claimed | bytes:
     """What the claim's script gave. Raises ReplaysUnavailable."""
     if result is None:
-        return Ours.OURS
+        return Unclaimed.OURS
     if isinstance(result, ReplaysUnavailable):
         raise ReplaysUnavailable(str(result))
     if isinstance(result, Exception):

@@ -7,7 +7,7 @@ from typing import Final
 
 from lanewise._failures import failure_table as failures
 from lanewise._openai.response_check import Answer
-from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.stream_validator import StreamValidator
 from lanewise._routing.model_match import is_substitute
 from lanewise.config import Route
 from lanewise.types import Attempt, Failure, FailureKind
@@ -18,7 +18,9 @@ READ_BY_THE_APP: Final = frozenset({FailureKind.CONTENT_POLICY, FailureKind.CONT
 """The failures whose answer the app may get all the same, if no other route gives a better one."""
 
 
-def unacceptable(answer: Answer | StreamJudge, route: Route, *, sensitive: bool, refusals_move: bool) -> Failure | None:
+def unacceptable(
+    answer: Answer | StreamValidator, route: Route, *, sensitive: bool, refusals_move: bool
+) -> Failure | None:
     """Why this route's answer is none: another model gave it to a sensitive call, or it refuses where that moves on."""
     if sensitive and is_substitute(route.model, answer.model, route.answers_as):
         return failures.SUBSTITUTED.failure(http_status=200)

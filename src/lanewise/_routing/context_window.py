@@ -15,7 +15,7 @@ import msgspec
 from lanewise._openai.token_estimate import at_least, at_most, likely
 from lanewise._routing.candidates import Candidate
 
-__all__ = ["Need", "Room", "fitting", "unsure"]
+__all__ = ["TokenDemand", "TokenLimits", "fitting", "unsure"]
 
 CLEARLY: Final = 2.5
 """So many times a window, by the likeliest count, is too long without being counted."""
@@ -23,7 +23,7 @@ CLEARLY: Final = 2.5
 _NO_COUNTS: Final[Mapping[str, int]] = {}
 
 
-class Room(msgspec.Struct, frozen=True):
+class TokenLimits(msgspec.Struct, frozen=True):
     """What a route can take, in tokens; ``None`` where nobody knows. ``declared``: the window is the config's word."""
 
     window: int | None = None
@@ -31,7 +31,7 @@ class Room(msgspec.Struct, frozen=True):
     max_output: int | None = None
 
 
-class Need(msgspec.Struct, frozen=True):
+class TokenDemand(msgspec.Struct, frozen=True):
     """What a call needs, in tokens, by the size of its question: the least that is plausible, the likeliest, the most.
 
     ``output`` is the most that the app lets the answer have, 0 if it does not say.
@@ -43,7 +43,7 @@ class Need(msgspec.Struct, frozen=True):
     output: int = 0
 
     @classmethod
-    def estimated(cls, text_bytes: int, output: int | None) -> Need:
+    def estimated(cls, text_bytes: int, output: int | None) -> TokenDemand:
         """The need of a question of so many bytes of text.
 
         Example::
@@ -54,7 +54,10 @@ class Need(msgspec.Struct, frozen=True):
 
 
 def fitting(
-    found: tuple[Candidate, ...], need: Need, rooms: Mapping[str, Room], counts: Mapping[str, int] = _NO_COUNTS
+    found: tuple[Candidate, ...],
+    need: TokenDemand,
+    rooms: Mapping[str, TokenLimits],
+    counts: Mapping[str, int] = _NO_COUNTS,
 ) -> tuple[Candidate, ...]:
     """The candidates, with those marked that the call does not fit; the same tuple if all have room.
 
@@ -78,7 +81,7 @@ def fitting(
     )
 
 
-def unsure(found: tuple[Candidate, ...], need: Need, rooms: Mapping[str, Room]) -> tuple[str, ...]:
+def unsure(found: tuple[Candidate, ...], need: TokenDemand, rooms: Mapping[str, TokenLimits]) -> tuple[str, ...]:
     """The routes of which the estimate does not tell whether the call fits, if there is another one to go to.
 
     Example::
@@ -91,13 +94,13 @@ def unsure(found: tuple[Candidate, ...], need: Need, rooms: Mapping[str, Room]) 
     return tuple(route for route in able if _may_be_tight(need, rooms[route]))
 
 
-def _may_be_tight(need: Need, room: Room) -> bool:
+def _may_be_tight(need: TokenDemand, room: TokenLimits) -> bool:
     if room.window is None or need.likely > CLEARLY * room.window:
         return False
     return room.window < need.most + need.output
 
 
-def _no_room(need: Need, room: Room) -> str | None:
+def _no_room(need: TokenDemand, room: TokenLimits) -> str | None:
     if room.max_output is not None and need.output > room.max_output:
         return f"answers with {room.max_output} tokens at the most, and {need.output} are asked for"
     if room.declared and room.window is not None and need.least > room.window:
@@ -105,7 +108,7 @@ def _no_room(need: Need, room: Room) -> str | None:
     return None
 
 
-def _tight(need: Need, room: Room, count: int | None) -> str | None:
+def _tight(need: TokenDemand, room: TokenLimits, count: int | None) -> str | None:
     tokens = need.likely if count is None else count
     if room.window is None or tokens + need.output <= room.window:
         return None

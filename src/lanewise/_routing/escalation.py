@@ -12,7 +12,7 @@ from lanewise.types import Call, FailureKind, LocalTrouble, Stop
 if TYPE_CHECKING:
     from lanewise.config import SensitiveCategory
 
-__all__ = ["ReviewRule", "opens_case", "review_rule", "why"]
+__all__ = ["ReviewRule", "is_escalated", "review_rule", "why"]
 
 _NOT_FOR_A_PERSON: Final = frozenset({FailureKind.LOCAL, FailureKind.CANCELLED})
 """The app's own bug, and a caller who has gone: a person has nothing to answer there."""
@@ -46,7 +46,7 @@ def review_rule(categories: Sequence[SensitiveCategory]) -> ReviewRule | None:
     )
 
 
-def opens_case(failure: FailureKind, trouble: LocalTrouble | None = None) -> bool:
+def is_escalated(failure: FailureKind, trouble: LocalTrouble | None = None) -> bool:
     """Whether a call that ended by this failure is left to a person, where its rule asks for that.
 
     What this process lacked (``trouble``) is for the app no better than a provider that can't be reached.

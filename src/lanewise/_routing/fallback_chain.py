@@ -43,7 +43,7 @@ class RoutesHealth(Protocol):
         ...
 
 
-class Resort(msgspec.Struct, frozen=True):
+class LastResort(msgspec.Struct, frozen=True):
     """A route that a call goes to only if it has no other, and the failure that leads there."""
 
     position: int
@@ -56,7 +56,7 @@ class NextCandidate(msgspec.Struct, frozen=True):
     position: int | None
     entered_by: Failure | None
     skipped: tuple[Skip, ...]
-    resorts: tuple[Resort, ...] = ()
+    resorts: tuple[LastResort, ...] = ()
 
 
 class Remaining(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ class FallbackChain(msgspec.Struct, frozen=True):
     def onward(self, here: int, used: int, failure: Failure | None) -> NextCandidate:
         """The next candidate that may be used, the failure that leads into it, and what was skipped on the way."""
         skipped: tuple[Skip, ...] = ()
-        resorts: tuple[Resort, ...] = ()
+        resorts: tuple[LastResort, ...] = ()
         for position in range(here + 1, len(self.candidates)):
             candidate = self.candidates[position]
             if candidate.incapable is not None:
@@ -90,7 +90,7 @@ class FallbackChain(msgspec.Struct, frozen=True):
                 skipped += (Skip(candidate.route, candidate.lane, self._why_not(here, candidate, failure)),)
             elif (closed := self.health.closed_to(candidate.route)) is not None:
                 if closed.last_resort:
-                    resorts += (Resort(position, failure),)
+                    resorts += (LastResort(position, failure),)
                 skipped += (skip_of(candidate, closed),)
                 failure = closed.failure
             elif self._is_kept_from(here, used, position, failure):

@@ -31,7 +31,7 @@ import msgspec
 
 from lanewise._routing.availability import PENDING, Throttle, Unavailable
 from lanewise._routing.candidates import Candidate
-from lanewise._routing.fallback_chain import FallbackChain, NextCandidate, Resort, RoutesHealth, skip_of
+from lanewise._routing.fallback_chain import FallbackChain, LastResort, NextCandidate, RoutesHealth, skip_of
 from lanewise._routing.retry import may_repeat, wait_before
 from lanewise.config.deadline_budget import reserve
 from lanewise.types import (
@@ -448,10 +448,10 @@ class Plan:
 
     def _resorts(
         self, onward: NextCandidate, failure: Failure | None, now: float, capped: int | None
-    ) -> list[tuple[Resort, Unavailable | None]]:
+    ) -> list[tuple[LastResort, Unavailable | None]]:
         """The routes that are left where none ahead is well, the best first."""
         ahead = {resort.position: resort for resort in onward.resorts}
-        found: list[tuple[tuple[bool, bool, int, float, int], Resort, Unavailable | None]] = []
+        found: list[tuple[tuple[bool, bool, int, float, int], LastResort, Unavailable | None]] = []
         here, count = self._position, len(self._candidates)
         for position in range(count):
             candidate, tried = self._candidates[position], self._tried.get(position)
@@ -459,7 +459,7 @@ class Plan:
             if resort is None:
                 if position > self._frontier and tried is None:
                     continue  # the chain has passed it over for good
-                resort = Resort(position, tried.entered_by if tried is not None else failure)
+                resort = LastResort(position, tried.entered_by if tried is not None else failure)
             if position == capped or candidate.incapable is not None:
                 continue
             if tried is not None and not self._may_be_resorted_to(position, tried, failure, now):
@@ -496,7 +496,7 @@ class Plan:
         return position == self._position or self._chain.admits(self._position, candidate, failure)
 
     def _resort_to(
-        self, resort: Resort, closed: Unavailable | None, now: float, jitter: float, skipped: tuple[Skip, ...]
+        self, resort: LastResort, closed: Unavailable | None, now: float, jitter: float, skipped: tuple[Skip, ...]
     ) -> Move | None:
         """To a route that is not well, or was tried before; ``None`` if it can't be had now."""
         position = resort.position
@@ -532,7 +532,7 @@ class Plan:
 
     def _throttled(
         self,
-        resort: Resort,
+        resort: LastResort,
         throttle: Throttle,
         now: float,
         jitter: float,
@@ -555,7 +555,7 @@ class Plan:
         return self._wait(resort.position, seconds, str(throttle), for_end=True)
 
     def _next_slot(
-        self, resort: Resort, now: float, reason: str, skipped: tuple[Skip, ...], *, asks: bool
+        self, resort: LastResort, now: float, reason: str, skipped: tuple[Skip, ...], *, asks: bool
     ) -> Move | None:
         """The next attempt of a route that gets few; ``None`` if that is another call's.
 

@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.request_body import Body, objects_in
+from lanewise._openai.request_body import RequestBody, objects_in
 from lanewise._openai.token_estimate import likely, text_bytes
 from lanewise.types import Api
 
-__all__ = ["MOST_OUTPUT", "CallFacts", "asked_output", "likely_tokens"]
+__all__ = ["MOST_OUTPUT", "RequestAttributes", "asked_output", "likely_tokens"]
 
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -25,7 +25,7 @@ _AUDIO: Final = ("input_audio",)
 _JSON: Final = ("json_object", "json_schema")
 
 
-class CallFacts:
+class RequestAttributes:
     """The facts of one call. ``hour`` is asked for the hour of the day in UTC.
 
     What the app sent malformed counts as not sent: the provider will say so.
@@ -37,7 +37,14 @@ class CallFacts:
     """
 
     def __init__(
-        self, body: Body, api: Api, *, task: str, labels: Mapping[str, str], subject: bool, hour: Callable[[], int]
+        self,
+        body: RequestBody,
+        api: Api,
+        *,
+        task: str,
+        labels: Mapping[str, str],
+        subject: bool,
+        hour: Callable[[], int],
     ) -> None:
         self._body = body
         self._question = "messages" if api is Api.CHAT else "input"
@@ -116,22 +123,22 @@ class CallFacts:
         return sum(item.get("type") in kinds for item in found)
 
 
-def likely_tokens(body: Body) -> int:
+def likely_tokens(body: RequestBody) -> int:
     """The tokens of a body's texts, if they are like English prose: images and recordings in it count nothing.
 
     Example::
 
-        assert likely_tokens(Body.parse(b'{"messages": []}')) == 4
+        assert likely_tokens(RequestBody.parse(b'{"messages": []}')) == 4
     """
     return likely(text_bytes(body.raw))
 
 
-def asked_output(body: Body) -> int | None:
+def asked_output(body: RequestBody) -> int | None:
     """The most tokens that the app lets the answer have, ``None`` if it does not say.
 
     Example::
 
-        assert asked_output(Body.parse(b'{"max_tokens": 100}')) == 100
+        assert asked_output(RequestBody.parse(b'{"max_tokens": 100}')) == 100
     """
     for name in MOST_OUTPUT:
         value = body.fields.get(name)

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.request_body import Body
-from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.request_body import RequestBody
+from lanewise._openai.stream_validator import StreamValidator
 from lanewise.types import Api, Attempt, FailureKind
 
 __all__ = ["ERROR", "OnBreak", "announcement", "on_break", "without_announcement"]
@@ -31,7 +31,7 @@ ERROR: Final = OnBreak()
 """As every call has it that asks for nothing else."""
 
 
-def on_break(api: Api, body: Body, *, allowed: bool, sensitive: bool, helper: bool) -> OnBreak:
+def on_break(api: Api, body: RequestBody, *, allowed: bool, sensitive: bool, helper: bool) -> OnBreak:
     """What becomes of the stream of a call that asks to start over.
 
     ``allowed`` is the task's word. ``helper`` says that one of the SDK's own helpers reads the stream.
@@ -44,7 +44,7 @@ def on_break(api: Api, body: Body, *, allowed: bool, sensitive: bool, helper: bo
     return OnBreak(restarts=not why_not, why_not=why_not)
 
 
-def _why_not(api: Api, body: Body, *, allowed: bool, sensitive: bool, helper: bool) -> str:
+def _why_not(api: Api, body: RequestBody, *, allowed: bool, sensitive: bool, helper: bool) -> str:
     if not allowed:
         return 'its task does not say stream.on_break = "restart"'
     if sensitive:
@@ -58,7 +58,7 @@ def _why_not(api: Api, body: Body, *, allowed: bool, sensitive: bool, helper: bo
     return ""
 
 
-def announcement(attempt: Attempt, judge: StreamJudge, reason: FailureKind, created: int) -> bytes:
+def announcement(attempt: Attempt, judge: StreamValidator, reason: FailureKind, created: int) -> bytes:
     """The event that goes before the new answer: a chunk without choices, whose ``lanewise`` says what happened.
 
     ``attempt`` and ``judge`` are those of the new answer, ``created`` is in seconds since 1970.

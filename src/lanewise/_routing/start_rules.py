@@ -9,12 +9,12 @@ from typing import Any, Final, Protocol
 from lanewise.config.rule_tree import Both, Compare, Either, Fact, Label, Literal, Not, OneOf, Rule
 from lanewise.config.rules import parse_rule
 
-__all__ = ["Condition", "Facts", "compile_rule"]
+__all__ = ["Condition", "RuleInput", "compile_rule"]
 
 Value = float | str | bool
 
 
-class Facts(Protocol):
+class RuleInput(Protocol):
     """The facts of one call, each found out when a rule asks for it, and only then."""
 
     @property
@@ -25,8 +25,8 @@ class Facts(Protocol):
         ...
 
 
-Condition = Callable[[Facts], bool]
-_Reader = Callable[[Facts], Value]
+Condition = Callable[[RuleInput], bool]
+_Reader = Callable[[RuleInput], Value]
 
 _SIGNS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
@@ -74,8 +74,10 @@ def _compiled(rule: Rule) -> _Reader:
             return _membership(_compiled(part), [_compiled(value) for value in values])
 
 
-def _comparison(first: _Reader, rest: Sequence[tuple[Callable[[Any, Any], bool], _Reader]]) -> Callable[[Facts], bool]:
-    def holds(facts: Facts) -> bool:
+def _comparison(
+    first: _Reader, rest: Sequence[tuple[Callable[[Any, Any], bool], _Reader]]
+) -> Callable[[RuleInput], bool]:
+    def holds(facts: RuleInput) -> bool:
         left = first(facts)
         for compare, read in rest:
             right = read(facts)
@@ -87,8 +89,8 @@ def _comparison(first: _Reader, rest: Sequence[tuple[Callable[[Any, Any], bool],
     return holds
 
 
-def _membership(part: _Reader, values: Sequence[_Reader]) -> Callable[[Facts], bool]:
-    def holds(facts: Facts) -> bool:
+def _membership(part: _Reader, values: Sequence[_Reader]) -> Callable[[RuleInput], bool]:
+    def holds(facts: RuleInput) -> bool:
         wanted = part(facts)
         return any(read(facts) == wanted for read in values)
 

@@ -12,25 +12,25 @@ from typing import Final
 import msgspec
 
 from lanewise._failures import failure_table as failures
-from lanewise._health.latency import Speeds
+from lanewise._health.latency import RouteLatencies
 from lanewise._openai.encodings import encoding_of
 from lanewise._openai.request_body import binding, bound_by
 from lanewise._openai.token_estimate import text_bytes
 from lanewise._routing.candidates import Candidate, candidates, home_provider, marked, static_candidates
-from lanewise._routing.context_window import Need, Room, fitting, unsure
+from lanewise._routing.context_window import TokenDemand, TokenLimits, fitting, unsure
 from lanewise._routing.ordering import Arrange, as_declared, by_cost, by_speed, by_weight, subject_picks
 from lanewise._routing.plan import NO_ROUTE
-from lanewise._routing.request_attributes import CallFacts, asked_output, likely_tokens
+from lanewise._routing.request_attributes import RequestAttributes, asked_output, likely_tokens
 from lanewise._routing.start_rules import compile_rule
-from lanewise._runtime.messages import Caller
-from lanewise._runtime.response_affinity import Memory
-from lanewise._runtime.upstreams import Way
+from lanewise._runtime.messages import CallContext
+from lanewise._runtime.response_affinity import ResponseAffinity
+from lanewise._runtime.upstreams import Upstream
 from lanewise._telemetry.prices import PriceBook, asked_tier
-from lanewise._transform.request_transform import Body
+from lanewise._transform.request_transform import RequestBody
 from lanewise.config import Config, Route, Task
 from lanewise.types import Api, Failure, LaneName
 
-__all__ = ["Listed", "Lister", "Shared", "Unsure"]
+__all__ = ["CandidateSelector", "NeedsTokenCount", "Selection", "SelectorContext"]
 
 ASSUMED_OUTPUT: Final = 500
 """Tokens that an answer is taken to have where the app sets no limit: for the order of routes by cost alone."""
@@ -39,12 +39,12 @@ _HOUR: Final = 3600
 _HOURS: Final = 24
 
 
-class Unsure(msgspec.Struct, frozen=True):
+class NeedsTokenCount(msgspec.Struct, frozen=True):
     """A call of which an estimate does not tell whether it fits the routes of ``models``, a count would."""
 
     found: tuple[Candidate, ...]
-    need: Need
-    rooms: Mapping[str, Room]
+    need: TokenDemand
+    rooms: Mapping[str, TokenLimits]
     models: Mapping[str, str]
 
     def fitting(self, counts: Mapping[str, int]) -> tuple[Candidate, ...]:
@@ -52,7 +52,7 @@ class Unsure(msgspec.Struct, frozen=True):
         return fitting(self.found, self.need, self.rooms, counts)
 
 
-class Listed(msgspec.Struct, frozen=True):
+class Selection(msgspec.Struct, frozen=True):
     """The routes of a call. ``start``: the lane that it was told to start in, and by what; ``bound``: why it stays;
     ``nowhere``: how it fails if no route can take it."""
 
@@ -60,44 +60,44 @@ class Listed(msgspec.Struct, frozen=True):
     start: str | None
     bound: str | None
     nowhere: Failure
-    unsure: Unsure | None = None
+    unsure: NeedsTokenCount | None = None
 
 
-class Shared(msgspec.Struct, frozen=True):
+class SelectorContext(msgspec.Struct, frozen=True):
     """What the listers of a router have in common."""
 
     config: Config
-    ways: Mapping[str, Way]
+    upstreams: Mapping[str, Upstream]
     off: Mapping[str, str]
     secret: bytes | None
-    memory: Memory
-    rooms: Mapping[str, Room]
+    memory: ResponseAffinity
+    rooms: Mapping[str, TokenLimits]
     prices: PriceBook
-    speeds: Speeds | None
+    speeds: RouteLatencies | None
 
     def __repr__(self) -> str:
         return f"<Shared by {len(self.config.tasks)} tasks>"
 
 
-class Lister:
+class CandidateSelector:
     """Lists the candidates of one task's calls. What can be worked out before a call is."""
 
-    def __init__(self, task: Task, shared: Shared) -> None:
+    def __init__(self, task: Task, shared: SelectorContext) -> None:
         self._task = task
         self._shared = shared
-        routes, ways, rooms = shared.config.routes, shared.ways, shared.rooms
+        routes, upstreams, rooms = shared.config.routes, shared.upstreams, shared.rooms
         self._windows = {route: window for route in task.routes if (window := rooms[route].window) is not None}
         self._static = static_candidates(task, routes, off=shared.off, windows=self._windows)
-        self._takes_all = all(ways[route].recipe.takes_all for route in task.routes if route in ways)
+        self._takes_all = all(upstreams[route].recipe.takes_all for route in task.routes if route in upstreams)
         self._starts = task.start is not None
         self._always, self._rules = _starts(task)
         has_caps = any(rooms[route].max_output is not None for route in task.routes)
         self._measured_from = 0 if has_caps else min(self._windows.values(), default=math.inf)
         """Bytes of a body: a shorter one has room anywhere, and need not be measured."""
-        self._home = home_provider(task, routes)
+        self._loop_context = home_provider(task, routes)
         self._countable = _countable(task, routes)
 
-    def list(self, body: Body, api: Api, caller: Caller, approved: frozenset[str] | None) -> Listed:
+    def list(self, body: RequestBody, api: Api, caller: CallContext, approved: frozenset[str] | None) -> Selection:
         """The candidates of a call. ``approved`` are the only routes that may answer it, if it is sensitive."""
         lane, why = self._start(body, api, caller) if self._starts or caller.start is not None else (None, "")
         bound = binding(body, api)
@@ -108,26 +108,26 @@ class Lister:
         start = None if lane is None else f"{lane}: {why}"
         if len(body.raw) > self._measured_from:
             return self._measured(found, body, api, start, bound)
-        return Listed(found, start, bound, NO_ROUTE if bound is None else _nowhere(found, bound, body, api))
+        return Selection(found, start, bound, NO_ROUTE if bound is None else _nowhere(found, bound, body, api))
 
     def _measured(
-        self, found: tuple[Candidate, ...], body: Body, api: Api, start: str | None, bound: str | None
-    ) -> Listed:
+        self, found: tuple[Candidate, ...], body: RequestBody, api: Api, start: str | None, bound: str | None
+    ) -> Selection:
         """The candidates, with those marked that the question, or the answer that is asked for, does not fit."""
         rooms = self._shared.rooms
-        need = Need.estimated(text_bytes(body.raw), asked_output(body))
+        need = TokenDemand.estimated(text_bytes(body.raw), asked_output(body))
         fits = fitting(found, need, rooms)
         models = {route: self._countable[route] for route in unsure(found, need, rooms) if route in self._countable}
-        doubt = Unsure(found, need, rooms, models) if models else None
-        return Listed(fits, start, bound, _nowhere(fits, bound, body, api), doubt)
+        doubt = NeedsTokenCount(found, need, rooms, models) if models else None
+        return Selection(fits, start, bound, _nowhere(fits, bound, body, api), doubt)
 
-    def _start(self, body: Body, api: Api, caller: Caller) -> tuple[LaneName | None, str]:
+    def _start(self, body: RequestBody, api: Api, caller: CallContext) -> tuple[LaneName | None, str]:
         """The lane to start in, and why. A drill comes first, then the rules in their order."""
         if caller.start is not None:
             return caller.start, "its scope says so"
         if not self._rules:
             return self._always, "its task says so"
-        facts = CallFacts(
+        facts = RequestAttributes(
             body, api, task=self._task.name, labels=caller.labels, subject=caller.subject is not None, hour=_hour
         )
         for condition, lane, text in self._rules:
@@ -135,7 +135,9 @@ class Lister:
                 return lane, text
         return None, ""
 
-    def _anywhere(self, body: Body, api: Api, caller: Caller, start: LaneName | None) -> tuple[Candidate, ...]:
+    def _anywhere(
+        self, body: RequestBody, api: Api, caller: CallContext, start: LaneName | None
+    ) -> tuple[Candidate, ...]:
         """The candidates of a call that may go to any route: mostly a look-up."""
         found = self._static.get((api, start, body.asks_reasoning))
         if found is None:
@@ -144,9 +146,9 @@ class Lister:
 
     def _narrowly(
         self,
-        body: Body,
+        body: RequestBody,
         api: Api,
-        caller: Caller,
+        caller: CallContext,
         start: LaneName | None,
         approved: frozenset[str] | None,
         *,
@@ -169,7 +171,7 @@ class Lister:
             reasoning=body.asks_reasoning,
         )
 
-    def _arranged(self, body: Body, api: Api, caller: Caller) -> Arrange:
+    def _arranged(self, body: RequestBody, api: Api, caller: CallContext) -> Arrange:
         """The order within the lanes for this call."""
         task, routes = self._task, self._shared.config.routes
         if task.select == "weight":
@@ -186,7 +188,7 @@ class Lister:
             )
         return as_declared
 
-    def _cost_of(self, body: Body, api: Api) -> Callable[[str], float | None]:
+    def _cost_of(self, body: RequestBody, api: Api) -> Callable[[str], float | None]:
         """What a route takes for the call, in US dollars: estimated, for one order of the routes."""
         output = 0 if api is Api.EMBEDDINGS else asked_output(body) or ASSUMED_OUTPUT
         told = likely_tokens(body)
@@ -197,22 +199,22 @@ class Lister:
 
         return cost
 
-    def _incapable(self, body: Body, api: Api) -> Callable[[str], str | None]:
-        ways = self._shared.ways
-        return lambda route: ways[route].recipe.incapable(body, api) if route in ways else None
+    def _incapable(self, body: RequestBody, api: Api) -> Callable[[str], str | None]:
+        upstreams = self._shared.upstreams
+        return lambda route: upstreams[route].recipe.incapable(body, api) if route in upstreams else None
 
-    def _bound_to(self, body: Body) -> tuple[str | None, str | None]:
+    def _bound_to(self, body: RequestBody) -> tuple[str | None, str | None]:
         """The route, or else the provider, that a bound call has to stay with."""
         made = self._shared.memory.made_for(body)
         route = None if made is None else made.route
         if route is None or route not in self._shared.config.routes:
-            return None, self._home
+            return None, self._loop_context
         if route in self._task.routes:
             return route, None
         return None, self._shared.config.routes[route].provider
 
 
-def _nowhere(found: tuple[Candidate, ...], bound: str | None, body: Body, api: Api) -> Failure:
+def _nowhere(found: tuple[Candidate, ...], bound: str | None, body: RequestBody, api: Api) -> Failure:
     """What is told if no candidate can take the call."""
     if bound is not None:
         return failures.BOUND_GONE.failure(code="bound_provider_gone", param=bound_by(body, api), detail=bound)
@@ -228,7 +230,9 @@ def _countable(task: Task, routes: Mapping[str, Route]) -> dict[str, str]:
     return {route: routes[route].model for route in task.routes if encoding_of(routes[route].model) is not None}
 
 
-def _starts(task: Task) -> tuple[LaneName | None, tuple[tuple[Callable[[CallFacts], bool], LaneName, str], ...]]:
+def _starts(
+    task: Task,
+) -> tuple[LaneName | None, tuple[tuple[Callable[[RequestAttributes], bool], LaneName, str], ...]]:
     """The lane that all calls start in, or the rules that pick it."""
     if task.start is None or isinstance(task.start, LaneName):
         return task.start, ()

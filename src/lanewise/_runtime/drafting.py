@@ -13,19 +13,19 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.choices import Said, said_by
-from lanewise._openai.request_body import Body
+from lanewise._openai.choices import Choice, said_by
+from lanewise._openai.request_body import RequestBody
 from lanewise._reviews import ReviewsUnavailable
 from lanewise._routing import idempotency as keys
 from lanewise._routing import restarts
 from lanewise._routing.candidates import candidates
 from lanewise._routing.ordering import as_declared
-from lanewise._runtime.call.cancellation import HangUp
-from lanewise._runtime.call.resolve import Prepared
-from lanewise._runtime.call.runner import Drive
-from lanewise._runtime.loop_context import Home
-from lanewise._runtime.messages import Ask
-from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.call.cancellation import CallCancellation
+from lanewise._runtime.call.resolve import ResolvedCall
+from lanewise._runtime.call.runner import CallRunner
+from lanewise._runtime.loop_context import LoopContext
+from lanewise._runtime.messages import RoutedRequest
+from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise.config import Lane, LaneEntry, Task
 from lanewise.config.deadline_budget import deadline_alone
 from lanewise.errors import RoutingError
@@ -40,15 +40,17 @@ _running: set[asyncio.Task[None]] = set()
 """Kept here: a loop only has weak references to its tasks."""
 
 
-def start_draft(kit: Kit, home: Home, prepared: Prepared, ask: Ask, review_id: str) -> None:
+def start_draft(
+    runtime: RouterRuntime, loop_context: LoopContext, resolved: ResolvedCall, request: RoutedRequest, review_id: str
+) -> None:
     """Have a draft written in the background, if the call's categories name routes for that.
 
     In a context of its own: the request that the case came from is over, and its hang-up is not the draft's.
     """
-    rule = prepared.review
-    if rule is None or not rule.drafts_by or prepared.bound or prepared.call.api is Api.EMBEDDINGS:
+    rule = resolved.review
+    if rule is None or not rule.drafts_by or resolved.bound or resolved.call.api is Api.EMBEDDINGS:
         return
-    draft = _Draft(kit, home, _as_draft(kit, prepared, rule.drafts_by, review_id), ask, review_id)
+    draft = _Draft(runtime, loop_context, _as_draft(runtime, resolved, rule.drafts_by, review_id), request, review_id)
     task = asyncio.get_running_loop().create_task(draft.write(), context=contextvars.Context())
     _running.add(task)
     task.add_done_callback(_ended)
@@ -60,21 +62,23 @@ def _ended(task: asyncio.Task[None]) -> None:
         _log.error("a draft was given up: %s", type(error).__name__)
 
 
-def _as_draft(kit: Kit, prepared: Prepared, routes: tuple[str, ...], review_id: str) -> Prepared:
+def _as_draft(runtime: RouterRuntime, resolved: ResolvedCall, routes: tuple[str, ...], review_id: str) -> ResolvedCall:
     """The call once more, as one to the routes of drafts: whole, with no stream, and never left to a person itself."""
-    call, body = prepared.call, _whole(prepared.body)
-    task = _task_of_drafts(prepared.task, routes)
-    listed = candidates(
+    call, body = resolved.call, _whole(resolved.body)
+    task = _task_of_drafts(resolved.task, routes)
+    selection = candidates(
         task,
-        kit.config.routes,
+        runtime.config.routes,
         api=call.api,
         arrange=as_declared,
-        off=kit.off,
-        incapable=lambda route: kit.ways[route].recipe.incapable(body, call.api) if route in kit.ways else None,
+        off=runtime.off,
+        incapable=lambda route: (
+            runtime.upstreams[route].recipe.incapable(body, call.api) if route in runtime.upstreams else None
+        ),
         reasoning=body.asks_reasoning,
     )
     return msgspec.structs.replace(
-        prepared,
+        resolved,
         call=Call(
             id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
             request_id=call.request_id,
@@ -87,7 +91,7 @@ def _as_draft(kit: Kit, prepared: Prepared, routes: tuple[str, ...], review_id: 
         ),
         task=task,
         body=body,
-        candidates=listed,
+        candidates=selection,
         budget=task.deadline,
         budget_alone=deadline_alone(task),
         ordinal=1,
@@ -105,48 +109,57 @@ def _task_of_drafts(task: Task, routes: tuple[str, ...]) -> Task:
     return task.model_copy(update={"primary": lane, "equivalent": None, "degraded": None, "select": "order"})
 
 
-def _whole(body: Body) -> Body:
+def _whole(body: RequestBody) -> RequestBody:
     fields = {name: value for name, value in body.fields.items() if name not in _STREAMING}
-    return Body.parse(msgspec.json.encode(fields))
+    return RequestBody.parse(msgspec.json.encode(fields))
 
 
 class _Draft:
     """One draft, written by a call that runs in a home as any other does."""
 
-    def __init__(self, kit: Kit, home: Home, prepared: Prepared, ask: Ask, review_id: str) -> None:
-        self._kit = kit
-        self._home = home
-        self._prepared = prepared
-        self._ask = msgspec.structs.replace(ask, on_break=None, helper=False, timeout=None)
+    def __init__(
+        self,
+        runtime: RouterRuntime,
+        loop_context: LoopContext,
+        resolved: ResolvedCall,
+        request: RoutedRequest,
+        review_id: str,
+    ) -> None:
+        self._runtime = runtime
+        self._loop_context = loop_context
+        self._resolved = resolved
+        self._request = msgspec.structs.replace(request, on_break=None, helper=False, timeout=None)
         self._review_id = review_id
 
     async def write(self) -> None:
         """Make the call, and put what it says into the case. The records tell of its failure."""
-        hang_up = HangUp()
+        hang_up = CallCancellation()
         try:
-            self._home.enter(hang_up)
+            self._loop_context.enter(hang_up)
             text, route = await self._drafted()
-            if text and self._kit.reviews is not None:
-                queue = self._kit.reviews
+            if text and self._runtime.reviews is not None:
+                queue = self._runtime.reviews
                 await asyncio.wrap_future(queue.submit(lambda: queue.add_draft(self._review_id, text, route)))
         except RoutingError:
             pass  # the case waits without a draft
         except ReviewsUnavailable as error:
             _log.error("a draft was lost: %s", error, extra={"review_id": self._review_id})
         except asyncio.CancelledError:
-            if hang_up.taken_back(self._prepared.call) is None:  # else the router closes: the case has no draft
+            if hang_up.taken_back(self._resolved.call) is None:  # else the router closes: the case has no draft
                 raise
         finally:
             hang_up.disarm()
-            self._home.leave(hang_up)
+            self._loop_context.leave(hang_up)
 
     async def _drafted(self) -> tuple[str, str]:
-        reply = await Drive(self._kit, self._prepared, self._ask, _NobodyCalls(self._prepared.call)).run(self._home)
-        call = self._prepared.call
+        reply = await CallRunner(self._runtime, self._resolved, self._request, _NobodyCalls(self._resolved.call)).run(
+            self._loop_context
+        )
+        call = self._resolved.call
         return _text(said_by(call.api, reply.body) or ()), call.route or ""
 
 
-def _text(said: Iterable[Said]) -> str:
+def _text(said: Iterable[Choice]) -> str:
     """What a person would read of an answer: its text, and the functions that it would call."""
     for choice in said:
         calls = "\n".join(f"{called.name}({called.arguments or ''})" for called in choice.calls)
@@ -180,7 +193,7 @@ class _NobodyCalls:
     def add_call(self, call: Call) -> None:
         """No scope has it among its calls."""
 
-    def admits(self, call: Call) -> bool:
+    def still_allowed(self, call: Call) -> bool:
         """It is as sensitive as it can become."""
         return True
 

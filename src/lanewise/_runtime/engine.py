@@ -15,25 +15,25 @@ import anyio.to_thread
 from lanewise._contracts.task_contracts import load_contracts
 from lanewise._reviews import ReviewQueue, ReviewsUnavailable
 from lanewise._runtime.bridge import BridgedStream, ThreadStream, across
-from lanewise._runtime.call.cancellation import HangUp
-from lanewise._runtime.call.committed_stream import Relay
-from lanewise._runtime.call.resolve import Prepared, prepare
-from lanewise._runtime.call.runner import Drive
+from lanewise._runtime.call.cancellation import CallCancellation
+from lanewise._runtime.call.committed_stream import CommittedStream
+from lanewise._runtime.call.resolve import ResolvedCall, prepare
+from lanewise._runtime.call.runner import CallRunner
 from lanewise._runtime.descriptor_limit import descriptor_limit_warning
 from lanewise._runtime.drafting import start_draft
 from lanewise._runtime.escalation import leave_unsent
 from lanewise._runtime.exact_tokens import with_count
-from lanewise._runtime.lifecycle import Services
-from lanewise._runtime.loop_context import Home, TransportFactory
-from lanewise._runtime.messages import Ask, Caller, Reply
+from lanewise._runtime.lifecycle import BackgroundServices
+from lanewise._runtime.loop_context import LoopContext, TransportFactory
+from lanewise._runtime.messages import CallContext, RoutedRequest, RoutedResponse
 from lanewise._runtime.models_endpoint import answer_locally
 from lanewise._runtime.portal import Portal, PortalThread
 from lanewise._runtime.recording import Recording
 from lanewise._runtime.review_callbacks import ReviewHooks
-from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._runtime.stored_answers import StoredRequest, answer_stored, call_of, stored_request
 from lanewise._runtime.unforeseen import as_routing_error
-from lanewise._runtime.upstreams import make_ways
+from lanewise._runtime.upstreams import build_upstreams
 from lanewise._telemetry.daily_cost import uncounted
 from lanewise._transport.local_trouble import LACKING, NOT_SENT, trouble_in
 from lanewise.config import Config, ConfigError
@@ -55,30 +55,30 @@ class Engine:
         self._make_transport = make_transport
         self._only_portal = only_portal
         self._environ = environ
-        self._services = Services()
+        self._services = BackgroundServices()
         self.recording = Recording(self._services)
         self.review_hooks = ReviewHooks(self._services)
         self._lock = threading.RLock()  # re-entrant: opening needs what calls need
         self._portal = Portal()
-        self._home: Home | None = None
-        self._portal_home: Home | None = None
-        self._kit: Kit | None = None
+        self._loop_context: LoopContext | None = None
+        self._portal_home: LoopContext | None = None
+        self._runtime: RouterRuntime | None = None
         self._opened = 0
         self._closed = False
         _engines.add(self)
 
     # -- opening and closing ---------------------------------------------------------------------------------------
 
-    def ready(self) -> Kit:
+    def ready(self) -> RouterRuntime:
         """What calls need, looked up once. Raises ConfigError: keys are missing. RouterClosed: closed, not reopened."""
         self._check_open()
-        if self._kit is None:
+        if self._runtime is None:
             with self._lock:
-                if self._kit is None:
-                    self._kit = self._make_kit()
-        return self._kit
+                if self._runtime is None:
+                    self._runtime = self._make_kit()
+        return self._runtime
 
-    def _make_kit(self) -> Kit:
+    def _make_kit(self) -> RouterRuntime:
         credentials = resolve_credentials(self.config, self._environ)
         for warning in credentials.warnings:
             _log.warning("%s", warning)
@@ -87,21 +87,21 @@ class Engine:
         too_few = descriptor_limit_warning(self.config)
         if too_few is not None:
             _log.warning("%s", too_few)
-        ways = make_ways(self.config, credentials, self._environ)
+        upstreams = build_upstreams(self.config, credentials, self._environ)
         contracts = load_contracts(self.config)
         self.recording.add_declared(self.config, credentials)
-        kit = Kit(
+        runtime = RouterRuntime(
             self.config,
-            ways,
+            upstreams,
             credentials,
             contracts=contracts,
             services=self._services,
             recording=self.recording,
             review_hooks=self.review_hooks,
         )
-        for line in uncounted(self.config, kit.prices):
+        for line in uncounted(self.config, runtime.prices):
             _log.warning("%s", line)
-        return kit
+        return runtime
 
     def open(self) -> None:
         """Open from synchronous code: calls will go through the portal. Raises ConfigError."""
@@ -122,23 +122,23 @@ class Engine:
             self._open()
             if loop is None or self._only_portal:
                 return
-            if self._home is None or self._home.loop.is_closed():
-                self._home = Home(self._make_transport, self.recording)
-            if self._home.loop is loop:
-                self._home.opened += 1
+            if self._loop_context is None or self._loop_context.loop.is_closed():
+                self._loop_context = LoopContext(self._make_transport, self.recording)
+            if self._loop_context.loop is loop:
+                self._loop_context.opened += 1
 
     async def aclose(self) -> None:
         """Close, once for each opening: connections of this loop at its last one, the portal at the last of all."""
-        home = None
+        loop_context = None
         with self._lock:
             last = self._close()
-            if self._home is not None and self._home.loop is _running_loop():
-                self._home.opened -= 1
-                if self._home.opened <= 0 or last:
-                    home, self._home = self._home, None
+            if self._loop_context is not None and self._loop_context.loop is _running_loop():
+                self._loop_context.opened -= 1
+                if self._loop_context.opened <= 0 or last:
+                    loop_context, self._loop_context = self._loop_context, None
         try:
-            if home is not None:
-                await home.aclose()
+            if loop_context is not None:
+                await loop_context.aclose()
         finally:
             if last and (self._portal.thread is not None or self._services):
                 with anyio.CancelScope(shield=True):
@@ -175,10 +175,10 @@ class Engine:
     def after_fork(self) -> None:
         """In the child of a fork: homes and threads are the parent's, and calls take new ones."""
         self._lock = threading.RLock()
-        self._home = self._portal_home = None
+        self._loop_context = self._portal_home = None
         self._services.after_fork()
-        if self._kit is not None:
-            self._kit.after_fork()
+        if self._runtime is not None:
+            self._runtime.after_fork()
 
     def review_queue(self) -> ReviewQueue:
         """The queue of cases. Raises ReviewsUnavailable: the config says of none. As :meth:`ready` raises."""
@@ -191,41 +191,41 @@ class Engine:
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
-    async def ask(self, ask: Ask, caller: Caller) -> Reply:
+    async def send(self, request: RoutedRequest, caller: CallContext) -> RoutedResponse:
         """The reply to a request, from any loop. Raises RoutingError."""
         try:
-            return await self._ask(ask, caller)
+            return await self._request(request, caller)
         except (OSError, RuntimeError, MemoryError) as error:
             failure = self._lacking(error)
             if failure is None:
                 raise
         raise failure
 
-    async def _ask(self, ask: Ask, caller: Caller) -> Reply:
-        kit = self.ready()
-        home = self._home
-        if home is not None and home.loop is _running_loop():
-            return await _drive(kit, home, ask, caller)
+    async def _request(self, request: RoutedRequest, caller: CallContext) -> RoutedResponse:
+        runtime = self.ready()
+        loop_context = self._loop_context
+        if loop_context is not None and loop_context.loop is _running_loop():
+            return await _drive(runtime, loop_context, request, caller)
         thread = self._portal_thread()
-        reply = await across(thread, lambda: self._in_portal(thread, kit, ask, caller), _close_unclaimed)
+        reply = await across(thread, lambda: self._in_portal(thread, runtime, request, caller), _close_unclaimed)
         if reply.stream is None:
             return reply
-        return Reply(reply.status, reply.headers, b"", BridgedStream(thread, reply.stream))
+        return RoutedResponse(reply.status, reply.headers, b"", BridgedStream(thread, reply.stream))
 
-    def ask_sync(self, ask: Ask, caller: Caller) -> tuple[Reply, ThreadStream | None]:
+    def send_sync(self, request: RoutedRequest, caller: CallContext) -> tuple[RoutedResponse, ThreadStream | None]:
         """The reply to a request of a thread, and its stream if it is one. Raises RoutingError."""
         try:
-            return self._ask_sync(ask, caller)
+            return self._ask_sync(request, caller)
         except (OSError, RuntimeError, MemoryError) as error:
             failure = self._lacking(error)
             if failure is None:
                 raise
         raise failure
 
-    def _ask_sync(self, ask: Ask, caller: Caller) -> tuple[Reply, ThreadStream | None]:
-        kit = self.ready()
+    def _ask_sync(self, request: RoutedRequest, caller: CallContext) -> tuple[RoutedResponse, ThreadStream | None]:
+        runtime = self.ready()
         thread = self._portal_thread()
-        reply = thread.run(lambda: self._in_portal(thread, kit, ask, caller), _close_unclaimed)
+        reply = thread.run(lambda: self._in_portal(thread, runtime, request, caller), _close_unclaimed)
         return reply, None if reply.stream is None else ThreadStream(thread, reply.stream)
 
     def _lacking(self, error: Exception) -> RoutingError | None:
@@ -244,12 +244,14 @@ class Engine:
             self._check_open()
             return self._portal.start()
 
-    async def _in_portal(self, thread: PortalThread, kit: Kit, ask: Ask, caller: Caller) -> Reply:
-        home = self._portal_home
-        if home is None or home.loop is not thread.loop:
-            home = self._portal_home = Home(self._make_transport, self.recording)
-            thread.at_end(home.aclose)
-        return await _drive(kit, home, ask, caller)
+    async def _in_portal(
+        self, thread: PortalThread, runtime: RouterRuntime, request: RoutedRequest, caller: CallContext
+    ) -> RoutedResponse:
+        loop_context = self._portal_home
+        if loop_context is None or loop_context.loop is not thread.loop:
+            loop_context = self._portal_home = LoopContext(self._make_transport, self.recording)
+            thread.at_end(loop_context.aclose)
+        return await _drive(runtime, loop_context, request, caller)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -258,66 +260,74 @@ class Engine:
             )
 
 
-async def _close_unclaimed(reply: Reply) -> None:
+async def _close_unclaimed(reply: RoutedResponse) -> None:
     """The caller was cancelled just when its stream had come: nobody will ever read it."""
     if reply.stream is not None:
         await reply.stream.aclose()
 
 
-async def _drive(kit: Kit, home: Home, ask: Ask, caller: Caller) -> Reply:
-    reply = answer_locally(kit.config, ask)
+async def _drive(
+    runtime: RouterRuntime, loop_context: LoopContext, request: RoutedRequest, caller: CallContext
+) -> RoutedResponse:
+    reply = answer_locally(runtime.config, request)
     if reply is not None:
         return reply
-    stored = stored_request(ask)
+    stored = stored_request(request)
     if stored is not None:
-        return await _ask_stored(kit, home, stored, ask, caller)
-    hang_up = HangUp()
-    home.enter(hang_up)
+        return await _ask_stored(runtime, loop_context, stored, request, caller)
+    hang_up = CallCancellation()
+    loop_context.enter(hang_up)
     caller.begun(hang_up)
     try:
-        if kit.memory.is_shared and (b"previous_response_id" in ask.body or b"conversation" in ask.body):
-            await kit.memory.look_up(ask.body)
-        prepared = _prepared(kit, ask, caller)
-        if not prepared.candidates:
-            raise await leave_unsent(kit, prepared, ask, caller)
-        if prepared.unsure is not None:
-            prepared = await with_count(prepared, prepared.unsure)
-        drive = Drive(kit, prepared, ask, caller)
-        if kit.replay is not None and not prepared.call.sensitive:
-            return await kit.replay.run(kit, drive, prepared, ask, caller, home)
-        reply = await drive.run(home)
+        if runtime.memory.is_shared and (b"previous_response_id" in request.body or b"conversation" in request.body):
+            await runtime.memory.look_up(request.body)
+        resolved = _resolved(runtime, request, caller)
+        if not resolved.candidates:
+            raise await leave_unsent(runtime, resolved, request, caller)
+        if resolved.unsure is not None:
+            resolved = await with_count(resolved, resolved.unsure)
+        runner = CallRunner(runtime, resolved, request, caller)
+        if runtime.replay is not None and not resolved.call.sensitive:
+            return await runtime.replay.run(runtime, runner, resolved, request, caller, loop_context)
+        reply = await runner.run(loop_context)
     except ReviewPending as pending:
-        start_draft(kit, home, prepared, ask, pending.review_id or "")
+        start_draft(runtime, loop_context, resolved, request, pending.review_id or "")
         raise
     except RoutingError:
         raise
     except Exception as unforeseen:  # noqa: BLE001 - no foreign error leaves
         raise as_routing_error(unforeseen, None) from None
     except asyncio.CancelledError:
-        error = hang_up.taken_back(prepared.call)
+        error = hang_up.taken_back(resolved.call)
         if error is not None:
             raise error from None
         raise
     finally:
         hang_up.disarm()
-        home.leave(hang_up)
+        loop_context.leave(hang_up)
         caller.ended(hang_up)
-    if isinstance(reply.stream, Relay):
-        home.keep(reply.stream, prepared.call)
+    if isinstance(reply.stream, CommittedStream):
+        loop_context.keep(reply.stream, resolved.call)
     return reply
 
 
-async def _ask_stored(kit: Kit, home: Home, stored: StoredRequest, ask: Ask, caller: Caller) -> Reply:
+async def _ask_stored(
+    runtime: RouterRuntime,
+    loop_context: LoopContext,
+    stored: StoredRequest,
+    request: RoutedRequest,
+    caller: CallContext,
+) -> RoutedResponse:
     """The reply to a request for what a provider has stored. Raises RoutingError."""
     call = call_of(stored, caller)
-    hang_up = HangUp()
-    home.enter(hang_up)
+    hang_up = CallCancellation()
+    loop_context.enter(hang_up)
     caller.begun(hang_up)
     try:
-        return await answer_stored(kit, home, stored, ask, caller, call)
+        return await answer_stored(runtime, loop_context, stored, request, caller, call)
     except RoutingError as error:
         if error.call is None:
-            kit.recording.log.not_a_call(caller.request_id, type(error).__name__)
+            runtime.recording.log.not_a_call(caller.request_id, type(error).__name__)
         raise
     except Exception as unforeseen:  # noqa: BLE001 - no foreign error leaves
         raise as_routing_error(unforeseen, None) from None
@@ -328,17 +338,17 @@ async def _ask_stored(kit: Kit, home: Home, stored: StoredRequest, ask: Ask, cal
         raise
     finally:
         hang_up.disarm()
-        home.leave(hang_up)
+        loop_context.leave(hang_up)
         caller.ended(hang_up)
 
 
-def _prepared(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
+def _resolved(runtime: RouterRuntime, request: RoutedRequest, caller: CallContext) -> ResolvedCall:
     """The call, or its refusal: one that never became a call has no record, and a line in the log."""
     try:
-        return prepare(kit, ask, caller)
+        return prepare(runtime, request, caller)
     except RoutingError as error:
         if error.call is None:
-            kit.recording.log.not_a_call(caller.request_id, type(error).__name__)
+            runtime.recording.log.not_a_call(caller.request_id, type(error).__name__)
         raise
 
 

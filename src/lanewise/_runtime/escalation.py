@@ -9,13 +9,13 @@ from typing import Final
 
 from lanewise._reviews import NewCase, Review, ReviewsUnavailable
 from lanewise._routing.escalation import why
-from lanewise._runtime.call.resolve import Prepared, end_unsent
-from lanewise._runtime.messages import Ask, Caller
-from lanewise._runtime.router_runtime import Kit
-from lanewise.errors import Facts, FailClosed, ReviewPending
+from lanewise._runtime.call.resolve import ResolvedCall, end_unsent
+from lanewise._runtime.messages import CallContext, RoutedRequest
+from lanewise._runtime.router_runtime import RouterRuntime
+from lanewise.errors import ErrorDetails, FailClosed, ReviewPending
 from lanewise.types import Outcome, Stop
 
-__all__ = ["leave_to_a_person", "leave_unsent", "outcome_of"]
+__all__ = ["escalate", "leave_unsent", "outcome_of"]
 
 OPEN_WAIT: Final = 5.0
 """Seconds that a call waits for its case to be written. After them it fails closed, and there is no case."""
@@ -23,42 +23,44 @@ OPEN_WAIT: Final = 5.0
 _log: Final = logging.getLogger("lanewise")
 
 
-async def leave_to_a_person(
-    kit: Kit, prepared: Prepared, ask: Ask, caller: Caller, stop: Stop | None
+async def escalate(
+    runtime: RouterRuntime, resolved: ResolvedCall, request: RoutedRequest, caller: CallContext, stop: Stop | None
 ) -> ReviewPending | FailClosed:
     """Open the case of a call that nobody answered, and give the error that says so; one that fails closed if the
     queue can't be reached. ``stop`` is ``None`` if no route was approved at all.
     """
-    call = prepared.call
+    call = resolved.call
     reason = why(call, stop)
     try:
-        review = await _opened(kit, prepared, ask, caller, reason)
+        review = await _opened(runtime, resolved, request, caller, reason)
     except ReviewsUnavailable as unavailable:
         told = str(unavailable)
         _log.error(
             "no case could be opened for a person: %s", told, extra={"call_id": call.id, "request_id": call.request_id}
         )
         message = f"task {call.task!r} was not answered ({reason}), and no case could be opened for a person: {told}"
-        return FailClosed(f"{message}. [call {call.id}]", call, Facts(path=ask.path, request_id=call.id))
-    kit.review_hooks.opened(review)
-    location = kit.config.router.review_location.replace("{id}", review.id)
+        return FailClosed(f"{message}. [call {call.id}]", call, ErrorDetails(path=request.path, request_id=call.id))
+    runtime.review_hooks.opened(review)
+    location = runtime.config.router.review_location.replace("{id}", review.id)
     return ReviewPending(
         f"task {call.task!r} waits for a person: {reason}. Review {review.id}. [call {call.id}]",
         call,
-        Facts(path=ask.path, request_id=call.id, review_id=review.id, location=location),
+        ErrorDetails(path=request.path, request_id=call.id, review_id=review.id, location=location),
     )
 
 
-async def leave_unsent(kit: Kit, prepared: Prepared, ask: Ask, caller: Caller) -> ReviewPending | FailClosed:
+async def leave_unsent(
+    runtime: RouterRuntime, resolved: ResolvedCall, request: RoutedRequest, caller: CallContext
+) -> ReviewPending | FailClosed:
     """As :func:`leave_to_a_person`, of a call that no route may answer, and end its record."""
-    caller.close_under(frozenset(prepared.call.sensitive))
+    caller.close_under(frozenset(resolved.call.sensitive))
     outcome = Outcome.CANCELLED
     try:
-        error = await leave_to_a_person(kit, prepared, ask, caller, None)
+        error = await escalate(runtime, resolved, request, caller, None)
         outcome = outcome_of(error)
         return error
     finally:
-        end_unsent(kit, prepared.call, outcome)
+        end_unsent(runtime, resolved.call, outcome)
 
 
 def outcome_of(error: ReviewPending | FailClosed) -> Outcome:
@@ -66,14 +68,16 @@ def outcome_of(error: ReviewPending | FailClosed) -> Outcome:
     return Outcome.PENDING_REVIEW if isinstance(error, ReviewPending) else Outcome.REFUSED
 
 
-async def _opened(kit: Kit, prepared: Prepared, ask: Ask, caller: Caller, reason: str) -> Review:
+async def _opened(
+    runtime: RouterRuntime, resolved: ResolvedCall, request: RoutedRequest, caller: CallContext, reason: str
+) -> Review:
     """The case, once it is written. If the caller goes, or it takes too long, there is none."""
-    rule = prepared.review
-    if rule is None or kit.reviews is None:
+    rule = resolved.review
+    if rule is None or runtime.reviews is None:
         raise ReviewsUnavailable("there is no queue")
-    new = NewCase(prepared.call, reason, caller.review, ask.body, rule.expires, rule.keep)
+    new = NewCase(resolved.call, reason, caller.review, request.body, rule.expires, rule.keep)
     waiting = True
-    opening = kit.reviews.submit(partial(kit.reviews.open, new, lambda: waiting))
+    opening = runtime.reviews.submit(partial(runtime.reviews.open, new, lambda: waiting))
     try:
         async with asyncio.timeout(OPEN_WAIT):
             review = await asyncio.wrap_future(opening)

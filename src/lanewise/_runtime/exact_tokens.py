@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from lanewise._openai.tokens import count_body
-from lanewise._runtime.call.resolve import Prepared
-from lanewise._runtime.candidate_selector import Unsure
+from lanewise._runtime.call.resolve import ResolvedCall
+from lanewise._runtime.candidate_selector import NeedsTokenCount
 from lanewise.types import Api
 
 __all__ = ["with_count"]
@@ -19,7 +19,7 @@ WAIT: Final = 0.25
 """Seconds for which a count is waited for: about a megabyte of text. After that the estimate counts."""
 
 
-async def with_count(prepared: Prepared, unsure: Unsure) -> Prepared:
+async def with_count(resolved: ResolvedCall, unsure: NeedsTokenCount) -> ResolvedCall:
     """The call with its candidates by the count of its question; as it is if there is no exact one, or not in time.
 
     Example::
@@ -28,13 +28,13 @@ async def with_count(prepared: Prepared, unsure: Unsure) -> Prepared:
             prepared = await with_count(prepared, prepared.unsure)
     """
     work = asyncio.get_running_loop().run_in_executor(
-        None, _counts, prepared.body.raw, prepared.call.api, unsure.models
+        None, _counts, resolved.body.raw, resolved.call.api, unsure.models
     )
     done, _ = await asyncio.wait((work,), timeout=WAIT)
     counts = work.result() if done else {}
     if not counts:
-        return prepared
-    return msgspec.structs.replace(prepared, candidates=unsure.fitting(counts))
+        return resolved
+    return msgspec.structs.replace(resolved, candidates=unsure.fitting(counts))
 
 
 def _counts(raw: bytes, api: Api, models: Mapping[str, str]) -> dict[str, int]:

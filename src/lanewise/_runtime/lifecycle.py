@@ -9,12 +9,12 @@ from typing import Final, Protocol, runtime_checkable
 
 from lanewise._runtime.portal import end_all
 
-__all__ = ["Service", "Services"]
+__all__ = ["BackgroundService", "BackgroundServices"]
 
 _log: Final = logging.getLogger("lanewise")
 
 
-class Service(Protocol):
+class BackgroundService(Protocol):
     """Starts at its first use in this process (prefork servers), and again at the first use after a close."""
 
     def close(self) -> None:
@@ -35,14 +35,14 @@ class Stoppable(Protocol):
         ...
 
 
-class Services:
+class BackgroundServices:
     """The services of one router."""
 
     def __init__(self) -> None:
-        self._services: list[Service] = []
+        self._services: list[BackgroundService] = []
         _living.add(self)
 
-    def add(self, service: Service) -> None:
+    def add(self, service: BackgroundService) -> None:
         """Have a service closed with the router, after those that came before it."""
         self._services.append(service)
 
@@ -69,7 +69,7 @@ class Services:
             service.after_fork()
 
 
-_living: weakref.WeakSet[Services] = weakref.WeakSet()
+_living: weakref.WeakSet[BackgroundServices] = weakref.WeakSet()
 
 
 def _at_exit() -> None:

@@ -11,16 +11,16 @@ from typing import Final
 
 import anyio
 
-from lanewise._runtime.call.cancellation import HangUp, router_closed
-from lanewise._runtime.call.committed_stream import Relay
+from lanewise._runtime.call.cancellation import CallCancellation, router_closed
+from lanewise._runtime.call.committed_stream import CommittedStream
 from lanewise._runtime.recording import Recording
-from lanewise._runtime.recording_stream import Tape
+from lanewise._runtime.recording_stream import RecordingStream
 from lanewise._transport import Transport
 from lanewise._transport.loop_lag import LoopLag
 from lanewise.errors import RouterClosed
 from lanewise.types import Call
 
-__all__ = ["Home", "TransportFactory"]
+__all__ = ["LoopContext", "TransportFactory"]
 
 TransportFactory = Callable[[str, LoopLag], Transport]
 """Makes the transport of a provider, for a loop with this lag; providers may share one."""
@@ -29,7 +29,7 @@ CLOSE: Final = 2.0
 """Seconds that closing takes at most, whatever the peers do."""
 
 
-class Home:
+class LoopContext:
     """Made in the loop that it serves. ``opened`` counts how often that loop has opened the router."""
 
     def __init__(self, make_transport: TransportFactory, recording: Recording) -> None:
@@ -38,8 +38,8 @@ class Home:
         self.opened = 0
         self._make_transport = make_transport
         self._transports: dict[str, Transport] = {}
-        self._calls: set[HangUp] = set()
-        self._streams: weakref.WeakKeyDictionary[Relay | Tape, Call] = weakref.WeakKeyDictionary()
+        self._calls: set[CallCancellation] = set()
+        self._streams: weakref.WeakKeyDictionary[CommittedStream | RecordingStream, Call] = weakref.WeakKeyDictionary()
         self._idle = asyncio.Event()
         self._closed = False
         _forget_dead()
@@ -53,18 +53,18 @@ class Home:
             transport = self._transports[provider] = self._make_transport(provider, self.lag)
         return transport
 
-    def enter(self, call: HangUp) -> None:
+    def enter(self, call: CallCancellation) -> None:
         """Note a call that runs here from now on. Raises RouterClosed."""
         self._check_open()
         self._calls.add(call)
 
-    def leave(self, call: HangUp) -> None:
+    def leave(self, call: CallCancellation) -> None:
         """Note that a call no longer runs."""
         self._calls.discard(call)
         if self._closed and not self._calls:
             self._idle.set()
 
-    def keep(self, stream: Relay | Tape, call: Call) -> None:
+    def keep(self, stream: CommittedStream | RecordingStream, call: Call) -> None:
         """Note a call's committed stream, which closing ends. It need not be taken back."""
         self._streams[stream] = call
 
@@ -101,28 +101,28 @@ class Home:
             )
 
 
-_open: set[Home] = set()
+_open: set[LoopContext] = set()
 """Kept until they are closed: a pool that is left to the garbage collector complains, and closes what it should not."""
-_left_behind: list[Home] = []
+_left_behind: list[LoopContext] = []
 """Homes of the parent process, in the child of a fork: what runs in them is not collected either."""
 
 
 def _forget_dead() -> None:
-    for home in tuple(_open):
-        if home.loop.is_closed():
-            home.forget()
+    for loop_context in tuple(_open):
+        if loop_context.loop.is_closed():
+            loop_context.forget()
 
 
 def _at_exit() -> None:
-    for home in tuple(_open):
-        if not home.loop.is_running():  # the portal's runs, and closes its home itself
-            home.forget()
+    for loop_context in tuple(_open):
+        if not loop_context.loop.is_running():  # the portal's runs, and closes its home itself
+            loop_context.forget()
 
 
 def _after_fork() -> None:
     _left_behind.extend(_open)
-    for home in tuple(_open):
-        home.forget()
+    for loop_context in tuple(_open):
+        loop_context.forget()
 
 
 atexit.register(_at_exit)

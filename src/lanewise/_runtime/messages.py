@@ -9,7 +9,7 @@ import msgspec
 
 from lanewise.types import Api, Call, LaneName
 
-__all__ = ["API_OF_PATH", "Ask", "Caller", "Reply", "Stream"]
+__all__ = ["API_OF_PATH", "CallContext", "RoutedRequest", "RoutedResponse", "Stream"]
 
 API_OF_PATH = {
     "chat/completions": Api.CHAT,
@@ -19,7 +19,7 @@ API_OF_PATH = {
 """The paths that are routed, below the base URL."""
 
 
-class Ask(msgspec.Struct, frozen=True):
+class RoutedRequest(msgspec.Struct, frozen=True):
     """A request as the SDK made it. ``headers`` are only those that may go upstream; ``timeout`` is in seconds.
 
     ``on_break`` is what the call asks for a stream that breaks, as it wrote it. ``helper`` says that one of the SDK's
@@ -36,7 +36,7 @@ class Ask(msgspec.Struct, frozen=True):
     helper: bool = False
 
     def __repr__(self) -> str:
-        return f"Ask({self.method} {self.path})"
+        return f"RoutedRequest({self.method} {self.path})"
 
 
 class Stream(Protocol):
@@ -55,7 +55,7 @@ class Stream(Protocol):
         ...
 
 
-class Reply(msgspec.Struct, frozen=True):
+class RoutedResponse(msgspec.Struct, frozen=True):
     """A routed answer: its body whole, or as a stream. What a provider writes in its headers need not be text."""
 
     status: int
@@ -67,7 +67,7 @@ class Reply(msgspec.Struct, frozen=True):
         return f"Reply({self.status})"
 
 
-class Caller(Protocol):
+class CallContext(Protocol):
     """What the engine needs to know of the scope in which a call is made."""
 
     @property
@@ -102,7 +102,7 @@ class Caller(Protocol):
 
     def close_under(self, categories: frozenset[str]) -> None: ...
 
-    def admits(self, call: Call) -> bool: ...
+    def still_allowed(self, call: Call) -> bool: ...
 
     def answered(self, reply_id: str, call: Call) -> None: ...
 

@@ -6,20 +6,20 @@ from urllib.parse import unquote
 
 import msgspec
 
-from lanewise._runtime.messages import Ask, Reply
+from lanewise._runtime.messages import RoutedRequest, RoutedResponse
 from lanewise.config import Config
 
 __all__ = ["answer_locally"]
 
 
-def answer_locally(config: Config, ask: Ask) -> Reply | None:
+def answer_locally(config: Config, request: RoutedRequest) -> RoutedResponse | None:
     """The reply to ``GET /models`` and ``GET /models/{task}``; ``None`` for everything else, unknown tasks included."""
-    if ask.method != "GET":
+    if request.method != "GET":
         return None
-    if ask.path == "models":
+    if request.path == "models":
         return _json({"object": "list", "data": [_model(name) for name in config.tasks]})
-    name = unquote(ask.path.removeprefix("models/"))
-    if ask.path.startswith("models/") and name in config.tasks:
+    name = unquote(request.path.removeprefix("models/"))
+    if request.path.startswith("models/") and name in config.tasks:
         return _json(_model(name))
     return None
 
@@ -28,5 +28,5 @@ def _model(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "lanewise"}
 
 
-def _json(content: object) -> Reply:
-    return Reply(200, [(b"content-type", b"application/json")], msgspec.json.encode(content))
+def _json(content: object) -> RoutedResponse:
+    return RoutedResponse(200, [(b"content-type", b"application/json")], msgspec.json.encode(content))

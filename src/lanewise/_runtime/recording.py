@@ -7,10 +7,10 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lanewise._runtime.lifecycle import Services
+from lanewise._runtime.lifecycle import BackgroundServices
 from lanewise._telemetry.background_writer import Writer
 from lanewise._telemetry.callback_sink import HookSink
-from lanewise._telemetry.daily_cost import Spending
+from lanewise._telemetry.daily_cost import DailyCost
 from lanewise._telemetry.log import Log
 from lanewise._telemetry.prometheus import PrometheusSink, loop_lag_metric
 from lanewise._telemetry.tracing import Traced, TracingSink, current_trace
@@ -29,7 +29,7 @@ MakeSink = Callable[[], Sink[Record]]
 class Recording:
     """The writers of one router."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: BackgroundServices) -> None:
         self._services = services
         self.log = Log(services.add)
         self._writers: tuple[Writer[Record], ...] = ()
@@ -57,7 +57,7 @@ class Recording:
         if config.router.opentelemetry:
             self._tracer = Writer("OpenTelemetry", TracingSink)
             self._services.add(self._tracer)
-        spending = Spending(config.tasks, self.log.cost_alert)
+        spending = DailyCost(config.tasks, self.log.cost_alert)
         if spending.limits:
             self._services.add(spending)
             self.add("the alerts of costs", lambda: spending)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lanewise._routing.restarts import without_announcement
-from lanewise._runtime.call.committed_stream import Relay
+from lanewise._runtime.call.committed_stream import CommittedStream
 from lanewise.errors import RoutingError
 from lanewise.types import Call, Outcome
 
-__all__ = ["KeptStream", "Tape"]
+__all__ = ["RecordingStream", "ReplayedStream"]
 
 
-class Tape:
+class RecordingStream:
     """Passes a committed stream on as it is. What was read of it is kept once it is complete, and never in part.
 
     ``largest`` is in bytes: a longer stream is not kept. ``keep`` gets the whole body; ``release`` is called instead of
@@ -22,7 +22,7 @@ class Tape:
 
     def __init__(
         self,
-        stream: Relay,
+        stream: CommittedStream,
         call: Call,
         *,
         largest: int,
@@ -40,7 +40,7 @@ class Tape:
         self._attempts = len(call.attempts)
 
     async def read(self) -> bytes:
-        """As :meth:`Relay.read`."""
+        """As :meth:`CommittedStream.read`."""
         try:
             piece = await self._stream.read()
         except BaseException:
@@ -51,17 +51,17 @@ class Tape:
         return piece
 
     async def aclose(self) -> None:
-        """As :meth:`Relay.aclose`."""
+        """As :meth:`CommittedStream.aclose`."""
         self._give_up()
         await self._stream.aclose()
 
     def drop(self) -> None:
-        """As :meth:`Relay.drop`."""
+        """As :meth:`CommittedStream.drop`."""
         self._give_up()
         self._stream.drop()
 
     def end(self, error: RoutingError) -> None:
-        """As :meth:`Relay.end`."""
+        """As :meth:`CommittedStream.end`."""
         self._give_up()
         self._stream.end(error)
 
@@ -88,7 +88,7 @@ class Tape:
             self._release()
 
 
-class KeptStream:
+class ReplayedStream:
     """A stream that is here as a whole."""
 
     def __init__(self, body: bytes) -> None:

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lanewise._openai.response_check import Answer, from_answer
-from lanewise._replay.replays import Claimed, Ours, Replays, ReplaysUnavailable
+from lanewise._replay.replays import Claimed, Replays, ReplaysUnavailable, Unclaimed
 from lanewise._routing import idempotency as keys
-from lanewise._runtime.call.committed_stream import Relay
+from lanewise._runtime.call.committed_stream import CommittedStream
 from lanewise._runtime.call.reply_headers import reply_id
-from lanewise._runtime.loop_context import Home
-from lanewise._runtime.messages import Ask, Caller, Reply
-from lanewise._runtime.recording_stream import KeptStream, Tape
-from lanewise._runtime.response_affinity import Made
+from lanewise._runtime.loop_context import LoopContext
+from lanewise._runtime.messages import CallContext, RoutedRequest, RoutedResponse
+from lanewise._runtime.recording_stream import RecordingStream, ReplayedStream
+from lanewise._runtime.response_affinity import ResponseOrigin
 from lanewise._sealing import Seal, SealBroken
 from lanewise.types import Api, FailureKind, LaneName, Outcome, note
 
 if TYPE_CHECKING:
-    from lanewise._runtime.call.resolve import Prepared
-    from lanewise._runtime.call.runner import Drive
-    from lanewise._runtime.router_runtime import Kit
+    from lanewise._runtime.call.resolve import ResolvedCall
+    from lanewise._runtime.call.runner import CallRunner
+    from lanewise._runtime.router_runtime import RouterRuntime
 
 __all__ = ["HEADERS_BYTES", "Replay"]
 
@@ -95,10 +95,18 @@ class Replay:
         except (SealBroken, ValueError):
             raise ReplaysUnavailable("the store has a claim that is none of ours") from None
 
-    async def run(self, kit: Kit, drive: Drive, prepared: Prepared, ask: Ask, caller: Caller, home: Home) -> Reply:
+    async def run(
+        self,
+        runtime: RouterRuntime,
+        runner: CallRunner,
+        resolved: ResolvedCall,
+        request: RoutedRequest,
+        caller: CallContext,
+        loop_context: LoopContext,
+    ) -> RoutedResponse:
         """The reply to a call that is under no sensitive category. Raises RoutingError, and CancelledError."""
-        rerun = _Rerun(self, kit, drive, prepared, ask, caller)
-        return await rerun.run(home)
+        rerun = _Rerun(self, runtime, runner, resolved, request, caller)
+        return await rerun.run(loop_context)
 
     def keep(self, key: str, kept: _Kept) -> None:
         """Keep the answer of a call, or let others make theirs if it is too large."""
@@ -128,44 +136,52 @@ class Replay:
 class _Rerun:
     """One call under replay."""
 
-    def __init__(self, replay: Replay, kit: Kit, drive: Drive, prepared: Prepared, ask: Ask, caller: Caller) -> None:
+    def __init__(
+        self,
+        replay: Replay,
+        runtime: RouterRuntime,
+        runner: CallRunner,
+        resolved: ResolvedCall,
+        request: RoutedRequest,
+        caller: CallContext,
+    ) -> None:
         self._replay = replay
-        self._kit = kit
-        self._drive = drive
+        self._runtime = runtime
+        self._drive = runner
         self._caller = caller
-        self._call = prepared.call
-        self._body = prepared.body
+        self._call = resolved.call
+        self._body = resolved.body
         self._loop = asyncio.get_running_loop()
-        self._started = drive.account.started
-        self._budget = prepared.budget_alone
+        self._started = runner.recorder.started
+        self._budget = resolved.budget_alone
         self._signs = 0
         self._holds = False
         self._key = keys.replay_key(
             caller.request_id,
-            task=prepared.task.name,
-            endpoint=f"{ask.path}?{ask.query}",
-            body_digest=prepared.body.digest,
+            task=resolved.task.name,
+            endpoint=f"{request.path}?{request.query}",
+            body_digest=resolved.body.digest,
             subject=caller.subject,
             start=caller.start,
-            secret=kit.secret,
-            ordinal=prepared.ordinal,
+            secret=runtime.secret,
+            ordinal=resolved.ordinal,
         )
 
-    async def run(self, home: Home) -> Reply:
+    async def run(self, loop_context: LoopContext) -> RoutedResponse:
         try:
             kept = await self._kept()
             if kept is not None:
                 self._drive.check_sensitivity()
                 return self._again(kept)
-            reply = await self._drive.run(home)
+            reply = await self._drive.run(loop_context)
         except BaseException:
-            self._drive.account.end(
+            self._drive.recorder.end(
                 Outcome.CANCELLED, FailureKind.CANCELLED
             )  # does nothing if the drive has ended the call
             self._release()
             raise
-        if isinstance(reply.stream, Relay):
-            return self._taped(reply, reply.stream, home)
+        if isinstance(reply.stream, CommittedStream):
+            return self._taped(reply, reply.stream, loop_context)
         self._keep(reply, reply.body)
         return reply
 
@@ -177,7 +193,7 @@ class _Rerun:
             found = await self._claim(CLAIM_WAIT)
             if isinstance(found, Claimed):
                 found = await self._wait(found)
-            if found is Ours.OURS:
+            if found is Unclaimed.OURS:
                 self._hold()
             return self._replay.read(self._key, found) if isinstance(found, bytes) else None
         except ReplaysUnavailable as reason:
@@ -185,7 +201,7 @@ class _Rerun:
             self._replay.complain(str(reason))
             return None
 
-    async def _wait(self, claimed: Claimed) -> Ours | Claimed | bytes:
+    async def _wait(self, claimed: Claimed) -> Unclaimed | Claimed | bytes:
         """Wait for the same call that runs, until the deadline of this one; claim its turn if it had no answer.
 
         Raises ReplaysUnavailable: there is no sign of that call any more, whatever the store says.
@@ -199,7 +215,7 @@ class _Rerun:
             pause = min(pause * LOOKS_GROW, LONGEST_BETWEEN_LOOKS)
             found = await self._claim(LOOK_WAIT)
             if not isinstance(found, Claimed):
-                if found is Ours.OURS:
+                if found is Unclaimed.OURS:
                     self._note("goes on: that call left no answer that can be given again")
                 return found
             if found.owner != claimed.owner or self._replay.number(self._key, found) > number:
@@ -208,7 +224,7 @@ class _Rerun:
                 raise ReplaysUnavailable("the same call gives no sign of life, and its claim does not end")
         return claimed  # the plan finds that the time is over
 
-    async def _claim(self, within: float) -> Ours | Claimed | bytes:
+    async def _claim(self, within: float) -> Unclaimed | Claimed | bytes:
         sign = self._replay.sign(self._key, self._call.id, 0)
         return await self._replay.replays.claim(self._key, self._call.id, sign, lease=LEASE, within=within)
 
@@ -225,41 +241,43 @@ class _Rerun:
         self._replay.replays.renew(self._key, self._call.id, sign, lease=LEASE)
         self._loop.call_later(RENEW_EVERY, self._renew)
 
-    def _again(self, kept: _Kept) -> Reply:
+    def _again(self, kept: _Kept) -> RoutedResponse:
         call = self._call
         self._note(f"is given the answer of call {kept.call_id} again")
         note(call, "replayed_from", kept.call_id)
         note(call, "route", kept.route)
         note(call, "lane", kept.lane)
-        self._drive.account.end(Outcome.ANSWERED, None)
+        self._drive.recorder.end(Outcome.ANSWERED, None)
         self._caller.answered(reply_id(kept.headers), call)
         headers = [*kept.headers, (_REPLAYED.encode(), b"true")]
         if kept.stream:
-            return Reply(kept.status, headers, b"", KeptStream(kept.body))
+            return RoutedResponse(kept.status, headers, b"", ReplayedStream(kept.body))
         if call.api is Api.RESPONSES:
             self._remember(kept)
-        return Reply(kept.status, headers, kept.body)
+        return RoutedResponse(kept.status, headers, kept.body)
 
     def _remember(self, kept: _Kept) -> None:
         """Calls that go on from a stored response stay on its route, in this worker too."""
         answer = from_answer(Api.RESPONSES, kept.body, "application/json")
         if isinstance(answer, Answer):
-            self._kit.memory.remember(self._body, answer.response_id, Made(kept.route, self._call.task, ()))
+            self._runtime.memory.remember(
+                self._body, answer.response_id, ResponseOrigin(kept.route, self._call.task, ())
+            )
 
     # -- after it --------------------------------------------------------------------------------------------------
 
-    def _taped(self, reply: Reply, stream: Relay, home: Home) -> Reply:
-        tape = Tape(
+    def _taped(self, reply: RoutedResponse, stream: CommittedStream, loop_context: LoopContext) -> RoutedResponse:
+        tape = RecordingStream(
             stream,
             self._call,
             largest=self._replay.largest,
             keep=lambda body: self._keep(reply, body),
             release=self._release,
         )
-        home.keep(tape, self._call)
-        return Reply(reply.status, reply.headers, b"", tape)
+        loop_context.keep(tape, self._call)
+        return RoutedResponse(reply.status, reply.headers, b"", tape)
 
-    def _keep(self, reply: Reply, body: bytes) -> None:
+    def _keep(self, reply: RoutedResponse, body: bytes) -> None:
         self._holds = False
         call = self._call
         if not self._may_be_kept() or call.route is None or call.lane is None:
@@ -270,7 +288,7 @@ class _Rerun:
 
     def _may_be_kept(self) -> bool:
         """Not if the request has become sensitive since: nothing of its text is stored then."""
-        return self._caller.admits(self._call) and not self._caller.sensitive
+        return self._caller.still_allowed(self._call) and not self._caller.sensitive
 
     def _release(self) -> None:
         self._holds = False

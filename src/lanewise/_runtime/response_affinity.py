@@ -8,15 +8,15 @@ from typing import Final, Protocol
 
 import msgspec
 
-from lanewise._openai.request_body import BadBody, Body
+from lanewise._openai.request_body import BadBody, RequestBody
 
-__all__ = ["Made", "Memory", "SharedMakers", "id_of"]
+__all__ = ["ResponseAffinity", "ResponseOrigin", "SharedOrigins", "id_of"]
 
 REMEMBERED: Final = 4096
 """How many of the latest stored responses and conversations the router knows the route of."""
 
 
-class Made(msgspec.Struct, frozen=True):
+class ResponseOrigin(msgspec.Struct, frozen=True):
     """Who made a stored answer, and the categories of the call that it answered."""
 
     route: str
@@ -24,25 +24,25 @@ class Made(msgspec.Struct, frozen=True):
     marks: tuple[str, ...]
 
 
-class SharedMakers(Protocol):
+class SharedOrigins(Protocol):
     """What other workers know."""
 
-    def tell(self, name: str, made: Made) -> None: ...
+    def tell(self, name: str, made: ResponseOrigin) -> None: ...
 
-    async def ask(self, name: str) -> Made | None: ...
+    async def find(self, name: str) -> ResponseOrigin | None: ...
 
 
-class Memory:
+class ResponseAffinity:
     """The makers of stored answers and conversations, in this process and, where there is a store, in all workers.
 
     What nobody knows goes to the provider of the task's first route.
     """
 
-    def __init__(self, shared: SharedMakers | None = None) -> None:
-        self._made: OrderedDict[str, Made] = OrderedDict()
+    def __init__(self, shared: SharedOrigins | None = None) -> None:
+        self._made: OrderedDict[str, ResponseOrigin] = OrderedDict()
         self._shared = shared
 
-    def remember(self, body: Body, response_id: str | None, made: Made) -> None:
+    def remember(self, body: RequestBody, response_id: str | None, made: ResponseOrigin) -> None:
         """Note who answered: who made this response, and has the conversation that it belongs to."""
         stored = body.fields.get("store")
         for name in (response_id, _conversation(body)):
@@ -51,11 +51,11 @@ class Memory:
                 if self._shared is not None and (stored is None or bytes(stored) != b"false"):
                     self._shared.tell(name, made)
 
-    async def find(self, name: str) -> Made | None:
+    async def find(self, name: str) -> ResponseOrigin | None:
         """Who made a stored answer, if anybody knows."""
         made = self._made.get(name)
         if made is None and self._shared is not None:
-            made = await self._shared.ask(name)
+            made = await self._shared.find(name)
             if made is not None:
                 self._keep(name, made)
         return made
@@ -68,21 +68,21 @@ class Memory:
     async def look_up(self, raw: bytes) -> None:
         """Find out who made what a call with this body goes on from, for :meth:`made_for`."""
         with contextlib.suppress(BadBody):
-            for name in _names(Body.parse(raw)):
+            for name in _names(RequestBody.parse(raw)):
                 await self.find(name)
 
-    def made_for(self, body: Body) -> Made | None:
+    def made_for(self, body: RequestBody) -> ResponseOrigin | None:
         """Who made what a call goes on from, if it is known."""
         return next((made for name in _names(body) if (made := self._made.get(name)) is not None), None)
 
-    def _keep(self, name: str, made: Made) -> None:
+    def _keep(self, name: str, made: ResponseOrigin) -> None:
         self._made[name] = made
         self._made.move_to_end(name)
         while len(self._made) > REMEMBERED:
             self._made.popitem(last=False)
 
 
-def _names(body: Body) -> list[str]:
+def _names(body: RequestBody) -> list[str]:
     """The ids of what a call goes on from."""
     found = (_text(body.fields.get("previous_response_id")), _conversation(body))
     return [name for name in found if name]
@@ -111,7 +111,7 @@ def _text(value: msgspec.Raw | None) -> str | None:
         return None
 
 
-def _conversation(body: Body) -> str | None:
+def _conversation(body: RequestBody) -> str | None:
     """The id of the conversation that a call belongs to: the SDK sends it bare, or in an object."""
     value = body.fields.get("conversation")
     try:

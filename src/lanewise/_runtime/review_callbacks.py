@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from lanewise._reviews import Review
-from lanewise._runtime.lifecycle import Services
+from lanewise._runtime.lifecycle import BackgroundServices
 from lanewise._telemetry.background_writer import Writer
 
 __all__ = ["ReviewHooks"]
@@ -20,7 +20,7 @@ _log: Final = logging.getLogger("lanewise")
 class ReviewHooks:
     """The hooks of one router, each with a writer of its own."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: BackgroundServices) -> None:
         self._services = services
         self._writers: tuple[Writer[Review], ...] = ()
 

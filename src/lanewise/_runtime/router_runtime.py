@@ -5,32 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from lanewise._contracts.contract import Declared
+from lanewise._contracts.contract import DeclaredContract
 from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.isolated_checks import IsolatedChecks
 from lanewise._health.gcra_limit import Caps
-from lanewise._health.latency import Speeds
-from lanewise._health.rate_limiter import Gate
+from lanewise._health.latency import RouteLatencies
+from lanewise._health.rate_limiter import RateLimiter
 from lanewise._health.router_health import RouterHealth
 from lanewise._health.shared_health import share
 from lanewise._replay.memory_store import ReplaysInMemory
 from lanewise._replay.shared_store import SharedReplays
 from lanewise._reviews import ReviewQueue
-from lanewise._routing.context_window import Room
+from lanewise._routing.context_window import TokenLimits
 from lanewise._routing.request_attributes import MOST_OUTPUT
-from lanewise._runtime.call.attempt import Limits
-from lanewise._runtime.candidate_selector import Lister, Shared
-from lanewise._runtime.lifecycle import Services
+from lanewise._runtime.call.attempt import ByteLimits
+from lanewise._runtime.candidate_selector import CandidateSelector, SelectorContext
+from lanewise._runtime.lifecycle import BackgroundServices
 from lanewise._runtime.recording import Recording
 from lanewise._runtime.replay import HEADERS_BYTES, Replay
-from lanewise._runtime.response_affinity import Memory
+from lanewise._runtime.response_affinity import ResponseAffinity
 from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.shared_affinity import SharedAffinity
-from lanewise._runtime.upstreams import Way
+from lanewise._runtime.upstreams import Upstream
 from lanewise._telemetry.prices import PriceBook, context_window
 from lanewise.config import Config, Credentials
 
-__all__ = ["Kit", "Learned"]
+__all__ = ["Learned", "RouterRuntime"]
 
 LEARNED_FOR: Final = 3600.0
 """Seconds for which a refused parameter is left out before it is tried again."""
@@ -69,23 +69,23 @@ class Learned:
         return before
 
 
-class Kit:
+class RouterRuntime:
     """Shared by all calls of a router, in both of its homes."""
 
     def __init__(
         self,
         config: Config,
-        ways: dict[str, Way],
+        upstreams: dict[str, Upstream],
         credentials: Credentials,
         *,
-        contracts: Mapping[str, Declared],
-        services: Services,
+        contracts: Mapping[str, DeclaredContract],
+        services: BackgroundServices,
         recording: Recording,
         review_hooks: ReviewHooks,
     ) -> None:
         off = credentials.off_routes
         self.config = config
-        self.ways = ways
+        self.upstreams = upstreams
         self.off = off
         self.secret = credentials.secret
         self.seal = credentials.seal
@@ -93,9 +93,9 @@ class Kit:
         self.contracts = contracts
         self.services = services
         self.health = RouterHealth(config, off)
-        self.gates = _gates(config)
-        if credentials.store is not None and (config.router.health.breakers or self.gates):
-            services.add(share(config, credentials.store, self.health, self.gates))
+        self.limiters = _limiters(config)
+        if credentials.store is not None and (config.router.health.breakers or self.limiters):
+            services.add(share(config, credentials.store, self.health, self.limiters))
         self.recording = recording
         self.prices = PriceBook(config)
         self.prices.load()
@@ -110,37 +110,39 @@ class Kit:
         shared_affinity = None if credentials.store is None else SharedAffinity(credentials.store)
         if shared_affinity is not None:
             services.add(shared_affinity)
-        self.memory = Memory(shared_affinity)
+        self.memory = ResponseAffinity(shared_affinity)
         wants_speeds = any(task.select == "fastest" for task in config.tasks.values())
-        self.speeds = Speeds() if wants_speeds else None
-        shared = Shared(config, ways, off, self.secret, self.memory, _rooms(config), self.prices, self.speeds)
-        self.listers = {task.name: Lister(task, shared) for task in config.tasks.values()}
+        self.speeds = RouteLatencies() if wants_speeds else None
+        shared = SelectorContext(
+            config, upstreams, off, self.secret, self.memory, _rooms(config), self.prices, self.speeds
+        )
+        self.selectors = {task.name: CandidateSelector(task, shared) for task in config.tasks.values()}
         self.replay = _replay(config, credentials, services)
         self.formats = FormatCache()
         self.checks = IsolatedChecks()
         services.add(self.checks)
         settings = config.router
-        self.limits = Limits(settings.max_answer_bytes, settings.max_embeddings_bytes, settings.max_event_bytes)
+        self.limits = ByteLimits(settings.max_answer_bytes, settings.max_embeddings_bytes, settings.max_event_bytes)
 
     def after_fork(self) -> None:
         """In the child of a fork: another worker, whose calls are none of the parent's."""
         self.health.after_fork()
-        for gate in self.gates.values():
-            gate.after_fork()
+        for limiter in self.limiters.values():
+            limiter.after_fork()
 
 
-def _gates(config: Config) -> dict[str, Gate]:
+def _limiters(config: Config) -> dict[str, RateLimiter]:
     """A gate for each provider that has a cap; providers of one account share theirs."""
-    accounts: dict[str, Gate] = {}
-    gates = {}
+    accounts: dict[str, RateLimiter] = {}
+    limiters = {}
     for provider in config.providers.values():
         if provider.rpm is not None or provider.tpm is not None or provider.max_concurrency is not None:
             caps = Caps(provider.rpm, provider.tpm, provider.max_concurrency)
-            gates[provider.name] = accounts.setdefault(f"{provider.account} {caps}", Gate(caps))
-    return gates
+            limiters[provider.name] = accounts.setdefault(f"{provider.account} {caps}", RateLimiter(caps))
+    return limiters
 
 
-def _replay(config: Config, credentials: Credentials, services: Services) -> Replay | None:
+def _replay(config: Config, credentials: Credentials, services: BackgroundServices) -> Replay | None:
     """Answers are only kept sealed: without a storage key there is none, and the config says so when it is read."""
     settings = config.router
     if settings.replay is None or credentials.seal is None:
@@ -152,10 +154,10 @@ def _replay(config: Config, credentials: Credentials, services: Services) -> Rep
     return Replay(shared, credentials.seal, keep=settings.replay, largest=settings.max_replay_bytes)
 
 
-def _rooms(config: Config) -> dict[str, Room]:
+def _rooms(config: Config) -> dict[str, TokenLimits]:
     """What each route can take. One that sets the limit of its answers itself gets no other, whatever the app asks."""
     return {
-        route.name: Room(
+        route.name: TokenLimits(
             context_window(route, config.providers[route.provider]),
             route.context_window is not None,
             None if route.set.keys() & MOST_OUTPUT else route.max_output,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lanewise import _store as connection
-from lanewise._runtime.response_affinity import Made
+from lanewise._runtime.response_affinity import ResponseOrigin
 from lanewise.config.store import StoreAddress
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ class SharedAffinity:
         self._paused_until = 0.0
         self._waiting = 0
 
-    def tell(self, name: str, made: Made) -> None:
+    def tell(self, name: str, made: ResponseOrigin) -> None:
         """Have all workers know who made an answer. Doesn't wait."""
         if self._waiting < WAITING:
             self._waiting += 1
             self._start().submit(self._set, _key(name), msgspec.json.encode(made))
 
-    async def ask(self, name: str) -> Made | None:
+    async def find(self, name: str) -> ResponseOrigin | None:
         """Who made an answer, if the store knows."""
         try:
             async with asyncio.timeout(WAIT):
@@ -65,7 +65,7 @@ class SharedAffinity:
         except TimeoutError:
             return None
         with contextlib.suppress(msgspec.MsgspecError):
-            return None if found is None else msgspec.json.decode(found, type=Made)
+            return None if found is None else msgspec.json.decode(found, type=ResponseOrigin)
         return None
 
     def close(self) -> None:

@@ -20,14 +20,22 @@ from lanewise._routing import idempotency as keys
 from lanewise._runtime.call.attempt import CONNECT_TIMEOUT, ERROR_BODY
 from lanewise._runtime.call.final_errors import class_of_status
 from lanewise._runtime.call.reply_headers import reply_headers
-from lanewise._runtime.loop_context import Home
-from lanewise._runtime.messages import Ask, Caller, Reply
-from lanewise._runtime.response_affinity import Made
-from lanewise._runtime.router_runtime import Kit
-from lanewise._runtime.upstreams import KeyUnavailable, Way
+from lanewise._runtime.loop_context import LoopContext
+from lanewise._runtime.messages import CallContext, RoutedRequest, RoutedResponse
+from lanewise._runtime.response_affinity import ResponseOrigin
+from lanewise._runtime.router_runtime import RouterRuntime
+from lanewise._runtime.upstreams import KeyUnavailable, Upstream
 from lanewise._transport import Exchange
 from lanewise.config.deadline_budget import DEADLINE_ALONE
-from lanewise.errors import Facts, FailClosed, NotRouted, RoutingError, StreamBroken, Unreachable, UpstreamTimeout
+from lanewise.errors import (
+    ErrorDetails,
+    FailClosed,
+    NotRouted,
+    RoutingError,
+    StreamBroken,
+    Unreachable,
+    UpstreamTimeout,
+)
 from lanewise.types import Api, Call, Outcome, note
 
 __all__ = ["StoredRequest", "answer_stored", "call_of", "stored_request"]
@@ -58,22 +66,22 @@ class StoredRequest(msgspec.Struct, frozen=True):
     name: str | None
 
 
-def stored_request(ask: Ask) -> StoredRequest | None:
+def stored_request(request: RoutedRequest) -> StoredRequest | None:
     """What a request asks of a provider's store; ``None`` if it is none of that kind."""
-    if ask.path == _LIST and ask.method == "GET":
+    if request.path == _LIST and request.method == "GET":
         return StoredRequest(Api.CHAT, _LIST, None)
-    if not ask.path.startswith(("responses/", "chat/completions/")):
+    if not request.path.startswith(("responses/", "chat/completions/")):
         return None
     for pattern, api, methods in _PATHS:
-        found = pattern.fullmatch(ask.path)
-        if found is not None and ask.method in methods:
+        found = pattern.fullmatch(request.path)
+        if found is not None and request.method in methods:
             name = unquote(found[1])
-            path = ask.path[: found.start(1)] + quote(name, safe="") + ask.path[found.end(1) :]
+            path = request.path[: found.start(1)] + quote(name, safe="") + request.path[found.end(1) :]
             return StoredRequest(api, path, name)
     return None
 
 
-def call_of(stored: StoredRequest, caller: Caller) -> Call:
+def call_of(stored: StoredRequest, caller: CallContext) -> Call:
     """The record of such a request: it is in its scope, and in no ledger, since it costs nothing."""
     return Call(
         id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
@@ -86,19 +94,26 @@ def call_of(stored: StoredRequest, caller: Caller) -> Call:
     )
 
 
-async def answer_stored(kit: Kit, home: Home, stored: StoredRequest, ask: Ask, caller: Caller, call: Call) -> Reply:
+async def answer_stored(
+    runtime: RouterRuntime,
+    loop_context: LoopContext,
+    stored: StoredRequest,
+    request: RoutedRequest,
+    caller: CallContext,
+    call: Call,
+) -> RoutedResponse:
     """The provider's own reply. Raises RoutingError: nobody knows who made the answer, it is more sensitive than the
     scope, its route is not approved for that or has gone, or the provider refuses."""
     caller.add_call(call)
     try:
-        made = await _made(kit, stored, ask)
-        way = _permitted(kit, stored, ask, caller, call, made)
+        made = await _made(runtime, stored, request)
+        upstream = _permitted(runtime, stored, request, caller, call, made)
         note(call, "task", made.task)
         note(call, "route", made.route)
-        request = _Request(kit, home, stored, ask, way, call)
-        status, headers, result = await request.send(_query(stored, ask, way))
+        exchange = _Request(runtime, loop_context, stored, request, upstream, call)
+        status, headers, result = await exchange.send(_query(stored, request, upstream))
         if isinstance(result, bytes) and stored.name is None:
-            result = await _only_ours(kit, result, caller)
+            result = await _only_ours(runtime, result, caller)
     except BaseException:
         note(call, "outcome", Outcome.REFUSED if call.sensitive else Outcome.FAILED)
         raise
@@ -106,35 +121,44 @@ async def answer_stored(kit: Kit, home: Home, stored: StoredRequest, ask: Ask, c
     fields = reply_headers(call, headers)
     caller.answered(fields.reply_id, call)
     if isinstance(result, bytes):
-        return Reply(status, fields.all, result)
-    return Reply(status, fields.all, b"", _StoredStream(result, call))
+        return RoutedResponse(status, fields.all, result)
+    return RoutedResponse(status, fields.all, b"", _StoredStream(result, call))
 
 
-async def _made(kit: Kit, stored: StoredRequest, ask: Ask) -> Made:
+async def _made(runtime: RouterRuntime, stored: StoredRequest, request: RoutedRequest) -> ResponseOrigin:
     """Who made what is asked for. Raises NotRouted."""
-    query = dict(parse_qsl(ask.query)) if stored.name is None else {}
+    query = dict(parse_qsl(request.query)) if stored.name is None else {}
     name = stored.name or query.get("after")
-    made = None if name is None else await kit.memory.find(name)
-    if made is None and name is not None and kit.memory.is_shared:
+    made = None if name is None else await runtime.memory.find(name)
+    if made is None and name is not None and runtime.memory.is_shared:
         await asyncio.sleep(JUST_MADE)
-        made = await kit.memory.find(name)
+        made = await runtime.memory.find(name)
     if made is not None:
-        return made if stored.name is not None else Made(made.route, made.task, ())  # each item of a list has its marks
-    task = kit.config.tasks.get(query.get("model", ""))
+        return (
+            made if stored.name is not None else ResponseOrigin(made.route, made.task, ())
+        )  # each item of a list has its marks
+    task = runtime.config.tasks.get(query.get("model", ""))
     if task is not None:
-        usable = [route for route in task.routes if route in kit.ways]
-        return Made((usable or task.routes)[0], task.name, ())
+        usable = [route for route in task.routes if route in runtime.upstreams]
+        return ResponseOrigin((usable or task.routes)[0], task.name, ())
     problem = (
         "name a task (model=...): its first route's provider is asked for what it has stored"
         if stored.name is None
         else "it was not made through this router, or too long ago, or by a worker that shares no store with this one. "
         "Use a client of the provider's own for it"
     )
-    facts = Facts(path=stored.path, status=404, code="not_made_here")
-    raise NotRouted(f"nothing was sent to {ask.method} /{stored.path[:200]}: {problem}", None, facts)
+    facts = ErrorDetails(path=stored.path, status=404, code="not_made_here")
+    raise NotRouted(f"nothing was sent to {request.method} /{stored.path[:200]}: {problem}", None, facts)
 
 
-def _permitted(kit: Kit, stored: StoredRequest, ask: Ask, caller: Caller, call: Call, made: Made) -> Way:
+def _permitted(
+    runtime: RouterRuntime,
+    stored: StoredRequest,
+    request: RoutedRequest,
+    caller: CallContext,
+    call: Call,
+    made: ResponseOrigin,
+) -> Upstream:
     """The route that made an answer, if this scope may ask it for that. Raises FailClosed, NotRouted."""
     if caller.refusal is not None:
         raise FailClosed(f"nothing was sent: {caller.refusal}.", call)
@@ -145,21 +169,21 @@ def _permitted(kit: Kit, stored: StoredRequest, ask: Ask, caller: Caller, call: 
             call,
         )
     for name in call.sensitive:
-        category = kit.config.sensitive.get(name)
+        category = runtime.config.sensitive.get(name)
         if category is None or made.route not in category.routes:
             raise FailClosed(f"nothing was sent: route {made.route!r} is not approved for {name!r}.", call)
-    way = kit.ways.get(made.route)
-    if way is None:
-        facts = Facts(path=stored.path, status=404, code="bound_provider_gone")
+    upstream = runtime.upstreams.get(made.route)
+    if upstream is None:
+        facts = ErrorDetails(path=stored.path, status=404, code="bound_provider_gone")
         raise NotRouted(f"nothing was sent: route {made.route!r}, which made the answer, is off or gone", call, facts)
-    return way
+    return upstream
 
 
-def _query(stored: StoredRequest, ask: Ask, way: Way) -> str:
+def _query(stored: StoredRequest, request: RoutedRequest, upstream: Upstream) -> str:
     """The query as the provider knows it: the model is the route's, not the task."""
-    if stored.name is not None or not ask.query:
-        return ask.query
-    fields = [(name, way.route.model if name == "model" else value) for name, value in parse_qsl(ask.query)]
+    if stored.name is not None or not request.query:
+        return request.query
+    fields = [(name, upstream.route.model if name == "model" else value) for name, value in parse_qsl(request.query)]
     return urlencode(fields)
 
 
@@ -171,20 +195,20 @@ class _Item(msgspec.Struct):
     id: str
 
 
-async def _only_ours(kit: Kit, body: bytes, caller: Caller) -> bytes:
+async def _only_ours(runtime: RouterRuntime, body: bytes, caller: CallContext) -> bytes:
     """A list, without what was not made through this router or is more sensitive than the scope: the account's other
     answers are nobody's business here, and what is not known may be anything."""
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        listed = msgspec.json.decode(body, type=_Listed).data
+        selection = msgspec.json.decode(body, type=_Listed).data
     except msgspec.MsgspecError:
         return b'{"object": "list", "data": [], "has_more": false}'
     kept: list[msgspec.Raw] = []
     names: list[str] = []
-    for item in listed:
+    for item in selection:
         with contextlib.suppress(msgspec.MsgspecError):
             name = msgspec.json.decode(item, type=_Item).id
-            made = await kit.memory.find(name)
+            made = await runtime.memory.find(name)
             if made is not None and caller.sensitive.issuperset(made.marks):
                 kept.append(item)
                 names.append(name)
@@ -195,15 +219,23 @@ async def _only_ours(kit: Kit, body: bytes, caller: Caller) -> bytes:
 class _Request:
     """One request to the route that made an answer, tried again as the plain SDK would."""
 
-    def __init__(self, kit: Kit, home: Home, stored: StoredRequest, ask: Ask, way: Way, call: Call) -> None:
-        self._kit = kit
-        self._home = home
+    def __init__(
+        self,
+        runtime: RouterRuntime,
+        loop_context: LoopContext,
+        stored: StoredRequest,
+        request: RoutedRequest,
+        upstream: Upstream,
+        call: Call,
+    ) -> None:
+        self._runtime = runtime
+        self._loop_context = loop_context
         self._stored = stored
-        self._ask = ask
-        self._way = way
+        self._request = request
+        self._upstream = upstream
         self._call = call
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + min(ask.timeout or DEADLINE_ALONE, DEADLINE_ALONE)
+        self._deadline = self._loop.time() + min(request.timeout or DEADLINE_ALONE, DEADLINE_ALONE)
 
     async def send(self, query: str) -> tuple[int, list[tuple[bytes, bytes]], bytes | Exchange]:
         """The provider's answer, or its stream. Raises RoutingError."""
@@ -228,16 +260,16 @@ class _Request:
         raise error
 
     async def _open(self, query: str) -> Exchange:
-        ask, way = self._ask, self._way
+        request, upstream = self._request, self._upstream
         try:
-            key = await way.key_headers(self._deadline)
+            key = await upstream.key_headers(self._deadline)
         except KeyUnavailable as reason:
-            raise Unreachable(f"nothing was sent: {reason}", self._call, Facts(path=self._stored.path)) from None
-        return await self._home.transport(way.provider.name).send(
-            way.stored_target(self._stored.path, query),
-            (*way.allowed(ask.headers), *key),
-            ask.body,
-            method=ask.method,
+            raise Unreachable(f"nothing was sent: {reason}", self._call, ErrorDetails(path=self._stored.path)) from None
+        return await self._loop_context.transport(upstream.provider.name).send(
+            upstream.stored_target(self._stored.path, query),
+            (*upstream.allowed(request.headers), *key),
+            request.body,
+            method=request.method,
             stream="stream=true" in query,
             deadline=self._deadline,
             connect_timeout=CONNECT_TIMEOUT,
@@ -247,7 +279,7 @@ class _Request:
         if "event-stream" in exchange.headers.get("content-type", "").lower():
             return exchange.status, list(exchange.raw_headers), exchange
         try:
-            body = await exchange.read(self._kit.limits.answer)
+            body = await exchange.read(self._runtime.limits.answer)
         finally:
             exchange.release()
         return exchange.status, list(exchange.raw_headers), body
@@ -260,7 +292,7 @@ class _Request:
         finally:
             exchange.release()
         failure = from_status(exchange.status, exchange.headers, body, now=datetime.now(UTC), bound=True)
-        facts = Facts(
+        facts = ErrorDetails(
             path=self._stored.path,
             status=exchange.status,
             code=failure.code or str(failure.kind),
@@ -269,15 +301,19 @@ class _Request:
             retry_after=failure.retry_after,
             request_id=self._call.id,
         )
-        told = f"{self._ask.method} /{self._stored.path[:200]}: {self._way.route.name} answered {exchange.status}"
+        told = (
+            f"{self._request.method} /{self._stored.path[:200]}: {self._upstream.route.name} answered {exchange.status}"
+        )
         kind = FailClosed if self._call.sensitive else class_of_status(exchange.status)
         return kind(f"{told}, {facts.code} [call {self._call.id}]", self._call, facts), failure.retry_after
 
     def _failed(self, failure: TransportFailure) -> RoutingError:
         late = failure.signal is TransportSignal.TIMEOUT
         kind = FailClosed if self._call.sensitive else UpstreamTimeout if late else Unreachable
-        told = f"{self._ask.method} /{self._stored.path[:200]}: no answer of {self._way.route.name} ({failure})"
-        return kind(f"{told} [call {self._call.id}]", self._call, Facts(path=self._stored.path))
+        told = (
+            f"{self._request.method} /{self._stored.path[:200]}: no answer of {self._upstream.route.name} ({failure})"
+        )
+        return kind(f"{told} [call {self._call.id}]", self._call, ErrorDetails(path=self._stored.path))
 
 
 class _StoredStream:

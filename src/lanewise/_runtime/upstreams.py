@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._runtime.messages import API_OF_PATH
-from lanewise._transform.request_transform import Recipe
+from lanewise._transform.request_transform import RequestTransform
 from lanewise._transport import Target
 from lanewise._transport.local_trouble import LACKING, NOT_SENT, trouble_in
 from lanewise._transport.proxy import resolve_proxy
@@ -18,14 +18,14 @@ from lanewise.config.credentials import Credentials, key_header
 from lanewise.types import Api
 from lanewise.version import __version__
 
-__all__ = ["KeyUnavailable", "Way", "make_ways"]
+__all__ = ["KeyUnavailable", "Upstream", "build_upstreams"]
 
 
 class KeyUnavailable(Exception):
     """The app's function for a key failed; its name and its error's class are all that is told."""
 
 
-class Way:
+class Upstream:
     """A route, ready to be used."""
 
     __slots__ = ("_key", "_own_headers", "host", "provider", "recipe", "route", "targets")
@@ -33,7 +33,7 @@ class Way:
     def __init__(self, route: Route, provider: Provider, key: object, proxy: str | None) -> None:
         self.route = route
         self.provider = provider
-        self.recipe = Recipe(route)
+        self.recipe = RequestTransform(route)
         self.host = urlsplit(provider.base_url).hostname or ""
         self._key: Callable[[], str | Awaitable[str]] | None = None
         headers = [("Content-Type", "application/json"), ("Accept", "application/json")]
@@ -111,15 +111,15 @@ def _is_async(function: Callable[[], object]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-def make_ways(config: Config, credentials: Credentials, environ: Mapping[str, str]) -> dict[str, Way]:
+def build_upstreams(config: Config, credentials: Credentials, environ: Mapping[str, str]) -> dict[str, Upstream]:
     """A way for each route that has what it needs."""
     proxies = {
         provider.name: resolve_proxy(provider.base_url, config.router.proxy, environ)
         for provider in config.providers.values()
     }
-    ways = {}
+    upstreams = {}
     for route in config.routes.values():
         if route.name not in credentials.off_routes:
             name = route.provider
-            ways[route.name] = Way(route, config.providers[name], credentials.key(name), proxies[name])
-    return ways
+            upstreams[route.name] = Upstream(route, config.providers[name], credentials.key(name), proxies[name])
+    return upstreams

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from lanewise._scope.reply_ids import reply_ids
-from lanewise._scope.sensitivity import Ratchet
+from lanewise._scope.sensitivity import SensitivityState
 from lanewise.types import Call, Outcome
 
 __all__ = ["ScopeCalls"]
@@ -16,19 +16,19 @@ CALLS_KEPT: Final = 256
 """How many of a scope's latest calls stay readable."""
 
 
-class ScopeCalls(Ratchet):
+class ScopeCalls(SensitivityState):
     """The calls made in one scope, and its sensitivity, which each of them falls under."""
 
     def __init__(
         self,
         request_id: str,
-        outers: tuple[Ratchet, ...],
+        outers: tuple[SensitivityState, ...],
         sensitive: frozenset[str],
         undeclared: str | None,
-        late_marks: Callable[[], frozenset[str] | None] | None,
+        marks_resolver: Callable[[], frozenset[str] | None] | None,
         is_request: bool,
     ) -> None:
-        super().__init__(request_id, outers, sensitive, undeclared, late_marks, is_request)
+        super().__init__(request_id, outers, sensitive, undeclared, marks_resolver, is_request)
         self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self._by_reply: OrderedDict[str, Call] = OrderedDict()
         self._ordinals: dict[bytes, int] = {}

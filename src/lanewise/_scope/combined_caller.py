@@ -61,7 +61,7 @@ def caller_of(
     for scope in (owner, *here):
         if scope.finished and not began_here(scope) and not any(find() is scope for find in finders):
             raise NotInScope(OVER % scope.request_id)
-    owner.settle()
+    owner.resolve_subject()
     required = required_sensitivity()
     if not required and (not here or here == (owner,)) and not owner.was_entered_elsewhere:
         return owner
@@ -112,9 +112,9 @@ class CombinedCaller:
         for scope in in_request or self._scopes:
             scope.close_under(categories if in_request else categories - scope.surroundings())
 
-    def admits(self, call: Call) -> bool:
+    def still_allowed(self, call: Call) -> bool:
         """Whether all the scopes still let the call go on."""
-        return all(scope.admits(call) for scope in self._scopes)
+        return all(scope.still_allowed(call) for scope in self._scopes)
 
     def begun(self, hang_up: Callable[[], None]) -> None:
         """As the scope's own: its request's end is the call's."""

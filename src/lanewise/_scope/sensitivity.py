@@ -10,7 +10,7 @@ from typing import Final
 
 from lanewise.types import Call
 
-__all__ = ["Ratchet", "required", "required_sensitivity"]
+__all__ = ["SensitivityState", "required", "required_sensitivity"]
 
 required: Final[ContextVar[frozenset[str]]] = ContextVar("lanewise_sensitivity", default=frozenset())
 """Categories that any scope opened in this context falls under: a marked function that runs outside of any request."""
@@ -18,16 +18,16 @@ _NONE: Final[frozenset[str]] = frozenset()
 _log: Final = logging.getLogger("lanewise")
 
 
-class Ratchet:
+class SensitivityState:
     """The sensitivity of one scope, and of those that it was made within (``outers``), whatever that becomes later."""
 
     def __init__(
         self,
         request_id: str,
-        outers: tuple[Ratchet, ...],
+        outers: tuple[SensitivityState, ...],
         sensitive: frozenset[str],
         undeclared: str | None,
-        late_marks: Callable[[], frozenset[str] | None] | None,
+        marks_resolver: Callable[[], frozenset[str] | None] | None,
         is_request: bool = False,
     ) -> None:
         self.is_request = is_request
@@ -38,7 +38,7 @@ class Ratchet:
         self._closed_under = _NONE
         """Of the tasks whose calls failed closed: for the calls that are made after that."""
         self._undeclared = undeclared
-        self._late_marks = late_marks
+        self._late_marks = marks_resolver
         self._compromised = False
         self._sent_under: frozenset[str] | None = None
         """What each call that went out fell under; ``None``: none has."""
@@ -95,9 +95,9 @@ class Ratchet:
         """Where the marks of the endpoint are looked up at each call; what an adapter gave."""
         return self._late_marks
 
-    def look_at(self, late_marks: Callable[[], frozenset[str] | None] | None) -> None:
+    def use_marks(self, marks_resolver: Callable[[], frozenset[str] | None] | None) -> None:
         """Have the marks looked up elsewhere, where more is known of the endpoint; or no more (adapters call this)."""
-        self._late_marks = late_marks
+        self._late_marks = marks_resolver
 
     def declare(self) -> None:
         """Note that the endpoint says what it is: ``undeclared`` is not for it."""
@@ -137,14 +137,14 @@ class Ratchet:
         for outer in [each for each in self._outers if each.in_request] or self._outers:
             outer.close_under(categories)
 
-    def admits(self, call: Call) -> bool:
+    def still_allowed(self, call: Call) -> bool:
         """Whether a call of this scope may go on: it doesn't, once the scope is more sensitive than when it began.
 
         The router asks before each attempt, before each answer, and before each piece of a stream.
         """
         if self._sensitive and not self._sensitive.issubset(call.sensitive):
             return False
-        return all(outer.admits(call) for outer in self._outers)
+        return all(outer.still_allowed(call) for outer in self._outers)
 
     def note_call(self, call: Call) -> None:
         """Note that a call goes out in this scope: for what it did not fall under, it is too late from now on."""

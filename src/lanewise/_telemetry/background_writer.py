@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from lanewise._telemetry.drop_counter import Drops
-from lanewise._telemetry.writer_thread import LINGER, Run, living
+from lanewise._telemetry.writer_thread import LINGER, WriterThread, living
 from lanewise.types.sinks import Sink
 
 __all__ = ["Writer"]
@@ -41,10 +41,10 @@ class Writer(Generic[_Item]):
         self._linger = linger
         self._lock = threading.RLock()
         self._drops = Drops(name)
-        self._run: Run[_Item] | None = None
-        self._forgotten: weakref.finalize[[Run[_Item]], Writer[_Item]] | None = None
-        self._stopped: list[Run[_Item]] = []
-        self._left_behind: list[Run[_Item]] = []
+        self._run: WriterThread[_Item] | None = None
+        self._forgotten: weakref.finalize[[WriterThread[_Item]], Writer[_Item]] | None = None
+        self._stopped: list[WriterThread[_Item]] = []
+        self._left_behind: list[WriterThread[_Item]] = []
 
     @property
     def dropped(self) -> int:
@@ -86,16 +86,16 @@ class Writer(Generic[_Item]):
             self._left_behind.append(self._run)
             self._run = None
 
-    def _begin(self) -> Run[_Item]:
+    def _begin(self) -> WriterThread[_Item]:
         with self._lock:
             if self._run is None or self._run.closing:
-                self._run = run = Run(self.name, self._make_sink, self._linger, self._drops)
+                self._run = run = WriterThread(self.name, self._make_sink, self._linger, self._drops)
                 self._forgotten = weakref.finalize(self, _end_soon, run)
                 self._forgotten.atexit = False
             return self._run
 
 
-def _end_soon(run: Run[_Item]) -> None:
+def _end_soon(run: WriterThread[_Item]) -> None:
     """Of a writer that is let go of without a close: its thread writes what waits, and ends."""
     run.stop(time.monotonic() + CLOSE)
 

@@ -10,7 +10,7 @@ from lanewise.config import Config, Task
 from lanewise.types import Call
 from lanewise.types.sinks import Record
 
-__all__ = ["Spending", "uncounted"]
+__all__ = ["DailyCost", "uncounted"]
 
 
 def uncounted(config: Config, prices: PriceBook) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def uncounted(config: Config, prices: PriceBook) -> tuple[str, ...]:
     return tuple(lines)
 
 
-class Spending:
+class DailyCost:
     """Counts US dollars by task and by day, for the tasks with an ``alert_cost_per_day``. In this process alone.
 
     A sink of calls: their costs are reckoned in its writer's thread, not while somebody waits for an answer. ``tell``

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from lanewise._telemetry.background_writer import Writer
-from lanewise._telemetry.deferred_log import Line, LineSink, Said, line
+from lanewise._telemetry.deferred_log import LogEvent, LogEventSink, LogText, line
 from lanewise._telemetry.trouble_reports import TroubleReports
 from lanewise.types import Attempt, BreakerEffect, Call, Failure, FailureKind, LaneName, LocalTrouble, Outcome, Score
 from lanewise.types.explaining import left_out_by
@@ -31,9 +31,9 @@ class Log:
     ``has_begun`` gets the writer at the first line: most apps never have one.
     """
 
-    def __init__(self, has_begun: Callable[[Writer[Line]], None]) -> None:
-        self._writer: Writer[Line] = Writer("the log", LineSink, linger=LINGER)
-        self._has_begun: Callable[[Writer[Line]], None] | None = has_begun
+    def __init__(self, has_begun: Callable[[Writer[LogEvent]], None]) -> None:
+        self._writer: Writer[LogEvent] = Writer("the log", LogEventSink, linger=LINGER)
+        self._has_begun: Callable[[Writer[LogEvent]], None] | None = has_begun
         self._troubles = TroubleReports()
 
     def call(self, call: Call) -> None:
@@ -116,10 +116,10 @@ class Log:
 
     def _put(self, level: int, message: str, arguments: tuple[object, ...], facts: Mapping[str, object]) -> None:
         if _log.isEnabledFor(level):
-            said = (Said(level, message, arguments, facts),)
+            said = (LogText(level, message, arguments, facts),)
             self._tell(lambda: said)
 
-    def _tell(self, say: Callable[[], Iterable[Said]]) -> None:
+    def _tell(self, say: Callable[[], Iterable[LogText]]) -> None:
         has_begun = self._has_begun
         if has_begun is not None:
             self._has_begun = None
@@ -127,7 +127,7 @@ class Log:
         self._writer.put(line(say))
 
 
-def _of_call(call: Call, *, with_attempts: bool) -> Iterator[Said]:
+def _of_call(call: Call, *, with_attempts: bool) -> Iterator[LogText]:
     if with_attempts:
         for attempt in call.attempts:
             yield _of_attempt(call, attempt)
@@ -135,7 +135,7 @@ def _of_call(call: Call, *, with_attempts: bool) -> Iterator[Said]:
     why = f": {call.failure}" if call.failure is not None and call.outcome is not Outcome.ANSWERED else ""
     by += ", given again," if call.replayed_from is not None else ""
     count = len(call.attempts)
-    yield Said(
+    yield LogText(
         logging.INFO,
         "%s %s%s%s after %d attempt%s in %.0f ms",
         (call.task, call.outcome, by, why, count, "" if count == 1 else "s", call.total_ms or 0.0),
@@ -158,11 +158,11 @@ def _of_call(call: Call, *, with_attempts: bool) -> Iterator[Said]:
     )
 
 
-def _of_attempt(call: Call, attempt: Attempt) -> Said:
+def _of_attempt(call: Call, attempt: Attempt) -> LogText:
     how = "answered" if attempt.failure is None else attempt.failure
     status = "" if attempt.http_status is None else f", HTTP {attempt.http_status}"
     facts = {name: getattr(attempt, name) for name in attempt.__struct_fields__}
-    return Said(
+    return LogText(
         logging.DEBUG,
         "%s attempt %d on %s (%s): %s%s in %.0f ms",
         (call.task, attempt.attempt_number, attempt.route, attempt.lane, how, status, attempt.total_ms or 0.0),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from lanewise._openai.request_body import Body
+from lanewise._openai.request_body import RequestBody
 from lanewise._openai.usage import Usage
 from lanewise._routing.model_match import is_substitute
-from lanewise._telemetry.reckoning import Price, Reckoned
+from lanewise._telemetry.reckoning import ComputedCost, Price
 from lanewise.config import Config, PriceTable, Provider, Route
 from lanewise.config.prices import LongPromptPrices, TierPrices
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
     from genai_prices.types import Provider as Seller
 
-__all__ = ["Price", "PriceBook", "Reckoned", "asked_tier", "context_window", "price_of"]
+__all__ = ["ComputedCost", "Price", "PriceBook", "asked_tier", "context_window", "price_of"]
 
 _KEPT: Final = 1024
 """How many models' prices a book keeps: a provider may answer with any name."""
@@ -120,7 +120,7 @@ def price_of(route: Route, provider: Provider) -> Price | None:
     return _price_listed(route.model, provider)
 
 
-def asked_tier(route: Route, body: Body, *, dropped: Collection[str] = ()) -> str | None:
+def asked_tier(route: Route, body: RequestBody, *, dropped: Collection[str] = ()) -> str | None:
     """The service tier that a request asks for: the route's own setting, else the app's, unless that is ``dropped``."""
     declared: object = route.set.get("service_tier")
     if declared is None and "service_tier" not in dropped and "service_tier" not in route.drop:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from genai_prices.types import ModelPrice
 
-__all__ = ["STANDARD_TIERS", "Price", "Reckoned"]
+__all__ = ["STANDARD_TIERS", "ComputedCost", "Price"]
 
 STANDARD_TIERS: Final = frozenset({"default", "standard", "auto", "on_demand"})
 """How providers call the service tier that is sold at the plain price."""
 
 
-class Reckoned(msgspec.Struct, frozen=True):
+class ComputedCost(msgspec.Struct, frozen=True):
     """US dollars, and whether the price covers everything that was used: else they are an estimate."""
 
     usd: float
@@ -45,7 +45,7 @@ class Price(ABC):
         asked_tier: str | None = None,
         media: Collection[str] = (),
         requests: int = 1,
-    ) -> Reckoned | None:
+    ) -> ComputedCost | None:
         """What an answer cost; ``None`` if its tokens have no price at all.
 
         For providers that don't tell: ``asked_tier`` is the service tier that the request asked for, ``media`` are the
@@ -66,7 +66,7 @@ class Price(ABC):
             covered = False
         if any(used and getattr(prices, name) is None for used, name in _whole(usage)):
             return None
-        return Reckoned(float(usd) * requests, covered)
+        return ComputedCost(float(usd) * requests, covered)
 
     def at_most(self, usage: Usage, at: datetime, *, asked_tier: str | None = None, requests: int = 1) -> float | None:
         """What so many tokens can cost at the most, whatever of them is written to a cache or is no text.

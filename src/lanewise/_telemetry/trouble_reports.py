@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from lanewise._telemetry.deferred_log import Said
+from lanewise._telemetry.deferred_log import LogText
 from lanewise.types import LocalTrouble
 
 __all__ = ["TroubleReports"]
@@ -67,7 +67,7 @@ class TroubleReports:
         self._lock = threading.RLock()
         self._of: dict[LocalTrouble, _Told] = {}
 
-    def report(self, trouble: LocalTrouble, *, lost: float = 0.0) -> Said | None:
+    def report(self, trouble: LocalTrouble, *, lost: float = 0.0) -> LogText | None:
         """Count one more case. The line to write, if none was written in the last minute.
 
         ``lost`` are the seconds that the loop had no time for.
@@ -87,7 +87,7 @@ class TroubleReports:
         if trouble is _T.LOOP:
             facts["loop_lag_ms"] = round(lost * 1000)
         text = f"{what.format(limit=_descriptor_limit(), lost=lost)}. {_NOBODY_ELSE} {do}. (%d times)"
-        return Said(logging.WARNING if trouble is _T.LOOP else logging.ERROR, text, (count,), facts)
+        return LogText(logging.WARNING if trouble is _T.LOOP else logging.ERROR, text, (count,), facts)
 
 
 def _descriptor_limit() -> str:

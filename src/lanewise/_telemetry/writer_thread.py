@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from lanewise._telemetry.drop_counter import Drops
 from lanewise.types.sinks import Sink, SinkUnavailable
 
-__all__ = ["LINGER", "Run", "living"]
+__all__ = ["LINGER", "WriterThread", "living"]
 
 CAPACITY: Final = 10_000
 """Records that wait for a sink at the most. What comes then is dropped, and counted."""
@@ -47,7 +47,7 @@ class _Signal:
         self._lock.acquire(timeout=seconds)
 
 
-class Run(Generic[_Item]):
+class WriterThread(Generic[_Item]):
     """Starts its thread at the first item. The sink is made, used and closed in that thread."""
 
     def __init__(self, name: str, make_sink: Callable[[], Sink[_Item]], linger: float, drops: Drops) -> None:
@@ -197,5 +197,5 @@ class Run(Generic[_Item]):
             _log.error("%s could not be closed (%s)", self._name, type(error).__name__)
 
 
-living: weakref.WeakSet[Run[Any]] = weakref.WeakSet()
+living: weakref.WeakSet[WriterThread[Any]] = weakref.WeakSet()
 """Runs whose thread may have something to write: the thread keeps its run, whoever else lets go of it."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.request_body import Body
+from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_schema import MALFORMED
 from lanewise._transform.emulation import asked_choices
 from lanewise.types import Api
@@ -33,40 +33,40 @@ class _Text(msgspec.Struct):
     format: _Kind | None = None
 
 
-def _tools(body: Body, api: Api) -> bool:
+def _tools(body: RequestBody, api: Api) -> bool:
     return any(name in body.fields and bytes(body.fields[name]) not in _NOTHING for name in ("tools", "functions"))
 
 
-def _strict_tools(body: Body, api: Api) -> bool:
+def _strict_tools(body: RequestBody, api: Api) -> bool:
     tools = body.fields.get("tools")
     return tools is not None and b'"strict":true' in bytes(tools).replace(b" ", b"")
 
 
-def _vision(body: Body, api: Api) -> bool:
+def _vision(body: RequestBody, api: Api) -> bool:
     return _question_has(body, api, b'"image_url"' if api is Api.CHAT else b'"input_image"')
 
 
-def _audio(body: Body, api: Api) -> bool:
+def _audio(body: RequestBody, api: Api) -> bool:
     modalities = body.fields.get("modalities")
     speaks = body.has("audio") or (modalities is not None and b'"audio"' in bytes(modalities))
     return speaks or _question_has(body, api, b'"input_audio"')
 
 
-def _question_has(body: Body, api: Api, part: bytes) -> bool:
+def _question_has(body: RequestBody, api: Api, part: bytes) -> bool:
     """Whether a part of this kind is in the question. In a text that quotes it the quotation marks are escaped."""
     question = body.fields.get("messages" if api is Api.CHAT else "input")
     return question is not None and part in bytes(question)
 
 
-def _json(body: Body, api: Api) -> bool:
+def _json(body: RequestBody, api: Api) -> bool:
     return _format(body, api) in ("json_object", "json_schema")
 
 
-def _json_schema(body: Body, api: Api) -> bool:
+def _json_schema(body: RequestBody, api: Api) -> bool:
     return _format(body, api) == "json_schema"
 
 
-def _format(body: Body, api: Api) -> str | None:
+def _format(body: RequestBody, api: Api) -> str | None:
     given = body.fields.get("response_format" if api is Api.CHAT else "text")
     if given is None:
         return None
@@ -80,19 +80,19 @@ def _format(body: Body, api: Api) -> str | None:
     return None if text is None or text.format is None else text.format.type
 
 
-def _reasoning(body: Body, api: Api) -> bool:
+def _reasoning(body: RequestBody, api: Api) -> bool:
     return body.asks_reasoning
 
 
-def _n(body: Body, api: Api) -> bool:
+def _n(body: RequestBody, api: Api) -> bool:
     return asked_choices(body.fields) > 1
 
 
-def _developer(body: Body, api: Api) -> bool:
+def _developer(body: RequestBody, api: Api) -> bool:
     return _question_has(body, api, b'"developer"')
 
 
-NEEDS: Final[Mapping[str, Callable[[Body, Api], bool]]] = {
+NEEDS: Final[Mapping[str, Callable[[RequestBody, Api], bool]]] = {
     "tools": _tools,
     "strict_tools": _strict_tools,
     "vision": _vision,
@@ -106,7 +106,7 @@ NEEDS: Final[Mapping[str, Callable[[Body, Api], bool]]] = {
 """What may be in a route's ``cannot``, each with how a body is told to need it."""
 
 
-def unmet(cannot: tuple[str, ...], body: Body, api: Api) -> str | None:
+def unmet(cannot: tuple[str, ...], body: RequestBody, api: Api) -> str | None:
     """What a body needs of what a route can't do, or ``None``.
 
     Example::
@@ -116,12 +116,12 @@ def unmet(cannot: tuple[str, ...], body: Body, api: Api) -> str | None:
     return next((name for name in cannot if NEEDS[name](body, api)), None)
 
 
-def has_attachments(body: Body, api: Api) -> bool:
+def has_attachments(body: RequestBody, api: Api) -> bool:
     """Whether pictures, sound or files are in the question, which a server may have no eyes or ears for.
 
     Example::
 
-        assert not has_attachments(Body.parse(b'{"messages": [{"role": "user", "content": "Hi"}]}'), Api.CHAT)
+        assert not has_attachments(RequestBody.parse(b'{"messages": [{"role": "user", "content": "Hi"}]}'), Api.CHAT)
     """
     if api is Api.EMBEDDINGS:
         return False

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from lanewise._openai.request_body import Body
+from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_schema import MALFORMED, NULL
 from lanewise._transform.system_prompt import add_suffix
 from lanewise.types import Api
@@ -24,7 +24,7 @@ from lanewise.types import Api
 if TYPE_CHECKING:
     from lanewise.config import Route
 
-__all__ = ["MOST_CALLS", "NOT_ADAPTED", "Adapted", "Adapter", "asked_choices"]
+__all__ = ["MOST_CALLS", "NOT_ADAPTED", "Adapted", "Emulator", "asked_choices"]
 
 MOST_CALLS: Final = 8
 """How many requests at once may stand in for ``n``: more would look like an attack to the provider."""
@@ -60,7 +60,7 @@ class Adapted(msgspec.Struct, frozen=True):
 NOT_ADAPTED: Final = Adapted()
 
 
-class Adapter:
+class Emulator:
     """The stand-ins of one route.
 
     Example::
@@ -89,7 +89,7 @@ class Adapter:
         """Whether :meth:`incapable` could say anything."""
         return "n" in self._declared
 
-    def incapable(self, body: Body, api: Api) -> str | None:
+    def incapable(self, body: RequestBody, api: Api) -> str | None:
         """Why the stand-ins don't reach for this body, or ``None``."""
         if "n" not in self._declared or api is not Api.CHAT:
             return None

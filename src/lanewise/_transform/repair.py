@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.choices import Said
-from lanewise._openai.request_body import Body
+from lanewise._openai.choices import Choice
+from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_schema import MALFORMED
 from lanewise.types import Api
 
@@ -20,14 +20,14 @@ _WORDS: Final = (
 )
 
 
-def repaired(body: Body, api: Api, said: Said, problem: str) -> Body | None:
+def repaired(body: RequestBody, api: Api, said: Choice, problem: str) -> RequestBody | None:
     """The body with the answer that broke the contract, and what is wrong with it, behind its messages.
 
     ``None`` if its messages make no sense.
 
     Example::
 
-        body = repaired(body, Api.CHAT, Said('{"title": 7}'), "title: type")
+        body = repaired(body, Api.CHAT, Choice('{"title": 7}'), "title: type")
     """
     name = "input" if api is Api.RESPONSES else "messages"
     given = body.fields.get(name)
@@ -52,6 +52,6 @@ def _as_list(given: bytes) -> bytes | None:
     return _ENCODE({"role": "user", "content": text})
 
 
-def _calls(said: Said) -> str:
+def _calls(said: Choice) -> str:
     """Calls of functions as a text: in their own place they would need an answer each, and may not even be JSON."""
     return "\n".join([f"{call.name}({call.arguments or ''})" for call in said.calls])

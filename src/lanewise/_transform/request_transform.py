@@ -13,16 +13,16 @@ import msgspec
 
 from lanewise._failures.additions import Addition
 from lanewise._openai.parameters import FIXED, may_rest_on, rests_on
-from lanewise._openai.request_body import BadBody, Body, binding
+from lanewise._openai.request_body import BadBody, RequestBody, binding
 from lanewise._transform.capabilities import unmet
-from lanewise._transform.emulation import NOT_ADAPTED, Adapter
+from lanewise._transform.emulation import NOT_ADAPTED, Emulator
 from lanewise._transform.system_prompt import add_suffix
 from lanewise.types import Api
 
 if TYPE_CHECKING:
     from lanewise.config import Route
 
-__all__ = ["BadBody", "Body", "Recipe", "Rendered", "binding", "may_stand_in"]
+__all__ = ["BadBody", "RequestBody", "RequestTransform", "UpstreamBody", "binding", "may_stand_in"]
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _SORTED: Final = msgspec.json.Encoder(order="deterministic").encode
@@ -36,7 +36,7 @@ _NOTHING: Final[frozenset[str]] = frozenset()
 _Fields = dict[str, msgspec.Raw]
 
 
-class Rendered(msgspec.Struct, frozen=True):
+class UpstreamBody(msgspec.Struct, frozen=True):
     """A body for one route. It has no pickle, and its repr leaves the body out: it holds the prompt.
 
     ``dropped`` names what the app sent and the route does not get, and what was to be added and was not. ``added`` is
@@ -62,7 +62,7 @@ class Rendered(msgspec.Struct, frozen=True):
         raise TypeError("a rendered body holds the prompt: it can't be pickled or copied")
 
 
-class Recipe:
+class RequestTransform:
     """What a route makes of a body, compiled once a route.
 
     The rules apply in this order: ``stand_in``, ``drop``, ``rename``, ``set`` (which wins over the app's value), what
@@ -72,7 +72,7 @@ class Recipe:
 
     Example::
 
-        recipe = Recipe(config.routes["sonnet"])
+        recipe = RequestTransform(config.routes["sonnet"])
         if recipe.incapable(body, Api.CHAT) is None:
             rendered = recipe.render(body, Api.CHAT, inject_usage=body.stream)
     """
@@ -88,7 +88,7 @@ class Recipe:
             raise ValueError(f"route {route.name!r} can't drop, rename or set {', '.join(sorted(fixed))}")
         self._api = frozenset(route.api)
         self._model = msgspec.Raw(_ENCODE(route.model))
-        adapter = Adapter(route)
+        adapter = Emulator(route)
         self._adapter = adapter if any(adapter.rules) else None
         self._cannot = tuple(name for name in route.cannot if name not in adapter.abilities)
         self._drop = frozenset(route.drop) - route.rename.keys() - route.set.keys() - adapter.parameters
@@ -112,13 +112,13 @@ class Recipe:
         limited = self._adapter is not None and self._adapter.limits
         return not (self._refuse or self._cannot or limited)
 
-    def incapable(self, body: Body, api: Api) -> str | None:
+    def incapable(self, body: RequestBody, api: Api) -> str | None:
         """Why the route can't take this body, or ``None``: it needs what the model can't do, or a parameter that
         matters would have to be dropped.
 
         Example::
 
-            recipe.incapable(Body.parse(b'{"tools": [{}]}'), Api.CHAT)  # "can't take tools"
+            recipe.incapable(RequestBody.parse(b'{"tools": [{}]}'), Api.CHAT)  # "can't take tools"
         """
         if api not in self._api:
             return f"does not offer {api}"
@@ -130,7 +130,7 @@ class Recipe:
             return None
         return self._unable(body, api)
 
-    def _unable(self, body: Body, api: Api) -> str | None:
+    def _unable(self, body: RequestBody, api: Api) -> str | None:
         needed = unmet(self._cannot, body, api) if self._cannot else None
         if needed is not None:
             return f"can't do {needed}"
@@ -138,13 +138,13 @@ class Recipe:
 
     def render(
         self,
-        body: Body,
+        body: RequestBody,
         api: Api,
         *,
         inject_usage: bool = False,
         added_format: bool = False,
         without: frozenset[str] = _NOTHING,
-    ) -> Rendered:
+    ) -> UpstreamBody:
         """The body for this route.
 
         ``inject_usage`` asks for the usage chunk of a chat stream where the app did not; ``added_format`` says that the
@@ -186,7 +186,7 @@ class Recipe:
         fields["model"] = self._model
         taken = learned + left_out
         fingerprint = self._fingerprint(api, injected, taken) if taken else self._fingerprints[api, injected]
-        return Rendered(
+        return UpstreamBody(
             _ENCODE(fields), dropped + taken, transformed, injected, fingerprint, adapted.told, adapted.calls, added
         )
 
@@ -195,7 +195,7 @@ class Recipe:
         name = "text" if api is Api.RESPONSES else "response_format"
         return name not in self._drop and (self._adapter is None or name not in self._adapter.parameters)
 
-    def droppable(self, param: str | None, body: Body, rendered: Rendered) -> str | None:
+    def droppable(self, param: str | None, body: RequestBody, rendered: UpstreamBody) -> str | None:
         """What may be taken out after the provider refused this parameter of ``rendered``, or ``None``.
 
         Never what the answer's meaning rests on, nor a part of a parameter (``messages[0].name``), nor what is out

@@ -12,7 +12,7 @@ from lanewise._transport.certificates import certificate_problem
 from lanewise._transport.local_trouble import NOT_SENT, lacks_descriptors, trouble_in
 from lanewise.types import LocalTrouble
 
-__all__ = ["CLASSES", "HandedState", "body_failure", "send_failure"]
+__all__ = ["CLASSES", "HttpxClientState", "body_failure", "send_failure"]
 
 _LOST: TransportSignal | None = None
 """The connection went: which signal that is depends on the attempt."""
@@ -42,7 +42,7 @@ CLASSES: tuple[tuple[type[BaseException], TransportSignal | None, str], ...] = (
 )
 
 
-class HandedState:
+class HttpxClientState:
     """How far an attempt's request has come, as the ``trace`` extension of httpcore tells."""
 
     __slots__ = ("connected", "host", "traced", "wrote")
@@ -75,7 +75,7 @@ class HandedState:
         return self.wrote and not self.connected
 
 
-def send_failure(error: Exception, state: HandedState) -> TransportFailure:
+def send_failure(error: Exception, state: HttpxClientState) -> TransportFailure:
     """The failure of an attempt that got no status line."""
     signal, detail = _look_up(error)
     tls = _ssl_causes(error) if isinstance(error, httpx2.ConnectError) else []
@@ -107,7 +107,7 @@ def _own(trouble: LocalTrouble, *, written: bool) -> TransportFailure:
     return TransportFailure(signal, NOT_SENT[trouble], trouble=trouble)
 
 
-def _lost(state: HandedState) -> TransportSignal:
+def _lost(state: HttpxClientState) -> TransportSignal:
     if state.reused:
         return TransportSignal.STALE_CONNECTION
     return TransportSignal.RESET_AFTER_WRITE if state.written else TransportSignal.UNREACHABLE

@@ -16,18 +16,18 @@ import httpx2
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport.content_decoding import Decoder, decoder_for, is_odd, read_decoded
 from lanewise._transport.exchange import TURN, Headers, RawHeaders, Target
-from lanewise._transport.httpx_failures import HandedState, body_failure, send_failure
+from lanewise._transport.httpx_failures import HttpxClientState, body_failure, send_failure
 from lanewise._transport.local_trouble import heard_from, late_failure
 from lanewise._transport.loop_lag import LagDeadline, LoopLag
 from lanewise._transport.outgoing import check_url, checked, outgoing
 from lanewise._transport.timed_scope import TimedScope, lag_deadline
 
-__all__ = ["HandedExchange", "HandedTransport"]
+__all__ = ["HttpxExchange", "HttpxTransport"]
 
 _CLOSE_SECONDS = 1.0
 
 
-class HandedTransport:
+class HttpxTransport:
     """Sends attempts by an httpx2 client. Its TLS, proxies, hooks and auth are the app's; redirects are not followed.
 
     A client stays the app's to close. A function that makes one is called at the first send, and its client is closed
@@ -45,7 +45,7 @@ class HandedTransport:
         self._lag = lag
         self._client: httpx2.AsyncClient | None = None
         self._cookies = httpx2.Cookies()
-        self._left: set[HandedExchange] = set()
+        self._left: set[HttpxExchange] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(
@@ -60,14 +60,14 @@ class HandedTransport:
         latest: float = math.inf,
         fresh: bool = False,
         method: str = "POST",
-    ) -> HandedExchange:
+    ) -> HttpxExchange:
         """As :meth:`Transport.send`."""
         await self._close_left()
         if anyio.current_time() >= deadline:
             raise TransportFailure(TransportSignal.UNREACHABLE, "nothing could be sent in time")
         fields = outgoing(tuple(checked(target.headers)), headers, stream=stream)
         url = _parse(target.url)
-        state = HandedState(url.host)
+        state = HttpxClientState(url.host)
         failure: TransportFailure | None = None
         bound = lag_deadline(self._lag, deadline, latest)
         timed = TimedScope(bound, deadline)
@@ -138,8 +138,8 @@ class HandedTransport:
             self._cookies.set_cookie_header(request)
         return request
 
-    async def _begin(self, response: httpx2.Response, deadline: float, bound: LagDeadline | None) -> HandedExchange:
-        exchange = HandedExchange(response, deadline, self._leave, bound)
+    async def _begin(self, response: httpx2.Response, deadline: float, bound: LagDeadline | None) -> HttpxExchange:
+        exchange = HttpxExchange(response, deadline, self._leave, bound)
         try:
             if response.status_code == 101:
                 raise TransportFailure(TransportSignal.MALFORMED_HTTP, "the peer switched to a protocol not asked for")
@@ -149,7 +149,7 @@ class HandedTransport:
             raise
         return exchange
 
-    def _leave(self, exchange: HandedExchange) -> None:
+    def _leave(self, exchange: HttpxExchange) -> None:
         """Close an exchange later: ``abort`` can't wait, and httpx2 can't close without waiting."""
         self._left.add(exchange)
         try:
@@ -196,14 +196,14 @@ def _parse(url: str) -> httpx2.URL:
     return parsed
 
 
-class HandedExchange:
+class HttpxExchange:
     """An answer that arrives over an httpx2 client. As :class:`Exchange`."""
 
     def __init__(
         self,
         response: httpx2.Response,
         deadline: float,
-        leave: Callable[[HandedExchange], None],
+        leave: Callable[[HttpxExchange], None],
         bound: LagDeadline | None = None,
     ) -> None:
         self._response = response

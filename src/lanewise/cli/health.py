@@ -14,14 +14,14 @@ import click
 
 from lanewise.cli.reading import FileGroup, last_file_argument, read_config
 from lanewise.config import Config, ConfigError
-from lanewise.config.mistakes import Findings, nearest
+from lanewise.config.mistakes import MistakeCollector, nearest
 from lanewise.config.store import MEMORY, StoreAddress, find_store
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from lanewise._health.breaker_store import BreakerStore
-    from lanewise.cli.health_table import Row
+    from lanewise.cli.health_table import HealthRow
 
 __all__ = ["health"]
 
@@ -116,7 +116,7 @@ def _circuits(config: Config, config_file: Path) -> Iterator[BreakerStore]:
 
 
 def _store_of(config: Config, config_file: Path) -> StoreAddress:
-    findings = Findings()
+    findings = MistakeCollector()
     address = find_store(config.router.state, os.environ, findings)
     if findings.found:
         raise click.ClickException(str(ConfigError(findings.found, str(config_file))))
@@ -145,7 +145,7 @@ def _watch(picture: Callable[[], RenderableType]) -> None:
             live.update(picture(), refresh=True)
 
 
-def _print(rows: tuple[Row, ...]) -> None:
+def _print(rows: tuple[HealthRow, ...]) -> None:
     from rich.console import Console
 
     from lanewise.cli.health_table import LEAST_WIDTH, table

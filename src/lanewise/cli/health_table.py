@@ -18,7 +18,7 @@ from lanewise._health.shared_health import circuit_keys, circuits_of
 from lanewise.config import Config
 from lanewise.types import Failure
 
-__all__ = ["LEAST_WIDTH", "Row", "look", "table"]
+__all__ = ["LEAST_WIDTH", "HealthRow", "look", "table"]
 
 LEAST_WIDTH: Final = 120
 
@@ -33,7 +33,7 @@ _STYLES: Final = {
 
 
 @dataclass(frozen=True)
-class Row:
+class HealthRow:
     """What is known of one circuit. ``since`` is UTC, ``next_probe`` in seconds from now."""
 
     name: str
@@ -48,15 +48,15 @@ class Row:
         return {**asdict(self), "since": None if self.since is None else self.since.isoformat(timespec="seconds")}
 
 
-def look(config: Config, store: BreakerStore) -> tuple[Row, ...]:
+def look(config: Config, store: BreakerStore) -> tuple[HealthRow, ...]:
     """The rows as they are now. Raises redis.RedisError."""
     keys = circuit_keys(config)
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[HealthRow]:
         for route in config.routes:
             found = {name: _row(name, *_read(store, keys[name])) for name in circuits_of(config, route)}
             unwell = [row for row in found.values() if row.state != "closed"]
-            yield from unwell or [Row(route, "closed")]
+            yield from unwell or [HealthRow(route, "closed")]
         for account in dict.fromkeys(provider.account for provider in config.providers.values()):
             name = account_circuit(account)
             if name in keys and (row := _row(name, *_read(store, keys[name]))).state != "closed":
@@ -65,7 +65,7 @@ def look(config: Config, store: BreakerStore) -> tuple[Row, ...]:
     return tuple(rows())
 
 
-def table(rows: tuple[Row, ...]) -> Table:
+def table(rows: tuple[HealthRow, ...]) -> Table:
     """The rows, for a terminal."""
     shown = Table("route", "state", "since", "why", "next probe")
     for row in rows:
@@ -80,24 +80,26 @@ def _read(store: BreakerStore, key: str) -> tuple[Circuit, float]:
     return kept.circuit, time.monotonic() + kept.clock
 
 
-def _row(name: str, circuit: Circuit, now: float) -> Row:
+def _row(name: str, circuit: Circuit, now: float) -> HealthRow:
     shown = name.removeprefix("route ")
     since = None if circuit.opened_at is None else datetime.fromtimestamp(circuit.opened_at, UTC)
     if circuit.by_hand:
-        return Row(shown, "open", since, "by hand", note="none: close it by hand")
+        return HealthRow(shown, "open", since, "by hand", note="none: close it by hand")
     if circuit.throttled_at is not None:
         since = datetime.fromtimestamp(circuit.throttled_at, UTC)
         why = f"{circuit.unanswered} failures in a row: {_why(circuit.why)}"
-        return Row(shown, "throttled", since, why, max(0.0, circuit.slot_at - now))
+        return HealthRow(shown, "throttled", since, why, max(0.0, circuit.slot_at - now))
     if circuit.is_open(now):
-        return Row(shown, "open", since, _why(circuit.why), (circuit.open_until or now) - now)
+        return HealthRow(shown, "open", since, _why(circuit.why), (circuit.open_until or now) - now)
     if circuit.open_until is not None:
         probing = circuit.holder and circuit.lease_until > now
-        return Row(shown, "half-open", since, _why(circuit.why), note="under way" if probing else "with the next call")
+        return HealthRow(
+            shown, "half-open", since, _why(circuit.why), note="under way" if probing else "with the next call"
+        )
     if circuit.is_limited(now):
-        return Row(shown, "limited", None, _why(circuit.limited_by), (circuit.limited_until or now) - now)
+        return HealthRow(shown, "limited", None, _why(circuit.limited_by), (circuit.limited_until or now) - now)
     row = circuit.unanswered or circuit.consecutive_failures
-    return Row(shown, "failing", None, f"{row} in a row") if row else Row(shown, "closed")
+    return HealthRow(shown, "failing", None, f"{row} in a row") if row else HealthRow(shown, "closed")
 
 
 def _why(failure: Failure | None) -> str:

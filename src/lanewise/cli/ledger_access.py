@@ -13,7 +13,7 @@ import click
 
 from lanewise.cli.reading import config_argument, read_config
 from lanewise.config.ledger_url import look_up_ledger
-from lanewise.config.mistakes import Findings
+from lanewise.config.mistakes import MistakeCollector
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -88,7 +88,7 @@ def ledger_of(file: Path) -> LedgerPlace:
     Also where the extra ``ledger`` is missing, so this comes before anything of the ledger's room is imported.
     """
     config = read_config(file)
-    findings = Findings()
+    findings = MistakeCollector()
     url = look_up_ledger(config, os.environ, findings)
     if findings.found:
         raise click.ClickException("\n".join(str(mistake) for mistake in findings.found))

@@ -14,8 +14,8 @@ import click
 from lanewise.cli.ledger_access import ledger_argument, ledger_of
 
 if TYPE_CHECKING:
-    from lanewise._ledger.aggregates import By
-    from lanewise._ledger.reporting import Line
+    from lanewise._ledger.aggregates import GroupBy
+    from lanewise._ledger.reporting import ReportLine
 
     _DayType = click.ParamType[date]
     _KeysType = click.ParamType[tuple[str, ...]]
@@ -73,12 +73,14 @@ def report(
     """
     begin, end = _span(days, since, until)
     place = ledger_of(file)
-    from lanewise._ledger.aggregates import By, read_facts
+    from lanewise._ledger.aggregates import GroupBy, read_facts
     from lanewise._ledger.reporting import lines
     from lanewise._ledger.stats import span
     from lanewise.cli.report_screen import VIEWS, Page, print_report
 
-    views = [[key for key in By if key in by]] if by is not None else [list(By)] if form is not None else VIEWS
+    views = (
+        [[key for key in GroupBy if key in by]] if by is not None else [list(GroupBy)] if form is not None else VIEWS
+    )
     with place.filled() as connection:
         facts = read_facts(connection, begin, end, views)
         held = span(connection)
@@ -109,7 +111,7 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _columns(keys: list[By], line: Line) -> dict[str, object]:
+def _columns(keys: list[GroupBy], line: ReportLine) -> dict[str, object]:
     return {
         **dict(zip(keys, line.key, strict=True)),
         "calls": line.calls,
@@ -137,10 +139,10 @@ def _columns(keys: list[By], line: Line) -> dict[str, object]:
     }
 
 
-def _write_csv(keys: list[By], found: list[Line]) -> None:
-    from lanewise._ledger.reporting import Line
+def _write_csv(keys: list[GroupBy], found: list[ReportLine]) -> None:
+    from lanewise._ledger.reporting import ReportLine
 
-    blank = Line(tuple("" for _ in keys))
+    blank = ReportLine(tuple("" for _ in keys))
     writer = csv.DictWriter(sys.stdout, _columns(keys, blank).keys(), lineterminator="\n")
     writer.writeheader()
     for line in found:

@@ -12,14 +12,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from lanewise._ledger.aggregates import By, Facts
-from lanewise._ledger.reporting import Line, lines, total
+from lanewise._ledger.aggregates import Aggregates, GroupBy
+from lanewise._ledger.reporting import ReportLine, lines, total
 from lanewise._ledger.stats import Span
 from lanewise.cli.dollars import dollars
 
 __all__ = ["VIEWS", "Page", "fitting", "print_report"]
 
-VIEWS: Sequence[Sequence[By]] = ([By.DAY], [By.TASK], [By.LANE, By.ROUTE])
+VIEWS: Sequence[Sequence[GroupBy]] = ([GroupBy.DAY], [GroupBy.TASK], [GroupBy.LANE, GroupBy.ROUTE])
 """The tables that are printed if none was asked for."""
 
 BAR = 6
@@ -38,7 +38,7 @@ class Page:
     since: datetime
     until: datetime
     held: Span | None
-    facts: Facts
+    facts: Aggregates
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class _Column:
     """``spare`` is how gladly it is left out where the terminal is narrow: the highest first, 0 never."""
 
     heading: str
-    cell: Callable[[Line, Line], str]
-    told: Callable[[Line], bool] = lambda whole: True
+    cell: Callable[[ReportLine, ReportLine], str]
+    told: Callable[[ReportLine], bool] = lambda whole: True
     spare: int = 0
     left: bool = False
     of_fallbacks: bool = False
 
 
-def print_report(page: Page, views: Sequence[Sequence[By]]) -> None:
+def print_report(page: Page, views: Sequence[Sequence[GroupBy]]) -> None:
     """Print the summary, and a table by each of these keys."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -75,7 +75,7 @@ def print_report(page: Page, views: Sequence[Sequence[By]]) -> None:
         console.print(text)
 
 
-def _summary(page: Page, whole: Line) -> list[Text]:
+def _summary(page: Page, whole: ReportLine) -> list[Text]:
     last = page.until - timedelta(days=1)
     heading = Text.assemble((f"{page.since:%Y-%m-%d} to {last:%Y-%m-%d}", "bold"), f" (UTC), from {page.ledger}")
     if not whole.calls:
@@ -97,7 +97,7 @@ def _summary(page: Page, whole: Line) -> list[Text]:
     return summary
 
 
-def _notes(whole: Line, *, left_out: bool) -> list[Text]:
+def _notes(whole: ReportLine, *, left_out: bool) -> list[Text]:
     notes = []
     if whole.failures:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in whole.failures.most_common())
@@ -125,10 +125,10 @@ def _notes(whole: Line, *, left_out: bool) -> list[Text]:
     return notes
 
 
-def fitting(console: Console, keys: Sequence[By], found: Sequence[Line]) -> tuple[Table, bool]:
+def fitting(console: Console, keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> tuple[Table, bool]:
     """The table with as many columns as the terminal is wide enough for, and whether that is all of them."""
     columns = [column for column in COLUMNS if any(column.told(line) for line in found)]
-    if By.LANE in keys:  # there a line is all fallback, or has none
+    if GroupBy.LANE in keys:  # there a line is all fallback, or has none
         columns = [column for column in columns if not column.of_fallbacks]
     complete = True
     while True:
@@ -142,14 +142,14 @@ def fitting(console: Console, keys: Sequence[By], found: Sequence[Line]) -> tupl
         complete = complete and first.heading == ""
 
 
-def _table(keys: Sequence[By], found: Sequence[Line], columns: Sequence[_Column]) -> Table:
+def _table(keys: Sequence[GroupBy], found: Sequence[ReportLine], columns: Sequence[_Column]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for key in keys:
         table.add_column(key.value, overflow="fold")
     for column in columns:
         justify = "left" if column.left else "right"
         table.add_column(column.heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    most = Line(calls=max((line.calls for line in found), default=0))
+    most = ReportLine(calls=max((line.calls for line in found), default=0))
     before: tuple[str, ...] = ()
     for line in found:
         shown = [_once(part, before[:place], line.key[:place], before, place) for place, part in enumerate(line.key)]
@@ -172,7 +172,7 @@ def _bar(share: float) -> str:
     return bar or ("▏" if share > 0 else "")
 
 
-def _calls_bar(line: Line, most: Line) -> str:
+def _calls_bar(line: ReportLine, most: ReportLine) -> str:
     return _bar(line.calls / most.calls) if most.calls else ""
 
 
@@ -185,7 +185,7 @@ def _percent(share: float | None) -> str:
     return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
 
 
-def _time(line: Line, share: float) -> str:
+def _time(line: ReportLine, share: float) -> str:
     milliseconds = line.time(share)
     if milliseconds is None:
         return NOTHING
@@ -209,15 +209,15 @@ def _number(number: int) -> str:
     return f"{number:,}" if number else NOTHING
 
 
-def _per_thousand(line: Line) -> str:
+def _per_thousand(line: ReportLine) -> str:
     return NOTHING if line.cost_usd is None or not line.answered else _dollars(line.cost_usd / line.answered * 1000)
 
 
-def _taken_out(line: Line) -> str:
+def _taken_out(line: ReportLine) -> str:
     return " ".join(line.taken_out) or NOTHING
 
 
-def _scores(line: Line) -> str:
+def _scores(line: ReportLine) -> str:
     return ", ".join(f"{name} {mean:.2f}" for name, mean in line.scores.items()) or NOTHING
 
 

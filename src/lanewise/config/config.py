@@ -11,7 +11,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from lanewise.config.cross_checks import check_references
-from lanewise.config.mistakes import ConfigError, Findings, Mistake, Place, kind_of
+from lanewise.config.mistakes import ConfigError, Mistake, MistakeCollector, Place, kind_of
 from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
 from lanewise.config.parsing import Sections, read_sections
 from lanewise.config.toml_lines import lines_of
@@ -65,7 +65,7 @@ class Config(BaseModel):
             "endpoints": endpoints,
             "router": router,
         }
-        self._fill(_checked(given, Findings(), source, in_file=False), source)
+        self._fill(_checked(given, MistakeCollector(), source, in_file=False), source)
 
     def _fill(self, sections: Sections, source: Path | None) -> None:
         super().__init__(
@@ -85,7 +85,7 @@ class Config(BaseModel):
         Raises:
             ConfigError: with every mistake that was found.
         """
-        return cls._from(mapping, Findings(), source, in_file=False)
+        return cls._from(mapping, MistakeCollector(), source, in_file=False)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -97,10 +97,12 @@ class Config(BaseModel):
         source = Path(path)
         text = _text_of(source)
         mapping = _parsed(text, source)
-        return cls._from(mapping, Findings(lines_of(text)), source, in_file=True)
+        return cls._from(mapping, MistakeCollector(lines_of(text)), source, in_file=True)
 
     @classmethod
-    def _from(cls, mapping: Mapping[str, object], findings: Findings, source: Path | None, *, in_file: bool) -> Self:
+    def _from(
+        cls, mapping: Mapping[str, object], findings: MistakeCollector, source: Path | None, *, in_file: bool
+    ) -> Self:
         config = cls.__new__(cls)
         config._fill(_checked(mapping, findings, source, in_file=in_file), source)
         return config
@@ -115,7 +117,7 @@ class Config(BaseModel):
         return not_yet(self.router)
 
 
-def _checked(mapping: object, findings: Findings, source: Path | None, *, in_file: bool) -> Sections:
+def _checked(mapping: object, findings: MistakeCollector, source: Path | None, *, in_file: bool) -> Sections:
     name = None if source is None else str(source)
     if not isinstance(mapping, Mapping):
         raise ConfigError([Mistake("", f"a config is a table, not a {kind_of(mapping)}")], name)

@@ -13,7 +13,7 @@ from lanewise.config.config import Config
 from lanewise.config.keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
 from lanewise.config.ledger_url import ledger_warnings, look_up_ledger
 from lanewise.config.libraries import check_libraries
-from lanewise.config.mistakes import Findings
+from lanewise.config.mistakes import MistakeCollector
 from lanewise.config.models import Provider
 from lanewise.config.store import StoreAddress, find_store
 
@@ -95,9 +95,9 @@ def resolve_credentials(config: Config, environ: Mapping[str, str]) -> Credentia
     return credentials
 
 
-def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credentials, Findings]:
+def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credentials, MistakeCollector]:
     """As :func:`resolve_credentials`, with what is missing beside what was found."""
-    findings = Findings()
+    findings = MistakeCollector()
     keys: dict[str, SecretStr | HiddenKeySource] = {}
     off: dict[str, str] = {}
     warnings: list[str] = []
@@ -120,7 +120,7 @@ def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credential
     return Credentials(keys, off, tuple(warnings), _secret(config, environ), seal, store, ledger), findings
 
 
-def _check_packages(config: Config, findings: Findings) -> None:
+def _check_packages(config: Config, findings: MistakeCollector) -> None:
     """What the config asks for and an extra brings is there."""
     wanted = {"opentelemetry": ("opentelemetry.trace", "otel"), "prometheus": ("prometheus_client", "prometheus")}
     for key, (package, extra) in wanted.items():
@@ -137,7 +137,7 @@ def _is_there(package: str) -> bool:
 
 
 def _key_of(
-    provider: Provider, environ: Mapping[str, str], findings: Findings
+    provider: Provider, environ: Mapping[str, str], findings: MistakeCollector
 ) -> SecretStr | HiddenKeySource | str | None:
     """The key; or, as a text, why the provider is off; or ``None`` if no key is sent."""
     place = ("providers", provider.name)
@@ -174,7 +174,7 @@ def _key_of(
     return SecretStr(value)
 
 
-def _check_tasks(config: Config, off: Mapping[str, str], findings: Findings) -> None:
+def _check_tasks(config: Config, off: Mapping[str, str], findings: MistakeCollector) -> None:
     for name, task in config.tasks.items():
         category = None if task.sensitive is None else config.sensitive[task.sensitive]
         usable = [route for route in task.routes if category is None or route in category.routes]
@@ -196,7 +196,7 @@ def _secret_warnings(config: Config, environ: Mapping[str, str]) -> tuple[str, .
     return (f"router.secret_env: the variable {variable} is not set, so subjects are not recorded",)
 
 
-def _seal(config: Config, environ: Mapping[str, str], findings: Findings) -> Seal | None:
+def _seal(config: Config, environ: Mapping[str, str], findings: MistakeCollector) -> Seal | None:
     variable = config.router.storage_key_env
     if variable is None:
         return None

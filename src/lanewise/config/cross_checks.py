@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from lanewise.config.durations import duration_text
-from lanewise.config.mistakes import Findings, Place, nearest, quoted
+from lanewise.config.mistakes import MistakeCollector, Place, nearest, quoted
 from lanewise.config.models import Provider, RouterSettings, SensitiveCategory, Task
 from lanewise.config.parsing import PLACEHOLDER_PROVIDER, Sections
 from lanewise.config.store import MEMORY, wrong_with_store_url
@@ -21,7 +21,7 @@ _UNRELATED: Final = ("gpt-5.5-mini", "claude-sonnet-4-6", "gemini-3-pro", "llama
 """No one pattern names more than two of these by intention."""
 
 
-def check_references(sections: Sections, findings: Findings) -> None:
+def check_references(sections: Sections, findings: MistakeCollector) -> None:
     """Note in ``findings`` each name that refers to nothing, and each rule that can't be kept."""
     _check_anything_there(sections, findings)
     for name, provider in sections.providers.items():
@@ -45,14 +45,14 @@ def check_references(sections: Sections, findings: Findings) -> None:
         _known(("router", "undeclared"), "sensitive category", wanted, sections.declared["sensitive"], findings)
 
 
-def _check_state(state: str, findings: Findings) -> None:
+def _check_state(state: str, findings: MistakeCollector) -> None:
     if state == MEMORY or state.startswith("env:"):
         return
     if (problem := wrong_with_store_url(state)) is not None:
         findings.add(("router", "state"), problem, 'It is "memory", "redis://...", "rediss://..." or "env:STORE_URL".')
 
 
-def _check_replay(router: RouterSettings, findings: Findings) -> None:
+def _check_replay(router: RouterSettings, findings: MistakeCollector) -> None:
     if router.replay is not None and router.storage_key_env is None and not findings.has(("router", "storage_key_env")):
         findings.add(
             ("router", "replay"),
@@ -61,12 +61,12 @@ def _check_replay(router: RouterSettings, findings: Findings) -> None:
         )
 
 
-def _known(place: Place, what: str, name: str, declared: frozenset[str], findings: Findings) -> None:
+def _known(place: Place, what: str, name: str, declared: frozenset[str], findings: MistakeCollector) -> None:
     if name not in declared:
         findings.add(place, f"no {what} is called {quoted(name)}", nearest(name, declared) or f"No {what} is declared.")
 
 
-def _check_anything_there(sections: Sections, findings: Findings) -> None:
+def _check_anything_there(sections: Sections, findings: MistakeCollector) -> None:
     for section, example in (
         ("providers", "[providers.openai]"),
         ("routes", '[routes.main] with provider = "openai" and model = "..."'),
@@ -76,7 +76,7 @@ def _check_anything_there(sections: Sections, findings: Findings) -> None:
             findings.add((section,), "none is declared", f"Write at least one: {example}.")
 
 
-def _check_provider(place: Place, provider: Provider, findings: Findings) -> None:
+def _check_provider(place: Place, provider: Provider, findings: MistakeCollector) -> None:
     if not provider.base_url and not findings.has((*place, "base_url")):
         findings.add((*place, "base_url"), "`base_url` is missing", 'It looks like "https://api.openai.com/v1".')
     if provider.api_key is not None and provider.api_key_env is not None:
@@ -86,7 +86,7 @@ def _check_provider(place: Place, provider: Provider, findings: Findings) -> Non
             findings.add((*place, "headers"), f"the header {quoted(header)} is the key's", "Leave it out here.")
 
 
-def _check_category(place: Place, category: SensitiveCategory, sections: Sections, findings: Findings) -> None:
+def _check_category(place: Place, category: SensitiveCategory, sections: Sections, findings: MistakeCollector) -> None:
     for key, routes in (("routes", category.routes), ("review_routes", category.review_routes)):
         for route in routes:
             _known((*place, key), "route", route, sections.declared["routes"], findings)
@@ -98,7 +98,7 @@ def _check_category(place: Place, category: SensitiveCategory, sections: Section
         findings.add((*place, "review_routes"), "nothing is reviewed", 'Set on_failure = "review", or leave it out.')
 
 
-def _check_names(name: str, category: SensitiveCategory, sections: Sections, findings: Findings) -> None:
+def _check_names(name: str, category: SensitiveCategory, sections: Sections, findings: MistakeCollector) -> None:
     """A sensitive call counts only the model that was asked for: a route that takes any name says nothing of it."""
     for route in (*category.routes, *category.review_routes):
         patterns = sections.routes[route].answers_as if route in sections.routes else ()
@@ -112,7 +112,7 @@ def _check_names(name: str, category: SensitiveCategory, sections: Sections, fin
             )
 
 
-def _check_review(place: Place, sections: Sections, findings: Findings) -> None:
+def _check_review(place: Place, sections: Sections, findings: MistakeCollector) -> None:
     """A case is kept in the ledger's database, and its texts only encrypted: both must be there."""
     if sections.router.ledger is None and not findings.has(("router", "ledger")):
         fix = 'Under [router] write ledger = "sqlite:///lanewise.db", or a PostgreSQL for more than one machine.'
@@ -122,7 +122,7 @@ def _check_review(place: Place, sections: Sections, findings: Findings) -> None:
         findings.add(place, "a case for a person is stored encrypted, and there is no key for that", fix)
 
 
-def _check_task(place: Place, task: Task, sections: Sections, findings: Findings) -> None:
+def _check_task(place: Place, task: Task, sections: Sections, findings: MistakeCollector) -> None:
     seen: set[str] = set()
     for lane in task.lanes:
         for route in lane.routes:
@@ -141,7 +141,7 @@ def _check_task(place: Place, task: Task, sections: Sections, findings: Findings
         findings.add((*place, "sticky"), problem, 'Set select = "weight", or leave `sticky` out.')
 
 
-def _check_start(place: Place, task: Task, findings: Findings) -> None:
+def _check_start(place: Place, task: Task, findings: MistakeCollector) -> None:
     if task.start is None:
         return
     wanted = (task.start,) if isinstance(task.start, LaneName) else tuple(rule.lane for rule in task.start)
@@ -150,7 +150,7 @@ def _check_start(place: Place, task: Task, findings: Findings) -> None:
             findings.add((*place, "start"), f"the task has no {lane.value} lane", "Start in a lane that it has.")
 
 
-def _check_deadline(place: Place, task: Task, findings: Findings) -> None:
+def _check_deadline(place: Place, task: Task, findings: MistakeCollector) -> None:
     needed = SHORTEST_LANE * len(task.lanes)
     if task.deadline < needed:
         findings.add(
@@ -161,7 +161,7 @@ def _check_deadline(place: Place, task: Task, findings: Findings) -> None:
         )
 
 
-def _check_sensitive(place: Place, task: Task, sections: Sections, findings: Findings) -> None:
+def _check_sensitive(place: Place, task: Task, sections: Sections, findings: MistakeCollector) -> None:
     if task.sensitive is None:
         return
     _known((*place, "sensitive"), "sensitive category", task.sensitive, sections.declared["sensitive"], findings)

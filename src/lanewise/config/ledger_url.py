@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Strict
 
 from lanewise.config.http_fields import ServiceUrl, is_env_name
-from lanewise.config.mistakes import Findings
+from lanewise.config.mistakes import MistakeCollector
 from lanewise.config.values import wrong
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _declared(url: str) -> str:
 LedgerUrl = Annotated[ServiceUrl, Strict(), AfterValidator(_declared)]
 
 
-def look_up_ledger(config: Config, environ: Mapping[str, str], findings: Findings) -> str | None:
+def look_up_ledger(config: Config, environ: Mapping[str, str], findings: MistakeCollector) -> str | None:
     """The URL of the ledger's database, as SQLAlchemy takes it: it may have a password in it. ``None``: no ledger.
 
     A path is relative to the config's file. What is missing, a variable or a package, is noted in ``findings``.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from lanewise._compat import CORE, GENAI_PRICES, LIBRARIES, REDIS
 from lanewise.config.config import Config
-from lanewise.config.mistakes import ConfigError, Findings, Mistake
+from lanewise.config.mistakes import ConfigError, Mistake, MistakeCollector
 
 __all__ = ["check_libraries", "require_library"]
 
 
-def check_libraries(config: Config, findings: Findings, *, shared_store: bool) -> None:
+def check_libraries(config: Config, findings: MistakeCollector, *, shared_store: bool) -> None:
     """Note each library that a config's router rests on, and whose installed version has changed inside."""
     needed = list(CORE)
     if any(route.price is None for route in config.routes.values()):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["ConfigError", "Findings", "Mistake", "Place", "looks_like_key", "nearest", "place_text", "quoted"]
+__all__ = ["ConfigError", "Mistake", "MistakeCollector", "Place", "looks_like_key", "nearest", "place_text", "quoted"]
 
 Place = tuple[str | int, ...]
 """The way from the top of the config to a value: ``("tasks", "chat", "primary")``."""
@@ -63,7 +63,7 @@ class ConfigError(ValueError):
 
 
 @dataclass(slots=True)
-class Findings:
+class MistakeCollector:
     """Collects mistakes while a config is read. ``lines`` tells the line of a place, where a file was read."""
 
     lines: Mapping[Place, int] = field(default_factory=dict)

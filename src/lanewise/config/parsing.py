@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lanewise.config.lanes import Lane
-from lanewise.config.mistakes import Findings, Place, kind_of, nearest, quoted
+from lanewise.config.mistakes import MistakeCollector, Place, kind_of, nearest, quoted
 from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
 from lanewise.config.values import NAME
 from lanewise.types import LaneName
@@ -60,7 +60,7 @@ class Sections:
     declared: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
-def read_sections(mapping: Mapping[str, object], findings: Findings, *, in_file: bool) -> Sections:
+def read_sections(mapping: Mapping[str, object], findings: MistakeCollector, *, in_file: bool) -> Sections:
     """Read what has the form of a TOML file; note each mistake in ``findings``."""
     reader = _Reader(findings, in_file=in_file)
     for key in mapping:
@@ -81,7 +81,7 @@ def read_sections(mapping: Mapping[str, object], findings: Findings, *, in_file:
 
 
 class _Reader:
-    def __init__(self, findings: Findings, *, in_file: bool) -> None:
+    def __init__(self, findings: MistakeCollector, *, in_file: bool) -> None:
         self.findings = findings
         self.context = {"file": in_file}
         self.declared: dict[str, frozenset[str]] = {}

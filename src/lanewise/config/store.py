@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Final, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
-from lanewise.config.mistakes import Findings, quoted
+from lanewise.config.mistakes import MistakeCollector, quoted
 
 __all__ = ["MEMORY", "StoreAddress", "find_store", "wrong_with_store_url"]
 
@@ -49,7 +49,7 @@ class StoreAddress:
         raise TypeError("the store's address may hold a password and is not pickled")
 
 
-def find_store(state: str, environ: Mapping[str, str], findings: Findings) -> StoreAddress | None:
+def find_store(state: str, environ: Mapping[str, str], findings: MistakeCollector) -> StoreAddress | None:
     """The address that ``router.state`` gives, or ``None`` for memory. What is wrong goes into ``findings``."""
     if state == MEMORY:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, ModuleType
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Within", "apps_within", "categories_within", "register_reader"]
+__all__ = ["MountedMarks", "apps_within", "categories_within", "register_reader"]
 
 _MOST: Final = 2000
 """How many objects are looked at."""
@@ -17,7 +17,7 @@ _ELEMENTS: Final = 200
 Recognises = Callable[[object], bool]
 
 
-class Within(NamedTuple):
+class MountedMarks(NamedTuple):
     """The categories marked in the apps that a callable may lead to.
 
     ``provisional`` are those of apps that have an adapter of their own, which knows better once it has the request.
@@ -50,7 +50,7 @@ def register_reader(
     _readers.append(_Reader(recognises, categories, serves_itself))
 
 
-def categories_within(target: object) -> Within | None:
+def categories_within(target: object) -> MountedMarks | None:
     """The categories marked in all apps that a callable can reach; ``None``: it has too much in it to tell."""
     apps = apps_within(target, lambda each: any(reader.recognises(each) for reader in _readers))
     if apps is None:
@@ -66,7 +66,7 @@ def categories_within(target: object) -> Within | None:
                     provisional |= reader.categories(app)
                 else:
                     firm |= reader.categories(app)
-    return Within(firm, provisional, bool(themselves) and all(themselves))
+    return MountedMarks(firm, provisional, bool(themselves) and all(themselves))
 
 
 def apps_within(target: object, is_app: Recognises) -> list[object] | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from lanewise.errors import CallerGone, FailClosed, ReviewPending, RoutingError
 from lanewise.scope import Scope
 from lanewise.types import Outcome
-from lanewise.web.disconnect_watcher import Message, Reader, Receive
+from lanewise.web.disconnect_watcher import DisconnectWatcher, Message, Receive
 from lanewise.web.end_guard import HeldEnd, ends_answer, tell_guard
 from lanewise.web.inbound import Inbound
 from lanewise.web.problems import Problem, problem_for
@@ -89,7 +89,7 @@ class AsgiCore:
             root_path=asgi.get("root_path", ""),
             request_ids=own,
             traceparents=traces,
-            late_marks=self._resolver_of(asgi),
+            marks_resolver=self._resolver_of(asgi),
             late_subject=None if subject_of is None else lambda: subject_of(asgi),
         )
 
@@ -117,7 +117,7 @@ class _Request:
         self._app = app
         self._asgi = asgi
         self._scope = scope
-        self._reader = Reader(receive, asgi, self._caller_left)
+        self._reader = DisconnectWatcher(receive, asgi, self._caller_left)
         self._send_on = send
         self._id_header = id_header
         self._sent = False
@@ -214,7 +214,7 @@ class _Socket:
         self._app = app
         self._asgi = asgi
         self._scope = scope
-        self._reader = Reader(receive, asgi, self._caller_left)
+        self._reader = DisconnectWatcher(receive, asgi, self._caller_left)
         self._send_on = send
         self._id_header = id_header
         self._closed = False

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-__all__ = ["Message", "Reader", "Receive"]
+__all__ = ["DisconnectWatcher", "Message", "Receive"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -16,7 +16,7 @@ READ_AHEAD: Final = 16
 """How many messages of a WebSocket are held at most, while a call runs and the app does not read."""
 
 
-class Reader:
+class DisconnectWatcher:
     """Reads what the server receives, for the app and for the watch.
 
     The watch reads ahead only while a call runs, and of a request only once its body is read (or none is to come): it

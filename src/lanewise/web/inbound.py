@@ -48,12 +48,12 @@ class Inbound:
         request_ids: Sequence[str | bytes] = (),
         traceparents: Sequence[str | bytes] = (),
         subject: str | None = None,
-        late_marks: Callable[[], frozenset[str] | None] | None = None,
+        marks_resolver: Callable[[], frozenset[str] | None] | None = None,
         late_subject: Callable[[], str | None] | None = None,
     ) -> Scope:
         """The scope of a request. ``path`` is decoded once; headers are given as often as they came.
 
-        ``late_marks`` gives the marks of the endpoint, or ``None`` while it is not known; it is asked at each call.
+        ``marks_resolver`` gives the marks of the endpoint, or ``None`` while it is not known; it is asked at each call.
         ``late_subject`` gives the subject; it is asked once, before the first call.
         """
         categories = self._rules.match(path, root_path)
@@ -63,7 +63,7 @@ class Inbound:
             sensitive=categories - {STANDARD},
             undeclared=None if categories else self._undeclared,
             forwarded=_traces(traceparents),
-            late_marks=late_marks,
+            marks_resolver=marks_resolver,
             late_subject=late_subject,
         )
 

@@ -10,12 +10,12 @@ from typing import Final
 
 from lanewise._failures import failure_table as failures
 from lanewise._health.rate_limit_headers import exhausted_for
-from lanewise._health.rate_limiter import Gate
+from lanewise._health.rate_limiter import RateLimiter
 from lanewise._health.route_health import Permit
 from lanewise._openai import token_estimate as rough_tokens
 from lanewise._routing.plan import Plan
-from lanewise._runtime.call.resolve import Prepared
-from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.call.resolve import ResolvedCall
+from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._transform.capabilities import has_attachments
 from lanewise.config import Provider
 from lanewise.types import Failure, Move, Send, Wait
@@ -29,22 +29,22 @@ _NOTICEABLE: Final = 0.005
 class Admission:
     """Of one call. One attempt is out at a time."""
 
-    __slots__ = ("_api", "_gate", "_health", "_kit", "_permit", "_prepared", "_route")
+    __slots__ = ("_api", "_health", "_limiter", "_permit", "_resolved", "_route", "_runtime")
 
-    def __init__(self, kit: Kit, prepared: Prepared) -> None:
-        self._kit = kit
-        self._health = kit.health
-        self._prepared = prepared
-        self._api = prepared.call.api
+    def __init__(self, runtime: RouterRuntime, resolved: ResolvedCall) -> None:
+        self._runtime = runtime
+        self._health = runtime.health
+        self._resolved = resolved
+        self._api = resolved.call.api
         self._route = ""
         self._permit: Permit | None = None
-        self._gate: Gate | None = None
+        self._limiter: RateLimiter | None = None
 
     async def enter(self, send: Send, plan: Plan, told: Callable[[Move], None]) -> Move:
         """Let an attempt out: the very ``send``, or what the plan does instead. ``told`` hears of a wait."""
-        gates = self._kit.gates
-        if gates:
-            instead = await self._pass_gate(send, plan, gates, told)
+        limiters = self._runtime.limiters
+        if limiters:
+            instead = await self._pass_gate(send, plan, limiters, told)
             if instead is not None:
                 if not (isinstance(instead, Send) and instead.route == self._route):
                     self._leave_gate(0)  # it does not go there any more: another call may have the place
@@ -66,7 +66,7 @@ class Admission:
             return
         self._permit = None
         self._health.leave(self._route, self._api, permit, failure, is_plain=self._is_plain)
-        if self._gate is not None:
+        if self._limiter is not None:
             self._leave_gate(tokens)
 
     def committed(self) -> None:
@@ -87,36 +87,36 @@ class Admission:
             self._health.limit(self._route, self._api, failures.NO_ROOM.failure(retry_after=wait))
 
     async def _pass_gate(
-        self, send: Send, plan: Plan, gates: dict[str, Gate], told: Callable[[Move], None]
+        self, send: Send, plan: Plan, limiters: dict[str, RateLimiter], told: Callable[[Move], None]
     ) -> Move | None:
         """Wait for room under our own caps. What the plan does, unless the attempt may go out as it is."""
-        provider = self._kit.ways[send.route].provider
-        if self._gate is not None and self._route == send.route:
+        provider = self._runtime.upstreams[send.route].provider
+        if self._limiter is not None and self._route == send.route:
             return None  # it has waited, and has its place
         self._leave_gate(0)
-        gate = gates.get(provider.name)
-        if gate is None:
+        limiter = limiters.get(provider.name)
+        if limiter is None:
             return None
-        waited = await gate.enter(self._tokens(), send.patience)
+        waited = await limiter.enter(self._tokens(), send.patience)
         now = asyncio.get_running_loop().time()
         if waited is None:
             return plan.held_back(now, failures.CAPPED.failure(cause=_caps_of(provider)), random.random())
-        self._gate, self._route = gate, send.route
+        self._limiter, self._route = limiter, send.route
         if waited < _NOTICEABLE:
             return None
         told(Wait(seconds=waited, route=send.route, lane=send.lane, reason=f"held back by {_caps_of(provider)}"))
         return plan.held_back(now, jitter=random.random())
 
     def _is_plain(self) -> bool:
-        return not has_attachments(self._prepared.body, self._api)
+        return not has_attachments(self._resolved.body, self._api)
 
     def _leave_gate(self, tokens: int | None) -> None:
-        gate, self._gate = self._gate, None
-        if gate is not None:
-            gate.leave(0 if tokens is None else tokens - self._tokens())
+        limiter, self._limiter = self._limiter, None
+        if limiter is not None:
+            limiter.leave(0 if tokens is None else tokens - self._tokens())
 
     def _tokens(self) -> int:
-        return rough_tokens.likely(rough_tokens.text_bytes(self._prepared.body.raw))
+        return rough_tokens.likely(rough_tokens.text_bytes(self._resolved.body.raw))
 
 
 def _caps_of(provider: Provider) -> str:

@@ -15,18 +15,18 @@ from lanewise._failures.classification import from_status, from_transport
 from lanewise._failures.error_body import model_name
 from lanewise._failures.sent_request import of_attempt
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._openai.choices import Gathered
+from lanewise._openai.choices import StreamAccumulator
 from lanewise._openai.response_check import Answer, check_answer, from_answer
-from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.stream_validator import StreamValidator
 from lanewise._openai.usage_entries import with_cost
 from lanewise._runtime.call.reply_headers import as_json, as_stream
-from lanewise._runtime.call.upstream_stream import Flow, Piece
-from lanewise._runtime.upstreams import KeyUnavailable, Way
+from lanewise._runtime.call.upstream_stream import Chunk, UpstreamStream
+from lanewise._runtime.upstreams import KeyUnavailable, Upstream
 from lanewise._transport import Exchange, Headers, Target, Transport
 from lanewise._transport.loop_lag import LoopLag
 from lanewise.types import Api, Attempt, Failure, FailureKind, note
 
-__all__ = ["Job", "Limits", "Opened", "Whole", "run"]
+__all__ = ["AttemptRequest", "ByteLimits", "CompleteResponse", "StreamStarted", "run"]
 
 _NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 CONNECT_TIMEOUT: Final = 10.0
@@ -47,7 +47,7 @@ HELD_SILENCE: Final = 60.0
 """Seconds of silence within a stream that is held back to its end: models that reason are silent for long."""
 
 
-class Limits(msgspec.Struct, frozen=True):
+class ByteLimits(msgspec.Struct, frozen=True):
     """Caps in decoded bytes."""
 
     answer: int
@@ -55,14 +55,14 @@ class Limits(msgspec.Struct, frozen=True):
     event: int
 
 
-class Job(msgspec.Struct, frozen=True):
+class AttemptRequest(msgspec.Struct, frozen=True):
     """Everything that one attempt needs. ``timeout`` and ``first_token`` are in seconds, ``latest`` is the call's
     deadline by the loop's clock; without a ``first_token`` no other route could be used, and a stream may be silent
     for as long.
     """
 
     transport: Transport
-    way: Way
+    upstream: Upstream
     api: Api
     target: Target
     headers: Headers
@@ -76,7 +76,7 @@ class Job(msgspec.Struct, frozen=True):
     timeout: float
     latest: float
     first_token: float | None
-    limits: Limits
+    limits: ByteLimits
     lag: LoopLag
     heard: Callable[[], None]
     """Is told of bytes of the answer."""
@@ -92,10 +92,10 @@ class Job(msgspec.Struct, frozen=True):
     """What the app did not write and the request holds."""
 
     def __repr__(self) -> str:
-        return f"Job({self.way.route.name})"
+        return f"AttemptRequest({self.upstream.route.name})"
 
 
-class Whole(msgspec.Struct, frozen=True):
+class CompleteResponse(msgspec.Struct, frozen=True):
     """An answer that has come whole."""
 
     headers: list[tuple[bytes, bytes]]
@@ -106,84 +106,86 @@ class Whole(msgspec.Struct, frozen=True):
     """What was odd in it and was let pass."""
 
 
-class Opened(msgspec.Struct, frozen=True):
+class StreamStarted(msgspec.Struct, frozen=True):
     """A stream that has begun to answer: ``held`` is what came so far, ``ended`` whether that is all."""
 
     headers: list[tuple[bytes, bytes]]
-    flow: Flow
+    flow: UpstreamStream
     held: bytes
     ended: bool
     status: int = 200
 
 
-async def run(job: Job, record: Attempt) -> Whole | Opened | Failure:
+async def run(request: AttemptRequest, record: Attempt) -> CompleteResponse | StreamStarted | Failure:
     """Make the attempt, and write its times and its status into ``record``."""
-    job.lag.enter()
+    request.lag.enter()
     try:
-        result = await _exchange(job, record)
+        result = await _exchange(request, record)
     finally:
-        job.lag.leave()
+        request.lag.leave()
     if isinstance(result, Failure):
-        return of_attempt(result, added=job.added, has_attachments=job.has_attachments)
+        return of_attempt(result, added=request.added, has_attachments=request.has_attachments)
     return result
 
 
-async def _exchange(job: Job, record: Attempt) -> Whole | Opened | Failure:
+async def _exchange(request: AttemptRequest, record: Attempt) -> CompleteResponse | StreamStarted | Failure:
     loop = asyncio.get_running_loop()
     started = loop.time()
-    deadline = started + job.timeout
-    begins_by = deadline if job.first_token is None or not job.stream else min(deadline, started + job.first_token)
-    status_by = begins_by if job.first_byte is None else min(begins_by, started + job.first_byte)
+    deadline = started + request.timeout
+    begins_by = (
+        deadline if request.first_token is None or not request.stream else min(deadline, started + request.first_token)
+    )
+    status_by = begins_by if request.first_byte is None else min(begins_by, started + request.first_byte)
     try:
-        headers = (*job.headers, *await job.way.key_headers(deadline))
-        exchange = await job.transport.send(
-            job.target,
+        headers = (*request.headers, *await request.upstream.key_headers(deadline))
+        exchange = await request.transport.send(
+            request.target,
             headers,
-            job.body,
-            stream=job.stream,
+            request.body,
+            stream=request.stream,
             deadline=status_by,
-            connect_timeout=min(CONNECT_TIMEOUT, job.timeout),
-            latest=job.latest,
-            fresh=job.fresh,
+            connect_timeout=min(CONNECT_TIMEOUT, request.timeout),
+            latest=request.latest,
+            fresh=request.fresh,
         )
     except KeyUnavailable as reason:
         return failures.KEY_UNAVAILABLE.failure(cause=str(reason))
     except TransportFailure as failure:
         if failure.signal is TransportSignal.TIMEOUT and status_by < deadline:
             return failures.NO_CONTENT.failure()
-        return _unsent(job, failure)
-    exchange.bound_reads(deadline, job.latest)
-    job.heard()
+        return _unsent(request, failure)
+    exchange.bound_reads(deadline, request.latest)
+    request.heard()
     note(record, "first_byte_ms", (loop.time() - started) * 1000)
     note(record, "http_status", exchange.status)
     opened = False
     try:
         if not 200 <= exchange.status <= 299:
-            return await _refused(job, exchange, deadline)
-        if not job.stream:
-            result: Whole | Opened | Failure = await _whole(job, exchange)
+            return await _refused(request, exchange, deadline)
+        if not request.stream:
+            result: CompleteResponse | StreamStarted | Failure = await _whole(request, exchange)
         else:
-            result = await _open(job, exchange, record, started, begins_by, deadline)
-            opened = isinstance(result, Opened)
+            result = await _open(request, exchange, record, started, begins_by, deadline)
+            opened = isinstance(result, StreamStarted)
         return _as_answered(result, exchange, record)
     except TransportFailure as failure:
-        return _unsent(job, failure)
+        return _unsent(request, failure)
     finally:
         if not opened:
             exchange.release()
 
 
-def _unsent(job: Job, failure: TransportFailure) -> Failure:
+def _unsent(request: AttemptRequest, failure: TransportFailure) -> Failure:
     return from_transport(
         failure.signal,
         cause=failure.detail,
         trouble=failure.trouble,
-        half_of_normal_timeout=job.timeout * 2 >= job.way.route.timeout,
+        half_of_normal_timeout=request.timeout * 2 >= request.upstream.route.timeout,
     )
 
 
-async def _refused(job: Job, exchange: Exchange, deadline: float) -> Failure:
-    exchange.bound_reads(min(deadline, asyncio.get_running_loop().time() + ERROR_BODY_WAIT), job.latest)
+async def _refused(request: AttemptRequest, exchange: Exchange, deadline: float) -> Failure:
+    exchange.bound_reads(min(deadline, asyncio.get_running_loop().time() + ERROR_BODY_WAIT), request.latest)
     try:
         body = await exchange.read(ERROR_BODY)
     except TransportFailure:
@@ -193,13 +195,15 @@ async def _refused(job: Job, exchange: Exchange, deadline: float) -> Failure:
         exchange.headers,
         body,
         now=datetime.now(UTC),
-        bound=job.bound,
-        model=job.way.route.model,
-        sent=lambda: _NAMES.decode(job.body),
+        bound=request.bound,
+        model=request.upstream.route.model,
+        sent=lambda: _NAMES.decode(request.body),
     )
 
 
-def _as_answered(result: Whole | Opened | Failure, exchange: Exchange, record: Attempt) -> Whole | Opened | Failure:
+def _as_answered(
+    result: CompleteResponse | StreamStarted | Failure, exchange: Exchange, record: Attempt
+) -> CompleteResponse | StreamStarted | Failure:
     """What the status and the encoding of an answer change in it: any 2xx counts that has an answer in it.
 
     What was odd is noted; of a stream also at its end.
@@ -212,8 +216,8 @@ def _as_answered(result: Whole | Opened | Failure, exchange: Exchange, record: A
         if "content_encoding" in exchange.lenient:
             return failures.CUT.failure(http_status=200, cause="the body is not what its encoding says")
         return result
-    odd = exchange.lenient + (result.flow.judge.lenient if isinstance(result, Opened) else result.lenient)
-    if (b"event-stream" if isinstance(result, Opened) else b"json") not in _content_type(exchange):
+    odd = exchange.lenient + (result.flow.judge.lenient if isinstance(result, StreamStarted) else result.lenient)
+    if (b"event-stream" if isinstance(result, StreamStarted) else b"json") not in _content_type(exchange):
         odd += ("content_type",)
     if exchange.status == 200:
         if odd:
@@ -227,8 +231,8 @@ def _content_type(exchange: Exchange) -> bytes:
     return next((value.lower() for name, value in exchange.raw_headers if name.lower() == b"content-type"), b"")
 
 
-async def _whole(job: Job, exchange: Exchange) -> Whole | Failure:
-    limit = job.limits.embeddings if job.api is Api.EMBEDDINGS else job.limits.answer
+async def _whole(request: AttemptRequest, exchange: Exchange) -> CompleteResponse | Failure:
+    limit = request.limits.embeddings if request.api is Api.EMBEDDINGS else request.limits.answer
     cut: TransportFailure | None = None
     try:
         body = await exchange.read(limit)
@@ -236,19 +240,21 @@ async def _whole(job: Job, exchange: Exchange) -> Whole | Failure:
         if not failure.partial:
             raise
         cut, body = failure, failure.partial
-    checked = check_answer(job.api, body, exchange.headers.get("content-type"), sensitive=job.accepts is not None)
+    checked = check_answer(
+        request.api, body, exchange.headers.get("content-type"), sensitive=request.accepts is not None
+    )
     judged = checked.result
     if isinstance(judged, Failure):
-        return judged if cut is None else _unsent(job, cut)
+        return judged if cut is None else _unsent(request, cut)
     if judged.usage.reported_cost_usd is None and (cost := exchange.headers.get(_COST_HEADER)) is not None:
         judged = msgspec.structs.replace(judged, usage=with_cost(judged.usage, cost))
     headers = as_json(exchange.raw_headers, rewritten=bool(checked.lenient))
-    return Whole(headers, checked.body, judged, lenient=checked.lenient)
+    return CompleteResponse(headers, checked.body, judged, lenient=checked.lenient)
 
 
 async def _open(
-    job: Job, exchange: Exchange, record: Attempt, started: float, begins_by: float, deadline: float
-) -> Whole | Opened | Failure:
+    request: AttemptRequest, exchange: Exchange, record: Attempt, started: float, begins_by: float, deadline: float
+) -> CompleteResponse | StreamStarted | Failure:
     """Read a stream until its first real content (or its end), so that every failure before can still switch."""
     loop = asyncio.get_running_loop()
     begun = b""
@@ -265,17 +271,19 @@ async def _open(
         is_page = "html" in declared and not any(first.startswith(name) or name.startswith(first) for name in _FIELDS)
         if not first or first.startswith(_NO_EVENTS) or is_page:
             exchange.bound_reads(deadline)
-            return await _not_a_stream(job, exchange, begun)
-    gathered = Gathered(job.api, job.limits.answer) if job.gather else None
-    judge = StreamJudge(job.api, hide_usage=job.hide_usage, choices=job.choices, accepts=job.accepts, gathered=gathered)
-    flow = Flow(exchange, judge, job.limits.event, job.heard, begun)
+            return await _not_a_stream(request, exchange, begun)
+    gathered = StreamAccumulator(request.api, request.limits.answer) if request.gather else None
+    judge = StreamValidator(
+        request.api, hide_usage=request.hide_usage, choices=request.choices, accepts=request.accepts, gathered=gathered
+    )
+    flow = UpstreamStream(exchange, judge, request.limits.event, request.heard, begun)
     silent_until = begins_by
-    limit = job.limits.answer if job.hold_all else job.limits.event
+    limit = request.limits.answer if request.hold_all else request.limits.event
     held: list[bytes] = []
     size = 0
     while True:
-        exchange.bound_reads(silent_until, job.latest)
-        piece = await _next(job, flow, deadline)
+        exchange.bound_reads(silent_until, request.latest)
+        piece = await _next(request, flow, deadline)
         if piece.failure is not None:
             note(record, "model_answered", model_name(judge.model))
             return piece.failure
@@ -283,33 +291,33 @@ async def _open(
         size += len(piece.data)
         if judge.committed and record.first_content_ms is None:
             note(record, "first_content_ms", (loop.time() - started) * 1000)
-        commits = judge.committed and not job.hold_all
+        commits = judge.committed and not request.hold_all
         if size > limit and not commits:
             return judge.broken(TransportSignal.TOO_LARGE)
         if piece.ended or commits:
-            return Opened(as_stream(exchange.raw_headers), flow, b"".join(held), piece.ended)
+            return StreamStarted(as_stream(exchange.raw_headers), flow, b"".join(held), piece.ended)
         if piece.alive:
-            silent_until = min(deadline, loop.time() + _longest_silence(job, committed=judge.committed))
+            silent_until = min(deadline, loop.time() + _longest_silence(request, committed=judge.committed))
 
 
-def _longest_silence(job: Job, *, committed: bool) -> float:
+def _longest_silence(request: AttemptRequest, *, committed: bool) -> float:
     """How long a stream that has shown a sign of life may be silent while another route could still be asked.
 
     One that is held back to its end may have ``committed``, and is not left as easily as one that has said nothing.
     """
-    declared = job.way.route.stall
-    if declared is not None or job.first_token is None:
+    declared = request.upstream.route.stall
+    if declared is not None or request.first_token is None:
         return math.inf if declared is None else declared
-    return max(job.first_token, HELD_SILENCE) if committed else job.first_token
+    return max(request.first_token, HELD_SILENCE) if committed else request.first_token
 
 
-async def _next(job: Job, flow: Flow, deadline: float) -> Piece:
+async def _next(request: AttemptRequest, flow: UpstreamStream, deadline: float) -> Chunk:
     try:
         return await flow.next_piece()
     except TransportFailure as failure:
         if asyncio.get_running_loop().time() >= deadline:
-            return Piece(failure=_unsent(job, failure))
-        return Piece(failure=flow.judge.stalled())
+            return Chunk(failure=_unsent(request, failure))
+        return Chunk(failure=flow.judge.stalled())
 
 
 async def _beginning(exchange: Exchange) -> bytes:
@@ -323,8 +331,8 @@ async def _beginning(exchange: Exchange) -> bytes:
     return begun
 
 
-async def _not_a_stream(job: Job, exchange: Exchange, begun: bytes) -> Failure:
+async def _not_a_stream(request: AttemptRequest, exchange: Exchange, begun: bytes) -> Failure:
     """A stream was asked for and JSON or a page came: an error inside a 200, or what the app could not read."""
-    body = begun + await exchange.read(job.limits.answer)
-    judged = from_answer(job.api, body, exchange.headers.get("content-type"))
+    body = begun + await exchange.read(request.limits.answer)
+    judged = from_answer(request.api, body, exchange.headers.get("content-type"))
     return judged if isinstance(judged, Failure) else failures.NOT_JSON.failure(http_status=200)

@@ -14,37 +14,37 @@ from lanewise._contracts.contract import Repair
 from lanewise._failures.additions import Addition, Removal, to_take_out
 from lanewise._routing import idempotency as keys
 from lanewise._routing.model_match import is_substitute
-from lanewise._runtime.call.attempt import Job
-from lanewise._runtime.call.resolve import Prepared
-from lanewise._runtime.loop_context import Home
-from lanewise._runtime.messages import Ask, Caller
-from lanewise._runtime.router_runtime import Kit
-from lanewise._runtime.upstreams import Way
+from lanewise._runtime.call.attempt import AttemptRequest
+from lanewise._runtime.call.resolve import ResolvedCall
+from lanewise._runtime.loop_context import LoopContext
+from lanewise._runtime.messages import CallContext, RoutedRequest
+from lanewise._runtime.router_runtime import RouterRuntime
+from lanewise._runtime.upstreams import Upstream
 from lanewise._transform.capabilities import has_attachments
 from lanewise._transform.repair import repaired
-from lanewise._transform.request_transform import Body, Rendered
+from lanewise._transform.request_transform import RequestBody, UpstreamBody
 from lanewise.config import Route
 from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Send
 
-__all__ = ["Lesson", "Sender", "Sent"]
+__all__ = ["AttemptBuilder", "BuiltAttempt", "RetryHints"]
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 _MAY_GO_OF_SENSITIVE: Final = frozenset({Addition.USAGE.value})
 
 
-class Sent(msgspec.Struct, frozen=True):
+class BuiltAttempt(msgspec.Struct, frozen=True):
     """An attempt that is about to go out, and the beginning of its record."""
 
-    job: Job
+    request: AttemptRequest
     record: Attempt
-    more: tuple[Job, ...] = ()
+    more: tuple[AttemptRequest, ...] = ()
     """What goes out beside it, where several requests make one answer."""
 
     def __repr__(self) -> str:
         return f"Sent({self.record.route})"
 
 
-class Lesson(msgspec.Struct, frozen=True):
+class RetryHints(msgspec.Struct, frozen=True):
     """What the plan must know of a failed attempt: whether the refused parameter can be left out the next time,
     whether this route got another body than the app wrote, and whether it may mend its answer."""
 
@@ -53,74 +53,89 @@ class Lesson(msgspec.Struct, frozen=True):
     repairable: bool
 
 
-class Sender:
+class AttemptBuilder:
     """Makes the attempts of one call."""
 
-    def __init__(self, kit: Kit, prepared: Prepared, ask: Ask, caller: Caller, heard: Callable[[], None]) -> None:
-        self._kit = kit
-        self._prepared = prepared
-        self._ask = ask
+    def __init__(
+        self,
+        runtime: RouterRuntime,
+        resolved: ResolvedCall,
+        request: RoutedRequest,
+        caller: CallContext,
+        heard: Callable[[], None],
+    ) -> None:
+        self._runtime = runtime
+        self._resolved = resolved
+        self._request = request
         self._caller = caller
         self._heard = heard
-        self._call = prepared.call
+        self._call = resolved.call
         self._loop = asyncio.get_running_loop()
-        self._sent: tuple[str, Rendered] | None = None
+        self._sent: tuple[str, UpstreamBody] | None = None
         self._fresh = False
         self._replays: dict[str, int] = {}
         self._left_out: dict[str, frozenset[str]] = {}
         self._removals: dict[str, tuple[Removal, ...]] = {}
-        self._body = prepared.body
-        self._mended: Body | None = None
-        self._may_mend = prepared.contract is not None
+        self._body = resolved.body
+        self._mended: RequestBody | None = None
+        self._may_mend = resolved.contract is not None
 
-    def make(self, send: Send, home: Home, latest: float) -> Sent:
+    def make(self, send: Send, loop_context: LoopContext, latest: float) -> BuiltAttempt:
         """The attempt that the plan asks for; the call may last until ``latest``. Raises RouterClosed."""
-        way = self._kit.ways[send.route]
-        self._body = self._prepared.body
+        upstream = self._runtime.upstreams[send.route]
+        self._body = self._resolved.body
         if send.cause == "repair" and self._mended is not None:
             self._body = self._mended
         self._mended = None
-        rendered = self._render(way)
+        rendered = self._render(upstream)
         self._sent = send.route, rendered
-        key = self._key(way, rendered)
-        prepared = self._prepared
-        job = Job(
-            transport=home.transport(way.provider.name),
-            way=way,
+        key = self._key(upstream, rendered)
+        resolved = self._resolved
+        attempt_request = AttemptRequest(
+            transport=loop_context.transport(upstream.provider.name),
+            upstream=upstream,
             api=self._call.api,
-            target=way.target(self._call.api, self._ask.query),
-            headers=self._headers(send, way, key),
+            target=upstream.target(self._call.api, self._request.query),
+            headers=self._headers(send, upstream, key),
             body=rendered.raw,
-            stream=prepared.body.stream,
+            stream=resolved.body.stream,
             hide_usage=rendered.injected_usage,
-            hold_all=prepared.hold_all,
-            choices=prepared.choices,
-            bound=prepared.bound,
+            hold_all=resolved.hold_all,
+            choices=resolved.choices,
+            bound=resolved.bound,
             fresh=self._fresh,
             timeout=send.timeout,
             latest=latest,
             first_token=send.first_token,
             first_byte=send.first_byte,
-            limits=self._kit.limits,
-            lag=home.lag,
+            limits=self._runtime.limits,
+            lag=loop_context.lag,
             heard=self._heard,
-            has_attachments=partial(has_attachments, prepared.body, self._call.api),
+            has_attachments=partial(has_attachments, resolved.body, self._call.api),
             added=rendered.added,
-            accepts=partial(_is_asked_for, way.route) if self._call.sensitive else None,
-            gather=prepared.contract is not None,
+            accepts=partial(_is_asked_for, upstream.route) if self._call.sensitive else None,
+            gather=resolved.contract is not None,
         )
-        record = _attempt_record(self._call, send, model=way.route.model, host=way.host, key=key, rendered=rendered)
-        return Sent(job, record, self._more(send, way, rendered, job) if rendered.calls > 1 else ())
+        record = _attempt_record(
+            self._call, send, model=upstream.route.model, host=upstream.host, key=key, rendered=rendered
+        )
+        return BuiltAttempt(
+            attempt_request, record, self._more(send, upstream, rendered, attempt_request) if rendered.calls > 1 else ()
+        )
 
-    def _more(self, send: Send, way: Way, rendered: Rendered, job: Job) -> tuple[Job, ...]:
+    def _more(
+        self, send: Send, upstream: Upstream, rendered: UpstreamBody, attempt_request: AttemptRequest
+    ) -> tuple[AttemptRequest, ...]:
         """The requests beside the first, each with a key and an id of its own: nobody must take them for one."""
-        more: tuple[Job, ...] = ()
+        more: tuple[AttemptRequest, ...] = ()
         for number in range(2, rendered.calls + 1):
-            key = self._key(way, rendered, b"%d" % number)
-            more += (msgspec.structs.replace(job, headers=self._headers(send, way, key, f"-{number}")),)
+            key = self._key(upstream, rendered, b"%d" % number)
+            more += (
+                msgspec.structs.replace(attempt_request, headers=self._headers(send, upstream, key, f"-{number}")),
+            )
         return more
 
-    def learn(self, failure: Failure) -> Lesson:
+    def learn(self, failure: Failure) -> RetryHints:
         """Take a failure of the latest attempt into account, for the attempts to come."""
         assert self._sent is not None, "only an attempt fails"
         route, rendered = self._sent
@@ -131,7 +146,7 @@ class Sender:
         if removal is not None:
             self._removals[route] = (*self._removals.get(route, ()), removal)
             self._left_out[route] = self._left_out.get(route, _NOTHING).union(removal.additions)
-        return Lesson(removal is not None, rendered.transformed, self._mended is not None)
+        return RetryHints(removal is not None, rendered.transformed, self._mended is not None)
 
     def answered(self) -> None:
         """The latest attempt was answered: what had been taken out for it is remembered for its route.
@@ -141,57 +156,59 @@ class Sender:
         if not self._removals or self._sent is None:
             return
         route, _ = self._sent
-        learned, now = self._kit.learned, self._loop.time()
+        learned, now = self._runtime.learned, self._loop.time()
         for removal in self._removals.pop(route, ()):
             for name in removal.additions:
                 if (removal.named or learned.suspect(route, name, now)) and learned.add(route, name, now):
-                    self._kit.recording.log.learned(self._call, route, name, self._kit.ways[route].route.drop)
+                    self._runtime.recording.log.learned(
+                        self._call, route, name, self._runtime.upstreams[route].route.drop
+                    )
 
     def may_mend(self, repair: Repair | None) -> None:
         """The latest attempt's answer broke its contract: keep what its route must be shown to mend it, once a call."""
         if repair is None or not self._may_mend:
             return
         self._may_mend = False
-        self._mended = repaired(self._prepared.body, self._call.api, repair.said, repair.problem)
+        self._mended = repaired(self._resolved.body, self._call.api, repair.said, repair.problem)
 
-    def _render(self, way: Way) -> Rendered:
+    def _render(self, upstream: Upstream) -> UpstreamBody:
         body, api = self._body, self._call.api
-        route = way.route.name
-        without = self._kit.learned.of(route, self._loop.time())
+        route = upstream.route.name
+        without = self._runtime.learned.of(route, self._loop.time())
         if self._left_out:
             without |= self._left_out.get(route, _NOTHING)
         if without and self._call.sensitive:
             without &= _MAY_GO_OF_SENSITIVE
-        return way.recipe.render(
+        return upstream.recipe.render(
             body,
             api,
             inject_usage=api is Api.CHAT and body.stream,
-            added_format=self._prepared.added_format,
+            added_format=self._resolved.added_format,
             without=without,
         )
 
-    def _key(self, way: Way, rendered: Rendered, number: bytes = b"") -> str:
-        prepared = self._prepared
+    def _key(self, upstream: Upstream, rendered: UpstreamBody, number: bytes = b"") -> str:
+        resolved = self._resolved
         return keys.idempotency_key(
             self._call.request_id,
             body_digest=self._body.digest,
             recipe_fingerprint=rendered.fingerprint + number,
-            route=way.route.name,
+            route=upstream.route.name,
             subject=self._caller.subject,
-            secret=self._kit.secret,
-            ordinal=prepared.ordinal,
-            retry=self._replays.get(way.route.name, 0),
+            secret=self._runtime.secret,
+            ordinal=resolved.ordinal,
+            retry=self._replays.get(upstream.route.name, 0),
         )
 
-    def _headers(self, send: Send, way: Way, key: str, which: str = "") -> list[tuple[str, str]]:
+    def _headers(self, send: Send, upstream: Upstream, key: str, which: str = "") -> list[tuple[str, str]]:
         headers = [("X-Client-Request-Id", keys.client_request_id(self._call.id, send.attempt_number) + which)]
-        if way.provider.idempotency_header:
-            headers.append((way.provider.idempotency_header, key))
-        headers += way.allowed(self._caller.forwarded)
-        headers += way.allowed(self._ask.headers)
+        if upstream.provider.idempotency_header:
+            headers.append((upstream.provider.idempotency_header, key))
+        headers += upstream.allowed(self._caller.forwarded)
+        headers += upstream.allowed(self._request.headers)
         return headers
 
-    def _to_take_out(self, route: str, rendered: Rendered, failure: Failure) -> Removal | None:
+    def _to_take_out(self, route: str, rendered: UpstreamBody, failure: Failure) -> Removal | None:
         """What is left out of the next try on this route, if the failure says that something of it was refused.
 
         A parameter of the app's never from a sensitive call.
@@ -200,7 +217,7 @@ class Sender:
         removal = to_take_out(failure, rendered.added, sensitive=sensitive)
         if removal is not None or sensitive or failure.kind is not FailureKind.UNSUPPORTED_PARAMETER:
             return removal
-        parameter = self._kit.ways[route].recipe.droppable(failure.param, self._prepared.body, rendered)
+        parameter = self._runtime.upstreams[route].recipe.droppable(failure.param, self._resolved.body, rendered)
         return None if parameter is None else Removal((parameter,), named=True)
 
 
@@ -208,7 +225,7 @@ def _is_asked_for(route: Route, model: str) -> bool:
     return not is_substitute(route.model, model, route.answers_as)
 
 
-def _attempt_record(call: Call, send: Send, *, model: str, host: str, key: str, rendered: Rendered) -> Attempt:
+def _attempt_record(call: Call, send: Send, *, model: str, host: str, key: str, rendered: UpstreamBody) -> Attempt:
     """The record of an attempt that is about to go out."""
     return Attempt(
         call_id=call.id,

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from lanewise.errors import CallerGone, FailClosed, RouterClosed, RoutingError
 from lanewise.types import Call
 
-__all__ = ["HangUp", "caller_gone", "router_closed"]
+__all__ = ["CallCancellation", "caller_gone", "router_closed"]
 
 
-class HangUp:
+class CallCancellation:
     """Made in the task that drives a call. Calling it, from any thread, ends the call with :class:`CallerGone`."""
 
     __slots__ = ("_cancelling", "_loop", "_task", "_why")

@@ -8,14 +8,14 @@ from typing import Final, Protocol
 import msgspec
 
 from lanewise._failures.signals import TransportFailure
-from lanewise._runtime.call.cancellation import HangUp
-from lanewise._runtime.call.upstream_stream import Flow
+from lanewise._runtime.call.cancellation import CallCancellation
+from lanewise._runtime.call.upstream_stream import UpstreamStream
 from lanewise._runtime.unforeseen import as_failure
 from lanewise.config import Route, StreamSettings
 from lanewise.errors import RoutingError, StreamBroken
 from lanewise.types import Call, Failure
 
-__all__ = ["Relay", "Restarted", "StreamLimits", "Watcher"]
+__all__ = ["CommittedStream", "Restarted", "StreamLimits", "StreamObserver"]
 
 AT_ONCE: Final = 16 * 1024
 """Bytes of what was held back that the app gets at once, but for the end of an event."""
@@ -52,13 +52,13 @@ silent in mid-stream for up to 330 s."""
 class Restarted(msgspec.Struct, frozen=True):
     """A stream that has started over: what to go on with. ``held`` begins with the chunk that tells the app."""
 
-    flow: Flow
+    flow: UpstreamStream
     held: bytes
     ended: bool
     limits: StreamLimits
 
 
-class Watcher(Protocol):
+class StreamObserver(Protocol):
     """Is told how a stream ended, once, and finds out how one that broke goes on.
 
     ``breach`` is asked of a stream that is whole: the failure of one that is yet no answer.
@@ -90,7 +90,7 @@ class Watcher(Protocol):
         ...
 
 
-class Relay:
+class CommittedStream:
     """Passes a committed stream on. ``max_at`` is by the loop's clock.
 
     Where the call asked for that, a stream that breaks starts over at the read that would have raised.
@@ -99,7 +99,14 @@ class Relay:
     """
 
     def __init__(
-        self, flow: Flow, held: bytes, *, ended: bool, limits: StreamLimits, max_at: float, watcher: Watcher
+        self,
+        flow: UpstreamStream,
+        held: bytes,
+        *,
+        ended: bool,
+        limits: StreamLimits,
+        max_at: float,
+        watcher: StreamObserver,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._flow = flow
@@ -111,7 +118,7 @@ class Relay:
         self._watcher = watcher
         self._error: RoutingError | None = None
         self._broke: Failure | None = None
-        self._restarting: HangUp | None = None
+        self._restarting: CallCancellation | None = None
         self._complete = False
         self._closed = False
         self._last_life = self._last_byte = self._returned_at = self._loop.time()
@@ -281,7 +288,7 @@ class Relay:
         return await self.read()
 
     async def _restarted(self, failure: Failure) -> Restarted:
-        restarting = self._restarting = HangUp()
+        restarting = self._restarting = CallCancellation()
         try:
             return await self._watcher.start_over(failure, self._max_at)
         except asyncio.CancelledError:

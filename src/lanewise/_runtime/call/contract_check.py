@@ -10,7 +10,7 @@ from lanewise._contracts.contract import Breach, Contract
 from lanewise._contracts.isolated_checks import CheckUnavailable, IsolatedChecks
 from lanewise._contracts.json_schema import BadSchema, Question, TooMuchWork
 from lanewise._failures import failure_table as failures
-from lanewise._openai.choices import Said
+from lanewise._openai.choices import Choice
 
 __all__ = ["LONGEST", "breach_of"]
 
@@ -19,7 +19,7 @@ LONGEST: Final = 5.0
 
 
 async def breach_of(
-    contract: Contract, said: Sequence[Said] | None, checks: IsolatedChecks, seconds: float
+    contract: Contract, said: Sequence[Choice] | None, checks: IsolatedChecks, seconds: float
 ) -> Breach | None:
     """How an answer breaks the contract, or ``None``. One that can't be judged in ``seconds`` counts as breaking a
     contract of its task; where the call's own schema is the reason, the call is refused.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lanewise._openai import token_estimate as rough_tokens
-from lanewise._openai.request_body import Body
+from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
-from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.stream_validator import StreamValidator
 from lanewise._openai.usage import Usage
 from lanewise._telemetry.prices import PriceBook, asked_tier
 from lanewise.config import Route
@@ -19,7 +19,7 @@ from lanewise.types.calls import defer_cost
 from lanewise.types.costs import Cost, PendingCost
 
 if TYPE_CHECKING:
-    from lanewise._runtime.call.attempt_builder import Sent
+    from lanewise._runtime.call.attempt_builder import BuiltAttempt
 
 __all__ = ["Billing"]
 
@@ -70,14 +70,19 @@ class Billing:
 
     __slots__ = ("_api", "_body", "_choices", "_prices")
 
-    def __init__(self, prices: PriceBook, api: Api, body: Body, choices: int) -> None:
+    def __init__(self, prices: PriceBook, api: Api, body: RequestBody, choices: int) -> None:
         self._prices = prices
         self._api = api
         self._body = body
         self._choices = choices
 
     def settle(
-        self, sent: Sent, failure: Failure | None, answer: Answer | StreamJudge | None, *, unclear: bool = False
+        self,
+        sent: BuiltAttempt,
+        failure: Failure | None,
+        answer: Answer | StreamValidator | None,
+        *,
+        unclear: bool = False,
     ) -> None:
         """Note what an attempt used and cost, once it has ended. ``unclear``: more may be billed than ``answer``."""
         unclear = unclear or (failure is not None and failure.outcome_unknown)
@@ -92,12 +97,12 @@ class Billing:
         else:
             self._answered(sent, answer)
 
-    def _answered(self, sent: Sent, answer: Answer | StreamJudge) -> None:
+    def _answered(self, sent: BuiltAttempt, answer: Answer | StreamValidator) -> None:
         attempt, usage = sent.record, answer.usage
         told, given = usage.input_tokens, usage.output_tokens
         estimated = False
         if not told:
-            told, estimated = rough_tokens.likely(rough_tokens.text_bytes(sent.job.body)) * _requests(sent), True
+            told, estimated = rough_tokens.likely(rough_tokens.text_bytes(sent.request.body)) * _requests(sent), True
         if self._api is Api.EMBEDDINGS:
             given = given or 0
         elif not given and answer.said:
@@ -110,7 +115,7 @@ class Billing:
         elif self._may_owe_more(attempt, usage):
             usage = msgspec.structs.replace(usage, unclear=(*usage.unclear, "tools"))
         _record(attempt, usage)
-        tier = asked_tier(sent.job.way.route, self._body, dropped=attempt.dropped)
+        tier = asked_tier(sent.request.upstream.route, self._body, dropped=attempt.dropped)
         defer_cost(attempt, _AnswerCost(self._prices, sent, usage, tier, estimated))
 
     def _may_owe_more(self, attempt: Attempt, usage: Usage) -> bool:
@@ -123,15 +128,17 @@ class Billing:
         tools = fields.get("tools")
         return tools is not None and _OWN_TOOL.search(tools) is not None
 
-    def _unanswered(self, sent: Sent, failure: Failure | None, *, unclear: bool, unfinished: bool = False) -> None:
+    def _unanswered(
+        self, sent: BuiltAttempt, failure: Failure | None, *, unclear: bool, unfinished: bool = False
+    ) -> None:
         """An attempt without an answer: certainly free, or nobody knows, and then what it can cost at the most."""
         if failure is None and not unfinished:
             return
         if not 200 <= (sent.record.http_status or 0) < 300 and not unclear:  # not sent, or refused
             note(sent.record, "cost_status", CostStatus.NOT_BILLED)
             return
-        output = 0 if self._api is Api.EMBEDDINGS else self._cap(sent.job.way.route)
-        tier = asked_tier(sent.job.way.route, self._body, dropped=sent.record.dropped)
+        output = 0 if self._api is Api.EMBEDDINGS else self._cap(sent.request.upstream.route)
+        tier = asked_tier(sent.request.upstream.route, self._body, dropped=sent.record.dropped)
         defer_cost(sent.record, _MostCost(self._prices, sent, output, self._choices, tier))
 
     def _cap(self, route: Route) -> int | None:
@@ -163,7 +170,7 @@ def _record(attempt: Attempt, usage: Usage) -> None:
         note(attempt, "tool_calls", tuple(sorted(counts.items())))
 
 
-def _requests(sent: Sent) -> int:
+def _requests(sent: BuiltAttempt) -> int:
     """How many requests an attempt is made of, each with the same body."""
     return 1 + len(sent.more)
 
@@ -183,7 +190,9 @@ class _AnswerCost(PendingCost):
 
     __slots__ = ("_answered", "_asked_tier", "_at", "_estimated", "_media", "_prices", "_requests", "_route", "_usage")
 
-    def __init__(self, prices: PriceBook, sent: Sent, usage: Usage, asked_tier: str | None, estimated: bool) -> None:
+    def __init__(
+        self, prices: PriceBook, sent: BuiltAttempt, usage: Usage, asked_tier: str | None, estimated: bool
+    ) -> None:
         self._prices = prices
         self._route = sent.record.route
         self._answered = sent.record.model_answered
@@ -194,7 +203,7 @@ class _AnswerCost(PendingCost):
         self._estimated = estimated
         self._media: tuple[str, ...] = ()
         for kind, field, sign in _MEDIA:  # now: a record must not keep the question
-            if getattr(usage, field) is None and sign in sent.job.body:
+            if getattr(usage, field) is None and sign in sent.request.body:
                 self._media += (kind,)
 
     def settle(self) -> Cost:
@@ -221,23 +230,25 @@ class _AnswerCost(PendingCost):
 class _MostCost(PendingCost):
     """What an attempt without an answer can cost at the most. ``output``: the cap on each of its answers."""
 
-    __slots__ = ("_answered", "_asked_tier", "_at", "_audio", "_choices", "_input", "_output", "_prices", "_way")
+    __slots__ = ("_answered", "_asked_tier", "_at", "_audio", "_choices", "_input", "_output", "_prices", "_upstream")
 
-    def __init__(self, prices: PriceBook, sent: Sent, output: int | None, choices: int, asked_tier: str | None) -> None:
+    def __init__(
+        self, prices: PriceBook, sent: BuiltAttempt, output: int | None, choices: int, asked_tier: str | None
+    ) -> None:
         self._prices = prices
-        self._way = sent.job.way.route
+        self._upstream = sent.request.upstream.route
         self._answered = sent.record.model_answered
         self._at = sent.record.started_at
-        self._input = rough_tokens.at_most(len(sent.job.body) * _requests(sent))  # images too: safely many
+        self._input = rough_tokens.at_most(len(sent.request.body) * _requests(sent))  # images too: safely many
         self._output = output
         self._choices = choices
         self._asked_tier = asked_tier
-        self._audio = b"audio" in sent.job.body
+        self._audio = b"audio" in sent.request.body
 
     def settle(self) -> Cost:
         """Unknown, with what it can be."""
-        price = self._prices.of(self._way.name, self._answered)
-        most = self._prices.most_output(self._way)
+        price = self._prices.of(self._upstream.name, self._answered)
+        most = self._prices.most_output(self._upstream)
         caps = [cap for cap in (self._output, most) if cap is not None]
         if price is None or not caps:
             return Cost(None)

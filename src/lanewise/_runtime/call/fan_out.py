@@ -10,16 +10,16 @@ import msgspec
 from lanewise._openai.response_check import Answer, from_answer
 from lanewise._openai.usage import add_up
 from lanewise._runtime.call import attempt
-from lanewise._runtime.call.attempt import Job, Opened, Whole
+from lanewise._runtime.call.attempt import AttemptRequest, CompleteResponse, StreamStarted
 from lanewise._transform.merge_choices import merged
 from lanewise.types import Attempt, Failure, note
 
-__all__ = ["Fell", "run_all"]
+__all__ = ["PartialFailure", "run_all"]
 
-_Result = Whole | Opened | Failure
+_Result = CompleteResponse | StreamStarted | Failure
 
 
-class Fell(msgspec.Struct, frozen=True):
+class PartialFailure(msgspec.Struct, frozen=True):
     """Several requests that did not come to one answer.
 
     ``answer`` is what those used that were answered all the same. ``unclear``: others may be billed too, since they
@@ -31,11 +31,11 @@ class Fell(msgspec.Struct, frozen=True):
     unclear: bool
 
 
-async def run_all(jobs: Sequence[Job], record: Attempt) -> Whole | Fell:
+async def run_all(jobs: Sequence[AttemptRequest], record: Attempt) -> CompleteResponse | PartialFailure:
     """Make all requests of an attempt, and put their answers together. The first failure is the attempt's, and ends
     the others; the times in ``record`` are those of the first request, its status that of the one that failed."""
     records = [record, *(msgspec.structs.replace(record) for _ in jobs[1:])]
-    running = [asyncio.ensure_future(attempt.run(job, its)) for job, its in zip(jobs, records, strict=True)]
+    running = [asyncio.ensure_future(attempt.run(request, its)) for request, its in zip(jobs, records, strict=True)]
     try:
         await _first_failure(running)
     finally:
@@ -57,23 +57,25 @@ async def _first_failure(running: Sequence[asyncio.Future[_Result]]) -> None:
             return
 
 
-def _fallen(failure: Failure, results: Sequence[_Result], *, cut: bool) -> Fell:
+def _fallen(failure: Failure, results: Sequence[_Result], *, cut: bool) -> PartialFailure:
     unclear = any(
         isinstance(result, Failure) and (result.outcome_unknown or result.http_status == 200) for result in results
     )
-    return Fell(failure, _sum([result.answer for result in results if isinstance(result, Whole)]), cut or unclear)
+    return PartialFailure(
+        failure, _sum([result.answer for result in results if isinstance(result, CompleteResponse)]), cut or unclear
+    )
 
 
-def _together(job: Job, results: Sequence[_Result]) -> Whole | Fell:
-    answers = [result for result in results if isinstance(result, Whole)]
+def _together(request: AttemptRequest, results: Sequence[_Result]) -> CompleteResponse | PartialFailure:
+    answers = [result for result in results if isinstance(result, CompleteResponse)]
     body = merged([answer.body for answer in answers]) or b""
-    judged = from_answer(job.api, body)
+    judged = from_answer(request.api, body)
     if isinstance(judged, Failure):
-        return Fell(judged, _sum([answer.answer for answer in answers]), unclear=False)
+        return PartialFailure(judged, _sum([answer.answer for answer in answers]), unclear=False)
     if len({answer.answer.model for answer in answers}) > 1:
         judged = msgspec.structs.replace(judged, model=None)  # so it is none that a sensitive call could have asked for
     judged = msgspec.structs.replace(judged, usage=add_up([answer.answer.usage for answer in answers]))
-    return Whole(answers[0].headers, body, judged)
+    return CompleteResponse(answers[0].headers, body, judged)
 
 
 def _sum(answers: Sequence[Answer]) -> Answer | None:

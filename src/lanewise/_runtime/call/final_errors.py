@@ -11,7 +11,7 @@ from lanewise.errors import (
     BadResponse,
     ContractViolated,
     DeadlineExceeded,
-    Facts,
+    ErrorDetails,
     FailClosed,
     InvalidCall,
     NoRouteAvailable,
@@ -98,11 +98,11 @@ def broken_stream(call: Call, stop: Stop, *, path: str) -> RoutingError:
     return (FailClosed if call.sensitive else kind)(_describe(call, stop), call, _facts(call, stop.failure, path))
 
 
-def _facts(call: Call, failure: Failure, path: str) -> Facts:
+def _facts(call: Call, failure: Failure, path: str) -> ErrorDetails:
     status = failure.http_status
     if status is None or status < 300:
         status = _STATUS_OF_KIND.get(failure.kind)
-    return Facts(
+    return ErrorDetails(
         path=path,
         status=status,
         code=failure.code or str(failure.kind),

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from lanewise._failures.error_body import model_name
 from lanewise._openai.response_check import Answer
-from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.stream_validator import StreamValidator
 from lanewise._runtime.call.cost import Billing
 from lanewise._runtime.recording import Recording
 from lanewise.types import Attempt, Call, Failure, FailureKind, LaneName, Move, Outcome, Send, note
 
 if TYPE_CHECKING:
-    from lanewise._runtime.call.attempt_builder import Sent
-    from lanewise._runtime.call.fan_out import Fell
+    from lanewise._runtime.call.attempt_builder import BuiltAttempt
+    from lanewise._runtime.call.fan_out import PartialFailure
 
-__all__ = ["Account"]
+__all__ = ["CallRecorder"]
 
 
-class Account:
+class CallRecorder:
     """Writes one call's record. Times are by the running loop's clock."""
 
     __slots__ = (
@@ -41,8 +41,8 @@ class Account:
         self.call = call
         self.attempt: Attempt | None = None
         """The latest attempt."""
-        self._sent: Sent | None = None
-        self._answer: Answer | StreamJudge | None = None
+        self._sent: BuiltAttempt | None = None
+        self._answer: Answer | StreamValidator | None = None
         self._unclear = False
         self._first_lane = first_lane
         self._recording = recording
@@ -66,7 +66,7 @@ class Account:
             return self.attempt.failure
         return next((skip.failure.kind for skip in move.skipped if skip.failure is not None), None)
 
-    def begin_attempt(self, sent: Sent) -> Attempt:
+    def begin_attempt(self, sent: BuiltAttempt) -> Attempt:
         """Note an attempt that goes out now."""
         attempt = sent.record
         self.attempt, self._sent, self._answer, self._unclear = attempt, sent, None, False
@@ -74,25 +74,25 @@ class Account:
         note(self.call, "attempts", (*self.call.attempts, attempt))
         return attempt
 
-    def answer(self, answer: Answer | StreamJudge) -> None:
+    def answer(self, answer: Answer | StreamValidator) -> None:
         """Note what is known of an answer, whatever becomes of it."""
         self._answer = answer
         sent = self._sent
         if sent is None:
             return
         note(sent.record, "model_answered", model_name(answer.model))
-        if isinstance(answer, StreamJudge) and answer.lenient:
+        if isinstance(answer, StreamValidator) and answer.lenient:
             note(sent.record, "lenient", tuple(dict.fromkeys((*sent.record.lenient, *answer.lenient))))
         if sent.record.total_ms is not None:
             self._billing.settle(sent, None, answer)  # a refusal that was held back, and goes to the app after all
 
-    def fell(self, fell: Fell) -> None:
+    def fell(self, fell: PartialFailure) -> None:
         """Note what is known of several requests that did not come to one answer."""
         self._unclear = fell.unclear
         if fell.answer is not None:
             self.answer(fell.answer)
 
-    def refusal(self, answer: Answer | StreamJudge) -> None:
+    def refusal(self, answer: Answer | StreamValidator) -> None:
         """A refusal that goes to the app is recorded as what it is."""
         if answer.content_policy and self.attempt is not None:
             note(self.attempt, "failure", FailureKind.CONTENT_POLICY)

@@ -17,17 +17,17 @@ from lanewise._routing import restarts
 from lanewise._routing.candidates import Candidate
 from lanewise._routing.escalation import ReviewRule, review_rule
 from lanewise._routing.restarts import OnBreak
-from lanewise._runtime.candidate_selector import Unsure
-from lanewise._runtime.messages import API_OF_PATH, Ask, Caller
-from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.candidate_selector import NeedsTokenCount
+from lanewise._runtime.messages import API_OF_PATH, CallContext, RoutedRequest
+from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._transform.emulation import asked_choices
-from lanewise._transform.request_transform import BadBody, Body
+from lanewise._transform.request_transform import BadBody, RequestBody
 from lanewise.config import Task
 from lanewise.config.deadline_budget import deadline_alone
-from lanewise.errors import Facts, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
+from lanewise.errors import ErrorDetails, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
 from lanewise.types import Api, Call, Failure, FailureKind, Outcome, note
 
-__all__ = ["Prepared", "end_unsent", "prepare"]
+__all__ = ["ResolvedCall", "end_unsent", "prepare"]
 
 _MODEL: Final = "models/"
 _ON_BREAK: Final = ("error", "restart")
@@ -35,13 +35,13 @@ _SHOWN: Final = 20
 """How many tasks an error lists."""
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class ResolvedCall(msgspec.Struct, frozen=True):
     """A call that can be driven. ``budget`` is its whole deadline in seconds, ``budget_alone`` where no other route
     could be used."""
 
     call: Call
     task: Task
-    body: Body
+    body: RequestBody
     candidates: tuple[Candidate, ...]
     budget: float
     budget_alone: float
@@ -50,7 +50,7 @@ class Prepared(msgspec.Struct, frozen=True):
     choices: int
     bound: bool
     nowhere: Failure
-    unsure: Unsure | None
+    unsure: NeedsTokenCount | None
     refusals_move: bool
     on_break: OnBreak = restarts.ERROR
     added_format: bool = False
@@ -66,52 +66,63 @@ class Prepared(msgspec.Struct, frozen=True):
         return f"Prepared({self.call.id})"
 
 
-def prepare(kit: Kit, ask: Ask, caller: Caller) -> Prepared:
+def prepare(runtime: RouterRuntime, request: RoutedRequest, caller: CallContext) -> ResolvedCall:
     """Read the request and list the routes that may answer it, or refuse it before anything is sent.
 
     Raises RoutingError: UnknownTask, NotRouted, InvalidCall; FailClosed instead of any, in a sensitive scope.
     """
-    api = API_OF_PATH.get(ask.path)
-    if ask.method == "GET" and ask.path.startswith(_MODEL):
-        raise _no_such_task(kit, ask, caller, unquote(ask.path.removeprefix(_MODEL)))
-    if api is None or ask.method != "POST":
-        raise _refusal(caller, NotRouted, _not_routed(ask), Facts(path=ask.path, status=404, code="not_routed"))
+    api = API_OF_PATH.get(request.path)
+    if request.method == "GET" and request.path.startswith(_MODEL):
+        raise _no_such_task(runtime, request, caller, unquote(request.path.removeprefix(_MODEL)))
+    if api is None or request.method != "POST":
+        raise _refusal(
+            caller, NotRouted, _not_routed(request), ErrorDetails(path=request.path, status=404, code="not_routed")
+        )
     try:
-        body = Body.parse(ask.body)
+        body = RequestBody.parse(request.body)
     except BadBody as error:
         raise _refusal(
-            caller, InvalidCall, f"nothing was sent: {error}", Facts(path=ask.path, status=400, code="invalid_body")
+            caller,
+            InvalidCall,
+            f"nothing was sent: {error}",
+            ErrorDetails(path=request.path, status=400, code="invalid_body"),
         ) from None
-    task = kit.config.tasks.get(body.model or "")
+    task = runtime.config.tasks.get(body.model or "")
     if task is None:
-        raise _no_such_task(kit, ask, caller, body.model)
-    if ask.on_break is not None and ask.on_break not in _ON_BREAK:
+        raise _no_such_task(runtime, request, caller, body.model)
+    if request.on_break is not None and request.on_break not in _ON_BREAK:
         message = "nothing was sent: the header x-lanewise-on-break is neither 'restart' nor 'error'"
-        raise _refusal(caller, InvalidCall, message, Facts(path=ask.path, status=400, code="invalid_header"))
+        raise _refusal(caller, InvalidCall, message, ErrorDetails(path=request.path, status=400, code="invalid_header"))
     if caller.start is not None and caller.start not in [lane.name for lane in task.lanes]:
         lanes = ", ".join(lane.name.value for lane in task.lanes)
         message = (
             f"nothing was sent: the scope starts in the {caller.start} lane, and task {task.name!r} has none: it has "
             f"{lanes}"
         )
-        raise _refusal(caller, InvalidCall, message, Facts(path=ask.path, status=400, code="no_such_lane"))
-    declared = kit.contracts.get(task.name)
+        raise _refusal(caller, InvalidCall, message, ErrorDetails(path=request.path, status=400, code="no_such_lane"))
+    declared = runtime.contracts.get(task.name)
     try:
         is_shaped = declared is not None or not SHAPING.isdisjoint(body.fields)
-        contract = contract_of(body, api, declared, kit.formats) if is_shaped else None
+        contract = contract_of(body, api, declared, runtime.formats) if is_shaped else None
     except BadFormat as error:
-        facts = Facts(path=ask.path, status=400, code="invalid_schema", param=error.param)
+        facts = ErrorDetails(path=request.path, status=400, code="invalid_schema", param=error.param)
         raise _refusal(caller, InvalidCall, f"nothing was sent: {error.param}: {error.problem}", facts) from None
     written = body
     if declared is not None:
         body = with_declared_format(body, api, declared)
-    prepared = _prepared(kit, ask, caller, api, body, task, contract)
-    return prepared if body is written else msgspec.structs.replace(prepared, added_format=True)
+    resolved = _resolved(runtime, request, caller, api, body, task, contract)
+    return resolved if body is written else msgspec.structs.replace(resolved, added_format=True)
 
 
-def _prepared(
-    kit: Kit, ask: Ask, caller: Caller, api: Api, body: Body, task: Task, contract: Contract | None
-) -> Prepared:
+def _resolved(
+    runtime: RouterRuntime,
+    request: RoutedRequest,
+    caller: CallContext,
+    api: Api,
+    body: RequestBody,
+    task: Task,
+    contract: Contract | None,
+) -> ResolvedCall:
     categories = caller.sensitive if task.sensitive is None else caller.sensitive | {task.sensitive}
     call = Call(
         id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
@@ -121,17 +132,17 @@ def _prepared(
         started_at=datetime.now(UTC),
         stream=body.stream,
         sensitive=tuple(sorted(categories)),
-        subject_hash=None if kit.secret is None else keys.subject_hash(caller.subject, kit.secret),
+        subject_hash=None if runtime.secret is None else keys.subject_hash(caller.subject, runtime.secret),
         labels=tuple(caller.labels.items()) if caller.labels else (),
     )
     try:
-        _check_marks(kit, call, body)
-        approved = _approved(kit, caller, call)
-        listed = kit.listers[task.name].list(body, api, caller, approved)
-        if listed.start is not None:
-            note(call, "notes", ((0.0, f"starts in {listed.start}"),))
-        review = _review_rule(kit, call) if categories else None
-        if categories and not listed.candidates and review is None:
+        _check_marks(runtime, call, body)
+        approved = _approved(runtime, caller, call)
+        selection = runtime.selectors[task.name].list(body, api, caller, approved)
+        if selection.start is not None:
+            note(call, "notes", ((0.0, f"starts in {selection.start}"),))
+        review = _review_rule(runtime, call) if categories else None
+        if categories and not selection.candidates and review is None:
             raise FailClosed(
                 f"task {task.name!r} is sensitive ({', '.join(call.sensitive)}) and none of its routes is approved for "
                 "that. Nothing was sent.",
@@ -139,41 +150,41 @@ def _prepared(
             )
     except FailClosed:
         caller.close_under(categories)
-        end_unsent(kit, call, Outcome.REFUSED)
+        end_unsent(runtime, call, Outcome.REFUSED)
         raise
     finally:
         caller.add_call(call)
-    return Prepared(
+    return ResolvedCall(
         call=call,
         task=task,
         body=body,
-        candidates=listed.candidates,
-        budget=task.deadline if ask.timeout is None else min(task.deadline, ask.timeout),
-        budget_alone=deadline_alone(task) if ask.timeout is None else min(deadline_alone(task), ask.timeout),
+        candidates=selection.candidates,
+        budget=task.deadline if request.timeout is None else min(task.deadline, request.timeout),
+        budget_alone=deadline_alone(task) if request.timeout is None else min(deadline_alone(task), request.timeout),
         ordinal=caller.ordinal(body.digest),
         hold_all=task.stream.hold == "all",
         choices=asked_choices(body.fields),
-        bound=listed.bound is not None,
-        nowhere=listed.nowhere,
-        unsure=listed.unsure,
-        refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in listed.candidates[1:]),
-        on_break=restarts.ERROR if ask.on_break is None else _on_break(ask, call, body, task),
+        bound=selection.bound is not None,
+        nowhere=selection.nowhere,
+        unsure=selection.unsure,
+        refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in selection.candidates[1:]),
+        on_break=restarts.ERROR if request.on_break is None else _on_break(request, call, body, task),
         contract=contract,
         review=review,
     )
 
 
-def _on_break(ask: Ask, call: Call, body: Body, task: Task) -> OnBreak:
+def _on_break(request: RoutedRequest, call: Call, body: RequestBody, task: Task) -> OnBreak:
     """What becomes of the stream of a call that has a wish for it."""
-    if ask.on_break != "restart" or not call.stream:
+    if request.on_break != "restart" or not call.stream:
         return restarts.ERROR
     allowed = task.stream.on_break == "restart"
-    return restarts.on_break(call.api, body, allowed=allowed, sensitive=bool(call.sensitive), helper=ask.helper)
+    return restarts.on_break(call.api, body, allowed=allowed, sensitive=bool(call.sensitive), helper=request.helper)
 
 
-def _check_marks(kit: Kit, call: Call, body: Body) -> None:
+def _check_marks(runtime: RouterRuntime, call: Call, body: RequestBody) -> None:
     """What goes on from a sensitive answer is as sensitive. Raises FailClosed."""
-    made = kit.memory.made_for(body) if call.api is Api.RESPONSES else None
+    made = runtime.memory.made_for(body) if call.api is Api.RESPONSES else None
     if made is not None and (missing := sorted(set(made.marks) - set(call.sensitive))):
         raise FailClosed(
             f"nothing was sent: the call goes on from an answer that is sensitive ({', '.join(missing)}), and is not "
@@ -182,14 +193,14 @@ def _check_marks(kit: Kit, call: Call, body: Body) -> None:
         )
 
 
-def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str] | None:
+def _approved(runtime: RouterRuntime, caller: CallContext, call: Call) -> frozenset[str] | None:
     """The routes that every category approves; ``None`` for a call under none. What can't be resolved fails closed."""
     refusal = caller.refusal
     if refusal is not None:
         raise FailClosed(f"nothing was sent: {refusal}.", call)
     approved: frozenset[str] | None = None
     for name in call.sensitive:
-        category = kit.config.sensitive.get(name)
+        category = runtime.config.sensitive.get(name)
         if category is None:
             raise FailClosed(f"the sensitive category {name!r} is not in the config; nothing was sent", call)
         routes = frozenset(category.routes)
@@ -197,37 +208,39 @@ def _approved(kit: Kit, caller: Caller, call: Call) -> frozenset[str] | None:
     return approved
 
 
-def _review_rule(kit: Kit, call: Call) -> ReviewRule | None:
+def _review_rule(runtime: RouterRuntime, call: Call) -> ReviewRule | None:
     """How a sensitive call is left to a person; ``None``: it fails closed."""
-    return review_rule([kit.config.sensitive[name] for name in call.sensitive])
+    return review_rule([runtime.config.sensitive[name] for name in call.sensitive])
 
 
-def end_unsent(kit: Kit, call: Call, outcome: Outcome) -> None:
+def end_unsent(runtime: RouterRuntime, call: Call, outcome: Outcome) -> None:
     """End the record of a call that ends before its first move."""
     note(call, "total_ms", (datetime.now(UTC) - call.started_at) / timedelta(milliseconds=1))
     note(call, "outcome", outcome)
-    kit.recording.call(call, kit.recording.trace())
+    runtime.recording.call(call, runtime.recording.trace())
 
 
-def _refusal(caller: Caller, kind: type[RoutingError], message: str, facts: Facts) -> RoutingError:
+def _refusal(caller: CallContext, kind: type[RoutingError], message: str, facts: ErrorDetails) -> RoutingError:
     return FailClosed(message, None, facts) if caller.sensitive else kind(message, None, facts)
 
 
-def _no_such_task(kit: Kit, ask: Ask, caller: Caller, model: str | None) -> RoutingError:
-    facts = Facts(path=ask.path, status=404, code="unknown_task", param="model")
-    return _refusal(caller, UnknownTask, _unknown_task(kit, model), facts)
+def _no_such_task(
+    runtime: RouterRuntime, request: RoutedRequest, caller: CallContext, model: str | None
+) -> RoutingError:
+    facts = ErrorDetails(path=request.path, status=404, code="unknown_task", param="model")
+    return _refusal(caller, UnknownTask, _unknown_task(runtime, model), facts)
 
 
-def _not_routed(ask: Ask) -> str:
+def _not_routed(request: RoutedRequest) -> str:
     routed = ", ".join(f"POST /{path}" for path in API_OF_PATH)
     return (
-        f"{ask.method} /{ask.path} is not routed by lanewise: it routes {routed}, what is asked of answers that were "
-        "stored so, and answers GET /models with the tasks. Use a client of the provider's own for the rest."
+        f"{request.method} /{request.path} is not routed by lanewise: it routes {routed}, what is asked of answers "
+        "that were stored so, and answers GET /models with the tasks. Use a client of the provider's own for the rest."
     )
 
 
-def _unknown_task(kit: Kit, model: str | None) -> str:
-    tasks = list(kit.config.tasks)
+def _unknown_task(runtime: RouterRuntime, model: str | None) -> str:
+    tasks = list(runtime.config.tasks)
     listed = ", ".join(tasks[:_SHOWN]) + (f" and {len(tasks) - _SHOWN} more" if len(tasks) > _SHOWN else "")
     if model is None:
         return f"the call names no task: give model=... one of {listed}"

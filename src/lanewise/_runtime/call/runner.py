@@ -13,60 +13,62 @@ import msgspec
 
 from lanewise._contracts.contract import Contract
 from lanewise._failures import failure_table as failures
-from lanewise._health.latency import Speeds
-from lanewise._openai.choices import Said, said_by
+from lanewise._health.latency import RouteLatencies
+from lanewise._openai.choices import Choice, said_by
 from lanewise._openai.response_check import Answer
-from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.stream_validator import StreamValidator
 from lanewise._routing.acceptance import READ_BY_THE_APP, may_be_read, unacceptable
-from lanewise._routing.escalation import opens_case
+from lanewise._routing.escalation import is_escalated
 from lanewise._routing.plan import Plan
 from lanewise._routing.restarts import announcement
 from lanewise._runtime.call import attempt
 from lanewise._runtime.call.admission import Admission
-from lanewise._runtime.call.attempt import Opened, Whole
-from lanewise._runtime.call.attempt_builder import Sender, Sent
+from lanewise._runtime.call.attempt import CompleteResponse, StreamStarted
+from lanewise._runtime.call.attempt_builder import AttemptBuilder, BuiltAttempt
 from lanewise._runtime.call.cancellation import became_sensitive
-from lanewise._runtime.call.committed_stream import Relay, StreamLimits
+from lanewise._runtime.call.committed_stream import CommittedStream, StreamLimits
 from lanewise._runtime.call.contract_check import LONGEST, breach_of
 from lanewise._runtime.call.cost import Billing
 from lanewise._runtime.call.fan_out import run_all
 from lanewise._runtime.call.final_errors import broken_stream, error_for
-from lanewise._runtime.call.recorder import Account
+from lanewise._runtime.call.recorder import CallRecorder
 from lanewise._runtime.call.reply_headers import reply_headers
-from lanewise._runtime.call.resolve import Prepared
+from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise._runtime.call.stream_end import StreamEnd
-from lanewise._runtime.escalation import leave_to_a_person, outcome_of
-from lanewise._runtime.loop_context import Home
-from lanewise._runtime.messages import Ask, Caller, Reply
-from lanewise._runtime.response_affinity import Made, id_of
-from lanewise._runtime.router_runtime import Kit
+from lanewise._runtime.escalation import escalate, outcome_of
+from lanewise._runtime.loop_context import LoopContext
+from lanewise._runtime.messages import CallContext, RoutedRequest, RoutedResponse
+from lanewise._runtime.response_affinity import ResponseOrigin, id_of
+from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._runtime.unforeseen import as_failure, as_routing_error
-from lanewise._runtime.upstreams import Way
+from lanewise._runtime.upstreams import Upstream
 from lanewise.errors import RoutingError
 from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
 
-__all__ = ["Drive"]
+__all__ = ["CallRunner"]
 
 
 _TRUE: Final = msgspec.Raw(b"true")
 
 
-class Drive:
+class CallRunner:
     """Drives one prepared call, in the running loop."""
 
-    def __init__(self, kit: Kit, prepared: Prepared, ask: Ask, caller: Caller) -> None:
-        self._kit = kit
-        self._prepared = prepared
-        self._ask = ask
+    def __init__(
+        self, runtime: RouterRuntime, resolved: ResolvedCall, request: RoutedRequest, caller: CallContext
+    ) -> None:
+        self._runtime = runtime
+        self._resolved = resolved
+        self._request = request
         self._caller = caller
-        self._call = prepared.call
+        self._call = resolved.call
         self._loop = asyncio.get_running_loop()
-        billing = Billing(kit.prices, prepared.call.api, prepared.body, prepared.choices)
-        self._account = Account(prepared.call, prepared.candidates[0].lane, kit.recording, billing)
-        self._admission = Admission(kit, prepared)
-        self._sender = Sender(kit, prepared, ask, caller, self._admission.heard)
-        self._contract = prepared.contract
-        self._kept: Whole | Opened | None = None
+        billing = Billing(runtime.prices, resolved.call.api, resolved.body, resolved.choices)
+        self._recorder = CallRecorder(resolved.call, resolved.candidates[0].lane, runtime.recording, billing)
+        self._admission = Admission(runtime, resolved)
+        self._sender = AttemptBuilder(runtime, resolved, request, caller, self._admission.heard)
+        self._contract = resolved.contract
+        self._kept: CompleteResponse | StreamStarted | None = None
         self._begun = False
 
     @property
@@ -75,71 +77,71 @@ class Drive:
         return self._call
 
     @property
-    def account(self) -> Account:
+    def recorder(self) -> CallRecorder:
         """The call's record, as it is written."""
-        return self._account
+        return self._recorder
 
-    async def run(self, home: Home) -> Reply:
+    async def run(self, loop_context: LoopContext) -> RoutedResponse:
         """The routed answer. Raises RoutingError, or CancelledError when the caller goes away."""
-        prepared = self._prepared
-        self._home = home
+        resolved = self._resolved
+        self._loop_context = loop_context
         self._plan = Plan(
-            prepared.candidates,
-            deadline=self._account.started + prepared.budget,
-            budget=prepared.budget,
-            alone=prepared.budget_alone,
-            patience=prepared.task.patience,
-            retries=prepared.task.retries,
-            max_attempts=prepared.task.max_attempts,
+            resolved.candidates,
+            deadline=self._recorder.started + resolved.budget,
+            budget=resolved.budget,
+            alone=resolved.budget_alone,
+            patience=resolved.task.patience,
+            retries=resolved.task.retries,
+            max_attempts=resolved.task.max_attempts,
             sensitive=bool(self._call.sensitive),
-            health=self._kit.health.of[self._call.api],
-            nowhere=prepared.nowhere,
+            health=self._runtime.health.of[self._call.api],
+            nowhere=resolved.nowhere,
         )
         result = await self._answer(self._plan.begin(self._loop.time(), random.random()))
         try:
             return self._reply(result)
         except Exception as error:  # noqa: BLE001 - no foreign error leaves
-            if isinstance(result, Opened):
+            if isinstance(result, StreamStarted):
                 result.flow.exchange.abort()
             raise self._unforeseen(error) from None
 
-    async def start_over(self, failure: Failure, max_at: float) -> tuple[Opened, bytes]:
+    async def start_over(self, failure: Failure, max_at: float) -> tuple[StreamStarted, bytes]:
         """The answer anew, of another route, after the app had got a part of one, and the chunk that tells of it.
 
         It has the call's whole deadline again, but not longer than ``max_at`` (by the loop's clock). Raises
         RoutingError.
         """
         now = self._loop.time()
-        budget = min(self._prepared.budget, max_at - now)
+        budget = min(self._resolved.budget, max_at - now)
         move = self._plan.broke(
             failure,
             now,
             random.random(),
             deadline=now + budget,
             budget=budget,
-            alone=min(self._prepared.budget_alone, max_at - now),
+            alone=min(self._resolved.budget_alone, max_at - now),
             transformed=self._sender.learn(failure).transformed,
         )
         result = await self._answer(move)
-        assert isinstance(result, Opened), "a stream was asked for"
-        attempt = self._account.attempt
+        assert isinstance(result, StreamStarted), "a stream was asked for"
+        attempt = self._recorder.attempt
         assert attempt is not None, "it was answered"
         return result, announcement(attempt, result.flow.judge, failure.kind, int(time.time()))
 
-    async def _answer(self, move: Move) -> Whole | Opened:
+    async def _answer(self, move: Move) -> CompleteResponse | StreamStarted:
         """What the plan comes to from this move on."""
         try:
             while True:
                 if isinstance(move, Send):
-                    admitted = await self._admission.enter(move, self._plan, self._account.move)
+                    admitted = await self._admission.enter(move, self._plan, self._recorder.move)
                     if admitted is not move:
                         move = admitted
                         continue
-                self._account.move(move)
+                self._recorder.move(move)
                 if isinstance(move, Send):
                     result = await self._attempt(move)
-                    if self._kit.speeds is not None:
-                        self._note_speed(self._kit.speeds, result if isinstance(result, Failure) else None)
+                    if self._runtime.speeds is not None:
+                        self._note_speed(self._runtime.speeds, result if isinstance(result, Failure) else None)
                     if not isinstance(result, Failure):
                         return result
                     move = self._after(result)
@@ -150,91 +152,95 @@ class Drive:
                     return await self._stopped(move)
         except RoutingError:
             self.end_attempt(failures.CANCELLED.failure())
-            self._account.end(Outcome.FAILED, FailureKind.LOCAL)  # does nothing if the plan has ended the call
+            self._recorder.end(Outcome.FAILED, FailureKind.LOCAL)  # does nothing if the plan has ended the call
             raise
         except Exception as error:  # noqa: BLE001 - no foreign error leaves
             raise self._unforeseen(error) from None
         except BaseException:
             self.end_attempt(failures.CANCELLED.failure())
-            self._account.end(Outcome.CANCELLED, FailureKind.CANCELLED)
+            self._recorder.end(Outcome.CANCELLED, FailureKind.CANCELLED)
             raise
 
     def _unforeseen(self, error: Exception) -> RoutingError:
         self.end_attempt(failures.UNFORESEEN.failure())
-        self._account.end(Outcome.FAILED, FailureKind.BAD_RESPONSE)
+        self._recorder.end(Outcome.FAILED, FailureKind.BAD_RESPONSE)
         return as_routing_error(error, self._call)
 
     # -- one attempt -----------------------------------------------------------------------------------------------
 
-    async def _attempt(self, send: Send) -> Whole | Opened | Failure:
-        if isinstance(self._kept, Opened):
+    async def _attempt(self, send: Send) -> CompleteResponse | StreamStarted | Failure:
+        if isinstance(self._kept, StreamStarted):
             self._kept.flow.exchange.abort()
         self._kept = None
         self.check_sensitivity()
-        sent = self._sender.make(send, self._home, self._plan.deadline)
-        record = self._account.begin_attempt(sent)
-        result: Whole | Opened | Failure | None = None
+        sent = self._sender.make(send, self._loop_context, self._plan.deadline)
+        record = self._recorder.begin_attempt(sent)
+        result: CompleteResponse | StreamStarted | Failure | None = None
         try:
-            result = await (self._several(sent, record) if sent.more else attempt.run(sent.job, record))
-            return await self._judged(result, sent.job.way)
+            result = await (self._several(sent, record) if sent.more else attempt.run(sent.request, record))
+            return await self._judged(result, sent.request.upstream)
         except RoutingError:
             raise
         except Exception as error:  # noqa: BLE001 - no foreign error leaves
-            if isinstance(result, Opened):
+            if isinstance(result, StreamStarted):
                 result.flow.exchange.abort()
             failure = as_failure(error)
             self.end_attempt(failure)
             return failure
 
-    async def _judged(self, result: Whole | Opened | Failure, way: Way) -> Whole | Opened | Failure:
+    async def _judged(
+        self, result: CompleteResponse | StreamStarted | Failure, upstream: Upstream
+    ) -> CompleteResponse | StreamStarted | Failure:
         if isinstance(result, Failure):
             self.end_attempt(result)
             return result
         self.check_sensitivity(result)
-        checked = await (self._whole(result, way) if isinstance(result, Whole) else self._opened(result, way))
+        checked = await (
+            self._whole(result, upstream) if isinstance(result, CompleteResponse) else self._opened(result, upstream)
+        )
         if self._contract is not None and not isinstance(checked, Failure):
             self.check_sensitivity(checked)  # once more: it may have been checked for a while
         return checked
 
-    async def _several(self, sent: Sent, record: Attempt) -> Whole | Failure:
-        result = await run_all((sent.job, *sent.more), record)
-        if isinstance(result, Whole):
+    async def _several(self, sent: BuiltAttempt, record: Attempt) -> CompleteResponse | Failure:
+        result = await run_all((sent.request, *sent.more), record)
+        if isinstance(result, CompleteResponse):
             return result
-        self._account.fell(result)
+        self._recorder.fell(result)
         return result.failure
 
     def end_attempt(self, failure: Failure | None) -> None:
         """The latest attempt is over: health, caps and the record hear of it. Does nothing if it was before."""
-        self._account.end_attempt(failure)  # before the caps hear of it: it writes what the attempt used
-        record = self._account.attempt
+        self._recorder.end_attempt(failure)  # before the caps hear of it: it writes what the attempt used
+        record = self._recorder.attempt
         tokens = None if record is None else (record.input_tokens or 0) + (record.output_tokens or 0) or None
         self._admission.leave(failure, tokens=tokens)
 
-    def _note_speed(self, speeds: Speeds, failure: Failure | None) -> None:
+    def _note_speed(self, speeds: RouteLatencies, failure: Failure | None) -> None:
         """For tasks that select the fastest route: how long this one took, or that it failed."""
-        if self._account.attempt is not None:
-            speeds.note(self._account.attempt, self._call.api, failure, stream=self._call.stream)
+        if self._recorder.attempt is not None:
+            speeds.note(self._recorder.attempt, self._call.api, failure, stream=self._call.stream)
 
-    def check_sensitivity(self, result: Whole | Opened | None = None) -> None:
+    def check_sensitivity(self, result: CompleteResponse | StreamStarted | None = None) -> None:
         """Let nothing out, nor any answer in, by the rules of before: the request may have become sensitive since.
 
         Raises FailClosed.
         """
-        if self._caller.admits(self._call):
+        if self._caller.still_allowed(self._call):
             return
-        if isinstance(result, Opened):
+        if isinstance(result, StreamStarted):
             result.flow.exchange.abort()
         self.end_attempt(failures.CANCELLED.failure())
-        self._account.end(Outcome.REFUSED, FailureKind.LOCAL)
+        self._recorder.end(Outcome.REFUSED, FailureKind.LOCAL)
         raise became_sensitive(self._call)
 
     # -- an answer -------------------------------------------------------------------------------------------------
 
-    async def _whole(self, result: Whole, way: Way) -> Whole | Failure:
+    async def _whole(self, result: CompleteResponse, upstream: Upstream) -> CompleteResponse | Failure:
         answer = result.answer
-        self._account.answer(answer)
+        self._recorder.answer(answer)
         failure = unacceptable(
-            answer, way.route, sensitive=bool(self._call.sensitive), refusals_move=self._prepared.refusals_move
+            answer, upstream.route, sensitive=bool(self._call.sensitive), refusals_move=self._resolved.refusals_move
         )
         if failure is None and self._contract is not None and not self._goes_on(answer):
             failure = await self._breach(self._contract, said_by(self._call.api, result.body), self._plan.deadline)
@@ -243,15 +249,15 @@ class Drive:
             if self._may_be_read(failure):
                 self._kept = result
             return failure
-        self._account.refusal(answer)
-        self._account.settle()
+        self._recorder.refusal(answer)
+        self._recorder.settle()
         self._sender.answered()
         return result
 
-    async def _opened(self, result: Opened, way: Way) -> Opened | Failure:
+    async def _opened(self, result: StreamStarted, upstream: Upstream) -> StreamStarted | Failure:
         judge = result.flow.judge
         failure = unacceptable(
-            judge, way.route, sensitive=bool(self._call.sensitive), refusals_move=self._prepared.refusals_move
+            judge, upstream.route, sensitive=bool(self._call.sensitive), refusals_move=self._resolved.refusals_move
         )
         if failure is None and result.ended:
             try:
@@ -260,7 +266,7 @@ class Drive:
                 result.flow.exchange.abort()
                 raise
         if failure is not None:
-            self._account.answer(judge)
+            self._recorder.answer(judge)
             self.end_attempt(failure)
             if self._may_be_read(failure):
                 self._kept = result  # stays open: it goes to the app if nobody else is asked
@@ -268,24 +274,24 @@ class Drive:
                 result.flow.exchange.abort()
             return failure
         self._admission.committed()
-        self._account.settle()
+        self._recorder.settle()
         self._sender.answered()
         return result
 
     def _goes_on(self, answer: Answer) -> bool:
         """Whether a response is still being made in the background: there is nothing to check yet."""
-        background = self._prepared.body.fields.get("background")
+        background = self._resolved.body.fields.get("background")
         return background == _TRUE and answer.finish_reasons == (None,)
 
-    async def breach(self, judge: StreamJudge, until: float = math.inf) -> Failure | None:
+    async def breach(self, judge: StreamValidator, until: float = math.inf) -> Failure | None:
         """The failure of a whole stream that breaks the contract; it is known by ``until`` on the loop's clock."""
         if self._contract is None or judge.gathered is None:
             return None
         return await self._breach(self._contract, judge.gathered.said(), until)
 
-    async def _breach(self, contract: Contract, said: Sequence[Said] | None, until: float) -> Failure | None:
+    async def _breach(self, contract: Contract, said: Sequence[Choice] | None, until: float) -> Failure | None:
         seconds = min(LONGEST, (until - self._loop.time()) * 0.8)  # and then it is the check that is told, not the time
-        breach = await breach_of(contract, said, self._kit.checks, seconds)
+        breach = await breach_of(contract, said, self._runtime.checks, seconds)
         if breach is None:
             return None
         self._sender.may_mend(breach.repair)
@@ -297,31 +303,31 @@ class Drive:
 
     # -- the reply -------------------------------------------------------------------------------------------------
 
-    def _reply(self, result: Whole | Opened) -> Reply:
+    def _reply(self, result: CompleteResponse | StreamStarted) -> RoutedResponse:
         """What the app gets. A whole answer ends the call, a stream does so itself."""
         if self._call.api is Api.RESPONSES:
-            self._remember((result.flow.judge if isinstance(result, Opened) else result.answer).response_id)
-        elif self._call.api is Api.CHAT and self._prepared.body.fields.get("store") == _TRUE:
-            self._remember(result.flow.judge.response_id if isinstance(result, Opened) else id_of(result.body))
+            self._remember((result.flow.judge if isinstance(result, StreamStarted) else result.answer).response_id)
+        elif self._call.api is Api.CHAT and self._resolved.body.fields.get("store") == _TRUE:
+            self._remember(result.flow.judge.response_id if isinstance(result, StreamStarted) else id_of(result.body))
         headers = reply_headers(self._call, result.headers)
-        relay = self._relay(result) if isinstance(result, Opened) else None
+        relay = self._relay(result) if isinstance(result, StreamStarted) else None
         if headers.limits:
             self._admission.limits(headers.limits)
         self._caller.answered(headers.reply_id, self._call)
-        if isinstance(result, Opened):
-            return Reply(result.status, headers.all, b"", relay)
-        self._account.end(self._prepared.ends_as, None)
-        return Reply(result.status, headers.all, result.body)
+        if isinstance(result, StreamStarted):
+            return RoutedResponse(result.status, headers.all, b"", relay)
+        self._recorder.end(self._resolved.ends_as, None)
+        return RoutedResponse(result.status, headers.all, result.body)
 
-    def _relay(self, result: Opened) -> Relay:
+    def _relay(self, result: StreamStarted) -> CommittedStream:
         self._begun = True
-        end = StreamEnd(self, self._prepared, self._ask, self._caller, result)
-        relay = Relay(
+        end = StreamEnd(self, self._resolved, self._request, self._caller, result)
+        relay = CommittedStream(
             result.flow,
             result.held,
             ended=result.ended,
             limits=self.stream_limits(),
-            max_at=self._loop.time() + self._prepared.task.stream.max,
+            max_at=self._loop.time() + self._resolved.task.stream.max,
             watcher=end,
         )
         if not result.ended:
@@ -331,16 +337,18 @@ class Drive:
 
     def stream_limits(self) -> StreamLimits:
         """How long the stream of the route that answers may be silent."""
-        prepared = self._prepared
-        restarts = prepared.on_break.restarts and self._plan.may_move
-        return StreamLimits.of(self._kit.ways[self._call.route or ""].route, prepared.task.stream, restarts=restarts)
+        resolved = self._resolved
+        restarts = resolved.on_break.restarts and self._plan.may_move
+        return StreamLimits.of(
+            self._runtime.upstreams[self._call.route or ""].route, resolved.task.stream, restarts=restarts
+        )
 
     def _remember(self, response_id: str | None) -> None:
         """Note whose memory the next call rests on; of a stream from its commit on, when the app knows the id."""
         call = self._call
         if call.route is not None:
-            made = Made(call.route, call.task, call.sensitive)
-            self._kit.memory.remember(self._prepared.body, response_id, made)
+            made = ResponseOrigin(call.route, call.task, call.sensitive)
+            self._runtime.memory.remember(self._resolved.body, response_id, made)
 
     # -- moving on -------------------------------------------------------------------------------------------------
 
@@ -355,25 +363,25 @@ class Drive:
             transformed=lesson.transformed,
         )
         if self._plan.charged and isinstance(move, Send | Wait):
-            self._kit.health.spend(move.route)
+            self._runtime.health.spend(move.route)
         return move
 
-    async def _stopped(self, stop: Stop) -> Whole | Opened:
+    async def _stopped(self, stop: Stop) -> CompleteResponse | StreamStarted:
         if stop.failure.kind in READ_BY_THE_APP and self._kept is not None:
-            self._account.settle()
+            self._recorder.settle()
             return self._kept
         self.close_scope()
         if (
-            self._prepared.review is not None
-            and opens_case(stop.failure.kind, stop.failure.trouble)
+            self._resolved.review is not None
+            and is_escalated(stop.failure.kind, stop.failure.trouble)
             and not self._begun
         ):
-            error = await leave_to_a_person(self._kit, self._prepared, self._ask, self._caller, stop)
-            self._account.end(outcome_of(error), stop.failure.kind)
+            error = await escalate(self._runtime, self._resolved, self._request, self._caller, stop)
+            self._recorder.end(outcome_of(error), stop.failure.kind)
             raise error
         outcome = Outcome.REFUSED if self._call.sensitive else Outcome.FAILED
-        self._account.end(outcome, stop.failure.kind)
-        raise (broken_stream if self._begun else error_for)(self._call, stop, path=self._ask.path) from None
+        self._recorder.end(outcome, stop.failure.kind)
+        raise (broken_stream if self._begun else error_for)(self._call, stop, path=self._request.path) from None
 
     def close_scope(self) -> None:
         """Let no layer above have the question of a sensitive call answered by another task, however it is put."""

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lanewise._failures import failure_table as failures
-from lanewise._openai.stream_validator import StreamJudge
+from lanewise._openai.stream_validator import StreamValidator
 from lanewise._routing.restarts import OnBreak
-from lanewise._runtime.call.attempt import Opened
+from lanewise._runtime.call.attempt import StreamStarted
 from lanewise._runtime.call.cancellation import became_sensitive, caller_gone
 from lanewise._runtime.call.committed_stream import Restarted
 from lanewise._runtime.call.final_errors import broken_stream
-from lanewise._runtime.call.resolve import Prepared
-from lanewise._runtime.messages import Ask, Caller
+from lanewise._runtime.call.resolve import ResolvedCall
+from lanewise._runtime.messages import CallContext, RoutedRequest
 from lanewise.errors import RoutingError
 from lanewise.types import Call, Failure, FailureKind, Outcome, Stop
 
 if TYPE_CHECKING:
-    from lanewise._runtime.call.runner import Drive
+    from lanewise._runtime.call.runner import CallRunner
 
 __all__ = ["StreamEnd"]
 
@@ -26,12 +26,19 @@ __all__ = ["StreamEnd"]
 class StreamEnd:
     """The watcher of one call's stream."""
 
-    def __init__(self, drive: Drive, prepared: Prepared, ask: Ask, caller: Caller, opened: Opened) -> None:
-        self._drive = drive
-        self._on_break = prepared.on_break
-        self._path = ask.path
+    def __init__(
+        self,
+        runner: CallRunner,
+        resolved: ResolvedCall,
+        request: RoutedRequest,
+        caller: CallContext,
+        opened: StreamStarted,
+    ) -> None:
+        self._drive = runner
+        self._on_break = resolved.on_break
+        self._path = request.path
         self._caller = caller
-        self._judge: StreamJudge | None = opened.flow.judge
+        self._judge: StreamValidator | None = opened.flow.judge
         """``None`` while the stream is about to start over."""
         self._checked = opened.ended
         self.hang_up: Callable[[], None] | None = None
@@ -50,25 +57,25 @@ class StreamEnd:
         """The stream is whole, and keeps its contract."""
         self._ends(None)
         if self._judge is not None:
-            self._drive.account.refusal(self._judge)
-        self._drive.account.end(Outcome.ANSWERED, None)
+            self._drive.recorder.refusal(self._judge)
+        self._drive.recorder.end(Outcome.ANSWERED, None)
 
     def broken(self, failure: Failure) -> RoutingError:
         """The stream broke for good: the error that its reader gets."""
-        drive, call = self._drive, self.call
+        runner, call = self._drive, self.call
         self._ends(failure)
         stop = Stop(failure=failure, reason=_why_broken(self._on_break))
         if call.outcome is None:
-            drive.account.move(stop)
-        drive.account.end(Outcome.FAILED, failure.kind)
-        drive.close_scope()
+            runner.recorder.move(stop)
+        runner.recorder.end(Outcome.FAILED, failure.kind)
+        runner.close_scope()
         return broken_stream(call, stop, path=self._path)
 
     def abandoned(self) -> None:
         """The app, or its caller, has let go of the stream."""
         failure = failures.CANCELLED.failure()
         self._ends(failure)
-        self._drive.account.end(Outcome.CANCELLED, failure.kind)
+        self._drive.recorder.end(Outcome.CANCELLED, failure.kind)
 
     def caller_gone(self) -> RoutingError:
         """The caller of the request hung up: the error that the stream's reader gets."""
@@ -77,18 +84,18 @@ class StreamEnd:
 
     def overtaken(self) -> RoutingError | None:
         """The error that the reader gets if the request has become sensitive since the call was made."""
-        if self._caller.admits(self.call):
+        if self._caller.still_allowed(self.call):
             return None
         if self.call.outcome is None:
             self._ends(failures.CANCELLED.failure())
-            self._drive.account.end(Outcome.REFUSED, FailureKind.LOCAL)
+            self._drive.recorder.end(Outcome.REFUSED, FailureKind.LOCAL)
         return became_sensitive(self.call)
 
     def broke(self, failure: Failure) -> bool:
         """Whether the stream that broke starts over. If so, its attempt ends here, and the call goes on."""
         if self._judge is None or not self._on_break.restarts:
             return False
-        self._drive.account.answer(self._judge)
+        self._drive.recorder.answer(self._judge)
         self._drive.end_attempt(failure)
         self._judge = None
         return True
@@ -108,7 +115,7 @@ class StreamEnd:
         """Note the end of the attempt that answered, with what is known of its answer."""
         self._forget()
         if self._judge is not None:
-            self._drive.account.answer(self._judge)
+            self._drive.recorder.answer(self._judge)
         self._drive.end_attempt(failure)
 
     def _forget(self) -> None:

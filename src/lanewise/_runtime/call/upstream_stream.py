@@ -12,12 +12,12 @@ from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.sse import Event, EventSplitter
-from lanewise._openai.stream_validator import StreamJudge, Verdict
+from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
 from lanewise._openai.usage_chunk import without_usage
 from lanewise._transport import Exchange
 from lanewise.types import Failure
 
-__all__ = ["Flow", "Piece"]
+__all__ = ["Chunk", "UpstreamStream"]
 
 _MOST_KEPT: Final = 64 * 1024
 TURN: Final = 0.004
@@ -25,10 +25,10 @@ TURN: Final = 0.004
 EVENTS_AT_ONCE: Final = 64
 """Events that the app gets at once: the SDK takes 20 to 60 us for each, and lets nobody in between."""
 _LARGE: Final = 8192
-_SIGN_OF_LIFE: Final = (Verdict.PROGRESS, Verdict.CONTENT, Verdict.DONE)
+_SIGN_OF_LIFE: Final = (StreamVerdict.PROGRESS, StreamVerdict.CONTENT, StreamVerdict.DONE)
 
 
-class Piece(msgspec.Struct, gc=False):
+class Chunk(msgspec.Struct, gc=False):
     """What some events of a stream brought: bytes for the app, and what they mean."""
 
     data: bytes = b""
@@ -37,7 +37,7 @@ class Piece(msgspec.Struct, gc=False):
     failure: Failure | None = None
 
 
-class Flow:
+class UpstreamStream:
     """The events of one attempt's stream.
 
     :meth:`next_piece` is asked until a piece has ``ended`` or a ``failure``; what comes before a failure in the same
@@ -47,7 +47,7 @@ class Flow:
     def __init__(
         self,
         exchange: Exchange,
-        judge: StreamJudge,
+        judge: StreamValidator,
         max_event_bytes: int,
         heard: Callable[[], None],
         begun: bytes = b"",
@@ -65,7 +65,7 @@ class Flow:
         self._not_events = b""
         """What came instead of events, as far as it may tell of an error."""
 
-    async def next_piece(self) -> Piece:
+    async def next_piece(self) -> Chunk:
         """Judge what came, and read once if all of that is judged. Others have their turn before it goes on for long.
 
         A read that runs into its bound raises TransportFailure(TIMEOUT).
@@ -106,9 +106,9 @@ class Flow:
         self._at_end = True
         return b"".join(rest)
 
-    def _judge(self, events: Iterator[Event | None]) -> Piece:
+    def _judge(self, events: Iterator[Event | None]) -> Chunk:
         """Judge events until there is enough for the app to go on with, or it has taken a while."""
-        piece = Piece()
+        piece = Chunk()
         kept: list[bytes] = []
         until = perf_counter() + TURN
         self._events = events
@@ -127,16 +127,16 @@ class Flow:
                         continue
                     self._seen = True
                     verdict = judge.feed(event.name, event.data)
-                    if not isinstance(verdict, Verdict):
+                    if not isinstance(verdict, StreamVerdict):
                         piece.failure = verdict
                         break
-                    if verdict is not Verdict.HIDE:
+                    if verdict is not StreamVerdict.HIDE:
                         kept.append(event.passed_on if judge.instead is None else judge.instead)
                     elif (rest := without_usage(event.data)) is not None:
                         kept.append(rest)
                     if verdict in _SIGN_OF_LIFE:
                         piece.alive = True
-                        if verdict is Verdict.DONE:
+                        if verdict is StreamVerdict.DONE:
                             piece.ended = True
                             if not judge.may_go_on:
                                 break
@@ -163,7 +163,7 @@ class Flow:
         elif not self._seen and len(self._not_events) < _MOST_KEPT and not event.raw.isspace():
             self._not_events += event.raw
 
-    def _end(self, piece: Piece) -> None:
+    def _end(self, piece: Chunk) -> None:
         piece.failure = self.judge.end()
         if piece.failure is not None and self._not_events and not self._seen:
             piece.failure = from_inner_error(self._not_events, otherwise=failures.STREAM_CUT)
@@ -183,10 +183,10 @@ class Flow:
             return b""
         return self.judge.after_the_end(event.name, event.data) or b""
 
-    def _ended_by(self, failure: TransportFailure) -> Piece:
+    def _ended_by(self, failure: TransportFailure) -> Chunk:
         """The connection broke. An answer that was whole by then is whole."""
         if self.judge.complete:
-            return Piece(ended=True)
+            return Chunk(ended=True)
         if failure.trouble is None:
-            return Piece(failure=self.judge.broken(failure.signal))
-        return Piece(failure=self.judge.broken(failure.signal, cause=failure.detail, trouble=failure.trouble))
+            return Chunk(failure=self.judge.broken(failure.signal))
+        return Chunk(failure=self.judge.broken(failure.signal, cause=failure.detail, trouble=failure.trouble))

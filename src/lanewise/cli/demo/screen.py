@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lanewise.cli.demo.stage import Phase
-from lanewise.cli.demo.tally import Line, Side, Tally, Verdict, percentile
+from lanewise.cli.demo.tally import DemoVerdict, Side, Tally, TallyLine, percentile
 from lanewise.types import LaneName
 
 __all__ = [
@@ -77,7 +77,7 @@ def results(phases: Sequence[Phase], tally: Tally, begun: int) -> RenderableType
     return _narrow(Group(table, _legend()))
 
 
-def _answered(line: Line) -> Text:
+def _answered(line: TallyLine) -> Text:
     if not line.ended:
         return NOTHING
     if line.ended < line.sent:  # a percentage of these would change its mind
@@ -85,22 +85,22 @@ def _answered(line: Line) -> Text:
     return Text(f"{100 * line.answered // line.sent} %", style="green" if line.answered == line.sent else "red")
 
 
-def _lanes(line: Line) -> Text:
+def _lanes(line: TallyLine) -> Text:
     if not line.lanes:
         return NOTHING
     counts = [Text(str(line.lanes[lane]), style=style if line.lanes[lane] else "dim") for lane, style in LANES.items()]
     return Text("/", style="dim").join(counts)
 
 
-def _absorbed(line: Line) -> Text:
+def _absorbed(line: TallyLine) -> Text:
     return Text(str(line.absorbed)) if line.absorbed else NOTHING
 
 
-def _p50(line: Line) -> Text:
+def _p50(line: TallyLine) -> Text:
     return Text(_seconds(percentile(line.waits, 0.5)))
 
 
-def _p95(line: Line) -> Text:
+def _p95(line: TallyLine) -> Text:
     return Text(_seconds(percentile(line.waits, 0.95)))
 
 
@@ -138,12 +138,12 @@ def final_frame(phases: Sequence[Phase], tally: Tally) -> RenderableType:
     return Group("", results(phases, tally, len(phases)))
 
 
-def so_far(routed: Line, plain: Line) -> str:
+def so_far(routed: TallyLine, plain: TallyLine) -> str:
     """How the requests of a phase stand at its end, for logs."""
     return f"routed: {_standing(routed)}; plain SDK: {_standing(plain)}"
 
 
-def _standing(line: Line) -> str:
+def _standing(line: TallyLine) -> str:
     under_way = line.sent - line.ended
     return f"{line.answered} of {line.sent} answered" + (f", {under_way} under way" if under_way else "")
 
@@ -161,7 +161,7 @@ def summary(phases: Sequence[Phase], tally: Tally) -> RenderableType:
     return _narrow(Group(Text("What the users saw", style="bold"), table, note))
 
 
-def _saw(line: Line) -> Text:
+def _saw(line: TallyLine) -> Text:
     if line.answered == line.sent:
         all_of_them = Text(f"all {line.sent} answered within {_seconds(max(line.waits, default=0.0))}")
         lanes = ", ".join(f"{line.lanes[lane]} {lane}" for lane in LANES if line.lanes[lane])
@@ -196,7 +196,7 @@ def app_said(lines: str) -> RenderableType:
     return Group(Text("The last that the app's log says", style="bold"), Text(lines))
 
 
-def verdict_text(end: Verdict) -> RenderableType:
+def verdict_text(end: DemoVerdict) -> RenderableType:
     """The last sentence."""
     return _narrow(Text(end.text, style="bold green" if end.ok else "bold red"))
 

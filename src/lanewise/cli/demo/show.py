@@ -15,7 +15,7 @@ from lanewise.cli.demo import screen
 from lanewise.cli.demo.commands import as_typed, run_command
 from lanewise.cli.demo.hosting import AppProcess, CouldNotStart
 from lanewise.cli.demo.stage import PHASES, Stage
-from lanewise.cli.demo.tally import Side, Tally, Verdict, verdict
+from lanewise.cli.demo.tally import DemoVerdict, Side, Tally, verdict
 from lanewise.cli.demo.traffic import RATE, Traffic
 
 __all__ = ["LOG_COLUMNS", "run"]
@@ -26,7 +26,7 @@ PICTURES = 5
 """A second: enough to see it move, and little work beside what is measured."""
 
 
-def run(console: Console, *, live: bool, seconds: float) -> Verdict:
+def run(console: Console, *, live: bool, seconds: float) -> DemoVerdict:
     """Plays it, and tells how it ended.
 
     Raises:

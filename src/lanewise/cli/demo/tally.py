@@ -10,7 +10,7 @@ from math import ceil
 
 from lanewise.types import LaneName
 
-__all__ = ["Line", "Sample", "Side", "Tally", "Verdict", "percentile", "verdict"]
+__all__ = ["DemoVerdict", "Sample", "Side", "Tally", "TallyLine", "percentile", "verdict"]
 
 
 class Side(StrEnum):
@@ -38,7 +38,7 @@ class Sample:
 
 
 @dataclass
-class Line:
+class TallyLine:
     """Requests that were sent to one side. ``absorbed`` counts the failed attempts that no user saw."""
 
     sent: int = 0
@@ -53,7 +53,7 @@ class Line:
         """How many were answered or failed; the others are under way."""
         return len(self.waits)
 
-    def add(self, other: Line) -> None:
+    def add(self, other: TallyLine) -> None:
         """Count another line's requests too."""
         self.sent += other.sent
         self.answered += other.answered
@@ -67,7 +67,7 @@ class Tally:
     """All requests of the show, by side and by the phase in which they were sent."""
 
     def __init__(self) -> None:
-        self._lines: defaultdict[tuple[Side, int], Line] = defaultdict(Line)
+        self._lines: defaultdict[tuple[Side, int], TallyLine] = defaultdict(TallyLine)
         self._samples: list[Sample] = []
 
     def sent(self, side: Side, phase: int) -> None:
@@ -87,13 +87,13 @@ class Tally:
         if sample.lane is not None:
             line.lanes[sample.lane] += 1
 
-    def line(self, side: Side, phase: int) -> Line:
+    def line(self, side: Side, phase: int) -> TallyLine:
         """What is known so far of the requests of one phase."""
         return self._lines[side, phase]
 
-    def total(self, side: Side) -> Line:
+    def total(self, side: Side) -> TallyLine:
         """What is known so far of all requests."""
-        total = Line()
+        total = TallyLine()
         for (of, _), line in self._lines.items():
             if of is side:
                 total.add(line)
@@ -112,7 +112,7 @@ def percentile(values: Iterable[float], share: float) -> float | None:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DemoVerdict:
     """How the show ended: well if every routed request was answered, and there was one at all."""
 
     ok: bool
@@ -124,12 +124,14 @@ class Verdict:
         return 0 if self.ok else 1
 
 
-def verdict(routed: Line, plain: Line) -> Verdict:
+def verdict(routed: TallyLine, plain: TallyLine) -> DemoVerdict:
     """The last sentence of the show."""
     other = f"The plain app answered {plain.answered} of {plain.sent}."
     if routed.sent and routed.answered == routed.sent:
         absorbed = f"{routed.absorbed} failures absorbed"
-        return Verdict(True, f"All {routed.sent} requests to the routed app were answered, {absorbed}. {other}")
+        return DemoVerdict(True, f"All {routed.sent} requests to the routed app were answered, {absorbed}. {other}")
     errors = ", ".join(f"{count} {name}" for name, count in routed.errors.most_common())
     missing = routed.sent - routed.answered
-    return Verdict(False, f"{missing} of {routed.sent} requests to the routed app got no answer ({errors}). {other}")
+    return DemoVerdict(
+        False, f"{missing} of {routed.sent} requests to the routed app got no answer ({errors}). {other}"
+    )

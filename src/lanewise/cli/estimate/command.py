@@ -16,7 +16,7 @@ from rich.text import Text
 from lanewise._openai.encodings import encoding, encoding_of
 from lanewise._openai.tokens import TokenCount
 from lanewise.cli.dollars import dollars as shown_dollars
-from lanewise.cli.estimate.figures import DAYS_A_MONTH, Load, RouteFigures, figures
+from lanewise.cli.estimate.figures import DAYS_A_MONTH, EstimatedLoad, RouteFigures, figures
 from lanewise.cli.estimate.samples import BadSample, read_samples
 from lanewise.cli.reading import read_config
 from lanewise.config import Config, Task
@@ -63,7 +63,7 @@ def estimate(
     except BadSample as error:
         click.echo(f"{file}: {error}", err=True)
         raise click.exceptions.Exit(1) from None
-    load = Load(api=api, samples=samples, requests_per_day=requests_per_day, output_tokens=output_tokens)
+    load = EstimatedLoad(api=api, samples=samples, requests_per_day=requests_per_day, output_tokens=output_tokens)
     found = list(figures(config, task, load))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(_document(task, load, found)), indent=2).decode())
@@ -95,7 +95,7 @@ def _price_is_missing(found: RouteFigures) -> bool:
 # -- the table -----------------------------------------------------------------------------------------------------
 
 
-def _show(task: Task, load: Load, found: Sequence[RouteFigures]) -> None:
+def _show(task: Task, load: EstimatedLoad, found: Sequence[RouteFigures]) -> None:
     console = Console()
     table = _table(load, found)
     if not console.is_terminal:  # in a pipe there is no width to keep to
@@ -112,7 +112,7 @@ def _show(task: Task, load: Load, found: Sequence[RouteFigures]) -> None:
         console.print(Text(line), soft_wrap=True)
 
 
-def _table(load: Load, found: Sequence[RouteFigures]) -> Table:
+def _table(load: EstimatedLoad, found: Sequence[RouteFigures]) -> Table:
     table = Table("lane", "route", "model")
     for title in ("tokens in: mean", "p95", "max", "1,000 calls", f"{DAYS_A_MONTH} days"):
         table.add_column(title, justify="right")
@@ -133,7 +133,7 @@ def _tokens(count: TokenCount | None) -> str:
     return "-" if count is None else str(count)
 
 
-def _dollars(dollars: float | None, found: RouteFigures, load: Load) -> str:
+def _dollars(dollars: float | None, found: RouteFigures, load: EstimatedLoad) -> str:
     if dollars is None:
         return _UNKNOWN
     mark = ("" if load.answers_known else ">") + (
@@ -142,7 +142,7 @@ def _dollars(dollars: float | None, found: RouteFigures, load: Load) -> str:
     return f"{mark}{shown_dollars(dollars)}"
 
 
-def _fit(found: RouteFigures, load: Load) -> str:
+def _fit(found: RouteFigures, load: EstimatedLoad) -> str:
     if found.context_window is None or found.too_long is None:
         return _UNKNOWN
     window = f"{found.context_window:,}"
@@ -151,7 +151,7 @@ def _fit(found: RouteFigures, load: Load) -> str:
     return f"{window}: {found.too_long} of {len(load.samples)} too long"
 
 
-def _notes(load: Load, found: Sequence[RouteFigures]) -> Iterator[str]:
+def _notes(load: EstimatedLoad, found: Sequence[RouteFigures]) -> Iterator[str]:
     used = [each for each in found if each.not_used is None]
     rough = [each for each in used if each.mean is not None and not each.mean.exact]
     if rough:
@@ -211,7 +211,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
     routes: list[_Route]
 
 
-def _document(task: Task, load: Load, found: Sequence[RouteFigures]) -> _Document:
+def _document(task: Task, load: EstimatedLoad, found: Sequence[RouteFigures]) -> _Document:
     return _Document(
         task=task.name,
         api=load.api.value,

@@ -11,22 +11,22 @@ import msgspec
 
 from lanewise._openai.tokens import TokenCount, count_body
 from lanewise._openai.usage import Usage
-from lanewise._telemetry.prices import Price, Reckoned, asked_tier, context_window, price_of
-from lanewise._transform.request_transform import Recipe
-from lanewise.cli.estimate.samples import Sample
+from lanewise._telemetry.prices import ComputedCost, Price, asked_tier, context_window, price_of
+from lanewise._transform.request_transform import RequestTransform
+from lanewise.cli.estimate.samples import RecordedSample
 from lanewise.config import Config, Route, Task
 from lanewise.types import Api, LaneName
 
-__all__ = ["DAYS_A_MONTH", "Load", "RouteFigures", "figures"]
+__all__ = ["DAYS_A_MONTH", "EstimatedLoad", "RouteFigures", "figures"]
 
 DAYS_A_MONTH: Final = 30
 
 
-class Load(msgspec.Struct, frozen=True):
+class EstimatedLoad(msgspec.Struct, frozen=True):
     """What is reckoned with. ``output_tokens`` is the length of an answer, ``None`` where nobody has said it."""
 
     api: Api
-    samples: Sequence[Sample]
+    samples: Sequence[RecordedSample]
     requests_per_day: float
     output_tokens: int | None
 
@@ -34,7 +34,7 @@ class Load(msgspec.Struct, frozen=True):
     def answers_known(self) -> bool:
         return self.output_tokens is not None or self.api is Api.EMBEDDINGS
 
-    def output(self, sample: Sample) -> int:
+    def output(self, sample: RecordedSample) -> int:
         """The tokens of the answers to one sample, as far as they are known."""
         return 0 if self.api is Api.EMBEDDINGS else (self.output_tokens or 0) * sample.answers
 
@@ -61,23 +61,23 @@ class RouteFigures(msgspec.Struct, frozen=True, kw_only=True):
     too_long: int | None = None
 
 
-def figures(config: Config, task: Task, load: Load) -> Iterator[RouteFigures]:
+def figures(config: Config, task: Task, load: EstimatedLoad) -> Iterator[RouteFigures]:
     """The figures of each route, in the order of the lanes."""
     for lane in task.lanes:
         for name in lane.routes:
             yield _figures(config, task, lane.name, name, load)
 
 
-def _figures(config: Config, task: Task, lane: LaneName, name: str, load: Load) -> RouteFigures:
+def _figures(config: Config, task: Task, lane: LaneName, name: str, load: EstimatedLoad) -> RouteFigures:
     route = config.routes[name]
     provider = config.providers[route.provider]
     window = context_window(route, provider)
     bare = RouteFigures(lane=lane, route=name, model=route.model, context_window=window)
     if task.sensitive is not None and name not in config.sensitive[task.sensitive].routes:
         return msgspec.structs.replace(bare, not_used=f"not approved for {task.sensitive}")
-    recipe = Recipe(route)
+    recipe = RequestTransform(route)
     refused: dict[str, int] = {}
-    taken: list[tuple[Sample, TokenCount]] = []
+    taken: list[tuple[RecordedSample, TokenCount]] = []
     for sample in load.samples:
         reason = recipe.incapable(sample.body, load.api)
         if reason is None:
@@ -102,7 +102,7 @@ def _figures(config: Config, task: Task, lane: LaneName, name: str, load: Load) 
     )
 
 
-def _input_tokens(recipe: Recipe, sample: Sample, api: Api, names: Sequence[str]) -> TokenCount:
+def _input_tokens(recipe: RequestTransform, sample: RecordedSample, api: Api, names: Sequence[str]) -> TokenCount:
     """Counted as the route would get it. A deployment's own name says no encoding; what it answers as may."""
     body = msgspec.json.decode(recipe.render(sample.body, api).raw, type=dict[str, object])
     counts = [count_body(body, api, name) for name in names]
@@ -110,8 +110,8 @@ def _input_tokens(recipe: Recipe, sample: Sample, api: Api, names: Sequence[str]
 
 
 def _mean_cost(
-    route: Route, price: Price | None, taken: Sequence[tuple[Sample, TokenCount]], load: Load
-) -> Reckoned | None:
+    route: Route, price: Price | None, taken: Sequence[tuple[RecordedSample, TokenCount]], load: EstimatedLoad
+) -> ComputedCost | None:
     """The cost of a call. By the sample: prices have tiers, and a mean prompt pays none of the dear ones."""
     if price is None:
         return None
@@ -124,9 +124,9 @@ def _mean_cost(
         if cost is None:
             return None
         costs.append(cost)
-    return Reckoned(sum(cost.usd for cost in costs) / len(costs), all(cost.covered for cost in costs))
+    return ComputedCost(sum(cost.usd for cost in costs) / len(costs), all(cost.covered for cost in costs))
 
 
-def _needs(sample: Sample, count: TokenCount, load: Load) -> int:
+def _needs(sample: RecordedSample, count: TokenCount, load: EstimatedLoad) -> int:
     """The tokens of a window that a sample takes: question and answer."""
     return count.tokens + max(load.output_tokens or 0, sample.cap or 0)

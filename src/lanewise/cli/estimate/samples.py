@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.request_body import Body
+from lanewise._openai.request_body import RequestBody
 from lanewise.types import Api
 
-__all__ = ["BadSample", "Sample", "read_samples"]
+__all__ = ["BadSample", "RecordedSample", "read_samples"]
 
 _ONE_A_LINE: Final = {".jsonl", ".ndjson"}
 _CAPS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
@@ -22,15 +22,15 @@ class BadSample(Exception):
     """The file can't be read as samples; the text names the line, and quotes nothing of it."""
 
 
-class Sample(msgspec.Struct, frozen=True):
+class RecordedSample(msgspec.Struct, frozen=True):
     """A body as the app would send it. ``answers`` is how many it asks for, ``cap`` the most tokens of each."""
 
-    body: Body
+    body: RequestBody
     answers: int
     cap: int | None
 
 
-def read_samples(file: Path, api: Api | None) -> tuple[Api, list[Sample]]:
+def read_samples(file: Path, api: Api | None) -> tuple[Api, list[RecordedSample]]:
     """The samples of a file, and the kind of API that they are for.
 
     A file that ends in ``.jsonl`` or ``.ndjson`` has a JSON value a line: a body (bare, or as ``body`` of a batch
@@ -91,11 +91,11 @@ def _api_of(body: Mapping[str, object], api: Api | None) -> Api:
     return Api.EMBEDDINGS if api is Api.EMBEDDINGS else Api.RESPONSES
 
 
-def _sample(body: Mapping[str, object]) -> Sample:
+def _sample(body: Mapping[str, object]) -> RecordedSample:
     caps = [cap for key in _CAPS if isinstance(cap := body.get(key), int)]
     answers = body.get("n")
-    return Sample(
-        body=Body.parse(json.dumps(body).encode()),
+    return RecordedSample(
+        body=RequestBody.parse(json.dumps(body).encode()),
         answers=answers if isinstance(answers, int) and answers > 1 else 1,
         cap=min(caps, default=None),
     )
