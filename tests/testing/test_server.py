@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import json
 import os
 import socket
 import ssl
 import threading
-from contextlib import closing
+import warnings
+from contextlib import closing, suppress
 
 import aiohttp
 import anyio
@@ -198,3 +200,77 @@ def test_it_listens_on_ipv6() -> None:
         with closing(socket.create_connection(("::1", provider.port))) as raw:
             raw.sendall(chat_request())
             assert read_all(raw).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_callers_who_come_as_it_stops_leave_no_socket(secure: bool) -> None:
+    """Whether they were still to be accepted, accepted, or shaking hands: each socket has somebody who closes it."""
+    context = None
+    if secure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    gc.collect()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for round_ in range(60):
+            with FakeProvider(ssl=context) as provider:
+                callers = [knock(provider) for _ in range(round_ % 12)]
+            for caller in callers:
+                caller.close()
+        gc.collect()
+    assert [str(each.message) for each in caught] == []
+
+
+def test_connections_are_dropped_while_others_come() -> None:
+    """It is over once those that there were are gone; whoever comes meanwhile stays."""
+    with FakeProvider() as provider:
+        enough = threading.Event()
+
+        def keep_coming() -> None:
+            callers = []
+            while not enough.is_set():
+                callers.append(knock(provider))
+                if len(callers) > 50:
+                    callers.pop(0).close()
+            for caller in callers:
+                caller.close()
+
+        coming = threading.Thread(target=keep_coming)
+        coming.start()
+        try:
+            for _ in range(20):
+                provider.drop_connections()
+        finally:
+            enough.set()
+            coming.join()
+        with closing(socket.create_connection(("127.0.0.1", provider.port))) as raw:
+            raw.sendall(chat_request())
+            assert read_all(raw).startswith(b"HTTP/1.1 200 ")
+
+
+def test_it_goes_on_once_there_are_descriptors_again(
+    fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that has used up its descriptors leaves callers in the backlog for a moment, and does not turn away."""
+    refused = iter([OSError(errno.EMFILE, "no descriptor"), OSError(errno.EMFILE, "no descriptor")])
+    accept = socket.socket.accept
+
+    def accept_later(listener: socket.socket) -> object:
+        for error in refused:
+            raise error
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", accept_later)
+    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=30)) as raw:
+        raw.sendall(chat_request())
+        assert read_all(raw).startswith(b"HTTP/1.1 200 ")
+    assert next(refused, None) is None
+
+
+def knock(provider: FakeProvider) -> socket.socket:
+    """Begin to connect, and wait for nothing."""
+    caller = socket.socket()
+    caller.setblocking(False)
+    with suppress(BlockingIOError):
+        caller.connect(("127.0.0.1", provider.port))
+    return caller

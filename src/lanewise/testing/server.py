@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import ssl
 import threading
@@ -12,7 +13,10 @@ from lanewise.testing.connection import Connection, Stage
 
 __all__ = ["Server"]
 
-_PATIENCE = 10.0
+_PATIENCE = 30.0
+"""Seconds that the thread gets to do what it is asked; a busy machine needs some."""
+_BREATH = 0.05
+"""Seconds without accepting, once a process has no descriptor left."""
 
 
 class Server:
@@ -29,7 +33,6 @@ class Server:
         self.port = port
         self._placeholder: socket.socket | None = None
         self._listener: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
         self._greetings: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -114,39 +117,53 @@ class Server:
             listener.close()
             raise
         self._listener = listener
-        self._accepting = asyncio.create_task(self._accept(listener))
+        self._loop.add_reader(listener, self._accept, listener)
 
     async def _pause(self) -> None:
-        if self._accepting is not None and self._listener is not None:
-            self._accepting.cancel()
-            await asyncio.wait([self._accepting])
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
             self._listener.close()
-        self._accepting = self._listener = None
+            self._listener = None
         await self._drop_connections()
 
     async def _drop_connections(self) -> None:
-        for greeting in list(self._greetings):
+        greetings, connections = set(self._greetings), set(self._stage.connections)
+        for greeting in greetings:
             greeting.cancel()
-        for connection in list(self._stage.connections):
+        for connection in connections:
             connection.abort()
-        while self._stage.connections or self._greetings:  # noqa: ASYNC110 - they go within a few turns of the loop
+        # They go within a few turns of the loop; those who come meanwhile are none of these.
+        while greetings & self._greetings or connections & self._stage.connections:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            accepted, _ = await loop.sock_accept(listener)
-            greeting = asyncio.create_task(self._greet(accepted))
-            self._greetings.add(greeting)
-            greeting.add_done_callback(self._greetings.discard)
+    def _accept(self, listener: socket.socket) -> None:
+        """Take one connection at once: a wait that is cancelled may have accepted one already, which nobody closes."""
+        try:
+            accepted, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # whoever knocked has gone
+        except OSError:  # no descriptor is left: the rest wait in the backlog
+            self._loop.remove_reader(listener)
+            self._loop.call_later(_BREATH, self._listen_again, listener)
+            return
+        accepted.setblocking(False)
+        greeting = self._loop.create_task(self._greet(accepted))
+        self._greetings.add(greeting)
+        greeting.add_done_callback(functools.partial(self._greeted, accepted))
+
+    def _listen_again(self, listener: socket.socket) -> None:
+        if listener is self._listener:
+            self._loop.add_reader(listener, self._accept, listener)
 
     async def _greet(self, accepted: socket.socket) -> None:
         """Hands a socket to a :class:`Connection`, after the TLS handshake if there is one."""
-        loop = asyncio.get_running_loop()
-        try:
-            # asyncio does this only for sockets that were made with an explicit protocol number.
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.connect_accepted_socket(lambda: Connection(self._stage), accepted, ssl=self._tls)
-        except OSError:
+        # asyncio does this only for sockets that were made with an explicit protocol number.
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await self._loop.connect_accepted_socket(lambda: Connection(self._stage), accepted, ssl=self._tls)
+
+    def _greeted(self, accepted: socket.socket, greeting: asyncio.Task[None]) -> None:
+        """Close what no connection has taken over, also where the task was cancelled before its first step."""
+        self._greetings.discard(greeting)
+        if greeting.cancelled() or isinstance(greeting.exception(), OSError):
             # The peer went away, or did not like the certificate: for a server that is no error.
             accepted.close()
