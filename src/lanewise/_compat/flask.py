@@ -10,7 +10,7 @@ __all__ = ["FLASK"]
 
 FLASK: Final = Library(
     "flask",
-    ("3.1", "3.1.3"),
+    ("3.1.2", "3.1.3"),
     (
         Part("flask:Flask.__call__", uses=("wsgi_app",)),
         Part("flask:Flask.preprocess_request", uses=("before_request_funcs",)),
