@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import signal
+
 import anyio
 import pytest
 from hypothesis import settings
 
+from busy_machine import LAG
+
 settings.register_profile("lanewise", deadline=None)  # how long an example takes depends on the machine
 settings.load_profile("lanewise")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what is put into the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start gets it from here, and some end by it
+
+logging.getLogger("lanewise").addFilter(LAG)
 
 anyio.run(anyio.sleep, 0)  # imports its backend here: pytest rewrites it then, and Python 3.11 can't do that in threads
 

@@ -34,7 +34,7 @@ def _ask(router: Router) -> None:
 
 
 def _part(router: Router) -> Callable[[], int | None]:
-    return lambda: router._engine.ready().gates["first"]._at_once
+    return lambda: router._engine.ready().limiters["first"]._at_once
 
 
 def test_a_cap_is_shared_out_among_the_workers_that_are_there(stage: Stage, valkey: Valkey) -> None:

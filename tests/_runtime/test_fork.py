@@ -104,7 +104,7 @@ with router:
     ask(router)
     kit = router._engine.ready()
     worker, name = kit.health.worker, next(iter(kit.health.breakers))
-    gates = list(kit.gates.values())
+    gates = list(kit.limiters.values())
     for gate in gates:
         assert asyncio.run(gate.enter(0, 0.0)) is not None
     with kit.health._lock:

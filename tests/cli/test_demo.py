@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from busy_machine import without_lag
 from lanewise.cli import main
 from lanewise.cli.demo import screen
 from lanewise.cli.demo.hosting import AppProcess, CouldNotStart
@@ -184,7 +185,7 @@ def test_the_show_answers_every_routed_request(tmp_path: Path) -> None:
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run([*COMMAND, "--seconds", "6"], capture_output=True, text=True, timeout=55, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
+    assert without_lag(done.stderr) == []
     assert time.monotonic() - started < 50
     for phase in PHASES:
         assert f"s  {phase.name}: {phase.caption}" in done.stdout
@@ -258,7 +259,7 @@ def test_a_signal_leaves_nothing_running(
     """To the whole group, as a terminal sends Ctrl-C: the app is in a group of its own, and ends all the same."""
     assert len(processes_of(tmp_path)) >= 2
     os.killpg(running.pid, number)
-    _, said = running.communicate(timeout=15)
+    _, said = running.communicate(timeout=40)
     assert running.returncode == code
     assert said == last_words
     patience = time.monotonic() + 10
