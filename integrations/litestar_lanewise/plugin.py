@@ -25,7 +25,7 @@ from litestar_lanewise.audit import endpoints_on
 from litestar_lanewise.dependencies import providers
 from litestar_lanewise.middleware import Installation, Middleware
 from litestar_lanewise.openapi import describe
-from litestar_lanewise.problems import answer_group, answer_with_problem
+from litestar_lanewise.problems import answer_group, answer_with_problem, note_socket_error
 
 __all__ = ["LanewisePlugin", "plugin_of"]
 
@@ -74,6 +74,7 @@ class LanewisePlugin(InitPlugin, CLIPlugin, ReceiveRoutePlugin):
         installation = Installation(self.router, None if self._subject is None else self._subject_of)
         app_config.middleware.insert(0, DefineMiddleware(Middleware, installation=installation))
         app_config.before_send.append(installation.echo)
+        app_config.after_exception.append(note_socket_error)
         app_config.exception_handlers.setdefault(RoutingError, cast("Any", answer_with_problem))
         app_config.exception_handlers.setdefault(ExceptionGroup, cast("Any", answer_group))
         _keep_hang_ups_quiet(app_config.logging_config)

@@ -6,16 +6,27 @@ from typing import Any, cast
 
 import openai
 from litestar import Request, Response
+from litestar.enums import ScopeType
 from litestar.exceptions import LitestarException
 from litestar.exceptions.responses import create_debug_response, create_exception_response
 from litestar.handlers import BaseRouteHandler
 from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
 from litestar.types import ExceptionHandler
+from litestar.types import Scope as LitestarScope
 
 from lanewise import RoutingError, Scope
-from lanewise.web import MEDIA_TYPE, SCOPE_KEY, AsgiScope, log_problem, problem_for, routing_error_in
+from lanewise.web import (
+    ENDED_BY,
+    MEDIA_TYPE,
+    SCOPE_KEY,
+    AsgiScope,
+    hang_up_in,
+    log_problem,
+    problem_for,
+    routing_error_in,
+)
 
-__all__ = ["answer_group", "answer_with_problem", "broken_stream", "handler_of_the_app"]
+__all__ = ["answer_group", "answer_with_problem", "broken_stream", "handler_of_the_app", "note_socket_error"]
 
 
 def answer_with_problem(request: Request[Any, Any, Any], error: RoutingError) -> Response[Any]:
@@ -59,3 +70,10 @@ def broken_stream(error: LitestarException) -> Exception | None:
     """The calls' error behind Litestar's word that one came after the start: which we held, maybe, as yet unsent."""
     cause = error.__cause__
     return cause if isinstance(cause, Exception) and routing_error_in(cause) is not None else None
+
+
+async def note_socket_error(error: Exception, scope: LitestarScope) -> None:
+    """Note the error of a call that Litestar closes a WebSocket for: its own code says that the app has a bug."""
+    found = routing_error_in(error) or hang_up_in(error)
+    if found is not None and scope["type"] == ScopeType.WEBSOCKET:
+        cast("AsgiScope", scope)[ENDED_BY] = found

@@ -162,9 +162,9 @@ class Router:
         begin in: a drill, before the outage; a task that has no such lane refuses the call. ``review`` is what a person
         is to know if a call is left to one: see :meth:`Scope.for_review`.
 
-        Raises ValueError: a category or lane that does not exist, an empty id. TypeError: ``review`` is nothing that
-        JSON can say. NotInScope: an adapter is installed and this is no request; or it is one, and ``detached`` is
-        asked for.
+        Raises ValueError: a category or lane that does not exist, an empty id, more than 64 ``labels`` or one of more
+        than 256 characters. TypeError: a label is no text, or ``review`` is nothing that JSON can say.
+        NotInScope: an adapter is installed and this is no request; or it is one, and ``detached`` is asked for.
 
         Example::
 

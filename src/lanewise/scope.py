@@ -12,6 +12,7 @@ import msgspec
 
 from lanewise._scope.calls import ScopeCalls
 from lanewise._scope.entered import Entry, began_here, entered
+from lanewise._scope.labels import checked_labels
 from lanewise._scope.wrapping import wrap
 from lanewise.errors import NotInScope
 from lanewise.types import LaneName
@@ -84,7 +85,7 @@ class Scope(ScopeCalls):
         self._was_under: frozenset[str] = frozenset()
         """The categories of those that it was entered in, and left again."""
         self._subject = subject
-        self._labels: Mapping[str, str] = labels or {}
+        self._labels: Mapping[str, str] = {} if labels is None else checked_labels(labels)
         self._start = start
         self._forwarded = forwarded
         self._clients = clients
@@ -111,14 +112,15 @@ class Scope(ScopeCalls):
     def label(self, **labels: str) -> None:
         """Add labels, or change them, for the calls that are made from now on.
 
-        An adapter opens a request's scope before the app knows what the request is about.
+        An adapter opens a request's scope before the app knows what the request is about. A scope has 64 labels at
+        most, of 256 characters each. Raises ValueError: these are more, or longer. TypeError: one is no text.
 
         Example::
 
             ai.scope.label(size="short")  # for a rule: { when = "labels.size == 'short'", lane = "degraded" }
         """
         with self._lock:
-            self._labels = {**self._labels, **labels}
+            self._labels = checked_labels(self._labels, labels)
 
     @property
     def start(self) -> LaneName | None:

@@ -7,7 +7,8 @@ from typing import Any
 from lanewise import Router
 
 MESSAGES: Any = [{"role": "user", "content": "Hello?"}]
-PATHS = ("stream", "thread-stream", "sensitive-stream", "wrapped-stream", "plain", "sensitive-plain")
+PATHS = ("stream", "thread-stream", "sensitive-stream", "wrapped-stream", "own-stream")
+PLAIN = ("plain", "sensitive-plain", "own-plain")
 
 router = Router.from_mapping(
     {
@@ -48,6 +49,19 @@ async def answer(client: Any) -> str:
     return str(reply.choices[0].message.content)
 
 
+async def own_pieces() -> AsyncIterator[str]:
+    """A stream in a scope that the app opens itself."""
+    with router.scope() as scope:
+        async for piece in pieces(scope.async_openai):
+            yield piece
+
+
+async def own_answer() -> str:
+    """A whole answer in a scope that the app opens itself, within another one."""
+    with router.scope(), router.scope(labels={"size": "short"}) as scope:
+        return await answer(scope.async_openai)
+
+
 def starlette_app() -> Any:
     """Of Starlette."""
     from starlette.applications import Starlette
@@ -70,12 +84,20 @@ def starlette_app() -> Any:
     async def sensitive_plain(request: Request) -> PlainTextResponse:
         return await plain(request)
 
+    async def own_stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(own_pieces())
+
+    async def own_plain(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(await own_answer())
+
     return Starlette(
         routes=[
             Route("/stream", streamed(pieces)),
             Route("/thread-stream", streamed(thread_pieces, "openai")),
             Route("/sensitive-stream", sensitive("payment")(streamed(pieces))),
             Route("/wrapped-stream", streamed(wrapped_pieces)),
+            Route("/own-stream", own_stream),
+            Route("/own-plain", own_plain),
             Route("/plain", plain),
             Route("/sensitive-plain", sensitive("payment")(sensitive_plain)),
         ],
@@ -113,6 +135,14 @@ def fastapi_app() -> Any:
     async def plain(ai: RequestScope) -> str:
         return await answer(ai.async_openai)
 
+    @app.get("/own-stream")
+    async def own_stream() -> StreamingResponse:
+        return StreamingResponse(own_pieces())
+
+    @app.get("/own-plain")
+    async def own_plain() -> str:
+        return await own_answer()
+
     return app
 
 
@@ -148,8 +178,16 @@ def litestar_app() -> Any:
     async def sensitive_plain(ai: RoutedClient) -> str:
         return await answer(ai)
 
+    @get("/own-stream")
+    async def own_stream() -> Stream:
+        return Stream(own_pieces())
+
+    @get("/own-plain")
+    async def own_plain() -> str:
+        return await own_answer()
+
     return Litestar(
-        [stream, thread_stream, sensitive_stream, wrapped_stream, plain, sensitive_plain],
+        [stream, thread_stream, sensitive_stream, wrapped_stream, own_stream, plain, sensitive_plain, own_plain],
         plugins=[LanewisePlugin(router)],
         logging_config=LoggingConfig(log_exceptions="always"),
     )
@@ -171,9 +209,15 @@ def flask_app() -> Any:
     async def async_plain() -> str:
         return await answer(ai.async_openai)
 
+    def own_plain() -> str:
+        with router.scope() as scope:
+            reply = scope.openai.chat.completions.create(model="t", messages=MESSAGES)
+            return str(reply.choices[0].message.content)
+
     def stream() -> Response:
         return Response(thread_pieces(ai.openai))
 
+    app.add_url_rule("/own-plain", "own_plain", own_plain)
     app.add_url_rule("/plain", "plain", plain)
     app.add_url_rule("/async-plain", "async_plain", async_plain)
     app.add_url_rule("/sensitive-plain", "sensitive_plain", sensitive("payment")(lambda: plain()))
@@ -182,5 +226,22 @@ def flask_app() -> Any:
     return app
 
 
+def mounted_flask_app() -> Any:
+    """Of Flask, by a2wsgi in an app of Starlette that has the middleware."""
+    from a2wsgi import WSGIMiddleware
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.routing import Mount
+
+    from starlette_lanewise import LanewiseMiddleware, lifespan
+
+    return Starlette(
+        routes=[Mount("/", app=WSGIMiddleware(flask_app()))],
+        middleware=[Middleware(LanewiseMiddleware, router=router)],
+        lifespan=lifespan(router),
+    )
+
+
 APPS = {"flask": flask_app, "starlette": starlette_app, "fastapi": fastapi_app, "litestar": litestar_app}
+APPS["flask-mounted"] = mounted_flask_app
 app: Any = APPS[os.environ["ADAPTER"]]() if "ADAPTER" in os.environ else None

@@ -17,12 +17,17 @@ CALLS_KEPT: Final = 256
 
 
 class ScopeCalls(SensitivityState):
-    """The calls made in one scope, and its sensitivity, which each of them falls under."""
+    """The calls made in one scope, and its sensitivity, which each of them falls under.
+
+    Those of a scope that is made within others end with their requests too, and are part of what went wrong in them.
+    """
+
+    _outers: tuple[ScopeCalls, ...]
 
     def __init__(
         self,
         request_id: str,
-        outers: tuple[SensitivityState, ...],
+        outers: tuple[ScopeCalls, ...],
         sensitive: frozenset[str],
         undeclared: str | None,
         marks_resolver: Callable[[], frozenset[str] | None] | None,
@@ -32,7 +37,9 @@ class ScopeCalls(SensitivityState):
         self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self._by_reply: OrderedDict[str, Call] = OrderedDict()
         self._ordinals: dict[bytes, int] = {}
-        self._running: set[Callable[[], None]] = set()
+        self._running: set[tuple[Callable[[], None], ScopeCalls]] = set()
+        """How each call is ended that runs, and by which scope it was made: this one, or one within."""
+        self._inner_calls: deque[Call] | None = None
         self.on_busy: Callable[[], None] | None = None
         self.ends_at_hang_up = True
 
@@ -40,6 +47,11 @@ class ScopeCalls(SensitivityState):
     def calls(self) -> tuple[Call, ...]:
         """The latest calls, oldest first: each from its start, the last 256 of them."""
         return tuple(self._calls)
+
+    @property
+    def calls_within(self) -> tuple[Call, ...]:
+        """The latest calls of this scope, and those of scopes that are within it (adapters ask for them)."""
+        return self.calls if self._inner_calls is None else (*self._inner_calls, *self._calls)
 
     def call_for(self, reply: object) -> Call:
         """The call that gave ``reply``: a parsed answer, a stream, a raw response, or an error of ours.
@@ -69,8 +81,19 @@ class ScopeCalls(SensitivityState):
         """Remember a call from its start, or one that was refused before it (the router calls this)."""
         with self._lock:
             self._calls.append(call)
+        for outer in self._outers:
+            outer._add_inner_call(call)
         if call.outcome is not Outcome.REFUSED:
             self.note_call(call)
+
+    def _add_inner_call(self, call: Call) -> None:
+        """Remember a call of a scope within (the router calls this)."""
+        with self._lock:
+            if self._inner_calls is None:
+                self._inner_calls = deque(maxlen=CALLS_KEPT)
+            self._inner_calls.append(call)
+        for outer in self._outers:
+            outer._add_inner_call(call)
 
     def answered(self, reply_id: str, call: Call) -> None:
         """Remember under which id the app will know the reply (the router calls this)."""
@@ -82,21 +105,35 @@ class ScopeCalls(SensitivityState):
 
     def begun(self, hang_up: Callable[[], None]) -> None:
         """Remember how to end a call that runs (the router calls this)."""
-        self._running.add(hang_up)
+        self._add_running(hang_up, self)
+
+    def ended(self, hang_up: Callable[[], None]) -> None:
+        """Forget a call that no longer runs (the router calls this)."""
+        self._remove_running(hang_up, self)
+
+    def _add_running(self, hang_up: Callable[[], None], owner: ScopeCalls) -> None:
+        """Remember a call that runs here or in a scope within: it ends with the request that either belongs to."""
+        self._running.add((hang_up, owner))
         if self.on_busy is not None:
             self.on_busy()
+        for outer in self._outers:
+            outer._add_running(hang_up, owner)
+
+    def _remove_running(self, hang_up: Callable[[], None], owner: ScopeCalls) -> None:
+        """Forget it."""
+        self._running.discard((hang_up, owner))
+        for outer in self._outers:
+            outer._remove_running(hang_up, owner)
 
     @property
     def is_busy(self) -> bool:
         """Whether a call runs, or a stream of one is still being read."""
         return bool(self._running)
 
-    def ended(self, hang_up: Callable[[], None]) -> None:
-        """Forget a call that no longer runs (the router calls this)."""
-        self._running.discard(hang_up)
-
     def survive_hang_up(self) -> None:
-        """Let this request's calls run to their end, also if its caller hangs up: their answers are wanted anyway.
+        """Let this scope's calls run to their end, also if the request's caller hangs up: their answers are wanted.
+
+        Of a request's own scope it holds for those of all scopes within it.
 
         Example::
 
@@ -105,12 +142,13 @@ class ScopeCalls(SensitivityState):
         self.ends_at_hang_up = False
 
     def hang_up(self) -> None:
-        """End the calls that run: the caller of the request has gone. They raise CallerGone; later ones are made.
+        """End the calls that run, here and in scopes within: the caller of the request has gone.
 
-        Adapters call this; it may come from any thread.
+        They raise CallerGone; later ones are made. Adapters call this; it may come from any thread.
         """
-        for end in tuple(self._running):
-            end()
+        for end, owner in tuple(self._running):
+            if owner.ends_at_hang_up:
+                end()
 
     def ordinal(self, digest: bytes) -> int:
         """How many identical calls this scope has made, this one included: 1, 2, ..."""

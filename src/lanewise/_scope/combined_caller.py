@@ -117,18 +117,22 @@ class CombinedCaller:
         return all(scope.still_allowed(call) for scope in self._scopes)
 
     def begun(self, hang_up: Callable[[], None]) -> None:
-        """As the scope's own: its request's end is the call's."""
-        self._owner.begun(hang_up)
+        """As of each of the scopes: the end of the request that any of them belongs to is the call's."""
+        for scope in self._scopes:
+            scope._add_running(hang_up, self._owner)
 
     def ended(self, hang_up: Callable[[], None]) -> None:
-        """As the scope's own."""
-        self._owner.ended(hang_up)
+        """As of each of the scopes."""
+        for scope in self._scopes:
+            scope._remove_running(hang_up, self._owner)
 
     def add_call(self, call: Call) -> None:
         """As the scope's own; in the others, a mark that comes later is late."""
         self._owner.add_call(call)
-        if call.outcome is not Outcome.REFUSED:
-            for scope in self._scopes:
+        for scope in self._scopes:
+            if scope is not self._owner:
+                scope._add_inner_call(call)
+            if call.outcome is not Outcome.REFUSED:
                 scope.note_call(call)
 
     def answered(self, reply_id: str, call: Call) -> None:

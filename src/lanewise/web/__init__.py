@@ -8,6 +8,7 @@ from lanewise.config.libraries import require_library
 from lanewise.scope import entered_scopes
 from lanewise.web.app_search import apps_within, categories_within, register_reader
 from lanewise.web.asgi import (
+    ENDED_BY,
     SCOPE_KEY,
     AsgiCore,
     AsgiScope,
@@ -36,6 +37,7 @@ from lanewise.web.sensitivity_marks import category_of, mark, mark_and_wrap, sta
 from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
 
 __all__ = [
+    "ENDED_BY",
     "MEDIA_TYPE",
     "SCOPE_KEY",
     "STANDARD",

@@ -16,6 +16,7 @@ from lanewise.web.inbound import Inbound
 from lanewise.web.problems import Problem, problem_for
 
 __all__ = [
+    "ENDED_BY",
     "SCOPE_KEY",
     "AsgiCore",
     "AsgiScope",
@@ -36,6 +37,8 @@ SubjectOf = Callable[[AsgiScope], str | None]
 SCOPE_KEY: Final = "lanewise"
 """Where the scope stands in the ASGI scope; the adapters put it where their users look for it."""
 
+ENDED_BY: Final = "lanewise.ended_by"
+"""Where the ASGI scope has the error of a call that a framework is about to close a WebSocket for."""
 _log: Final = logging.getLogger("lanewise")
 _TRY_AGAIN_LATER: Final = 1013
 """The WebSocket close code for a server that can't serve now (IANA registry)."""
@@ -177,8 +180,8 @@ class _Request:
         await self._send_on(message)
 
     def _has_failed_call(self) -> bool:
-        calls = self._scope.calls
-        return bool(calls) and calls[-1].outcome in (Outcome.FAILED, Outcome.REFUSED, Outcome.PENDING_REVIEW)
+        failed = (Outcome.FAILED, Outcome.REFUSED, Outcome.PENDING_REVIEW)
+        return any(call.outcome in failed for call in self._scope.calls_within)
 
     async def _release(self) -> None:
         held, self._held = self._held, []
@@ -227,21 +230,30 @@ class _Socket:
             error = routing_error_in(raised) or hang_up_in(raised)
             if error is None:
                 raise
-            if self._reader.left:
-                log_hang_up(error, self._scope)
-                return
-            _log.error("a WebSocket was closed: %s", error, extra={"request_id": self._scope.request_id})
-            if not self._closed:
-                await self._send_on({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "no answer"})
+            closing = self._closed_by(error)
+            if closing is not None and not self._closed:
+                await self._send_on(closing)
         finally:
             self._scope.on_busy = None
             self._reader.stop()
 
     async def _send(self, message: Message) -> None:
-        if message["type"] == "websocket.accept":
+        kind = message["type"]
+        if kind == "websocket.accept":
             _echo(message, self._id_header, self._scope)
-        self._closed = self._closed or message["type"] == "websocket.close"
+        elif kind == "websocket.close":
+            error = self._asgi.pop(ENDED_BY, None)  # of a framework that closes sockets itself where one is raised
+            message = message if error is None else self._closed_by(error) or message
+            self._closed = True
         await self._send_on(message)
+
+    def _closed_by(self, error: RoutingError) -> Message | None:
+        """What ends the socket because of an error, which is logged; ``None``: its caller has gone."""
+        if self._reader.left:
+            log_hang_up(error, self._scope)
+            return None
+        _log.error("a WebSocket was closed: %s", error, extra={"request_id": self._scope.request_id})
+        return {"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "no answer"}
 
     def _caller_left(self) -> None:
         if self._scope.ends_at_hang_up:

@@ -56,7 +56,7 @@ class HeldEnd:
         """
         if self.scope is None or not ends_answer(message):
             return False
-        failed = [call for call in self.scope.calls if call.outcome in _FAILED]
+        failed = [call for call in self.scope.calls_within if call.outcome in _FAILED]
         return any(call.stream for call in failed) or bool(failed and not message.get("body"))
 
     def hold(self, *messages: Message) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import openai
@@ -66,6 +67,23 @@ def test_a_failed_call_is_a_problem(name: str, house: House) -> None:
     assert reply.json["request_id"] == reply.header("x-request-id") == "problem-00001"
     assert reply.json.get("parameter") == case.parameter
     assert not [secret for secret in SECRETS if secret in f"{reply.text} {reply.headers}"]
+
+
+@pytest.mark.parametrize("path", ["/whole?task=alone", "/whole_sync?task=alone", "/sensitive/whole", "/own_mistake"])
+def test_a_problem_names_the_call_that_it_is_of(path: str, house: House) -> None:
+    """The id that ``lanewise explain`` and the records know it by; none where there was no call."""
+    house.stage.approved.script_all(_says(500))
+    made: list[str] = []
+    house.router.on_call(lambda call: made.append(call.id))
+    reply = house.get(path)
+    assert reply.is_problem
+    if path == "/own_mistake":
+        assert "call_id" not in reply.json
+        return
+    until = time.monotonic() + 20
+    while reply.json["call_id"] not in made:  # the record of a call is written a moment after its answer
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_failure_that_time_does_not_cure_asks_nobody_to_wait(driver: Driver, stage: Stage) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
+import openai
 import pytest
 from litestar import Litestar, WebSocket, websocket, websocket_listener
 from litestar.exceptions import WebSocketDisconnect
@@ -18,6 +20,7 @@ from lanewise.testing import Silence, Status
 from litestar_lanewise import RequestScope, RoutedClient, endpoints, sensitive
 
 PAYMENT = sensitive("payment")
+_ask = ask
 
 
 def socket_handler(guards: Any = None) -> Any:
@@ -138,6 +141,44 @@ def test_the_id_is_echoed_when_a_socket_is_accepted(stage: Stage) -> None:
     ):
         assert socket.receive_text() == "req-12345678"
         assert (b"x-request-id", b"req-12345678") in [(n.lower(), v) for n, v in socket.extra_headers or ()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mark", [PAYMENT, lambda target: target], ids=["marked", "unmarked"])
+def test_a_call_without_an_answer_closes_the_socket(
+    stage: Stage, kind: str, mark: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the code of a server that can't serve now, and a line in the log: it is no bug of the app."""
+    stage.first.script_all(Status(400))
+    with serve(stage, KINDS[kind](mark)) as client, client.websocket_connect("/") as socket:
+        socket.send_text("hello")
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+    assert (closed.value.code, closed.value.detail) == (1013, "no answer")
+    said = [record for record in caplog.records if "a WebSocket was closed" in record.getMessage()]
+    assert [(record.levelname, bool(record.request_id)) for record in said] == [("ERROR", True)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["guard", "listener", "stream"])
+def test_an_error_of_the_apps_own_closes_the_socket_as_litestar_does(stage: Stage, kind: str) -> None:
+    """Also after a call that failed, and that the app answered for itself."""
+
+    async def fails(ai: Any) -> str:
+        with contextlib.suppress(openai.OpenAIError):
+            await ask(ai, "alone")
+        raise ValueError("of the app")
+
+    stage.first.script_all(Status(400))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "ask", lambda ai, task="summary": fails(ai) if task == "summary" else _ask(ai, task))
+        with (
+            serve(stage, KINDS[kind](lambda target: target)) as client,
+            client.websocket_connect("/") as socket,
+        ):
+            socket.send_text("hello")
+            with pytest.raises(WebSocketDisconnect) as closed:
+                socket.receive_text()
+    assert closed.value.code == 4500
 
 
 @pytest.mark.anyio

@@ -39,6 +39,16 @@ async def streamed(request: Request) -> Response:
     return StreamingResponse(pieces(request), media_type="text/plain")
 
 
+async def own_scope(request: Request) -> Response:
+    async def said() -> AsyncIterator[str]:
+        with request.app.state.router.scope() as scope:
+            reply = await scope.async_openai.chat.completions.create(model="alone", messages=MESSAGES, stream=True)
+            async for chunk in reply:
+                yield chunk.choices[0].delta.content or ""
+
+    return StreamingResponse(said(), media_type="text/plain")
+
+
 async def handled(request: Request) -> Response:
     async def said() -> AsyncIterator[str]:
         try:
@@ -82,7 +92,8 @@ def running(stage: Stage, kind: type[Starlette], inside: str, outside: str) -> I
     router = stage.router()
     app = kind(lifespan=lifespan(router))
     app.state.done = []
-    for endpoint in (streamed, handled, silent, plain):
+    app.state.router = router
+    for endpoint in (streamed, own_scope, handled, silent, plain):
         app.router.add_route(f"/{endpoint.__name__}", endpoint)
     for middleware, options in OUTER[inside]:
         app.add_middleware(middleware, **options)
@@ -103,6 +114,9 @@ def test_a_stream_that_breaks_is_no_whole_answer(
         stage.first.script("model-one", StreamOf(chunks=("one", " two", " three"), cut_after=2))
         with pytest.raises(httpx2.RemoteProtocolError):
             client.get("/streamed")
+        stage.first.script("model-one", StreamOf(chunks=("one", " two", " three"), cut_after=2))
+        with pytest.raises(httpx2.RemoteProtocolError):
+            client.get("/own_scope")
         stage.first.script("model-one", Status(400))
         failed = client.get("/streamed")
         assert failed.status_code >= 400

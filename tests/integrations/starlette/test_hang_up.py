@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -19,7 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from integrations.asgi_stage import FIRST_TEXT, MESSAGES, Caller, Stage, ask, ask_sync
-from lanewise import CallerGone, FailClosed, Router
+from lanewise import CallerGone, FailClosed, Router, Scope
 from lanewise.testing import Answer, Silence, StreamOf
 from starlette_lanewise import LanewiseMiddleware, sensitive
 
@@ -85,6 +86,102 @@ async def test_a_synchronous_call_ends(stage: Stage) -> None:
         caller.hang_up()
         await ended(stage)
     assert stage.second.journal == []
+
+
+async def opened_here(router: Router, ai: Scope) -> str:
+    with router.scope() as scope:
+        return await ask(scope)
+
+
+async def opened_in_opened(router: Router, ai: Scope) -> str:
+    with router.scope(), router.scope():
+        return await ask(router.scope())
+
+
+async def never_entered(router: Router, ai: Scope) -> str:
+    return await ask(router.scope())
+
+
+async def in_a_thread_without_context(router: Router, ai: Scope) -> str:
+    scope = router.scope()
+    with ThreadPoolExecutor(1) as pool:
+        return await asyncio.wrap_future(pool.submit(ask_sync, scope))
+
+
+async def in_a_task(router: Router, ai: Scope) -> str:
+    with router.scope() as scope:
+        return await asyncio.ensure_future(ask(scope))
+
+
+async def entered_from_elsewhere(router: Router, ai: Scope) -> str:
+    with ELSEWHERE[router] as scope:
+        return await ask(scope)
+
+
+async def client_from_elsewhere(router: Router, ai: Scope) -> str:
+    return await ask(ELSEWHERE[router].async_openai)
+
+
+async def by_an_http_client(router: Router, ai: Scope) -> str:
+    with router.scope():
+        return await ask(openai.AsyncOpenAI(api_key="none", http_client=router.http_client()))
+
+
+ELSEWHERE: dict[Router, Scope] = {}
+"""Scopes that were opened before any request."""
+OWN_SCOPES = [
+    opened_here,
+    opened_in_opened,
+    never_entered,
+    in_a_thread_without_context,
+    in_a_task,
+    entered_from_elsewhere,
+    client_from_elsewhere,
+    by_an_http_client,
+]
+
+
+@pytest.mark.parametrize("way", OWN_SCOPES, ids=lambda way: way.__name__)
+async def test_a_call_in_a_scope_of_the_apps_own_ends(way: Any, stage: Stage) -> None:
+    """Whichever scope its client is bound to: it is made while the request is served, and ends with it."""
+
+    async def endpoint(request: Request) -> Response:
+        return PlainTextResponse(await way(request.app.state.router, request.state.ai))
+
+    stage.first.script_all(Silence())
+    async with stage.router() as router, anyio.create_task_group() as group:
+        ELSEWHERE[router] = router.scope(detached=True)
+        app = app_of(router, endpoint)
+        app.state.router = router
+        caller = Caller("/x", "POST")
+        group.start_soon(caller.run, app)
+        await until(stage, 1)
+        caller.hang_up()
+        await ended(stage)
+    assert caller.sent == []
+    assert stage.second.journal == []
+
+
+@pytest.mark.parametrize("whose", ["the request's", "its own"])
+async def test_a_scope_of_the_apps_own_may_survive(whose: str, stage: Stage) -> None:
+    """If the whole request is to, or if it alone is."""
+    done: list[str] = []
+
+    async def endpoint(request: Request) -> Response:
+        with request.app.state.router.scope() as scope:
+            (scope if whose == "its own" else request.state.ai).survive_hang_up()
+            done.append(await ask(scope))
+        return PlainTextResponse("saved")
+
+    stage.first.script_all(Answer(delay=0.3))
+    async with stage.router() as router, anyio.create_task_group() as group:
+        app = app_of(router, endpoint)
+        app.state.router = router
+        caller = Caller("/x", "POST")
+        group.start_soon(caller.run, app)
+        await until(stage, 1)
+        caller.hang_up()
+    assert done == [FIRST_TEXT]
 
 
 async def test_a_sensitive_call_ends_as_well(stage: Stage) -> None:
