@@ -26,6 +26,7 @@ except ImportError as error:
 from flask_lanewise.audit import assert_endpoints_declared, endpoints, endpoints_of
 from flask_lanewise.extension import Lanewise
 from flask_lanewise.marks import sensitive
+from flask_lanewise.openai_endpoint import openai_blueprint
 from lanewise.web import RequestIdFilter, standard
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "assert_endpoints_declared",
     "endpoints",
     "endpoints_of",
+    "openai_blueprint",
     "sensitive",
     "standard",
 ]

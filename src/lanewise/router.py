@@ -16,6 +16,7 @@ import httpx2
 
 from lanewise._client.http_clients import RoutedAsyncHttpClient, RoutedHttpClient
 from lanewise._client.sdk_clients import SdkClients
+from lanewise._health.client_limit import ClientLimit
 from lanewise._reviews import Review, Reviews, SyncReviews
 from lanewise._routing import idempotency as keys
 from lanewise._runtime.bridge import ThreadStream
@@ -197,7 +198,10 @@ class Router:
         request_ids: Sequence[str | bytes],
         *,
         subject: str | None = None,
+        labels: Mapping[str, str] | None = None,
         sensitive: frozenset[str] = frozenset(),
+        client: str | None = None,
+        named: str | None = None,
         undeclared: str | None = None,
         forwarded: tuple[tuple[str, str], ...] = (),
         marks_resolver: Callable[[], frozenset[str] | None] | None = None,
@@ -206,13 +210,17 @@ class Router:
         """The scope of an inbound request (adapters call this, through ``lanewise.web``).
 
         ``request_ids`` are the values of the header as often as it came; ``undeclared`` is the config's word on
-        endpoints without a mark, ``forwarded`` goes upstream with each attempt.
+        endpoints without a mark, ``forwarded`` goes upstream with each attempt. ``client`` is who calls the app's own
+        OpenAI endpoint, and ``named`` what it named its call by, to have it known again.
         """
         return Scope(
             self._clients,
             keys.accept_request_id(request_ids) or _fresh_request_id(),
             subject=subject,
+            labels=labels,
             sensitive=sensitive,
+            client=client,
+            named=named,
             undeclared=undeclared,
             forwarded=forwarded,
             marks_resolver=marks_resolver,
@@ -330,6 +338,21 @@ class Router:
         self._scopes_required = True
         if find is not None:
             self._finders = (*self._finders, _held_weakly(find))
+
+    def client_limit(self, client: str) -> ClientLimit | None:
+        """What a client of the app's own endpoint may use; ``None``: as much as it likes (the endpoint asks this)."""
+        return self._engine.client_limit(client)
+
+    def readiness(self) -> dict[str, object]:
+        """What keeps new calls from each route, and whether the store answers, as this process knows it.
+
+        Nobody is asked. Raises ConfigError: keys are missing. RouterClosed.
+
+        Example::
+
+            router.readiness()  # {"routes": {"flagship": "usable"}, "store": "memory"}
+        """
+        return self._engine.readiness()
 
     # -- the clients' way in ---------------------------------------------------------------------------------------
 

@@ -72,6 +72,8 @@ class Scope(ScopeCalls):
         start: LaneName | None = None,
         review: Mapping[str, object] | None = None,
         forwarded: tuple[tuple[str, str], ...] = (),
+        client: str | None = None,
+        named: str | None = None,
         undeclared: str | None = None,
         marks_resolver: Callable[[], frozenset[str] | None] | None = None,
         late_subject: Callable[[], str | None] | None = None,
@@ -88,6 +90,8 @@ class Scope(ScopeCalls):
         self._labels: Mapping[str, str] = {} if labels is None else checked_labels(labels)
         self._start = start
         self._forwarded = forwarded
+        self._client = client
+        self._named = named
         self._clients = clients
         self._late_subject = late_subject
         self._async_openai: openai.AsyncOpenAI | None = None
@@ -131,6 +135,16 @@ class Scope(ScopeCalls):
     def forwarded(self) -> tuple[tuple[str, str], ...]:
         """Headers that go upstream with each attempt."""
         return self._forwarded
+
+    @property
+    def client(self) -> str | None:
+        """The client of the app's own OpenAI endpoint whose request this is; ``None``: it is the app's."""
+        return self._client
+
+    @property
+    def named(self) -> str | None:
+        """What names the calls of this request for those that are tried again, if the caller named it (32 hex)."""
+        return self._named
 
     @property
     def review(self) -> bytes | None:

@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 from pydantic import BaseModel
 
-from lanewise.config import Config, Provider, Route, RouterSettings, SensitiveCategory, StreamSettings, Task
+from lanewise.config import Client, Config, Provider, Route, RouterSettings, SensitiveCategory, StreamSettings, Task
 from lanewise.config.schema import toml_schema
 from lanewise.config.starter import starter_text
 
@@ -75,6 +75,7 @@ def test_typos_break_it(schema: Any, complete: Path, old: str, new: str) -> None
         (Route, ("routes", "additionalProperties")),
         (Task, ("tasks", "additionalProperties")),
         (SensitiveCategory, ("sensitive", "additionalProperties")),
+        (Client, ("clients", "additionalProperties")),
         (StreamSettings, ("tasks", "additionalProperties", "properties", "stream")),
     ],
 )

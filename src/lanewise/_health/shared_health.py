@@ -13,6 +13,7 @@ from typing import Final
 
 from lanewise._health.breaker_store import circuit_key
 from lanewise._health.circuit import BreakerSettings
+from lanewise._health.client_limit import ClientLimit
 from lanewise._health.health_sync import HealthSync, WorkerCount, WorkerHealth
 from lanewise._health.rate_limiter import RateLimiter
 from lanewise._health.router_health import RouterHealth, account_circuit, breaker_settings, route_circuit
@@ -95,9 +96,17 @@ class SharedHealth:
         self._sync = None
 
 
-def share(config: Config, store: StoreAddress, health: RouterHealth, gates: Mapping[str, RateLimiter]) -> SharedHealth:
-    """The service that shares a router's circuits, and the caps of its providers among the workers that are there."""
-    by_key = {_workers_key(config, provider): gate for provider, gate in gates.items()}
+def share(
+    config: Config,
+    store: StoreAddress,
+    health: RouterHealth,
+    limiters: Mapping[str, RateLimiter],
+    clients: Mapping[str, ClientLimit],
+) -> SharedHealth:
+    """The service that shares a router's circuits, and what its providers and its clients are limited to, among the
+    workers that are there."""
+    by_key: dict[str, RateLimiter | ClientLimit] = {_workers_key(config, name): each for name, each in limiters.items()}
+    by_key |= {_client_key(name): limit for name, limit in clients.items()}
 
     def share_cap(key: str, workers: int) -> None:
         by_key[key].share_with(workers)
@@ -140,6 +149,10 @@ def circuits_of(config: Config, route: str, *, account: bool = False) -> list[st
 
 def _urls_of(config: Config, account: str) -> list[str]:
     return sorted({other.base_url for other in config.providers.values() if other.account == account})
+
+
+def _client_key(name: str) -> str:
+    return f"{_WORKERS}{hashlib.sha256(b'client ' + name.encode()).hexdigest()[:12]}"
 
 
 def _workers_key(config: Config, provider: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-__all__ = ["LONG", "top_level"]
+__all__ = ["LONG", "repeated_name", "top_level"]
 
 LONG: Final = 32768
 """Bytes from which a text in a body is passed over."""
@@ -48,6 +51,32 @@ def top_level(raw: bytes, *, long: int = LONG) -> dict[str, msgspec.Raw]:
             return _FIELDS.decode(raw)
         fields[name] = _as_sent(raw, bytes(value), texts)
     return fields
+
+
+def repeated_name(raw: bytes, fields: Mapping[str, msgspec.Raw], *, long: int = LONG) -> str | None:
+    """The name that comes twice at the top level of a JSON object with these fields; ``None`` if none does.
+
+    Of such a body each reader takes another value.
+
+    Example::
+
+        raw = b'{"model": "chat", "model": "refunds"}'
+        assert repeated_name(raw, top_level(raw)) == "model"
+    """
+    texts = _long_texts(raw, long) if len(raw) > long else None
+    short = _shortened(raw, texts) if texts else raw
+    if b"\\u" not in short and all(short.count(b'"%s"' % name.encode()) == 1 for name in fields):
+        return None  # no name can be written in another way, and each stands there once
+    names: list[str] = []
+
+    def keep_names(pairs: list[tuple[str, object]]) -> None:
+        names[:] = [name for name, _ in pairs]
+
+    with contextlib.suppress(ValueError, RecursionError):
+        json.loads(short, object_pairs_hook=keep_names, parse_int=str)  # the outermost object is the last to be read
+    if len(names) <= len(fields):
+        return None
+    return next((name for name in names if names.count(name) > 1), "")  # empty: it is one of the long texts
 
 
 def _long_texts(raw: bytes, long: int) -> _Texts:

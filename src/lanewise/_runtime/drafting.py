@@ -179,6 +179,8 @@ class _NobodyCalls:
         self.forwarded: tuple[tuple[str, str], ...] = ()
         self.sensitive = frozenset(call.sensitive)
         self.refusal: str | None = None
+        self.client: str | None = None
+        self.named: str | None = None
         self.review: bytes | None = None
 
     def close_under(self, categories: frozenset[str]) -> None:

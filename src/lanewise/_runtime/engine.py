@@ -13,6 +13,7 @@ from typing import Final
 import anyio.to_thread
 
 from lanewise._contracts.task_contracts import load_contracts
+from lanewise._health.client_limit import ClientLimit
 from lanewise._reviews import ReviewQueue, ReviewsUnavailable
 from lanewise._runtime.bridge import BridgedStream, ThreadStream, across
 from lanewise._runtime.call.cancellation import CallCancellation
@@ -25,9 +26,10 @@ from lanewise._runtime.escalation import leave_unsent
 from lanewise._runtime.exact_tokens import with_count
 from lanewise._runtime.lifecycle import BackgroundServices
 from lanewise._runtime.loop_context import LoopContext, TransportFactory
-from lanewise._runtime.messages import CallContext, RoutedRequest, RoutedResponse
+from lanewise._runtime.messages import CallContext, RoutedRequest, RoutedResponse, may_be_replayed
 from lanewise._runtime.models_endpoint import answer_locally
 from lanewise._runtime.portal import Portal, PortalThread
+from lanewise._runtime.readiness import readiness
 from lanewise._runtime.recording import Recording
 from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.router_runtime import RouterRuntime
@@ -189,6 +191,14 @@ class Engine:
             )
         return queue
 
+    def client_limit(self, client: str) -> ClientLimit | None:
+        """What a client of the app's own endpoint may use, if the config says so. As :meth:`ready` raises."""
+        return self.ready().client_limits.get(client)
+
+    def readiness(self) -> dict[str, object]:
+        """What keeps new calls from the routes, and whether the store answers. As :meth:`ready` raises."""
+        return readiness(self.ready())
+
     # -- calls -----------------------------------------------------------------------------------------------------
 
     async def send(self, request: RoutedRequest, caller: CallContext) -> RoutedResponse:
@@ -287,7 +297,7 @@ async def _drive(
         if resolved.unsure is not None:
             resolved = await with_count(resolved, resolved.unsure)
         runner = CallRunner(runtime, resolved, request, caller)
-        if runtime.replay is not None and not resolved.call.sensitive:
+        if runtime.replay is not None and not resolved.call.sensitive and may_be_replayed(caller):
             return await runtime.replay.run(runtime, runner, resolved, request, caller, loop_context)
         reply = await runner.run(loop_context)
     except ReviewPending as pending:

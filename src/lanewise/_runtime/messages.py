@@ -9,7 +9,15 @@ import msgspec
 
 from lanewise.types import Api, Call, LaneName
 
-__all__ = ["API_OF_PATH", "CallContext", "RoutedRequest", "RoutedResponse", "Stream"]
+__all__ = [
+    "API_OF_PATH",
+    "CallContext",
+    "RoutedRequest",
+    "RoutedResponse",
+    "Stream",
+    "may_be_replayed",
+    "names_in_keys",
+]
 
 API_OF_PATH = {
     "chat/completions": Api.CHAT,
@@ -77,6 +85,12 @@ class CallContext(Protocol):
     def subject(self) -> str | None: ...
 
     @property
+    def client(self) -> str | None: ...
+
+    @property
+    def named(self) -> str | None: ...
+
+    @property
     def labels(self) -> Mapping[str, str]: ...
 
     @property
@@ -107,3 +121,17 @@ class CallContext(Protocol):
     def answered(self, reply_id: str, call: Call) -> None: ...
 
     def ordinal(self, digest: bytes) -> int: ...
+
+
+def names_in_keys(caller: CallContext, mark: str = "-") -> tuple[str, str | None]:
+    """By which id and which subject a call's keys are made: those of one client are never those of another.
+
+    ``mark`` tells the name that a caller gave from any request id.
+    """
+    call_id = caller.request_id if caller.named is None else f"named{mark}{caller.named}"
+    return call_id, caller.subject if caller.client is None else f"{caller.client}\0{caller.subject}"
+
+
+def may_be_replayed(caller: CallContext) -> bool:
+    """Whether a call may be given the answer of an earlier one: of the endpoint's callers, if they named it."""
+    return caller.client is None or caller.named is not None

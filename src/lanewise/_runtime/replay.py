@@ -15,7 +15,7 @@ from lanewise._routing import idempotency as keys
 from lanewise._runtime.call.committed_stream import CommittedStream
 from lanewise._runtime.call.reply_headers import reply_id
 from lanewise._runtime.loop_context import LoopContext
-from lanewise._runtime.messages import CallContext, RoutedRequest, RoutedResponse
+from lanewise._runtime.messages import CallContext, RoutedRequest, RoutedResponse, names_in_keys
 from lanewise._runtime.recording_stream import RecordingStream, ReplayedStream
 from lanewise._runtime.response_affinity import ResponseOrigin
 from lanewise._sealing import Seal, SealBroken
@@ -156,12 +156,13 @@ class _Rerun:
         self._budget = resolved.budget_alone
         self._signs = 0
         self._holds = False
+        call_id, subject = names_in_keys(caller, mark=":")  # which no request id has in it
         self._key = keys.replay_key(
-            caller.request_id,
+            call_id,
             task=resolved.task.name,
             endpoint=f"{request.path}?{request.query}",
             body_digest=resolved.body.digest,
-            subject=caller.subject,
+            subject=subject,
             start=caller.start,
             secret=runtime.secret,
             ordinal=resolved.ordinal,

@@ -8,6 +8,7 @@ from typing import Final
 from lanewise._contracts.contract import DeclaredContract
 from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.isolated_checks import IsolatedChecks
+from lanewise._health.client_limit import ClientLimit
 from lanewise._health.gcra_limit import Caps
 from lanewise._health.latency import RouteLatencies
 from lanewise._health.rate_limiter import RateLimiter
@@ -94,8 +95,9 @@ class RouterRuntime:
         self.services = services
         self.health = RouterHealth(config, off)
         self.limiters = _limiters(config)
-        if credentials.store is not None and (config.router.health.breakers or self.limiters):
-            services.add(share(config, credentials.store, self.health, self.limiters))
+        self.client_limits = _client_limits(config)
+        if credentials.store is not None and (config.router.health.breakers or self.limiters or self.client_limits):
+            services.add(share(config, credentials.store, self.health, self.limiters, self.client_limits))
         self.recording = recording
         self.prices = PriceBook(config)
         self.prices.load()
@@ -129,6 +131,8 @@ class RouterRuntime:
         self.health.after_fork()
         for limiter in self.limiters.values():
             limiter.after_fork()
+        for limit in self.client_limits.values():
+            limit.after_fork()
 
 
 def _limiters(config: Config) -> dict[str, RateLimiter]:
@@ -140,6 +144,15 @@ def _limiters(config: Config) -> dict[str, RateLimiter]:
             caps = Caps(provider.rpm, provider.tpm, provider.max_concurrency)
             limiters[provider.name] = accounts.setdefault(f"{provider.account} {caps}", RateLimiter(caps))
     return limiters
+
+
+def _client_limits(config: Config) -> dict[str, ClientLimit]:
+    """A limit for each client of the app's own endpoint that has one."""
+    return {
+        name: ClientLimit(Caps(rpm=client.rpm, max_concurrency=client.max_concurrency))
+        for name, client in config.clients.items()
+        if client.rpm is not None or client.max_concurrency is not None
+    }
 
 
 def _replay(config: Config, credentials: Credentials, services: BackgroundServices) -> Replay | None:

@@ -80,6 +80,8 @@ class CombinedCaller:
         self.labels: Mapping[str, str] = owner.labels
         self.start: LaneName | None = owner.start
         self.forwarded = owner.forwarded
+        self.client = owner.client
+        self.named = owner.named
         self._owner = owner
         self._scopes = here if owner in here else (owner, *here)
         self._required = required

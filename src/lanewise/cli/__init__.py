@@ -18,6 +18,8 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "check": ("lanewise.cli.check", "check", "Tell all that is wrong with a config."),
     "routes": ("lanewise.cli.routes", "routes", "Show the tasks, their lanes, and what moves where."),
     "endpoints": ("lanewise.cli.endpoints", "endpoints", "Show an app's endpoints, and which are sensitive."),
+    "serve": ("lanewise.cli.serve", "serve", "Serve the tasks as an OpenAI-compatible endpoint of its own."),
+    "keys": ("lanewise.cli.keys", "keys", "Make keys for the callers of the app's own endpoint."),
     "health": ("lanewise.cli.health", "health", "Show which routes are open, for all workers; open one by hand."),
     "estimate": ("lanewise.cli.estimate", "estimate", "Tell what a task's calls cost on each route, unsent."),
     "report": ("lanewise.cli.report", "report", "Report on the calls of some days: answers, failures, times, costs."),

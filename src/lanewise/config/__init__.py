@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lanewise.config.capabilities import StandIns
+from lanewise.config.clients import Client
 from lanewise.config.config import Config
 from lanewise.config.contracts import Contract
 from lanewise.config.credentials import Credentials, key_header, resolve_credentials
@@ -23,6 +24,7 @@ from lanewise.config.prices import PriceTable
 
 __all__ = [
     "DEFAULT_ON",
+    "Client",
     "Config",
     "ConfigError",
     "Contract",

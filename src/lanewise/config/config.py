@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from lanewise.config.clients import Client
 from lanewise.config.cross_checks import check_references
 from lanewise.config.mistakes import ConfigError, Mistake, MistakeCollector, Place, kind_of
 from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
@@ -43,6 +44,7 @@ class Config(BaseModel):
     tasks: dict[str, Task]
     sensitive: dict[str, SensitiveCategory] = {}
     endpoints: dict[str, str] = {}
+    clients: dict[str, Client] = {}
     router: RouterSettings = RouterSettings()
     source: Path | None = None
 
@@ -54,6 +56,7 @@ class Config(BaseModel):
         tasks: Mapping[str, Task | Mapping[str, object]] | None = None,
         sensitive: Mapping[str, SensitiveCategory | Mapping[str, object]] | None = None,
         endpoints: Mapping[str, str] | None = None,
+        clients: Mapping[str, Client | Mapping[str, object]] | None = None,
         router: RouterSettings | Mapping[str, object] | None = None,
         source: Path | None = None,
     ) -> None:
@@ -63,6 +66,7 @@ class Config(BaseModel):
             "tasks": tasks,
             "sensitive": sensitive,
             "endpoints": endpoints,
+            "clients": clients,
             "router": router,
         }
         self._fill(_checked(given, MistakeCollector(), source, in_file=False), source)
@@ -74,6 +78,7 @@ class Config(BaseModel):
             tasks=sections.tasks,
             sensitive=sections.sensitive,
             endpoints=sections.endpoints,
+            clients=sections.clients,
             router=sections.router,
             source=source,
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Final
 
+from lanewise.config.clients import Client
 from lanewise.config.durations import duration_text
 from lanewise.config.mistakes import MistakeCollector, Place, nearest, quoted
 from lanewise.config.models import Provider, RouterSettings, SensitiveCategory, Task
 from lanewise.config.parsing import PLACEHOLDER_PROVIDER, Sections
 from lanewise.config.store import MEMORY, wrong_with_store_url
+from lanewise.config.weak_keys import guessable
 from lanewise.types import LaneName
 
 __all__ = ["check_references"]
@@ -38,6 +40,9 @@ def check_references(sections: Sections, findings: MistakeCollector) -> None:
         _check_task(("tasks", name), task, sections, findings)
     for pattern, wanted in sections.endpoints.items():
         _known(("endpoints", pattern), "sensitive category", wanted, sections.declared["sensitive"], findings)
+    for name, client in sections.clients.items():
+        _check_client(("clients", name), client, sections, findings)
+    _check_client_keys(sections, findings)
     _check_state(sections.router.state, findings)
     _check_replay(sections.router, findings)
     _, colon, wanted = sections.router.undeclared.partition(":")
@@ -173,4 +178,43 @@ def _check_sensitive(place: Place, task: Task, sections: Sections, findings: Mis
             (*place, "sensitive"),
             f"no route of the task is approved for {quoted(task.sensitive)}",
             f"Give the task one of: {', '.join(category.routes)}.",
+        )
+
+
+def _check_client(place: Place, client: Client, sections: Sections, findings: MistakeCollector) -> None:
+    for name in client.tasks or ():
+        _known((*place, "tasks"), "task", name, sections.declared["tasks"], findings)
+    if client.sensitive is None:
+        return
+    _known((*place, "sensitive"), "sensitive category", client.sensitive, sections.declared["sensitive"], findings)
+    for name in client.tasks or ():
+        if (task := sections.tasks.get(name)) is not None and not _may_be_answered(client.sensitive, task, sections):
+            problem = f"no route of the task {quoted(name)} is approved for {quoted(client.sensitive)}"
+            findings.add((*place, "tasks"), problem, "Leave the task out, or give it an approved route.")
+
+
+def _may_be_answered(mark: str, task: Task, sections: Sections) -> bool:
+    """Whether some route of a task is approved for all that its calls would fall under."""
+    marks = {mark} if task.sensitive is None else {mark, task.sensitive}
+    categories = [sections.sensitive[each] for each in marks if each in sections.sensitive]
+    if any(category.on_failure == "review" for category in categories) or len(categories) < len(marks):
+        return True  # it is left to a person, or is a mistake that is told already
+    return bool(set(task.routes).intersection(*(category.routes for category in categories)))
+
+
+def _check_client_keys(sections: Sections, findings: MistakeCollector) -> None:
+    """One key is one client's, and nobody must be able to guess it from a list of words."""
+    owners: dict[str, str] = {}
+    for name, client in sections.clients.items():
+        for digest in client.key:
+            if owners.setdefault(digest, name) != name:
+                findings.add(("clients", name, "key"), f"{quoted(owners[digest])} has the same key", "Give each one.")
+    if not owners:
+        return
+    digests = {digest.removeprefix("sha256:"): name for digest, name in owners.items()}
+    for digest in guessable(frozenset(digests), (*sections.clients, *sections.tasks, *sections.sensitive)):
+        findings.add(
+            ("clients", digests[digest], "key"),
+            "this is the digest of a text that anybody would guess",
+            "`lanewise keys create NAME` makes a key of 256 random bits, and prints the line that belongs here.",
         )

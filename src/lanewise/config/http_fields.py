@@ -25,6 +25,7 @@ __all__ = [
     "Query",
     "ServiceUrl",
     "is_env_name",
+    "is_header_name",
     "is_key_name",
     "is_secret",
     "secret_in_url",
@@ -67,8 +68,13 @@ def is_secret(name: str, value: str) -> bool:
     return is_key_name(name) or _SECRET_WORD.search(name) is not None or looks_like_key(value)
 
 
+def is_header_name(name: str) -> bool:
+    """Whether a header can be called so."""
+    return _HEADER_NAME.fullmatch(name) is not None
+
+
 def _header_name(name: str) -> str:
-    if not _HEADER_NAME.fullmatch(name):
+    if not is_header_name(name):
         raise wrong(f"{quoted(name)} can't be the name of a header", "Letters, digits and dashes only.")
     return name
 

@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from lanewise.config.clients import Client
 from lanewise.config.lanes import Lane
 from lanewise.config.mistakes import MistakeCollector, Place, kind_of, nearest, quoted
 from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
@@ -17,7 +18,7 @@ from lanewise.types import LaneName
 
 __all__ = ["SECTIONS", "Sections", "read_sections"]
 
-SECTIONS = ("router", "providers", "routes", "tasks", "sensitive", "endpoints")
+SECTIONS = ("router", "providers", "routes", "tasks", "sensitive", "endpoints", "clients")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -56,6 +57,7 @@ class Sections:
     tasks: dict[str, Task] = field(default_factory=dict)
     sensitive: dict[str, SensitiveCategory] = field(default_factory=dict)
     endpoints: dict[str, str] = field(default_factory=dict)
+    clients: dict[str, Client] = field(default_factory=dict)
     router: RouterSettings = field(default_factory=lambda: RouterSettings())
     declared: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -72,6 +74,7 @@ def read_sections(mapping: Mapping[str, object], findings: MistakeCollector, *, 
         tasks=reader.named("tasks", Task, mapping),
         sensitive=reader.named("sensitive", SensitiveCategory, mapping),
         endpoints=reader.endpoints(mapping.get("endpoints")),
+        clients=reader.named("clients", Client, mapping),
     )
     settings = mapping.get("router")
     if settings is not None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
 from lanewise.config.capabilities import ABILITIES, StandIns
+from lanewise.config.clients import DIGEST, SUBJECT, Client
 from lanewise.config.contracts import Contract
 from lanewise.config.durations import duration_text
 from lanewise.config.lanes import LaneEntry
@@ -105,6 +106,17 @@ _CATEGORY: Mapping[str, _Schema] = {
     "expires": _DURATION,
     "keep": _DURATION,
 }
+_DIGEST: _Schema = {"type": "string", "pattern": DIGEST}
+_CLIENT: Mapping[str, _Schema] = {
+    "key": {"anyOf": [_DIGEST, {"type": "array", "minItems": 1, "items": _DIGEST}]},
+    "tasks": {**_TEXTS, "minItems": 1},
+    "sensitive": _NON_EMPTY,
+    "labels": _TEXT_TABLE,
+    "subject": {"type": "string", "pattern": SUBJECT},
+    "deadline": _DURATION,
+    "rpm": _COUNT,
+    "max_concurrency": _COUNT,
+}
 _NUMBER: _Schema = {"type": "number", "minimum": 0}
 _HEALTH: Mapping[str, _Schema] = {
     "breakers": _BOOL,
@@ -175,6 +187,9 @@ def toml_schema() -> dict[str, JsonValue]:
                 "propertyNames": {"pattern": "^/"},
                 "additionalProperties": {"type": "string", "minLength": 1},
             },
+            "clients": _named(
+                _table(Client, _CLIENT, "Who may call the app's own OpenAI endpoint."), "clients", least=0
+            ),
         },
         "$defs": {"duration": _duration(), "failure": _failure(), "lane": _lane()},
     }

@@ -19,6 +19,7 @@ from lanewise.web.asgi import (
     log_problem,
     routing_error_in,
 )
+from lanewise.web.asgi_endpoint import OpenAIEndpoint
 from lanewise.web.end_guard import EndGuard
 from lanewise.web.endpoint_report import (
     Endpoint,
@@ -35,6 +36,7 @@ from lanewise.web.paths import PathRules
 from lanewise.web.problems import MEDIA_TYPE, Problem, problem_for
 from lanewise.web.sensitivity_marks import category_of, mark, mark_and_wrap, standard
 from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
+from lanewise.web.wsgi_endpoint import WsgiAnswer, WsgiEndpoint, endpoint_error
 
 __all__ = [
     "ENDED_BY",
@@ -47,13 +49,16 @@ __all__ = [
     "Endpoint",
     "Inbound",
     "Marks",
+    "OpenAIEndpoint",
     "PathRules",
     "Problem",
     "Receive",
     "RequestIdFilter",
     "Send",
     "Source",
+    "WsgiAnswer",
     "WsgiDisconnectWatcher",
+    "WsgiEndpoint",
     "apps_within",
     "assert_declared",
     "caller_left_error",
@@ -61,6 +66,7 @@ __all__ = [
     "category_of",
     "check_endpoints",
     "disconnect_probe",
+    "endpoint_error",
     "endpoint_table",
     "entered_scopes",
     "find_marks",

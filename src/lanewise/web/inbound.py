@@ -13,7 +13,7 @@ from lanewise.scope import Scope
 from lanewise.web.mark_search import STANDARD
 from lanewise.web.paths import PathRules
 
-__all__ = ["Inbound", "router_of"]
+__all__ = ["Inbound", "router_of", "trace_headers"]
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x21-\x7e]{1,200})?")
 """The header of W3C Trace Context, of this and later versions."""
@@ -62,7 +62,7 @@ class Inbound:
             subject=subject,
             sensitive=categories - {STANDARD},
             undeclared=None if categories else self._undeclared,
-            forwarded=_traces(traceparents),
+            forwarded=trace_headers(traceparents),
             marks_resolver=marks_resolver,
             late_subject=late_subject,
         )
@@ -80,7 +80,7 @@ def router_of(given: Router | str | Path) -> Router:
     raise TypeError(f"lanewise takes a Router or the path of a config file, not {type(given).__name__}")
 
 
-def _traces(traceparents: Sequence[str | bytes]) -> tuple[tuple[str, str], ...]:
+def trace_headers(traceparents: Sequence[str | bytes]) -> tuple[tuple[str, str], ...]:
     if len(traceparents) != 1:
         return ()
     value = traceparents[0]

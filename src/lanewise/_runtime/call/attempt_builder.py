@@ -17,7 +17,7 @@ from lanewise._routing.model_match import is_substitute
 from lanewise._runtime.call.attempt import AttemptRequest
 from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise._runtime.loop_context import LoopContext
-from lanewise._runtime.messages import CallContext, RoutedRequest
+from lanewise._runtime.messages import CallContext, RoutedRequest, names_in_keys
 from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._runtime.upstreams import Upstream
 from lanewise._transform.capabilities import has_attachments
@@ -189,12 +189,13 @@ class AttemptBuilder:
 
     def _key(self, upstream: Upstream, rendered: UpstreamBody, number: bytes = b"") -> str:
         resolved = self._resolved
+        call_id, subject = names_in_keys(self._caller)
         return keys.idempotency_key(
-            self._call.request_id,
+            call_id,
             body_digest=self._body.digest,
             recipe_fingerprint=rendered.fingerprint + number,
             route=upstream.route.name,
-            subject=self._caller.subject,
+            subject=subject,
             secret=self._runtime.secret,
             ordinal=resolved.ordinal,
             retry=self._replays.get(upstream.route.name, 0),

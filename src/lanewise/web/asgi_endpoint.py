@@ -1,0 +1,231 @@
+"""The OpenAI endpoint as an ASGI app, to be mounted in Starlette, FastAPI, Litestar, or served alone."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any, cast
+from urllib.parse import unquote
+
+from lanewise._runtime.messages import API_OF_PATH, RoutedResponse, Stream
+from lanewise.config import ConfigError
+from lanewise.errors import RoutingError
+from lanewise.router import Router
+from lanewise.scope import Scope
+from lanewise.types import Api
+from lanewise.web.asgi import log_hang_up
+from lanewise.web.disconnect_watcher import DisconnectWatcher, Message, Receive
+from lanewise.web.endpoint_answers import (
+    EndpointAnswer,
+    EndpointError,
+    answer_for,
+    broken_stream_event,
+    log_failure,
+)
+from lanewise.web.endpoint_callers import EndpointClient
+from lanewise.web.endpoint_request import BodyReader, RequestHead, depth_checks
+from lanewise.web.openai_endpoint import EndpointCore
+
+__all__ = ["AsgiEndpoint", "OpenAIEndpoint", "Receive", "Send"]
+
+Send = Callable[[Message], Awaitable[None]]
+
+
+class AsgiEndpoint:
+    """Serves the requests that come to one endpoint."""
+
+    def __init__(self, core: EndpointCore) -> None:
+        self._core = core
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve a request. WebSockets are refused; a lifespan, where the endpoint is served alone, is the router's."""
+        kind = scope["type"]
+        if kind == "http":
+            await _Request(self._core, scope, receive, send).run()
+        elif kind == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._core.router.__aenter__()
+        except ConfigError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._core.router.__aexit__(None, None, None)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class OpenAIEndpoint(AsgiEndpoint):
+    """The router as an OpenAI-compatible endpoint: an ASGI app to be mounted.
+
+    It serves ``chat/completions``, ``responses``, ``embeddings`` and ``models`` below the place where it is mounted, to
+    the clients of the config. ``authenticate`` takes the place of their keys: a function of the request (Starlette's
+    ``HTTPConnection``), also an async one, that gives a client's name, or ``None`` for a 401.
+
+    Raises ConfigError: no client has a key, and there is no ``authenticate``.
+
+    Example::
+
+        app.mount("/ai/v1", OpenAIEndpoint(router))                  # Starlette, FastAPI
+        asgi("/ai/v1", is_mount=True)(OpenAIEndpoint(router))        # Litestar
+
+        client = openai.OpenAI(base_url="https://shop.example/ai/v1", api_key=key)
+        client.chat.completions.create(model="ticket-summary", messages=messages)
+    """
+
+    def __init__(self, router: Router, *, authenticate: Callable[..., object] | None = None) -> None:
+        super().__init__(EndpointCore.of(router, authenticate))
+
+
+class _Request:
+    """One request, from its head to the last piece of its answer."""
+
+    def __init__(self, core: EndpointCore, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        self._started = perf_counter()
+        self._core = core
+        self._asgi = asgi
+        self._send = send
+        self._watcher = DisconnectWatcher(receive, asgi, self._caller_left)
+        self._scope: Scope | None = None
+        self._request_id = ""
+
+    async def run(self) -> None:
+        try:
+            answer = await self._answer()
+        except EndpointError as refused:
+            answer = refused.answer()
+        if answer is not None:
+            headers = self._core.headers(answer, self._request_id)
+            await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await self._send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self) -> EndpointAnswer | None:
+        """The answer; ``None`` if it was sent already, or if nobody waits for it any more."""
+        core, asgi = self._core, self._asgi
+        head = RequestHead(asgi["method"], _below_mount(asgi), asgi["headers"])
+        self._request_id = core.request_id(head)
+        core.check_target(head)
+        client = core.client(head, await self._told())
+        models = core.models(client, head)
+        if models is not None:
+            return models
+        leave = core.enter(client)
+        try:
+            scope = self._scope = core.scope(client, head, self._request_id, _paths(asgi), asgi.get("root_path", ""))
+            scope.on_busy = self._watcher.watch
+            try:
+                with scope.serving():
+                    return await self._call(scope, client, head)
+            finally:
+                scope.on_busy = None
+                self._watcher.stop()
+                scope.finish()
+        finally:
+            leave()
+
+    async def _told(self) -> object:
+        """What the app's function says of the request."""
+        authenticate = self._core.authenticate
+        if authenticate is None:
+            return None
+        told = authenticate(_connection(self._asgi))
+        return await told if inspect.isawaitable(told) else told
+
+    async def _call(self, scope: Scope, client: EndpointClient, head: RequestHead) -> EndpointAnswer | None:
+        body = await self._body(head)
+        if body is None:
+            return None
+        request = self._core.request(client, head, body)
+        try:
+            reply = await self._core.router.ask(request, scope)
+            await self._send_reply(reply, scope, API_OF_PATH[head.path])
+        except RoutingError as error:
+            if self._watcher.left:
+                log_hang_up(error, scope)
+                return None
+            answer = answer_for(error)
+            log_failure(answer.status, error, scope)
+            return answer
+        return None
+
+    async def _body(self, head: RequestHead) -> bytes | None:
+        """The body; ``None`` if the caller left before it was whole."""
+        reader = BodyReader(head)
+        more = True
+        while more:
+            message = await self._watcher.receive()
+            if message["type"] != "http.request":
+                return None
+            reader.feed(message.get("body", b""))
+            more = message.get("more_body", False)
+        body = reader.finish()
+        for _ in depth_checks(body):
+            await asyncio.sleep(0)
+        return body
+
+    async def _send_reply(self, reply: RoutedResponse, scope: Scope, api: Api) -> None:
+        headers = self._core.reply_headers(reply, scope, self._started)
+        start = {"type": "http.response.start", "status": reply.status, "headers": headers}
+        if reply.stream is None:
+            self._watcher.stop()
+            await self._send(start)
+            await self._send({"type": "http.response.body", "body": reply.body})
+            return
+        try:
+            await self._send(start)
+            last = await self._send_stream(reply.stream, scope, api)
+        finally:
+            await reply.stream.aclose()
+        if last is not None:
+            self._watcher.stop()
+            await self._send({"type": "http.response.body", "body": last})
+
+    async def _send_stream(self, stream: Stream, scope: Scope, api: Api) -> bytes | None:
+        """Pass a stream on. Gives its last piece; ``None`` if the caller has left."""
+        try:
+            while piece := await stream.read():
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        except RoutingError as error:
+            if self._watcher.left:
+                log_hang_up(error, scope)
+                return None
+            log_failure(200, error, scope)
+            return broken_stream_event(error, api)
+        return b""
+
+    def _caller_left(self) -> None:
+        if self._scope is not None and self._scope.ends_at_hang_up:
+            self._scope.hang_up()
+
+
+def _below_mount(asgi: MutableMapping[str, Any]) -> str:
+    """The path below the mount: some servers and routers leave the whole path, others have cut it already."""
+    path, root = str(asgi["path"]), str(asgi.get("root_path", "")).rstrip("/")
+    if root and path.startswith(f"{root}/"):
+        path = path.removeprefix(root)
+    return path.strip("/")
+
+
+def _paths(asgi: MutableMapping[str, Any]) -> tuple[str, ...]:
+    """The path as routing knows it, and as it was sent: Litestar leaves a mount only what is below it."""
+    raw = asgi.get("raw_path")
+    return (asgi["path"],) if not raw else (asgi["path"], unquote(raw.decode("latin-1")))
+
+
+def _connection(asgi: MutableMapping[str, Any]) -> object:
+    """The request in the framework's words: Starlette's, or where only Litestar is installed, that one's."""
+    try:
+        from starlette.requests import HTTPConnection
+    except ImportError:
+        from litestar.connection import ASGIConnection
+
+        return ASGIConnection(cast("Any", asgi))
+    return HTTPConnection(asgi)

@@ -1,0 +1,93 @@
+"""The app of ``lanewise serve``: the OpenAI endpoint under ``/v1``, and what an orchestrator asks a process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import MutableMapping
+from types import FrameType
+from typing import Any, Final
+
+import msgspec
+
+from lanewise.router import Router
+from lanewise.web.asgi_endpoint import AsgiEndpoint, Receive, Send
+from lanewise.web.endpoint_answers import EndpointAnswer, EndpointError, json_answer
+from lanewise.web.openai_endpoint import EndpointCore
+
+__all__ = ["CONFIG", "OPEN", "StandaloneApp", "make_app"]
+
+CONFIG: Final = "LANEWISE_CONFIG"
+"""The variable with the config's path: each worker reads it itself."""
+OPEN: Final = "LANEWISE_SERVE_OPEN"
+"""The variable that says that no keys are asked for."""
+_API: Final = "/v1"
+
+
+def make_app() -> StandaloneApp:
+    """The app by the environment, for uvicorn: in each worker. Raises ConfigError."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    router = Router.from_file(os.environ[CONFIG])
+    core = EndpointCore.open_to_this_machine(router) if os.environ.get(OPEN) else EndpointCore.of(router, None)
+    return StandaloneApp(router, core)
+
+
+class StandaloneApp:
+    """An ASGI app. ``/healthz`` says that it is alive, ``/readyz`` whether it takes calls.
+
+    Only our own state makes it unready: that it ends. What is wrong with the routes and the store is told in its body:
+    a provider's outage must not take all processes away.
+    """
+
+    def __init__(self, router: Router, core: EndpointCore) -> None:
+        self._router = router
+        self._endpoint = AsgiEndpoint(core)
+        self._state = "starting"
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve a request, or the process's life."""
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        elif scope["type"] != "http" or scope["path"].startswith(f"{_API}/"):
+            await self._endpoint({**scope, "root_path": scope.get("root_path", "") + _API}, receive, send)
+        else:
+            answer = self._own(scope["method"], scope["path"])
+            headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body)), (b"cache-control", b"no-store")]
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
+
+    def _own(self, method: str, path: str) -> EndpointAnswer:
+        try:
+            if path not in ("/healthz", "/readyz"):
+                raise EndpointError(404, "not_found", "There is nothing here. The API is under /v1")
+            if method not in ("GET", "HEAD"):
+                raise EndpointError(405, "method_not_allowed", "GET it", headers=((b"allow", b"GET, HEAD"),))
+        except EndpointError as refused:
+            return refused.answer()
+        return json_answer({"status": "alive"}) if path == "/healthz" else self._readiness()
+
+    def _readiness(self) -> EndpointAnswer:
+        told = {"status": self._state, **self._router.readiness()}
+        status = 200 if self._state == "ready" else 503
+        return msgspec.structs.replace(json_answer(told), status=status)
+
+    async def _live(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        async def told(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._state = "ready"
+                self._drain_at(signal.SIGTERM)
+            await send(message)
+
+        await self._endpoint(scope, receive, told)
+
+    def _drain_at(self, number: signal.Signals) -> None:
+        """Say from the signal on that no more calls are taken, while those that run come to their end."""
+        before = signal.getsignal(number)
+
+        def drain(came: int, frame: FrameType | None) -> None:
+            self._state = "draining"
+            if callable(before):
+                before(came, frame)
+
+        signal.signal(number, drain)
