@@ -214,7 +214,8 @@ class Scope(ScopeCalls):
         if self._finished and not began_here(self):
             raise NotInScope(OVER % self.request_id)
         entries = entered.get()
-        self._note_around(entries)
+        if entries:
+            self._note_around(entries)
         entered.set((*entries, (self, False)))
         return self
 
@@ -224,10 +225,11 @@ class Scope(ScopeCalls):
             if entries[position] == (self, False):
                 entered.set(entries[:position] + entries[position + 1 :])
                 break
-        self._note_left()
+        if self._around is not None:
+            self._note_left()
 
     def _note_around(self, entries: tuple[Entry, ...]) -> None:
-        if not entries or self.is_request:
+        if self.is_request:
             return
         new = [cast("Scope", scope) for scope, _ in entries if scope is not self and scope not in self._outers]
         if new:
@@ -237,8 +239,7 @@ class Scope(ScopeCalls):
                 self._around.update(new)
 
     def _note_left(self) -> None:
-        if self._around is not None:
-            self._was_under |= self.surroundings()
+        self._was_under |= self.surroundings()
 
     @property
     def was_entered_elsewhere(self) -> bool:

@@ -21,6 +21,17 @@ from lanewise._transport.loop_lag import BEAT, GRACE, MOST_GRACE, NOTICEABLE, La
 pytestmark = pytest.mark.anyio
 
 
+class Armed:
+    """A timer's handle."""
+
+    def __init__(self, timers: list[tuple[float, object]], timer: tuple[float, object]) -> None:
+        self._timers = timers
+        self._timer = timer
+
+    def cancel(self) -> None:
+        self._timers.remove(self._timer)
+
+
 class Clock:
     """A loop of which only the clock and the timers are used; ``run_to`` fires what is due, as late as it is told."""
 
@@ -32,8 +43,9 @@ class Clock:
         return self.now
 
     def call_at(self, when: float, callback: object, context: object = None) -> object:
-        self.timers.append((when, callback))
-        return object()
+        timer = (when, callback)
+        self.timers.append(timer)
+        return Armed(self.timers, timer)
 
     def run_to(self, now: float) -> None:
         """Let time pass evenly, with all timers on time."""
@@ -146,7 +158,7 @@ async def test_what_came_in_the_same_turn_counts() -> None:
     lag = LoopLag(loop)
     answer = loop.create_future()
     loop.call_at(loop.time() + 0.05, answer.set_result, "answer")
-    async with LagTimeout(LagDeadline(lag, loop.time() + 0.05)):
+    with LagTimeout(LagDeadline(lag, loop.time() + 0.05)):
         time.sleep(0.1)
         assert await answer == "answer"
 
@@ -156,13 +168,12 @@ async def test_a_time_out_is_one_as_asyncios_is() -> None:
     loop = asyncio.get_running_loop()
     lag = LoopLag(loop)
     timeout = LagTimeout(LagDeadline(lag, loop.time() + 0.05))
-    with pytest.raises(TimeoutError):
-        async with timeout:
-            await asyncio.sleep(30)
+    with pytest.raises(TimeoutError), timeout:
+        await asyncio.sleep(30)
     assert timeout.lost == 0.0
 
     async def waits() -> None:
-        async with LagTimeout(LagDeadline(lag, loop.time() + 30)):
+        with LagTimeout(LagDeadline(lag, loop.time() + 30)):
             await asyncio.sleep(30)
 
     task = loop.create_task(waits())
@@ -170,6 +181,67 @@ async def test_a_time_out_is_one_as_asyncios_is() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_what_passes_while_no_attempt_runs_is_lost_to_nobody(*, begins: bool) -> None:
+    """A loop that is run in pieces: its last beat is due in the pause between two of them."""
+    clock = Clock()
+    told: list[float] = []
+    lag = LoopLag(clock, on_beat=told.append, on_lost=told.append)  # type: ignore[arg-type]
+    for pause in (30.0, 0.001, 5.0):
+        lag.enter()
+        clock.run_to(clock.now + 0.01)
+        lag.leave()
+        clock.blocked_to(clock.now + pause)
+        assert lag.lost_at(clock.now) == 0.0
+        if not begins:
+            clock.run_to(clock.now + 1)
+    assert lag.lost == sum(told) == 0.0
+
+
+def test_what_was_lost_before_the_last_attempt_ended_counts() -> None:
+    """It ended in the very turn in which the loop went on, before the beat."""
+    clock, lag = beating()
+    clock.run_to(101.0)
+    clock.blocked_to(104.0)
+    lag.leave()
+    clock.blocked_to(120.0)
+    lag.enter()
+    assert lag.lost == pytest.approx(3.0, abs=BEAT)
+    assert lag.lost_at(clock.now) == lag.lost
+
+
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """A loop between whose runs time has passed."""
+
+    skipped = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.skipped
+
+
+@pytest.mark.parametrize("attempts", [1, 5])
+def test_a_loop_that_is_run_in_pieces_is_not_late(attempts: int) -> None:
+    """``run_until_complete`` again and again, as scripts and notebooks do."""
+    loop = SkippingLoop()
+    lag = LoopLag(loop)
+
+    async def attempt() -> None:
+        lag.enter()
+        await asyncio.sleep(0.001)
+        lag.leave()
+
+    async def run() -> None:
+        await asyncio.gather(*(attempt() for _ in range(attempts)))
+
+    try:
+        for _ in range(4):
+            loop.run_until_complete(run())
+            loop.skipped += 600.0
+    finally:
+        loop.close()
+    assert lag.lost < 300.0  # what a busy machine takes counts, as it should
 
 
 async def test_lag_is_told_beat_by_beat_and_in_sum() -> None:

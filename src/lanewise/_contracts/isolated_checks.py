@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import multiprocessing.spawn
 import os
 import struct
 import subprocess
@@ -229,6 +228,8 @@ def _framed(question: Question, seconds: float) -> bytes:
 
 def _python() -> str:
     """The interpreter: an app that is embedded in a server names it by ``multiprocessing.set_executable``."""
+    import multiprocessing.spawn  # 2 ms, and few apps need this process
+
     return os.fsdecode(multiprocessing.spawn.get_executable() or sys.executable)
 
 

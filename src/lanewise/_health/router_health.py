@@ -77,7 +77,7 @@ class RouterHealth:
         budget = _budget_settings(settings)
         by_provider = {name: RetryBudget(budget, clock()) for name in config.providers}
         self._budgets = {name: by_provider[route.provider] for name, route in config.routes.items()}
-        self.of: Mapping[Api, ApiHealth] = {api: ApiHealth(self, api) for api in Api}
+        self.of: Mapping[Api, ApiHealth] = {api: ApiHealth(self, api, self._routes[api]) for api in Api}
         """By kind of API: what plans ask."""
 
     # -- what plans ask ----------------------------------------------------------------------------------------------
@@ -87,8 +87,6 @@ class RouterHealth:
         if not self._breakers:
             return None
         health = self._routes[api][route]
-        if health.pristine:
-            return None
         with self._lock:
             now = self._clock()
             told = health.open_if_silent(now, jitter=random.random())
@@ -120,8 +118,7 @@ class RouterHealth:
 
     def first_byte(self, route: str, api: Api) -> float | None:
         """The seconds that the probe of a route that hung waits for its first byte; ``None`` for any other."""
-        health = self._routes[api][route]
-        return None if health.route.pristine else health.first_byte
+        return self._routes[api][route].first_byte
 
     # -- what attempts pass ------------------------------------------------------------------------------------------
 
@@ -292,15 +289,16 @@ class RouterHealth:
 class ApiHealth:
     """What plans ask of the routes, for one kind of API."""
 
-    __slots__ = ("_api", "_health")
+    __slots__ = ("_api", "_health", "_routes")
 
-    def __init__(self, health: RouterHealth, api: Api) -> None:
+    def __init__(self, health: RouterHealth, api: Api, routes: Mapping[str, RouteHealth]) -> None:
         self._health = health
         self._api = api
+        self._routes = routes
 
     def closed_to(self, route: str) -> Unavailable | None:
         """As :meth:`RouterHealth.closed_to`."""
-        return self._health.closed_to(route, self._api)
+        return None if self._routes[route].pristine else self._health.closed_to(route, self._api)
 
     def permits(self, route: str) -> bool:
         """As :meth:`RouterHealth.permits`."""
@@ -316,7 +314,7 @@ class ApiHealth:
 
     def first_byte(self, route: str) -> float | None:
         """As :meth:`RouterHealth.first_byte`."""
-        return self._health.first_byte(route, self._api)
+        return None if self._routes[route].route.pristine else self._health.first_byte(route, self._api)
 
 
 def route_circuit(route: str, api: Api) -> str:

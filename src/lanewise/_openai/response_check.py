@@ -193,7 +193,7 @@ _KINDS: Final = {
 
 
 def _says_error(error: msgspec.Raw) -> bool:
-    return not is_blank(error) and not is_no_error(read_json(bytes(error)))
+    return error is not wire.NULL and not is_blank(error) and not is_no_error(read_json(bytes(error)))
 
 
 def _answer(

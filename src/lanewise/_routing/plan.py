@@ -178,7 +178,9 @@ class Plan:
         health: RoutesHealth | None = None,
         nowhere: Failure = NO_ROUTE,
     ) -> None:
-        capable = sum(candidate.incapable is None for candidate in candidates)
+        capable = 0
+        for candidate in candidates:
+            capable += candidate.incapable is None
         self._most = min(max(capable, LEAST_ATTEMPTS), max_attempts)
         self._nowhere = nowhere
         self._candidates = candidates

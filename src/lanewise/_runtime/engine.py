@@ -26,7 +26,7 @@ from lanewise._runtime.escalation import leave_unsent
 from lanewise._runtime.exact_tokens import with_count
 from lanewise._runtime.lifecycle import BackgroundServices
 from lanewise._runtime.loop_context import LoopContext, TransportFactory
-from lanewise._runtime.messages import CallContext, RoutedRequest, RoutedResponse, may_be_replayed
+from lanewise._runtime.messages import API_OF_PATH, CallContext, RoutedRequest, RoutedResponse, may_be_replayed
 from lanewise._runtime.models_endpoint import answer_locally
 from lanewise._runtime.portal import Portal, PortalThread
 from lanewise._runtime.readiness import readiness
@@ -204,18 +204,18 @@ class Engine:
     async def send(self, request: RoutedRequest, caller: CallContext) -> RoutedResponse:
         """The reply to a request, from any loop. Raises RoutingError."""
         try:
-            return await self._request(request, caller)
+            runtime = self.ready()
+            loop_context = self._loop_context
+            if loop_context is not None and loop_context.loop is _running_loop():
+                return await _drive(runtime, loop_context, request, caller)
+            return await self._ask_portal(runtime, request, caller)
         except (OSError, RuntimeError, MemoryError) as error:
             failure = self._lacking(error)
             if failure is None:
                 raise
         raise failure
 
-    async def _request(self, request: RoutedRequest, caller: CallContext) -> RoutedResponse:
-        runtime = self.ready()
-        loop_context = self._loop_context
-        if loop_context is not None and loop_context.loop is _running_loop():
-            return await _drive(runtime, loop_context, request, caller)
+    async def _ask_portal(self, runtime: RouterRuntime, request: RoutedRequest, caller: CallContext) -> RoutedResponse:
         thread = self._portal_thread()
         reply = await across(thread, lambda: self._in_portal(thread, runtime, request, caller), _close_unclaimed)
         if reply.stream is None:
@@ -279,12 +279,13 @@ async def _close_unclaimed(reply: RoutedResponse) -> None:
 async def _drive(
     runtime: RouterRuntime, loop_context: LoopContext, request: RoutedRequest, caller: CallContext
 ) -> RoutedResponse:
-    reply = answer_locally(runtime.config, request)
-    if reply is not None:
-        return reply
-    stored = stored_request(request)
-    if stored is not None:
-        return await _ask_stored(runtime, loop_context, stored, request, caller)
+    if request.path not in API_OF_PATH:
+        reply = answer_locally(runtime.config, request)
+        if reply is not None:
+            return reply
+        stored = stored_request(request)
+        if stored is not None:
+            return await _ask_stored(runtime, loop_context, stored, request, caller)
     hang_up = CallCancellation()
     loop_context.enter(hang_up)
     caller.begun(hang_up)

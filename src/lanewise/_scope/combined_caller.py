@@ -52,7 +52,7 @@ def caller_of(
 
         reply = await engine.ask(ask, caller_of(scope, (), router.scope))
     """
-    here = scopes_here(finders)
+    here = scopes_here(finders) if finders else entered_scopes()
     owner = bound if bound is not None else here[-1] if here else None
     if owner is None:
         if open_scope is None:

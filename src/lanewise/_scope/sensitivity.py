@@ -83,7 +83,10 @@ class SensitivityState:
                 "this endpoint does not say whether it is sensitive, and the config refuses such (undeclared = "
                 '"refuse"). Mark it with @sensitive(...) or @standard, or by a path under [endpoints]'
             )
-        return next((refusal for outer in self._outers if (refusal := outer.refusal) is not None), None)
+        for outer in self._outers:
+            if (refusal := outer.refusal) is not None:
+                return refusal
+        return None
 
     @property
     def in_request(self) -> bool:
@@ -144,7 +147,10 @@ class SensitivityState:
         """
         if self._sensitive and not self._sensitive.issubset(call.sensitive):
             return False
-        return all(outer.still_allowed(call) for outer in self._outers)
+        for outer in self._outers:  # noqa: SIM110 - asked of each piece of a stream
+            if not outer.still_allowed(call):
+                return False
+        return True
 
     def note_call(self, call: Call) -> None:
         """Note that a call goes out in this scope: for what it did not fall under, it is too late from now on."""

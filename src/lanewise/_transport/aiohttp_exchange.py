@@ -40,16 +40,17 @@ class AiohttpExchange:
         "_content",
         "_deadline",
         "_decoder",
-        "_headers",
         "_late_bytes",
         "_loop",
         "_odd",
-        "_raw_headers",
         "_response",
         "_timer",
         "_transport",
         "_turn_at",
         "_waits",
+        "headers",
+        "raw_headers",
+        "status",
     )
 
     def __init__(
@@ -64,8 +65,9 @@ class AiohttpExchange:
         self._transport = transport
         self._loop = loop
         self._deadline = deadline
-        self._headers: Mapping[str, str] = response.headers
-        self._raw_headers: RawHeaders = response.raw_headers
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.raw_headers: RawHeaders = response.raw_headers
         self._odd: tuple[str, ...] = ("http",) if was_mended(transport) else ()
         self._decoder: Decoder | None = None
         self._timer: asyncio.Handle | None = None
@@ -74,18 +76,6 @@ class AiohttpExchange:
         self._turn_at = loop.time() + TURN
         self._late_bytes = 0
         self._aborted = False
-
-    @property
-    def status(self) -> int:
-        return self._response.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._headers
-
-    @property
-    def raw_headers(self) -> RawHeaders:
-        return self._raw_headers
 
     @property
     def lenient(self) -> tuple[str, ...]:
@@ -109,7 +99,7 @@ class AiohttpExchange:
         kept = CIMultiDict(headers)
         kept.popall("Set-Cookie", None)
         encoding = ", ".join(kept.popall("Content-Encoding", []))
-        self._headers = kept
+        self.headers = kept
         if is_odd(encoding):
             self._odd = (*self._odd, "content_encoding")
         self._decoder = decoder_for(encoding)
@@ -117,7 +107,7 @@ class AiohttpExchange:
         if self._decoder is not None:
             kept.popall("Content-Length", None)
             left_out = _NOT_UP_DECODED
-        self._raw_headers = tuple([field for field in self._raw_headers if field[0].lower() not in left_out])
+        self.raw_headers = tuple([field for field in self.raw_headers if field[0].lower() not in left_out])
 
     def bound_reads(self, deadline: float, latest: float = math.inf) -> None:
         """As :meth:`Exchange.bound_reads`."""

@@ -74,9 +74,11 @@ class _HeadParser:
             if again is None:
                 raise
             return self._handler.parse_anew(self._params, again)
-        if any(message.code >= 200 for message, _ in fed[0]):
-            self._handler._parser = self._parser
-        elif len(received) > _LONGEST_HEAD:
+        for message, _ in fed[0]:
+            if message.code >= 200:
+                self._handler._parser = self._parser
+                return fed
+        if len(received) > _LONGEST_HEAD:
             raise LineTooLong(b"...", _LONGEST_HEAD)
         return fed
 

@@ -110,7 +110,7 @@ class Pool(aiohttp.TCPConnector):
         when = loop.time() + attempt.connect_timeout
         in_time = LagTimeout(LagDeadline(attempt.lag or LoopLag(loop), when, attempt.latest))
         try:
-            async with in_time:
+            with in_time:
                 return await super()._create_connection(req, traces, timeout)
         except TimeoutError:
             if not in_time.lost:
@@ -118,7 +118,7 @@ class Pool(aiohttp.TCPConnector):
         raise late_failure(in_time.lost)
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
-        full = sum(len(idle) for idle in self._conns.values()) >= self._most_idle
+        full = sum(map(len, self._conns.values())) >= self._most_idle
         super()._release(key, protocol, should_close=should_close or full)
 
     def forget(self) -> None:

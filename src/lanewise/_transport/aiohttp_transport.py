@@ -122,10 +122,11 @@ class AiohttpTransport:
         session = self._open(loop)
         lag = self._lag or LoopLag(loop)
         attempt = AttemptState(connect_timeout, fresh=fresh, host=prepared.host, lag=lag, latest=latest)
-        timeout = LagTimeout(LagDeadline(lag, deadline, latest))
+        bound = LagDeadline(lag, deadline, latest)
+        timeout = LagTimeout(bound)
         token = ATTEMPT.set(attempt)
         try:
-            async with timeout:
+            with timeout:
                 response = await session.request(
                     method,
                     prepared.url,
@@ -142,7 +143,8 @@ class AiohttpTransport:
             raise
         else:
             heard_from(prepared.host)
-            return _begin(response, attempt, loop, LagDeadline(lag, deadline, latest))
+            bound.move(deadline, latest)
+            return _begin(response, attempt, loop, bound)
         finally:
             ATTEMPT.reset(token)
         # Raised out here, without a context: aiohttp's exceptions hold the request's headers.

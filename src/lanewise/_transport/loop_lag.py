@@ -45,7 +45,7 @@ class LoopLag:
         lag.lost                          # seconds, since it was made
     """
 
-    __slots__ = ("_beat", "_due", "_loop", "_on_beat", "_on_lost", "_running", "_untold", "lost")
+    __slots__ = ("_beat", "_due", "_left_at", "_loop", "_on_beat", "_on_lost", "_running", "_untold", "lost")
 
     def __init__(
         self,
@@ -61,22 +61,36 @@ class LoopLag:
         self._running = 0
         self._beat: asyncio.TimerHandle | None = None
         self._due = math.inf
+        self._left_at = 0.0
+        """When the last attempt ended: a loop may be run in pieces, and what lies between is lost to nobody."""
         self._untold = 0.0
 
     def enter(self) -> None:
         """An attempt begins."""
+        if not self._running:
+            now = self._loop.time()
+            if self._beat is None:
+                self._arm(now)
+            elif now - self._due > NOTICEABLE:
+                self._beat.cancel()
+                self._note(self._late(now))
+                self._arm(now)
         self._running += 1
-        if self._beat is None:
-            self._arm(self._loop.time())
 
     def leave(self) -> None:
         """An attempt has ended. The beat ends by itself, if none has begun by then."""
         self._running -= 1
+        if not self._running:
+            self._left_at = self._loop.time()
 
     def lost_at(self, now: float) -> float:
         """The seconds that were lost until ``now`` (by the loop's clock), with those of a beat that is overdue."""
-        late = now - self._due
+        late = self._late(now)
         return self.lost + late if late > NOTICEABLE else self.lost
+
+    def _late(self, now: float) -> float:
+        """By how much the beat is overdue, as long as an attempt ran."""
+        return max(0.0, (now if self._running else self._left_at) - self._due)
 
     def _arm(self, now: float) -> None:
         self._due = now + BEAT
@@ -84,14 +98,17 @@ class LoopLag:
 
     def _look(self) -> None:
         now = self._loop.time()
-        late = max(0.0, now - self._due)
-        if late > NOTICEABLE:
-            self.lost += late
-            self._untold += late
+        late = self._late(now)
         if self._running:
             self._arm(now)
         else:
             self._beat, self._due = None, math.inf
+        self._note(late)
+
+    def _note(self, late: float) -> None:
+        if late > NOTICEABLE:
+            self.lost += late
+            self._untold += late
         if self._on_beat is not None:
             self._on_beat(late)
         if self._on_lost is not None and self._untold >= WORTH_A_WORD:
@@ -196,7 +213,7 @@ class LagTimeout:
 
     Example::
 
-        async with LagTimeout(LagDeadline(lag, now + 5, now + 20)) as timeout:
+        with LagTimeout(LagDeadline(lag, now + 5, now + 20)) as timeout:
             await something()
     """
 
@@ -210,13 +227,13 @@ class LagTimeout:
         self._timer: LagTimer | None = None
         self.lost = 0.0
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         assert self._task is not None, "it is used in a task"
         self._cancelling = self._task.cancelling()
         self._timer = LagTimer(self._deadline, self._expire)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._timer is not None:

@@ -217,7 +217,8 @@ def _as_answered(
             return failures.CUT.failure(http_status=200, cause="the body is not what its encoding says")
         return result
     odd = exchange.lenient + (result.flow.judge.lenient if isinstance(result, StreamStarted) else result.lenient)
-    if (b"event-stream" if isinstance(result, StreamStarted) else b"json") not in _content_type(exchange):
+    declared = exchange.headers.get("content-type", "").lower()
+    if ("event-stream" if isinstance(result, StreamStarted) else "json") not in declared:
         odd += ("content_type",)
     if exchange.status == 200:
         if odd:
@@ -225,10 +226,6 @@ def _as_answered(
         return result
     note(record, "lenient", (*odd, "status"))
     return msgspec.structs.replace(result, status=exchange.status)
-
-
-def _content_type(exchange: Exchange) -> bytes:
-    return next((value.lower() for name, value in exchange.raw_headers if name.lower() == b"content-type"), b"")
 
 
 async def _whole(request: AttemptRequest, exchange: Exchange) -> CompleteResponse | Failure:

@@ -205,8 +205,9 @@ class AttemptBuilder:
         headers = [("X-Client-Request-Id", keys.client_request_id(self._call.id, send.attempt_number) + which)]
         if upstream.provider.idempotency_header:
             headers.append((upstream.provider.idempotency_header, key))
-        headers += upstream.allowed(self._caller.forwarded)
-        headers += upstream.allowed(self._request.headers)
+        if self._caller.forwarded or self._request.headers:
+            headers += upstream.allowed(self._caller.forwarded)
+            headers += upstream.allowed(self._request.headers)
         return headers
 
     def _to_take_out(self, route: str, rendered: UpstreamBody, failure: Failure) -> Removal | None:

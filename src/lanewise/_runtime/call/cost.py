@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -11,7 +12,7 @@ from lanewise._openai import token_estimate as rough_tokens
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamValidator
-from lanewise._openai.usage import Usage
+from lanewise._openai.usage import NO_USAGE, Usage
 from lanewise._telemetry.prices import PriceBook, asked_tier
 from lanewise.config import Route
 from lanewise.types import Api, Attempt, CostStatus, Failure, note
@@ -52,6 +53,8 @@ _RECORDED: Final = (
     "reported_cost_usd",
     "upstream_cost_usd",
 )
+_used: Final = attrgetter(*_RECORDED)
+_NOTHING_USED: Final = _used(NO_USAGE)
 _TIERS: Final = frozenset({
     "auto", "default", "standard", "flex", "priority", "fast", "ultrafast", "scale", "batch", "on_demand",
     "performance", "reserved", "provisioned",
@@ -156,9 +159,11 @@ class Billing:
 
 def _record(attempt: Attempt, usage: Usage) -> None:
     """Write what was used into the record."""
-    for name in _RECORDED:
-        if (value := getattr(usage, name)) is not None and value != ():
-            note(attempt, name, value)
+    used = _used(usage)
+    if used != _NOTHING_USED:
+        for name, value in zip(_RECORDED, used, strict=True):
+            if value is not None and value != ():
+                note(attempt, name, value)
     if usage.service_tier is not None:
         tier = usage.service_tier.lower()
         note(attempt, "service_tier", tier if tier in _TIERS else _OTHER)
@@ -197,7 +202,7 @@ class _AnswerCost(PendingCost):
         self._route = sent.record.route
         self._answered = sent.record.model_answered
         self._at = sent.record.started_at
-        self._requests = _requests(sent)
+        self._requests = 1 + len(sent.more)
         self._usage = usage
         self._asked_tier = asked_tier
         self._estimated = estimated
