@@ -60,7 +60,7 @@ def test_every_exception_of_aiohttp_has_a_row(kind: type[Exception]) -> None:
 def test_every_exception_of_httpx2_has_a_row(kind: type[Exception]) -> None:
     """The same for the client that an app hands in."""
     assert any(issubclass(kind, row[0]) for row in handed_failures.CLASSES)
-    failure = handed_failures.send_failure(bare(kind), handed_failures.HandedState())
+    failure = handed_failures.send_failure(bare(kind), handed_failures.HttpxClientState())
     assert isinstance(failure.signal, TransportSignal)
     assert "canary" not in str(failure)
 
