@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lanewise._telemetry.json_formatter import JsonFormatter
     from lanewise.config import Config, ConfigError
     from lanewise.errors import (
+        AnswerCut,
         BadResponse,
         CallerGone,
         ContractViolated,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AnswerCut",
     "Api",
     "Attempt",
     "BadResponse",

@@ -15,6 +15,7 @@ import openai
 from lanewise.types import Call
 
 __all__ = [
+    "AnswerCut",
     "BadResponse",
     "CallerGone",
     "ContractViolated",
@@ -165,6 +166,16 @@ class StreamBroken(_ConnectionError):
 
 class BadResponse(_ValidationError):
     """The last provider answered with something that is no answer."""
+
+
+class AnswerCut(BadResponse, openai.APIConnectionError):
+    """The last provider's answer broke off, or its bytes could not be read: no whole answer came over the wire."""
+
+    def _init_openai(self, message: str, facts: ErrorDetails) -> None:
+        # Neither class's own __init__: each calls the other's, which takes other arguments.
+        self.response = _response(facts, 200, _body(message, facts))
+        self.status_code = self.response.status_code
+        openai.APIError.__init__(self, message, self.response.request, body=None)
 
 
 class ContractViolated(_ValidationError):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error, from_status
 from lanewise._failures.error_body import read_error
-from lanewise._openai.response_check import Answer, from_answer
+from lanewise._openai.response_check import Answer, check_answer, from_answer
 from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, Retry
 
@@ -197,3 +197,20 @@ def test_an_answer_holds_no_text() -> None:
     assert isinstance(judged, Answer)
     assert "CANARY" not in repr(judged)
     assert Retry.NEXT is failures.CONTENT_FILTERED.retry
+
+
+@pytest.mark.parametrize(
+    ("vectors", "counts"),
+    [([[0.1], []], True), ([[0.1], ""], True), ([[], []], False), ([[]], False), ([[0.1], None], False)],
+)
+def test_a_vector_of_nothing_beside_others_is_an_answer(vectors: list, counts: bool) -> None:
+    """As some servers answer an empty text; null is no vector."""
+    body = msgspec.json.encode({"model": "m", "data": [{"embedding": vector} for vector in vectors]})
+    assert isinstance(from_answer(Api.EMBEDDINGS, body), Answer) is counts
+
+
+def test_embeddings_that_the_app_decodes_may_be_any_text() -> None:
+    """``ubinary`` and ``int8`` are packed otherwise than the floats that the SDK unpacks."""
+    body = b'{"data": [{"embedding": "AAEC"}]}'
+    assert isinstance(check_answer(Api.EMBEDDINGS, body).result, Failure)
+    assert isinstance(check_answer(Api.EMBEDDINGS, body, sdk_decodes=False).result, Answer)

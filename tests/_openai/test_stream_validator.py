@@ -31,7 +31,7 @@ def chat(*, hide_usage: bool = True, choices: int = 1) -> StreamValidator:
         {"reasoning": "Hm"},
         {"reasoning_content": "Hm"},
         {"reasoning_details": [{"text": "Hm"}]},
-        {"tool_calls": [{"index": 0}]},
+        {"tool_calls": [{"index": 0, "id": "a"}]},
         {"function_call": {"name": "f"}},
         {"audio": {"id": "a"}},
         {"refusal": "No"},
@@ -251,7 +251,7 @@ pieces = st.sampled_from([
     chunk({"role": "assistant", "content": ""}),
     chunk({"content": "Hi"}),
     chunk({"content": "Hé"}),
-    chunk({"tool_calls": [{"index": 0}]}),
+    chunk({"tool_calls": [{"index": 0, "id": "a"}]}),
     chunk({"content": "x"}, index=1),
     b"",
     b'{"choices": [], "usage": {"prompt_tokens": 1}}',
@@ -277,3 +277,44 @@ def test_content_commits_once_and_for_all(events: list[bytes]) -> None:
         assert not (before and verdict is StreamVerdict.PREAMBLE)
         assert before or verdict is not StreamVerdict.PASS
         assert judge.committed is (before or verdict is StreamVerdict.CONTENT)
+
+
+ODD_ERRORS = (
+    {"message": "no", "statusCode": 500},
+    {"fault": {"faultstring": "no"}},
+    {"errno": 111, "err": "no"},
+    {"data": {"error": "no"}},
+    {"object": "error", "message": "no", "type": "SomeError"},
+    {"header": {"code": 10013, "message": "no"}},
+)
+
+
+@pytest.mark.parametrize("error", ODD_ERRORS)
+@pytest.mark.parametrize("api", [Api.CHAT, Api.RESPONSES])
+def test_an_error_in_words_that_nobody_knows_breaks_what_does_not_end_after_it(api: Api, error: dict) -> None:
+    """``[DONE]`` alone makes no half answer whole; an end of the answer's own does, whatever came before."""
+    begun = (
+        chunk({"content": "Half"}) if api is Api.CHAT else b'{"type": "response.output_text.delta", "delta": "Half"}'
+    )
+    ended = chunk(finish="stop") if api is Api.CHAT else b'{"type": "response.completed", "response": {}}'
+    told = msgspec.json.encode(error)
+    broken, whole = (StreamValidator(api, hide_usage=False) for _ in range(2))
+    for stream in (broken, whole):
+        assert stream.feed(None, begun) is StreamVerdict.CONTENT
+        assert isinstance(stream.feed(None, told), StreamVerdict)
+    assert isinstance(broken.feed(None, b"[DONE]"), Failure)
+    assert isinstance(whole.feed(None, ended), StreamVerdict)
+    assert whole.feed(None, b"[DONE]") is StreamVerdict.DONE or api is Api.RESPONSES
+    assert whole.complete
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{"type": "ping"}, {"status": "processing"}, {"message": "", "code": 0}, {"msg": "success"}, {"timings": {}}],
+)
+def test_what_is_no_error_breaks_nothing(event: dict) -> None:
+    """A server without finish reasons ends by ``[DONE]`` alone."""
+    stream = chat()
+    assert stream.feed(None, chunk({"content": "Hi"})) is StreamVerdict.CONTENT
+    assert stream.feed(None, msgspec.json.encode(event)) is StreamVerdict.PASS
+    assert stream.feed(None, b"[DONE]") is StreamVerdict.DONE

@@ -121,3 +121,25 @@ def test_the_calls_of_a_response_are_read_likewise() -> None:
         said = said_by(Api.RESPONSES, json.dumps({"output": [None, item], "status": "completed"}).encode())
         assert said is not None
         assert breach(said[0].calls) is None
+
+
+BLANK = [{"name": None, "arguments": None}, {"name": "", "arguments": ""}, {"name": ""}, {"arguments": "{}"}, {}]
+
+
+@pytest.mark.parametrize("function", BLANK)
+def test_a_call_of_nothing_is_none(function: dict[str, Any]) -> None:
+    """Servers fill in the fields of a call that there is not, beside a text."""
+    message = {"role": "assistant", "content": "Hi", "function_call": function}
+    said = said_by(Api.CHAT, json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+    assert said is not None
+    assert said[0].calls == whole({"index": 0, "type": "function", "function": function}) == ()
+    assert streamed([{"index": 0, "function": function}]) == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_cut"),
+    [('{"a": 1}', False), (' {"a": NaN}\n', False), ("{}", False), ('{"a": ', True), ("", True), (None, False)],
+)
+def test_cut_arguments_are_no_json(arguments: str | None, is_cut: bool) -> None:
+    """Of an answer that ended by its length; the free input of a custom tool is a text like others."""
+    assert ToolCall("add", arguments).is_cut is is_cut

@@ -8,7 +8,7 @@ from typing import Any
 
 import openai
 
-from lanewise import BadResponse, Retry, StreamBroken
+from lanewise import AnswerCut, BadResponse, Retry, StreamBroken
 from lanewise._failures.failure_table import TABLE
 from lanewise.testing import (
     Answer,
@@ -207,10 +207,10 @@ CASES = (
     Case("not-json", JsonBody([1, 2]), BadResponse, note="list"),
     Case("not-json", Body("canary-answer", "text/plain"), BadResponse, WHOLE, note="text"),
     Case("not-json", Body(b"", "application/json"), BadResponse, says="the answer is empty", note="empty"),
-    Case("cut", TruncatedBody(), BadResponse, WHOLE),
-    Case("cut", Reset("mid_body"), BadResponse, WHOLE, note="reset"),
+    Case("cut", TruncatedBody(), AnswerCut, WHOLE),
+    Case("cut", Reset("mid_body"), AnswerCut, WHOLE, note="reset"),
     Case("cut", Body("{}", encoding="gzip", compress=False), BadResponse, note="undecodable"),
-    Case("cut", Raw("SSH-2.0-OpenSSH_9.9\r\n"), BadResponse, note="not-http"),
+    Case("cut", Raw("SSH-2.0-OpenSSH_9.9\r\n"), AnswerCut, note="not-http"),
     Case("too-large", Answer("x" * 5000), BadResponse, WHOLE, router={"max_answer_bytes": 4000}),
     Case("no-choices", JsonBody({"choices": None}), BadResponse, note="null"),
     Case("no-choices", JsonBody({"choices": []}), BadResponse, note="empty"),

@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from lanewise import (
+    AnswerCut,
     BadResponse,
     DeadlineExceeded,
     FailClosed,
@@ -26,7 +27,7 @@ from lanewise import (
     Unreachable,
     UpstreamTimeout,
 )
-from lanewise.testing import Answer, Behaviour, Html, JsonBody, Raw, Silence, Status, StreamOf
+from lanewise.testing import Answer, Behaviour, Body, Html, JsonBody, Raw, Silence, Status, StreamOf
 from router.driving import (
     FIRST_KEY,
     FIRST_MODEL,
@@ -64,7 +65,9 @@ FINAL: dict[str, tuple[Behaviour, type[RoutingError], type[openai.OpenAIError], 
     "500": (Status(500, {"message": PROVIDER_TEXT}), RoutingError, openai.InternalServerError, 500),
     "503": (Status(503, {"message": PROVIDER_TEXT}), RoutingError, openai.InternalServerError, 503),
     "html": (Html(PROVIDER_TEXT), BadResponse, openai.APIResponseValidationError, None),
-    "no-http": (Raw(PROVIDER_TEXT), BadResponse, openai.APIResponseValidationError, None),
+    "no-http": (Raw(PROVIDER_TEXT), AnswerCut, openai.APIConnectionError, None),
+    "cut": (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), AnswerCut, openai.APIConnectionError, None),
+    "undecodable": (Body("{}", encoding="gzip", compress=False), BadResponse, openai.APIResponseValidationError, None),
     "error-in-200": (
         JsonBody({"error": {"message": PROVIDER_TEXT, "code": "rate_limit_exceeded"}}),
         RoutingError,

@@ -22,6 +22,7 @@ from lanewise._contracts.pattern_cost import MOST_STEPS, search_steps
 from lanewise._contracts.tool_calls import ToolRules, tool_rules
 from lanewise._failures import failure_table as failures
 from lanewise._openai.choices import Choice
+from lanewise._openai.finish_reasons import LENGTH
 from lanewise._openai.lenient_json import read_valid_json
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_schema import MALFORMED
@@ -166,7 +167,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         for number, choice in enumerate(said, 1):
             if choice.refused:
                 continue
-            if choice.finish_reason == "length" and (self.json or choice.calls):
+            if choice.finish_reason == LENGTH and (self.json or any(call.is_cut for call in choice.calls)):
                 return Breach(failures.LENGTH.failure(http_status=200))
             problem = self._problem(choice, verdicts)
             if problem is not None:

@@ -264,8 +264,8 @@ NOT_JSON = Row("not-json", "200 that is HTML, text, a list, not JSON, or not the
                _NEXT, _FAILURE, "the answer is not what this API answers")
 CUT = Row("cut", "200 cut short, undecodable, or not HTTP", _K.BAD_RESPONSE, _NEXT, _FAILURE,
           "the answer was cut short or can't be decoded", "S if there is no other route", outcome_unknown=True)
-EMPTY_EMBEDDINGS = Row("empty-embeddings", "200 with an empty embeddings list", _K.BAD_RESPONSE, _NEXT, _FAILURE,
-                       "the answer has no embeddings")
+EMPTY_EMBEDDINGS = Row("empty-embeddings", "200 with an empty embeddings list, a vector that is null, or none that "
+                       "is not empty", _K.BAD_RESPONSE, _NEXT, _FAILURE, "the answer has no embeddings")
 TOO_LARGE = Row("too-large", "an answer over our size cap", _K.BAD_RESPONSE, _NEXT, _NEUTRAL,
                 "the answer is larger than the cap")
 UNFORESEEN = Row("unforeseen", "an exception that nobody foresaw, anywhere in an attempt", _K.BAD_RESPONSE, _NEXT,
@@ -277,8 +277,8 @@ NO_CHOICES = Row("no-choices", "200 with `choices` (`output`) null, empty, or wi
 # A stream.
 STREAM_ERROR = Row("stream-error", "an `error` event in a stream, `response.failed`, before commit", _K.OUTAGE, _SAME,
                    _FAILURE, "the stream broke off with an error",
-                   "as the inner code says, by the rows above; this row if it says nothing. Retried with another key",
-                   executed=True)
+                   "as the inner code says, by the rows above; this row if it says nothing. Retried with another key. "
+                   "In words that nobody knows: only if no end of the answer follows it", executed=True)
 STREAM_ERROR_LATE = Row("stream-error-late", "the same, after commit", _K.STREAM_BROKEN, _STOP, _FAILURE,
                         "the stream broke off with an error after its first content",
                         "0 if the inner code is one that a caller can cause")
@@ -301,8 +301,8 @@ STALLED = Row("stalled", "no byte for `stall`, or no sign of the model for `sile
 CONTENT_FILTERED = Row("content-filtered", "`finish_reason` `content_filter`, a refusal", _K.CONTENT_POLICY, _NEXT,
                        _NEUTRAL, "the model or its filter refused",
                        "the app's to read: handed through, recorded as this; a failure only if a lane lists it")
-LENGTH = Row("length", "`finish_reason` `length` while JSON was asked for", _K.CONTRACT, _NEXT, _NEUTRAL,
-             "the answer ended before its JSON did")
+LENGTH = Row("length", "`finish_reason` `length` while JSON was asked for, or with a call whose arguments are cut",
+             _K.CONTRACT, _NEXT, _NEUTRAL, "the answer ended before its JSON did")
 FINISH_ERROR = Row("finish-error", "`finish_reason` `error`, or another word of a failure (`network_error`, `abort`)",
                    _K.OUTAGE, _SAME, _FAILURE, "the model broke off", "with another key", executed=True)
 CONTRACT = Row("contract", "answer breaks the contract", _K.CONTRACT, _NEXT, _NEUTRAL, "the answer breaks the contract",
@@ -339,7 +339,8 @@ SUCCESSES: Final = (
     ),
     Success(
         "odd-calls",
-        "arguments that are empty, null or missing for a function that needs none; calls without an index",
+        "arguments that are empty, null or missing for a function that needs none; calls without an index, and such "
+        "without a name and arguments",
         "apps read `{}`",
     ),
     Success("null-finish", "`finish_reason` null in a complete answer with content", "Ollama, other lenient servers"),

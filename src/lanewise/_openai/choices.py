@@ -16,6 +16,7 @@ __all__ = ["Choice", "StreamAccumulator", "ToolCall", "said_by"]
 
 
 _T = TypeVar("_T", bound=msgspec.Struct)
+_NO_ARGUMENTS: Final = ("", "null", "{}")
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):
@@ -24,8 +25,24 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
     name: str
     arguments: str | None
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether it names no function and gives it nothing: some servers write so that nothing is called."""
+        return not self.name and self.arguments is not None and self.arguments.strip() in _NO_ARGUMENTS
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its arguments are no whole JSON value. Of the free input of a custom tool nobody can tell."""
+        if self.arguments is None:
+            return False
+        try:
+            read_json(self.arguments)
+        except MALFORMED:
+            return True
+        return False
+
     def __repr__(self) -> str:
-        return "<Called>"
+        return "<ToolCall>"
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -74,8 +91,10 @@ class _Message(msgspec.Struct):
     function_call: _Function | None = None
 
     def calls(self) -> tuple[ToolCall, ...]:
-        calls = tuple(call.called() for call in self.tool_calls or ())
-        return calls if self.function_call is None else (*calls, _called(self.function_call))
+        calls = [call.called() for call in self.tool_calls or ()]
+        if self.function_call is not None:
+            calls.append(_called(self.function_call))
+        return tuple([call for call in calls if not call.is_blank])
 
 
 class _Choice(msgspec.Struct):
@@ -241,8 +260,9 @@ class _Growing:
 
     def said(self) -> Choice:
         refused = self.refused or self.finish_reason == CONTENT_FILTER
+        calls = [call.called() for call in self.calls.values()]
         return Choice(
-            "".join(self.pieces), tuple([call.called() for call in self.calls.values()]), refused, self.finish_reason
+            "".join(self.pieces), tuple([call for call in calls if not call.is_blank]), refused, self.finish_reason
         )
 
 

@@ -75,13 +75,16 @@ def from_answer(api: Api, body: bytes, content_type: str | None = None) -> Failu
     return check_answer(api, body, content_type).result
 
 
-def check_answer(api: Api, body: bytes, content_type: str | None = None, *, sensitive: bool = False) -> Checked:
+def check_answer(
+    api: Api, body: bytes, content_type: str | None = None, *, sensitive: bool = False, sdk_decodes: bool = True
+) -> Checked:
     """Judge the whole body of a 200. Never raises, whatever the body holds.
 
     The content type only refines the words of a failure: an answer that is JSON counts whatever it is called. What the
     strict decoder refuses is read as Python reads it. ``sensitive``: what decides must be beyond doubt.
+    ``sdk_decodes``: embeddings that are texts are decoded by the SDK, and must be what it can decode.
     """
-    kind = _KINDS[api]
+    kind = _KINDS[api] if sdk_decodes else _AS_THE_APP_DECODES
     try:
         answer = kind.decoder.decode(body)
         checked = (
@@ -164,11 +167,18 @@ def _responses(answer: wire.ResponsesAnswer, body: bytes) -> Failure | Answer:
 def _embeddings(answer: wire.EmbeddingsAnswer, body: bytes) -> Failure | Answer:
     if _says_error(answer.error):
         return from_inner_error(body, otherwise=failures.INNER_ERROR)
-    if not answer.data or any(is_blank(item.embedding) for item in answer.data):
+    vectors = [item.embedding for item in answer.data or ()]
+    # One of nothing beside others is how some servers answer an empty text.
+    if all(map(is_blank, vectors)) or any(bytes(vector) == b"null" for vector in vectors):
         return from_inner_error(body, otherwise=failures.EMPTY_EMBEDDINGS)
-    if any(not _is_embedding(item.embedding) for item in answer.data):
-        return failures.NOT_JSON.failure(http_status=200, detail="an embedding can't be decoded")
     return _answer(answer.model, read_usage(answer.usage), (), refusal=False)
+
+
+def _decoded_embeddings(answer: wire.EmbeddingsAnswer, body: bytes) -> Failure | Answer:
+    judged = _embeddings(answer, body)
+    if isinstance(judged, Answer) and not all(_is_embedding(item.embedding) for item in answer.data or ()):
+        return failures.NOT_JSON.failure(http_status=200, detail="an embedding can't be decoded")
+    return judged
 
 
 def _is_embedding(raw: msgspec.Raw) -> bool:
@@ -188,8 +198,10 @@ def _is_embedding(raw: msgspec.Raw) -> bool:
 _KINDS: Final = {
     Api.CHAT: _Kind(msgspec.json.Decoder(wire.ChatAnswer), wire.ChatAnswer, _chat),
     Api.RESPONSES: _Kind(msgspec.json.Decoder(wire.ResponsesAnswer), wire.ResponsesAnswer, _responses),
-    Api.EMBEDDINGS: _Kind(msgspec.json.Decoder(wire.EmbeddingsAnswer), wire.EmbeddingsAnswer, _embeddings),
+    Api.EMBEDDINGS: _Kind(msgspec.json.Decoder(wire.EmbeddingsAnswer), wire.EmbeddingsAnswer, _decoded_embeddings),
 }
+_AS_THE_APP_DECODES = _Kind(_KINDS[Api.EMBEDDINGS].decoder, wire.EmbeddingsAnswer, _embeddings)
+"""Embeddings in a format that the SDK hands to the app as it came (``ubinary``, ``int8``)."""
 
 
 def _says_error(error: msgspec.Raw) -> bool:

@@ -5,11 +5,13 @@ Whatever may be of several types, or may be large, is left raw: reading it would
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
 
 from lanewise._openai.finish_reasons import in_chats_words
+from lanewise._openai.lenient_json import read_json
 from lanewise._openai.usage_so_far import UsageSoFar
 
 __all__ = [
@@ -20,9 +22,11 @@ __all__ = [
     "EmbeddingsAnswer",
     "ResponsesAnswer",
     "ResponsesEvent",
+    "calls_something",
     "is_blank",
     "is_no_error",
     "is_utf8",
+    "may_tell_of_error",
     "other_words",
 ]
 
@@ -36,6 +40,8 @@ _BRACKETS: Final = (b"[", b"{")
 _SPACE: Final = b" \t\r\n"
 _SUCCESS: Final = frozenset({"", "0", "200", "ok", "success", "succeeded", "none", "null", "no error", "no_error"})
 _OK: Final = 200
+_TELLS: Final = re.compile("(?i)err|fault|exception|fail|denied|message|msg|detail|title|reason").search
+_FRAME: Final = frozenset({"index", "type"})
 
 
 def is_blank(value: msgspec.Raw) -> bool:
@@ -55,6 +61,30 @@ def is_no_error(value: object) -> bool:
     if isinstance(value, str):
         return value.strip().lower() in _SUCCESS
     return not value or value == _OK
+
+
+def may_tell_of_error(value: object) -> bool:
+    """Whether a value that is no answer may be an error in words that nobody knows.
+
+    Example::
+
+        may_tell_of_error({"fault": {"faultstring": "no"}})  # True
+    """
+    if isinstance(value, dict):
+        return any(
+            not is_no_error(inner) if isinstance(name, str) and _TELLS(name) else may_tell_of_error(inner)
+            for name, inner in value.items()
+        )
+    return isinstance(value, list) and any(may_tell_of_error(item) for item in value)
+
+
+def calls_something(value: object) -> bool:
+    """Whether calls of functions hold more than their frame: an id, a name or arguments."""
+    if isinstance(value, dict):
+        return any(calls_something(inner) for name, inner in value.items() if name not in _FRAME)
+    if isinstance(value, list):
+        return any(calls_something(item) for item in value)
+    return value is not None and value != ""
 
 
 def is_utf8(body: bytes) -> bool:
@@ -81,24 +111,19 @@ class _Message(msgspec.Struct, gc=False):
     refusal: msgspec.Raw = NULL
 
     def says_something(self) -> bool:
-        """Whether any of it is more than null or empty."""
-        return any(piece is not NULL and not is_blank(piece) for piece in self._pieces())
+        """Whether any of it is more than null or empty, and of its calls more than their frame."""
+        calls = (self.tool_calls, self.function_call)
+        return any(not is_blank(piece) for piece in self._words()) or any(
+            not is_blank(call) and calls_something(read_json(bytes(call))) for call in calls
+        )
 
     def size(self) -> int:
         """The bytes of what it says, as JSON."""
-        return sum(memoryview(piece).nbytes for piece in self._pieces() if not is_blank(piece))
+        pieces = (*self._words(), self.tool_calls, self.function_call)
+        return sum(memoryview(piece).nbytes for piece in pieces if not is_blank(piece))
 
-    def _pieces(self) -> tuple[msgspec.Raw, ...]:
-        return (
-            self.content,
-            self.tool_calls,
-            self.reasoning_content,
-            self.reasoning,
-            self.function_call,
-            self.refusal,
-            self.audio,
-            self.images,
-        )
+    def _words(self) -> tuple[msgspec.Raw, ...]:
+        return (self.content, self.reasoning_content, self.reasoning, self.refusal, self.audio, self.images)
 
 
 class _ChatChoice(msgspec.Struct, gc=False):
@@ -150,11 +175,11 @@ class Delta(msgspec.Struct, gc=False):
         """Whether any of it is more than null or empty."""
         return bool(
             self.content
-            or self.tool_calls
+            or (self.tool_calls and calls_something(self.tool_calls))
             or self.reasoning_content
             or self.reasoning
             or self.reasoning_details
-            or self.function_call
+            or (self.function_call and calls_something(self.function_call))
             or self.refusal
             or self.audio
             or self.images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from typing import Final
 
@@ -17,7 +18,7 @@ from lanewise._openai.choices import StreamAccumulator
 from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
 from lanewise._openai.lenient_json import as_far_as_it_fits, read_json, write_json
-from lanewise._openai.response_schema import MALFORMED, is_utf8
+from lanewise._openai.response_schema import MALFORMED, is_utf8, may_tell_of_error
 from lanewise._openai.sse import event_bytes
 from lanewise._openai.usage import Usage
 from lanewise._openai.usage_so_far import UsageSoFar
@@ -54,6 +55,7 @@ _BROKEN_BY: Final = {
 }
 _BROKEN: Final = FailureKind.STREAM_BROKEN
 _LONGEST_NAME: Final = 200
+_LONGEST_SUSPECT: Final = 64 * 1024
 _TOKEN: Final = 5
 """Bytes that a piece counts for at the least: as ``rough_tokens.likely`` has it, a token."""
 _CHUNK: Final = msgspec.json.Decoder(wire.ChatChunk)
@@ -105,6 +107,7 @@ class StreamValidator:
         self.lenient: tuple[str, ...] = ()
         """What was odd and was let pass: ``json``, ``types``, ``events``."""
         self._failed: Failure | None = None
+        self._suspected: bytes | None = None
         self.committed = False
         """Whether real content has come."""
         self.model: str | None = None
@@ -249,9 +252,11 @@ class StreamValidator:
         if not chunk.choices:
             if self._reports_error(event_name, data, known=chunk.choices is not None or bool(chunk.usage)):
                 return self._error(data)
-            if chunk.usage and self._hide_usage:
+            if self._hide_usage and chunk.usage and isinstance(chunk.usage, dict):
                 return StreamVerdict.HIDE
-            return StreamVerdict.PASS if self.committed else StreamVerdict.PREAMBLE
+            if chunk.choices is None:
+                self._suspect(data)
+            return self._nothing()
         says_something = malformed = False
         for choice in chunk.choices:
             delta = choice.delta
@@ -300,7 +305,10 @@ class StreamValidator:
         if name.endswith(_PREVIEW):
             self.committed = True  # shown at once, or it need not have been asked for
             return StreamVerdict.CONTENT
-        if name in _NO_SIGN_OF_LIFE or not name.startswith("response."):
+        if not name.startswith("response."):
+            self._suspect(data)
+            return self._nothing()
+        if name in _NO_SIGN_OF_LIFE:
             return StreamVerdict.PASS if self.committed else StreamVerdict.PREAMBLE
         return StreamVerdict.PROGRESS
 
@@ -322,8 +330,16 @@ class StreamValidator:
         self._done = True
         return StreamVerdict.DONE
 
+    def _suspect(self, data: bytes) -> None:
+        """Keep what may be an error in words that nobody knows: if no end of the answer follows, it was broken off."""
+        with suppress(*MALFORMED):
+            if len(data) <= _LONGEST_SUSPECT and may_tell_of_error(read_json(data)):
+                self._suspected = data
+
     def _finish(self) -> StreamVerdict | Failure:
         self._marked = True
+        if self._suspected is not None and not self.complete:
+            return self._error(self._suspected)
         if not self.committed and not self._finished:
             return self._broken(failures.STREAM_CUT)
         self._done = True

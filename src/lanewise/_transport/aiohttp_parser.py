@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from lanewise._transport.response_head import mended
+from lanewise._transport.response_head import is_within_head, mended
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import HttpParser, RawResponseMessage
@@ -64,16 +64,17 @@ class _HeadParser:
         self._parser = parser
         self._params = params
         self._received = b""
+        self._refused: HttpProcessingError | None = None
+        """Why the parser takes no more of a head whose end has not come yet."""
 
     def feed_data(self, data: bytes) -> _Fed:
         received = self._received = self._received + data if self._received else data
+        if self._refused is not None:
+            return self._mended(received, self._refused)
         try:
             fed = self._parser.feed_data(data)
-        except HttpProcessingError:
-            again = mended(received)
-            if again is None:
-                raise
-            return self._handler.parse_anew(self._params, again)
+        except HttpProcessingError as refused:
+            return self._mended(received, refused)
         for message, _ in fed[0]:
             if message.code >= 200:
                 self._handler._parser = self._parser
@@ -81,6 +82,16 @@ class _HeadParser:
         if len(received) > _LONGEST_HEAD:
             raise LineTooLong(b"...", _LONGEST_HEAD)
         return fed
+
+    def _mended(self, received: bytes, refused: HttpProcessingError) -> _Fed:
+        """The response read anew with a head that says one thing, once all of its head is there."""
+        again = mended(received)
+        if again is not None:
+            return self._handler.parse_anew(self._params, again)
+        if not is_within_head(received):
+            raise refused
+        self._refused = refused
+        return (), False, b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._parser, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["mended"]
+__all__ = ["is_within_head", "mended"]
 
 _LONGEST_HEAD: Final = 256 * 1024
 _END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
@@ -34,6 +34,23 @@ def mended(received: bytes) -> bytes | None:
             continue
         return _mended(status, fields, received[end.end() :])
     return None
+
+
+def is_within_head(received: bytes) -> bool:
+    """Whether what was received of a response may still be a head: its end has not come, and it is no longer than one.
+
+    Example::
+
+        is_within_head(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n")  # True
+    """
+    start = 0
+    while (end := _END_OF_HEAD.search(received, start, start + _LONGEST_HEAD)) is not None:
+        code = _STATUS_LINE.match(re.split(rb"\r?\n", received[start : end.start()].lstrip(b"\r\n"), maxsplit=1)[0])
+        if code is None or not code[1].startswith(b"1"):
+            return False
+        start = end.end()
+    rest = received[start:].lstrip(b"\r\n")
+    return len(rest) <= _LONGEST_HEAD and rest[:5] == b"HTTP/"[: len(rest)]
 
 
 def _mended(status: bytes, fields: list[bytes], body: bytes) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -35,8 +36,8 @@ _COST_HEADER: Final = "x-litellm-response-cost"
 """In which LiteLLM's proxy says what an answer cost, in US dollars."""
 ERROR_BODY: Final = 256 * 1024
 """Bytes of an error's body that are read."""
-_FIELDS: Final = (b"data", b"event", b"id", b"retry", b":", b"\xef\xbb\xbf")
-"""What a stream of events begins with."""
+_ASKS_FOR_BASE64: Final = re.compile(rb'"encoding_format"\s*:\s*"base64"').search
+"""As the SDK asks for embeddings that it decodes itself. Within a text of the app's, each quotation mark is escaped."""
 _NO_EVENTS: Final = (b"{", b"[", b"<")
 """How JSON and pages begin, and no event: what a body calls itself does not make it one."""
 _MOST_SPACE: Final = 64 * 1024
@@ -238,7 +239,11 @@ async def _whole(request: AttemptRequest, exchange: Exchange) -> CompleteRespons
             raise
         cut, body = failure, failure.partial
     checked = check_answer(
-        request.api, body, exchange.headers.get("content-type"), sensitive=request.accepts is not None
+        request.api,
+        body,
+        exchange.headers.get("content-type"),
+        sensitive=request.accepts is not None,
+        sdk_decodes=request.api is not Api.EMBEDDINGS or _ASKS_FOR_BASE64(request.body) is not None,
     )
     judged = checked.result
     if isinstance(judged, Failure):
@@ -265,8 +270,7 @@ async def _open(
                 return failures.NO_CONTENT.failure()
             raise
         first = begun.lstrip()
-        is_page = "html" in declared and not any(first.startswith(name) or name.startswith(first) for name in _FIELDS)
-        if not first or first.startswith(_NO_EVENTS) or is_page:
+        if not first or first.startswith(_NO_EVENTS):
             exchange.bound_reads(deadline)
             return await _not_a_stream(request, exchange, begun)
     gathered = StreamAccumulator(request.api, request.limits.answer) if request.gather else None

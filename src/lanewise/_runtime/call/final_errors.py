@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from lanewise.errors import (
+    AnswerCut,
     BadResponse,
     ContractViolated,
     DeadlineExceeded,
@@ -121,6 +122,8 @@ def _class_for(call: Call, stop: Stop, status: int | None) -> type[RoutingError]
         return NoRouteAvailable
     if failure.trouble is not None:
         return DeadlineExceeded if failure.trouble is LocalTrouble.LOOP else Unreachable
+    if failure.kind is FailureKind.BAD_RESPONSE and failure.outcome_unknown:
+        return AnswerCut
     if failure.kind in (FailureKind.DEADLINE, FailureKind.SUBSTITUTED) or status is None:
         return _WITHOUT_STATUS.get(failure.kind, UpstreamError)
     if status >= 500:

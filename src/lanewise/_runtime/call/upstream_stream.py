@@ -166,7 +166,7 @@ class UpstreamStream:
     def _end(self, piece: Chunk) -> None:
         piece.failure = self.judge.end()
         if piece.failure is not None and self._not_events and not self._seen:
-            piece.failure = from_inner_error(self._not_events, otherwise=failures.STREAM_CUT)
+            piece.failure = from_inner_error(self._not_events, otherwise=failures.NOT_JSON)
         piece.ended = piece.failure is None
 
     async def _all_after_the_end(self, events: Iterator[Event | None]) -> list[bytes]:
