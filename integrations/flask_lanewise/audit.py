@@ -9,12 +9,32 @@ from flask.views import MethodView
 from werkzeug.routing import Rule
 
 from flask_lanewise.installed import KEY, installed_in
-from flask_lanewise.marks import group_marks, misuse
+from flask_lanewise.marks import group_marks, methods_of
 from lanewise import Config
-from lanewise.web import STANDARD, Endpoint, Source, assert_declared, find_marks, lost_marks, register_reader
+from lanewise.web import (
+    STANDARD,
+    Endpoint,
+    Source,
+    assert_declared,
+    find_marks,
+    lost_marks,
+    misplaced,
+    own_marks,
+    register_reader,
+)
 
 __all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of"]
 
+_HOOKS = (
+    "before_request_funcs",
+    "after_request_funcs",
+    "teardown_request_funcs",
+    "teardown_appcontext_funcs",
+    "url_value_preprocessors",
+    "template_context_processors",
+    "error_handler_spec",
+)
+"""Where an app keeps the functions that it calls around its views."""
 _AUTOMATIC = frozenset({"HEAD", "OPTIONS"})
 """Flask answers these for views that only name others."""
 
@@ -42,7 +62,7 @@ def endpoints(app: Flask) -> list[Endpoint]:
             print(endpoint.label(), sorted(endpoint.categories))
     """
     found = [endpoint for rule in app.url_map.iter_rules() for endpoint in _endpoints(app, rule)]
-    return [*found, *_misused_functions(app)]
+    return [*found, *_without_views(app), *_misused_functions(app)]
 
 
 def endpoints_of(app: Flask) -> tuple[Config, list[Endpoint]]:
@@ -56,7 +76,7 @@ def endpoints_of(app: Flask) -> tuple[Config, list[Endpoint]]:
 
 def _endpoints(app: Flask, rule: Rule) -> Iterator[Endpoint]:
     view = app.view_functions.get(rule.endpoint)
-    methods = rule.methods or set()
+    methods = methods_of(rule)
     shown = tuple(sorted(methods - _AUTOMATIC or methods))
     each = [(method,) for method in shown] if _is_method_view(view) else [shown]
     for some in each:
@@ -70,15 +90,37 @@ def _unresolved(view: object, methods: Iterable[str], sources: Iterable[Source])
     lost = lost_marks(view, *methods) - {source.category for source in sources}
     if lost:
         return f"sensitive({min(lost)!r}) stands above it, and what lies between hides the function from the mark"
-    return misuse(view)
+    return misplaced(view, "a view")
 
 
 def _misused_functions(app: Flask) -> Iterator[Endpoint]:
     """Marks among the functions that Flask calls around its views."""
-    for kind in ("before_request_funcs", "after_request_funcs", "teardown_request_funcs", "url_value_preprocessors"):
-        for functions in getattr(app, kind).values():
-            for wrong in filter(None, map(misuse, functions)):
+    for kind in _HOOKS:
+        for function in _functions(getattr(app, kind)):
+            wrong = misplaced(function, "a function that Flask could call")
+            if wrong is not None:
                 yield Endpoint(kind, "/*", unresolved=wrong)
+
+
+def _functions(registry: object) -> Iterator[object]:
+    """All functions in one of Flask's registries: lists by blueprint, error handlers by code and class."""
+    if isinstance(registry, dict):
+        registry = list(registry.values())
+    if isinstance(registry, list | tuple):
+        for each in registry:
+            yield from _functions(each)
+    else:
+        yield registry
+
+
+def _without_views(app: Flask) -> Iterator[Endpoint]:
+    """The marked blueprints that have no views, with which they would be listed."""
+    named = [rule.endpoint for rule in app.url_map.iter_rules()]
+    for name, blueprint in app.blueprints.items():
+        marks = own_marks(blueprint)
+        if marks and not any(endpoint.startswith(f"{name}.") for endpoint in named):
+            sources = tuple(Source(category, f"blueprint {name}") for category in sorted(marks))
+            yield Endpoint(name, f"{blueprint.url_prefix or ''}/*", sources=sources)
 
 
 def _is_method_view(view: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from flask import Flask, current_app, g, has_app_context, has_request_context, request
 
@@ -43,7 +44,9 @@ class Installed:
         self._audit = audit
         self._audited = False
         self._failure: ConfigError | RuntimeError | None = None
-        self._marks = EndpointMarks(app, PathRules(router.config.endpoints))
+        self._rules = PathRules(router.config.endpoints)
+        self._marks = EndpointMarks(app, self._rules, self.config.sensitive)
+        self._marks_of_others: WeakKeyDictionary[Flask, EndpointMarks] = WeakKeyDictionary()
         self._late_subject = None if subject is None else _as_text(subject)
         self._scope_key = f"lanewise.scope.{id(self)}"  # its own: another app may be called with the same environ
         self._id_key = _environ_key(self.inbound.request_id_header)
@@ -110,8 +113,22 @@ class Installed:
         if has_request_context():
             here = request._get_current_object()  # type: ignore[attr-defined]
             if here.environ is environ:
-                return self._marks.of(here)
+                return self._marks_in(current_app._get_current_object()).of(here)  # type: ignore[attr-defined]
         return self._marks.ahead(environ)
+
+    def _marks_in(self, app: Flask) -> EndpointMarks:
+        """The marks of the app that serves: a WSGI middleware may have passed the request on to another one."""
+        if app is self._app:
+            return self._marks
+        found = self._marks_of_others.get(app)
+        if found is None:
+            found = self._marks_of_others[app] = EndpointMarks(app, self._rules, self.config.sensitive)
+        return found
+
+    def look_into(self, inner: object) -> None:
+        """Have other apps looked for in what is called with each request."""
+        if getattr(inner, "__self__", None) is not self._app:
+            self._marks.inner = inner
 
     # -- marks that can't hold ---------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ class RequestScopes:
         self._app = app
         self._inner = app.wsgi_app
         self._installed = installed
+        installed.look_into(app.wsgi_app)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         installed = self._installed

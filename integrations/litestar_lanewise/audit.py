@@ -10,9 +10,9 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from lanewise import Config
 from lanewise.web import Endpoint, assert_declared, register_reader
-from litestar_lanewise.sources import function_of, sources_of, unresolved
+from litestar_lanewise.sources import function_of, is_litestars, layer_sources, misused_in, sources_of, unresolved
 
-__all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of", "endpoints_on"]
+__all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of", "endpoints_on", "handlers_on"]
 
 
 def endpoints(app: Litestar) -> list[Endpoint]:
@@ -23,14 +23,17 @@ def endpoints(app: Litestar) -> list[Endpoint]:
         for endpoint in endpoints(app):
             print(endpoint.label(), sorted(endpoint.categories))
     """
-    return [endpoint for route in app.routes for _, endpoint in endpoints_on(route)]
+    found = [endpoint for route in app.routes for _, endpoint in endpoints_on(route)]
+    if found:
+        return found
+    whole = Endpoint("Litestar", "/*", (), tuple(layer_sources(app, "the app")), misused_in(app))
+    return [whole] if whole.sources or whole.unresolved else []
 
 
 def endpoints_on(route: BaseRoute) -> Iterator[tuple[BaseRouteHandler, Endpoint]]:
     """The app's handlers on a route, each with the endpoint that it is."""
-    for handler in _handlers(route):
-        module = getattr(function_of(handler), "__module__", None) or ""
-        if not module.startswith("litestar."):
+    for handler in handlers_on(route):
+        if not is_litestars(handler):
             yield handler, _endpoint(route, handler)
 
 
@@ -55,7 +58,8 @@ def assert_endpoints_declared(app: Litestar) -> None:
     assert_declared(found, config)
 
 
-def _handlers(route: BaseRoute) -> list[BaseRouteHandler]:
+def handlers_on(route: BaseRoute) -> list[BaseRouteHandler]:
+    """All handlers on a route, Litestar's own among them."""
     if isinstance(route, HTTPRoute):
         return list(route.route_handlers)
     handler = getattr(route, "route_handler", None)

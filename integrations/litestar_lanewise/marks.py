@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar, cast, overload
 
@@ -9,11 +10,12 @@ from litestar.connection import ASGIConnection
 from litestar.controller import Controller
 from litestar.handlers import BaseRouteHandler, WebsocketListener
 from litestar.router import Router
+from litestar.utils.sync import AsyncCallable
 
 from lanewise import Scope
-from lanewise.web import SCOPE_KEY, category_of, mark, mark_and_wrap, standard
+from lanewise.web import DONE, SCOPE_KEY, SensitiveMark, makes_marks, mark, mark_and_wrap, misplaced
 
-__all__ = ["INSTALL", "Sensitive", "misuse", "sensitive"]
+__all__ = ["INSTALL", "Sensitive", "misused_guard", "sensitive"]
 
 INSTALL: Final = "LanewisePlugin is not installed: Litestar(..., plugins=[LanewisePlugin(router)])"
 
@@ -21,16 +23,13 @@ _Connection = ASGIConnection[Any, Any, Any, Any]
 _Marked = TypeVar("_Marked", bound=Callable[..., object])
 
 
-class Sensitive:
+class Sensitive(SensitiveMark):
     """Marks with a category: a guard on any layer, and a decorator. Made by :func:`sensitive`."""
 
     def __init__(self, category: str) -> None:
-        self.category = category_of(category)
+        super().__init__(category)
         # Litestar asks this attribute whether the guard is async; one that isn't would get a thread
         vars(self)["__call__"] = self._guard
-
-    def __repr__(self) -> str:
-        return f"sensitive({self.category!r})"
 
     @overload
     def __call__(self, target: _Connection, handler: BaseRouteHandler) -> Awaitable[None]: ...
@@ -45,8 +44,10 @@ class Sensitive:
 
         Raises TypeError: nothing that can be marked. RuntimeError: the plugin is missing.
         """
+        self.is_used = True
         if isinstance(target, ASGIConnection):
-            return self._guard(target, handler)
+            self._raise(target)  # at once: a guard that calls this one may not be async itself
+            return DONE
         return cast("_Marked", self._marked(target))
 
     def _marked(self, target: object) -> object:
@@ -55,6 +56,8 @@ class Sensitive:
             raise TypeError(f"a {kind} is marked by a guard: {kind}(..., guards=[{self!r}])")
         if isinstance(target, BaseRouteHandler):
             _add_guard(target, self)
+            with contextlib.suppress(AttributeError):  # an app that has it already has a copy, with the same function
+                mark(_function(target.fn), self.category)
             return target
         if isinstance(target, type) and issubclass(target, Controller | WebsocketListener):
             _add_guard(target, self)
@@ -62,12 +65,16 @@ class Sensitive:
         return mark_and_wrap(target, self.category)
 
     async def _guard(self, connection: _Connection, handler: BaseRouteHandler | None) -> None:
+        self._raise(connection)
+
+    def _raise(self, connection: _Connection) -> None:
         scope = connection.scope.get(SCOPE_KEY)
         if not isinstance(scope, Scope):
             raise RuntimeError(f"{self!r} can't hold here. {INSTALL}")
         scope.raise_sensitivity(self.category)
 
 
+@makes_marks
 def sensitive(category: str) -> Sensitive:
     """Say that handlers are sensitive: their calls are answered by the category's approved routes, or not at all.
 
@@ -82,11 +89,19 @@ def sensitive(category: str) -> Sensitive:
     return Sensitive(category)
 
 
-def misuse(guard: object) -> str | None:
+def misused_guard(guard: object) -> str | None:
     """What is wrong with a guard, if it is a mark that was not put on as one."""
+    if isinstance(guard, Sensitive):
+        return None
+    if not callable(guard):
+        return f'a guard of it is {type(guard).__name__}: write guards=[sensitive("payment")]'
     if guard is sensitive or guard is Sensitive:
         return 'a guard marks it with no category: write guards=[sensitive("payment")]'
-    return "standard is no guard: write @standard above the function" if guard is standard else None
+    return misplaced(guard, "a guard")
+
+
+def _function(fn: object) -> object:
+    return fn.func if isinstance(fn, AsyncCallable) else getattr(fn, "_fn", fn)
 
 
 def _add_guard(target: Any, guard: Sensitive) -> None:

@@ -29,9 +29,9 @@ from lanewise.web import (
     require_library,
     unmatched_rules,
 )
-from litestar_lanewise.audit import endpoints
+from litestar_lanewise.audit import endpoints, handlers_on
 from litestar_lanewise.problems import broken_stream, handler_of_the_app
-from litestar_lanewise.sources import marks_of, provisional_marks
+from litestar_lanewise.sources import is_litestars, marks_of, provisional_marks
 
 __all__ = ["Installation", "Middleware"]
 
@@ -153,8 +153,10 @@ class Installation:
         if not isinstance(handler, BaseRouteHandler):
             return None
         known = self._marks.get(id(handler))
-        if known is None or known.version != marks_version():
-            marks, provisional = marks_of(handler), provisional_marks(handler) & self._router.config.sensitive.keys()
+        is_mount = isinstance(handler, ASGIRouteHandler)  # routes may be added to what is mounted
+        if known is None or known.version != marks_version() or is_mount:
+            marks = _marks_on_the_way(handler, asgi["litestar_app"])
+            provisional = provisional_marks(handler) & self._router.config.sensitive.keys()
             known = self._marks[id(handler)] = _Known(handler, marks_version(), marks, provisional)
         found = known.marks
         template = asgi.get("path_template")
@@ -174,6 +176,18 @@ class Installation:
         """Echo the request's id also where no handler answers: on a 404, say, or when a middleware refuses."""
         if message["type"] == "http.response.start":
             self.core.echo(cast("AsgiScope", scope), cast("AsgiScope", message))
+
+
+def _marks_on_the_way(handler: BaseRouteHandler, app: Litestar) -> frozenset[str] | None:
+    """The marks of a handler. Litestar's own answer to OPTIONS has those of what it answers for."""
+    found = marks_of(handler)
+    if is_litestars(handler):
+        for route in app.routes:
+            here = handlers_on(route)
+            if any(each is handler for each in here):
+                others = [marks_of(each) or frozenset() for each in here if each is not handler]
+                found = frozenset[str]().union(*others) | (found or frozenset()) or None
+    return found
 
 
 class Outermost:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 from litestar.app import Litestar
 from litestar.controller import Controller
 from litestar.handlers import ASGIRouteHandler, BaseRouteHandler, WebsocketListener
+from litestar.middleware import DefineMiddleware
 from litestar.utils.sync import AsyncCallable
 
-from lanewise.web import STANDARD, Marks, Source, categories_within, find_marks, lost_marks, own_marks
-from litestar_lanewise.marks import Sensitive, misuse
+from lanewise.web import STANDARD, Marks, Source, categories_within, find_marks, lost_marks, misplaced, own_marks
+from litestar_lanewise.marks import Sensitive, misused_guard
 
-__all__ = ["function_of", "marks_of", "provisional_marks", "sources_of", "unresolved"]
+__all__ = [
+    "function_of",
+    "is_litestars",
+    "layer_sources",
+    "marks_of",
+    "misused_in",
+    "provisional_marks",
+    "sources_of",
+    "unresolved",
+]
+
+_HOOKS = ("before_request", "after_request", "after_response")
+"""What a layer may have called around each of its requests."""
 
 
 def sources_of(handler: BaseRouteHandler) -> Iterator[Source]:
@@ -22,11 +37,11 @@ def sources_of(handler: BaseRouteHandler) -> Iterator[Source]:
     owner = _owner_class(function)
     guarded: set[str] = set()
     for layer in handler.ownership_layers:
-        for guard in layer.guards or ():
-            own = guard.func if isinstance(guard, AsyncCallable) else guard
-            if isinstance(own, Sensitive):
-                guarded.add(own.category)
-                yield Source(own.category, f"guard of {_name(layer, handler, owner)}")
+        for source in layer_sources(layer, _name(layer, handler, owner)):
+            guarded.add(source.category)
+            yield source
+    for name, dependency in _dependencies(handler, function):
+        yield from (Source(each, f"dependency {name}") for each in sorted(find_marks(dependency).categories))
     if owner is not None:
         yield from (Source(each, f"class {owner.__name__}") for each in sorted(own_marks(owner) - guarded))
         yield from _of_overridden(owner, function)
@@ -36,18 +51,70 @@ def sources_of(handler: BaseRouteHandler) -> Iterator[Source]:
         if within is not None and within.serves_itself:
             yield Source(STANDARD, "a router of its own")
     marks = _decorators(handler, function)
-    yield from (Source(category, "decorator") for category in sorted(marks.visible))
+    yield from (Source(category, "decorator") for category in sorted(marks.visible - guarded))
     yield from (Source(category, "decorator", hidden=True) for category in sorted(marks.hidden))
+
+
+def layer_sources(layer: Any, name: str) -> Iterator[Source]:
+    """The marks that a layer puts on all in it, by its guards and by what it has called before each request."""
+    for guard in layer.guards or ():
+        own = _called(guard)
+        while isinstance(own, functools.partial):
+            own = own.func
+        if isinstance(own, Sensitive):
+            yield Source(own.category, f"guard of {name}")
+    before = find_marks(_called(getattr(layer, "before_request", None))).categories
+    yield from (Source(each, f"before_request of {name}") for each in sorted(before))
+
+
+def misused_in(layer: Any) -> str | None:
+    """What is wrong with the marks on a layer, where one of them was not put on as a guard."""
+    hooks = [getattr(layer, name, None) for name in _HOOKS]
+    hooks += [each.middleware if isinstance(each, DefineMiddleware) else each for each in layer.middleware or ()]
+    hooks += (layer.exception_handlers or {}).values()
+    hooks += [getattr(each, "dependency", each) for each in (layer.dependencies or {}).values()]
+    misused = [misused_guard(_called(guard)) for guard in layer.guards or ()]
+    misused += [misplaced(_called(hook), "what Litestar could call there") for hook in hooks]
+    return next((wrong for wrong in misused if wrong is not None), None)
+
+
+def _called(given: object) -> object:
+    """The app's own function, where Litestar has one to be awaited in its place."""
+    return given.func if isinstance(given, AsyncCallable) else given
+
+
+def _dependencies(handler: BaseRouteHandler, function: object) -> Iterator[tuple[str, object]]:
+    """The dependencies that a handler asks for by name, and those that these ask for."""
+    provided = {name: given for layer in handler.ownership_layers for name, given in (layer.dependencies or {}).items()}
+    waiting = _parameters(function)
+    while waiting:
+        name = waiting.pop()
+        if name in provided:
+            given: Any = provided.pop(name)
+            dependency = _called(getattr(given, "dependency", given))
+            yield name, dependency
+            waiting += _parameters(dependency)
+
+
+def _parameters(function: Any) -> list[str]:
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def is_litestars(handler: BaseRouteHandler) -> bool:
+    """Whether a handler is one of Litestar's own: the pages of OpenAPI, answers to OPTIONS, static files."""
+    return (getattr(function_of(handler), "__module__", None) or "").startswith("litestar.")
 
 
 def unresolved(handler: BaseRouteHandler) -> str | None:
     """Why the marks of a handler can't be told, if they can't."""
     function = function_of(handler)
     for layer in handler.ownership_layers:
-        for guard in layer.guards or ():
-            wrong = misuse(guard.func if isinstance(guard, AsyncCallable) else guard)
-            if wrong is not None:
-                return wrong
+        wrong = misused_in(layer)
+        if wrong is not None:
+            return wrong
     lost = lost_marks(function) - {source.category for source in sources_of(handler)}
     if lost:
         return f"sensitive({min(lost)!r}) stands above it, and what lies between hides the function from the mark"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Final
 
@@ -47,9 +48,9 @@ def _listed(
         return
     place = places.of(owner)
     outer += place.sources
-    if place.wrong is not None:
+    if place.wrong is not None or (outer and not place.ways):
         yield Endpoint(name_of(owner), prefix + "/*", (), outer, place.wrong)
-    for branch in place.branches:
+    for branch in place.ways:
         sources = (*outer, *branch.sources)
         for each in branch.endpoints:
             found = tuple(dict.fromkeys((*sources, *each.sources)))
@@ -112,9 +113,17 @@ def _routers_in(app: object) -> Iterator[object]:
     return RoutePlaces(router_in, None).routers_in(app)
 
 
+_places: Final[dict[int, tuple[weakref.ref[object], RoutePlaces]]] = {}
+"""Of apps that are mounted in those of other frameworks. Routers can't be keys: they compare by their routes."""
+
+
 def _categories(app: object) -> frozenset[str]:
     """For the adapters of other frameworks, in whose apps one of Starlette's is mounted."""
-    return frozenset().union(*(endpoint.categories for endpoint in endpoints(app)))
+    key = id(app)
+    if key not in _places:
+        places = RoutePlaces(router_in, next(_routers_in(app), None))
+        _places[key] = weakref.ref(app, lambda _: _places.pop(key, None)), places
+    return _places[key][1].categories_below(app)
 
 
 register_reader(has_routes, _categories, lambda app: next(_routers_in(app), None) is not None)

@@ -6,11 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar, cast
 
-from starlette.applications import Starlette
-
 from lanewise import Router
 from lanewise.config import ConfigError, Mistake
-from lanewise.web import EndGuard
 from starlette_lanewise.audit import check
 from starlette_lanewise.marks import INSTALL
 from starlette_lanewise.middleware import LanewiseMiddleware, installed
@@ -41,7 +38,6 @@ def lifespan(
         middleware = _only(installed(), router)
         check(app, router)
         middleware.checked(app)
-        _guard(app)
         async with router:
             if inner is None:
                 yield None
@@ -51,16 +47,6 @@ def lifespan(
 
     # Starlette tells lifespans with and without a state apart by type, and takes None for "no state" from either.
     return cast("Callable[[_App], AbstractAsyncContextManager[None]]", opened)
-
-
-def _guard(app: object) -> None:
-    """Put the guard of answers' ends around all of the app's middleware, in whatever order that was added.
-
-    ``Starlette.middleware_stack`` is made before an app's lifespan runs.
-    """
-    stack = app.middleware_stack if isinstance(app, Starlette) else None
-    if isinstance(app, Starlette) and stack is not None and not isinstance(stack, EndGuard):
-        app.middleware_stack = EndGuard(stack)
 
 
 def _only(found: tuple[LanewiseMiddleware, ...], router: Router) -> LanewiseMiddleware:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any, Final, TypeVar, overload
 
 from starlette.endpoints import WebSocketEndpoint
@@ -14,7 +15,18 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Send
 
 from lanewise import Scope
-from lanewise.web import SCOPE_KEY, Marks, category_of, find_marks, mark_and_wrap, sensitivity, standard
+from lanewise.web import (
+    DONE,
+    SCOPE_KEY,
+    Marks,
+    SensitiveMark,
+    category_of,
+    find_marks,
+    makes_marks,
+    mark_and_wrap,
+    misplaced,
+    sensitivity,
+)
 
 __all__ = [
     "INSTALL",
@@ -23,9 +35,9 @@ __all__ = [
     "dependant_marks",
     "dependencies_marks",
     "marks_on",
-    "misuse",
     "misused",
     "misused_dependencies",
+    "misused_entries",
     "sensitive",
 ]
 
@@ -38,14 +50,13 @@ _SOCKET_METHODS: Final = ("on_connect", "on_receive", "on_disconnect")
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., object])
 
 
-class Sensitive:
+class Sensitive(SensitiveMark):
     """Marks with a category: a decorator of endpoints, and a dependency of FastAPI. Made by :func:`sensitive`."""
 
-    def __init__(self, category: str) -> None:
-        self.category = category_of(category)
-
-    def __repr__(self) -> str:
-        return f"sensitive({self.category!r})"
+    @property
+    def dependency(self) -> None:
+        """What FastAPI asks of each of ``dependencies=[...]``. Raises TypeError: ``Depends`` was forgotten."""
+        raise TypeError(f"{self!r} is among the dependencies as it is: write Depends({self!r})")
 
     @overload
     def __call__(self, target: HTTPConnection) -> Awaitable[None]: ...
@@ -58,6 +69,7 @@ class Sensitive:
 
         Raises TypeError: neither a function nor a class that dispatches. RuntimeError: the middleware is missing.
         """
+        self.is_used = True
         if not isinstance(target, HTTPConnection):
             if hasattr(target, "routes") or isinstance(target, BaseRoute | Middleware):
                 raise TypeError(
@@ -69,18 +81,8 @@ class Sensitive:
         if not isinstance(scope, Scope):
             raise RuntimeError(f"{self!r} can't hold here. {INSTALL}")
         scope.raise_sensitivity(self.category)
-        return _DONE
+        return DONE
 
-
-class _Done:
-    """What FastAPI awaits once the sensitivity is raised already."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        return
-        yield
-
-
-_DONE: Final = _Done()
 
 # FastAPI reads of a dependency what it asks for, and whether it must be given a thread: this one waits for nothing.
 _parameter = inspect.Parameter("target", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)
@@ -93,6 +95,7 @@ else:
     Sensitive.__call__._is_coroutine = coroutines._is_coroutine  # type: ignore[attr-defined]
 
 
+@makes_marks
 def sensitive(category: str) -> Sensitive:
     """Say that an endpoint is sensitive: its calls are answered by the category's approved routes, or not at all.
 
@@ -193,14 +196,23 @@ def misused(dependencies: Iterable[object]) -> str | None:
     return None
 
 
+def misused_entries(owner: object) -> str | None:
+    """What is wrong with an app's middleware or error handlers, where one of them is a mark."""
+    for entry in getattr(owner, "user_middleware", ()):
+        for given in (entry.cls, *entry.args, *entry.kwargs.values()):
+            wrong = None if given is SensitiveMiddleware else misplaced(given, "middleware")
+            if wrong is not None:
+                return f"{wrong}. All of an app is marked by Middleware(SensitiveMiddleware, ...)"
+    handlers = getattr(owner, "exception_handlers", None) or {}
+    return next((wrong for each in handlers.values() if (wrong := misplaced(each, "an error handler"))), None)
+
+
 def _misused(call: object) -> str | None:
-    if call is sensitive or call is Sensitive or call is SensitiveMiddleware:
+    if isinstance(call, Sensitive):
+        return None
+    named = call
+    while isinstance(named, functools.partial):
+        named = named.func
+    if named in (sensitive, Sensitive, SensitiveMiddleware):
         return 'a dependency marks it with no category: write Depends(sensitive("payment"))'
-    return "standard is no dependency: write @standard above the function" if call is standard else None
-
-
-def misuse(endpoint: object) -> str | None:
-    """What is wrong with an endpoint that is itself a mark."""
-    if isinstance(endpoint, Sensitive) or endpoint in (sensitive, standard):
-        return "it is a mark, and no endpoint: a mark is put on a function, as in @sensitive(...)"
-    return None
+    return misplaced(call, "a dependency")

@@ -8,11 +8,12 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Send
 
-from lanewise import ConfigError, Router, RouterClosed
-from lanewise.web import SCOPE_KEY, AsgiCore, Inbound, PathRules, router_of
+from lanewise import ConfigError, Router, RouterClosed, Scope
+from lanewise.web import SCOPE_KEY, AsgiCore, EndGuard, Inbound, PathRules, guarded_scope, router_of
 from starlette_lanewise.places import RoutePlaces, root_of
 from starlette_lanewise.routed import ROUTED, Routed, watch
 
@@ -56,7 +57,7 @@ class LanewiseMiddleware:
         self.app = app
         self.router = router_of(router)
         subject_of = None if subject is None else lambda asgi: subject(HTTPConnection(asgi))
-        self._core = AsgiCore(Inbound(self.router), self._routed, subject_of)
+        self._core = AsgiCore(Inbound(self.router, self._scope_here), self._routed, subject_of)
         self._places = RoutePlaces(router_in, self.router, self.router.config.sensitive)
         self._rules = PathRules(self.router.config.endpoints)
         self._root: object | None = None
@@ -86,6 +87,11 @@ class LanewiseMiddleware:
         self._checked = True
         self._refused = None
         watch(place for place, _ in self._places.below(self._root_of(app)))
+        _guard(app)
+
+    def _scope_here(self) -> Scope | None:
+        """The scope of the request that this runs in, further out than this middleware: in an error handler, say."""
+        return guarded_scope()
 
     def _root_of(self, app: object) -> object:
         """Where routing begins: in the app that this is installed in, or in what it lies around."""
@@ -149,6 +155,16 @@ class LanewiseMiddleware:
             self._refused = error
             _log.error("every request is refused: %s", error)
         self._checked = True  # not before: whatever else goes wrong in the check, no request gets past it
+
+
+def _guard(app: object) -> None:
+    """Put the guard of answers' ends around all of the app's middleware, in whatever order that was added.
+
+    ``Starlette.middleware_stack`` is made before an app's lifespan runs, or at its first request.
+    """
+    stack = app.middleware_stack if isinstance(app, Starlette) else None
+    if isinstance(app, Starlette) and stack is not None and not isinstance(stack, EndGuard):
+        app.middleware_stack = EndGuard(stack)
 
 
 def router_in(layer: Any) -> object | None:

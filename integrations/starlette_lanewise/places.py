@@ -6,9 +6,11 @@ these same places.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.routing import Host, Match, Mount, Route, Router, WebSocketRoute
@@ -20,8 +22,10 @@ from lanewise.web import (
     Source,
     apps_within,
     categories_within,
+    find_marks,
     lost_marks,
     marks_version,
+    misplaced,
     own_marks,
 )
 from starlette_lanewise.marks import (
@@ -29,13 +33,15 @@ from starlette_lanewise.marks import (
     dependant_marks,
     dependencies_marks,
     marks_on,
-    misuse,
     misused,
     misused_dependencies,
+    misused_entries,
 )
 
 __all__ = ["Asgi", "Branch", "RoutePlace", "RoutePlaces", "has_routes", "layers", "name_of", "root_of", "seen_through"]
 
+_ROUTING: Final = ("__call__", "app")
+"""What of a router finds the way of a request."""
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 _LAYERS: Final = 50
 """How many layers of middleware are looked through."""
@@ -93,6 +99,7 @@ class RoutePlaces:
         self._router_in = router_in
         self._router = router
         self._known: dict[int, RoutePlace] = {}
+        self._below: tuple[list[RoutePlace], frozenset[str]] | None = None
 
     def of(self, owner: object) -> RoutePlace:
         """The place of a router, or of an app with one."""
@@ -124,10 +131,21 @@ class RoutePlaces:
             if id(place) not in seen:
                 seen.add(id(place))
                 yield place, path
-                for branch in place.branches:
+                for branch in place.ways:
                     waiting += [
                         (each, path + branch.path) for each in (branch.inner, *branch.beyond) if each is not None
                     ]
+
+    def categories_below(self, owner: object) -> frozenset[str]:
+        """The categories of all that is reached from an owner."""
+        places = [place for place, _ in self.below(owner)]
+        known = self._below
+        if known is None or len(places) != len(known[0]) or not all(map(operator.is_, places, known[0])):
+            found = [source for place in places for source in place.sources]
+            for branch in [branch for place in places for branch in place.ways]:
+                found += (*branch.sources, *(source for each in branch.endpoints for source in each.sources))
+            known = self._below = places, frozenset(source.category for source in found) - {STANDARD}
+        return known[1]
 
 
 class RoutePlace:
@@ -139,8 +157,9 @@ class RoutePlace:
         self.sources = _group_sources(owner, router)
         self._places = places
         self._version = marks_version()
-        self._lists: list[tuple[Any, int]] = []
+        self._lists: list[tuple[list[Any], tuple[Any, ...]]] = []
         self.branches = [*self._in_routes(router.routes), *self._of_files()]
+        self.fallback = self._to_fallback()
         self.by_target: dict[int, list[Branch]] = {}
         self.known: dict[tuple[int, object, str], frozenset[str]] = {}
         """What holds for an endpoint and method, below a path."""
@@ -148,21 +167,43 @@ class RoutePlace:
             self.by_target.setdefault(id(branch.target), []).append(branch)
 
     @property
+    def ways(self) -> list[Branch]:
+        """The branches, and the way to what serves where no route matches."""
+        return [*self.branches, *([] if self.fallback is None else [self.fallback])]
+
+    @property
     def wrong(self) -> str | None:
         """What is wrong with the marks among the dependencies of all in it, if something is."""
-        return misused(getattr(self.router, "dependencies", ()))
+        return misused(getattr(self.router, "dependencies", ())) or misused_entries(self.owner)
 
     @property
     def is_current(self) -> bool:
-        """Whether no mark was put on since, and no route added to the router or to one that it includes."""
-        return self._version == marks_version() and all(len(routes) == number for routes, number in self._lists)
+        """Whether no mark was put on since, and no route added, replaced or moved, here or in an included router."""
+        return (
+            self._version == marks_version()
+            and self.router.routes is self._lists[0][0]
+            and all(len(now) == len(then) and all(map(operator.is_, now, then)) for now, then in self._lists)
+        )
+
+    @property
+    def routes_itself(self) -> bool:
+        """Whether it is of a class that has its own way to route, which nobody can ask ahead."""
+        return any(
+            name in vars(cls)
+            for cls in type(self.router).__mro__
+            for name in _ROUTING
+            if cls.__module__.partition(".")[0] not in ("starlette", "fastapi", "builtins")
+        )
 
     # -- branches --------------------------------------------------------------------------------------------------
 
     def _in_routes(self, routes: Any) -> Iterator[Branch]:
-        self._lists.append((routes, len(routes)))
+        self._note(routes)
         for route in routes:
             yield from self._of_route(route, frozenset())
+
+    def _note(self, routes: list[Any]) -> None:
+        self._lists.append((routes, tuple(routes)))
 
     def _of_route(self, route: Any, unrun: frozenset[str]) -> Iterator[Branch]:
         """``unrun`` are marks of included routers, put on by dependencies that only FastAPI's own routes run."""
@@ -182,9 +223,14 @@ class RoutePlace:
 
     def _included(self, branch: Any) -> Iterator[Branch]:
         """The routes of a router that a FastAPI app includes: kept apart, and resolved when they are asked for."""
-        routes = branch.original_router.routes
-        self._lists.append((routes, len(routes)))
-        unrun = dependencies_marks([*branch.include_context.dependencies, *branch.original_router.dependencies])
+        self._note(branch.original_router.routes)
+        dependencies = [*branch.include_context.dependencies, *branch.original_router.dependencies]
+        wrong = misused(dependencies)
+        if wrong is not None:
+            refused = Endpoint(name_of(branch.original_router), "/*", unresolved=wrong)
+            yield Branch(branch, "/*", branch.matches, (refused,))
+            return
+        unrun = dependencies_marks(dependencies)
         for candidate in branch.effective_candidates():
             if hasattr(candidate, "effective_candidates"):
                 yield from self._included(candidate)
@@ -200,14 +246,24 @@ class RoutePlace:
             sources = (*_sources(dependant_marks(dependant), "dependency"), Source(STANDARD, "static files"))
             yield Branch(group, "/*", group.matches, (Endpoint("files", "/*", ("GET", "HEAD"), sources),))
 
+    def _to_fallback(self) -> Branch | None:
+        default = getattr(self.router, "default", None)
+        if default is None or getattr(default, "__func__", None) is Router.not_found:
+            return None
+        return self._to_mounted(Mount("", app=default), "", frozenset())
+
     def _to_mounted(self, route: Any, path: str, unrun: frozenset[str]) -> Branch:
         app = route.app
         inner, found = seen_through(app)
+        own = own_marks(inner) if has_routes(inner) else (marks := find_marks(inner)).visible | marks.hidden
         sources = (
-            *_sources(found, f"SensitiveMiddleware on {path}" if path else "SensitiveMiddleware"),
-            *_sources(own_marks(inner), ""),
+            *_sources(found - own, f"SensitiveMiddleware on {path}" if path else "SensitiveMiddleware"),
+            *_sources(own, ""),
         )
         whole = Endpoint(name_of(inner), path + "/*")
+        wrong = misplaced(inner, "an app") if inner is not SensitiveMiddleware else "it is middleware, and no app"
+        if wrong is not None:
+            return Branch(app, path, route.matches, (msgspec.structs.replace(whole, unresolved=wrong),))
         if self._places.has_own_router(app):
             sources = (*sources, Source(STANDARD, "a router of its own"))
             follows = inner if has_routes(inner) else None
@@ -265,7 +321,7 @@ def _to_endpoint(route: Any, unrun: frozenset[str]) -> Branch:
 
 
 def _reason(route: Any, dependant: object, missing: frozenset[str], sources: tuple[Source, ...]) -> str | None:
-    wrong = misuse(route.endpoint) or misused_dependencies(dependant)
+    wrong = misplaced(route.endpoint, "an endpoint") or misused_dependencies(dependant)
     if wrong is not None:
         return wrong
     lost = lost_marks(route.endpoint, *_methods(route)) - {source.category for source in sources}
@@ -321,6 +377,8 @@ def seen_through(app: object) -> tuple[object, frozenset[str]]:
     for layer in layers(app):
         if isinstance(layer, SensitiveMiddleware):
             found.add(layer.category)
+        elif not has_routes(layer):
+            found |= own_marks(layer)
     return layer, frozenset(found)
 
 

@@ -154,7 +154,7 @@ class Routed:
 
     def _ahead(self, place: RoutePlace, asgi: Asgi, prefix: str, depth: int) -> frozenset[str]:
         """The marks of the way that a router would take."""
-        if depth < _DEEPEST:
+        if depth < _DEEPEST and not place.routes_itself:
             dry = {name: value for name, value in asgi.items() if name not in _ROUTING}
             for branch in place.branches:
                 match, child = branch.matches(dry)
@@ -182,7 +182,7 @@ class Routed:
         for owner in owners:
             for place, path in self._places.below(owner, prefix):
                 found |= _marks(place.sources)
-                for branch in place.branches:
+                for branch in place.ways:
                     found |= _marks(branch.sources)
                     found = found.union(*(self._marks_of(each, path) for each in branch.endpoints))
         found -= {STANDARD}

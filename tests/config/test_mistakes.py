@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -408,3 +409,37 @@ def test_reading_changes_nothing() -> None:
     before = repr(SMALL)
     Config.from_mapping(SMALL)
     assert repr(SMALL) == before
+
+
+@pytest.mark.parametrize(
+    "globs",
+    [["*"], ["**"], ["?*"], ["*?"], ["*-*"], ["*.*"], ["*/*"], ["[!x]*"], ["[a-z]*"], ["*[0-9]*"], ["*a*"], ["*o*"],
+     ["????????"], ["?", "??", "???", "????"], ["[a-m]*", "[n-z]*"], ["a*", "c*", "g*", "l*", "m*"],
+     ["gpt*", "claude*", "gemini*", "llama*"]],
+    ids=str,
+)  # fmt: skip
+def test_a_route_that_answers_as_anything_is_none_that_a_category_can_approve(globs: list[str]) -> None:
+    """However it is written: the model that answers is what a sensitive call goes by."""
+    config = _approved(globs)
+    with pytest.raises(ConfigError, match="takes almost any model"):
+        Config.from_mapping(config)
+    Config.from_mapping({**config, "sensitive": {}})
+
+
+@pytest.mark.parametrize(
+    "globs",
+    [["gpt-5.5-2026*"], ["gpt-*"], ["openai/*"], ["*claude-sonnet*"], ["llama-3.1-8b*", "meta-llama/*"], ["own"]],
+    ids=str,
+)
+def test_a_route_may_answer_as_what_its_globs_name(globs: list[str]) -> None:
+    """One kind of models, by a part of their names."""
+    Config.from_mapping(_approved(globs))
+
+
+def _approved(globs: list[str]) -> dict[str, Any]:
+    return {
+        "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},
+        "routes": {"first": {"provider": "one", "model": "m", "answers_as": globs}},
+        "tasks": {"t": {"primary": "first"}},
+        "sensitive": {"payment": {"routes": ["first"]}},
+    }

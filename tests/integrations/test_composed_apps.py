@@ -189,9 +189,9 @@ def endpoint_of(plan: Plan) -> Callable[..., Any]:
     return endpoint
 
 
-def decorated(plan: Plan, function: Any) -> tuple[Any, Callable[[Any], None]]:
-    """What a route gets, and what is done to it after it has got it: the decorators above the route's own."""
-    after: Callable[[Any], None] = lambda _: None  # noqa: E731
+def decorated(plan: Plan, function: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """What a route gets, and what is made of it after it has got it, by the decorators above the route's own."""
+    after: Callable[[Any], Any] = lambda got: got  # noqa: E731
     for _ in range(plan.chance.randrange(3)):
         function = plan.chance.choice([openly, secretly])(function)
     if plan.marked():
@@ -215,7 +215,7 @@ def routes_of(plan: Plan, path: str) -> list[Any]:
                 return await function(request)
 
         endpoint: Any = sensitive(PAYMENT)(View) if plan.marked() else View
-        after(function)
+        function = after(function)
     else:
         endpoint = function
         after(endpoint)

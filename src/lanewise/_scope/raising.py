@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lanewise._scope.entered import entered
-from lanewise._scope.sensitivity import required
+from lanewise._scope.sensitivity import SensitivityState, UnusedMark, required
 
-__all__ = ["raise_sensitivity", "sensitivity"]
+__all__ = ["UnusedMark", "note_unused", "raise_sensitivity", "sensitivity"]
 
 
 @contextmanager
@@ -38,8 +38,20 @@ def raise_sensitivity(category: str) -> None:
         required.set(required.get() | {category})
 
 
+def note_unused(mark: UnusedMark) -> None:
+    """Have a mark that is made in a request, and is on nothing when a call is made, count for the request."""
+    for scope in _concerned():
+        scope._note_unused(mark)
+
+
 def _raised(category: str) -> bool:
-    scopes = [scope for scope, _ in entered.get()]
-    for scope in [each for each in scopes if each.in_request] or scopes:
+    scopes = _concerned()
+    for scope in scopes:
         scope.raise_sensitivity(category)
     return bool(scopes)
+
+
+def _concerned() -> list[SensitivityState]:
+    """The scopes of the request that this runs in; outside of any, all that it runs in."""
+    scopes = [scope for scope, _ in entered.get()]
+    return [each for each in scopes if each.in_request] or scopes

@@ -10,12 +10,20 @@ from typing import Final
 
 from lanewise.types import Call
 
-__all__ = ["SensitivityState", "required", "required_sensitivity"]
+__all__ = ["SensitivityState", "UnusedMark", "required", "required_sensitivity"]
 
 required: Final[ContextVar[frozenset[str]]] = ContextVar("lanewise_sensitivity", default=frozenset())
 """Categories that any scope opened in this context falls under: a marked function that runs outside of any request."""
 _NONE: Final[frozenset[str]] = frozenset()
 _log: Final = logging.getLogger("lanewise")
+
+
+class UnusedMark:
+    """A mark that may not have been put on anything yet."""
+
+    def __init__(self, category: str) -> None:
+        self.category = category
+        self.is_used = False
 
 
 class SensitivityState:
@@ -39,6 +47,7 @@ class SensitivityState:
         """Of the tasks whose calls failed closed: for the calls that are made after that."""
         self._undeclared = undeclared
         self._late_marks = marks_resolver
+        self._unused: list[UnusedMark] | None = None
         self._compromised = False
         self._sent_under: frozenset[str] | None = None
         """What each call that went out fell under; ``None``: none has."""
@@ -61,6 +70,8 @@ class SensitivityState:
             if marks is not None:
                 self._undeclared = None
                 self.raise_sensitivity(*marks)
+        if self._unused is not None:
+            self._take_unused()
         own = self._sensitive
         if self._undeclared is not None and not own and self._undeclared.startswith("sensitive:"):
             own = frozenset((self._undeclared.removeprefix("sensitive:"),))
@@ -105,6 +116,25 @@ class SensitivityState:
     def declare(self) -> None:
         """Note that the endpoint says what it is: ``undeclared`` is not for it."""
         self._undeclared = None
+
+    def _note_unused(self, mark: UnusedMark) -> None:
+        """Note a mark that was made in this scope: if it is on nothing when a call is made, the call falls under it."""
+        with self._lock:
+            self._unused = [*(self._unused or ()), mark]
+
+    def _take_unused(self) -> None:
+        with self._lock:
+            unused, self._unused = self._unused or [], None
+        for mark in unused:
+            if not mark.is_used:
+                _log.warning(
+                    "sensitive(%r) was made in request %s and put on nothing; it counts for all of the request. "
+                    "A mark is put on an endpoint: @sensitive(...)",
+                    mark.category,
+                    self._request_id,
+                    extra={"request_id": self._request_id},
+                )
+                self.raise_sensitivity(mark.category)
 
     def raise_sensitivity(self, *categories: str) -> None:
         """Add categories. There is no way back: nothing takes one away.

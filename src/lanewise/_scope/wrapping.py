@@ -15,7 +15,15 @@ _R = TypeVar("_R")
 
 
 def wrap(function: Callable[_P, _R], enter: Callable[[], AbstractContextManager[object]]) -> Callable[_P, _R]:
-    """``function`` with a context manager entered around all that it does; of a generator, around each step."""
+    """``function`` with a context manager entered around all that it does; of a generator, around each step.
+
+    Raises TypeError: no function, but what one gave back, say.
+    """
+    if not callable(function):
+        raise TypeError(
+            f"wrap takes a function, as in scope.wrap(work), and no {type(function).__name__}: "
+            "scope.wrap(work(x)) would wrap what the function gives back"
+        )
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)

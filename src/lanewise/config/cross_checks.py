@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -19,8 +21,23 @@ __all__ = ["check_references"]
 SHORTEST_LANE = 1.0
 """Seconds: a deadline needs at least this for each lane, or a later lane never gets its turn."""
 
-_UNRELATED: Final = ("gpt-5.5-mini", "claude-sonnet-4-6", "gemini-3-pro", "llama3.2", "x")
-"""No one pattern names more than two of these by intention."""
+_FAMILIES: Final = (
+    ("gpt-5.5-mini", "gpt-4o", "openai/gpt-5.5"),
+    ("o4-mini",),
+    ("claude-sonnet-4-6", "anthropic/claude-opus-4.1"),
+    ("gemini-3-pro", "google/gemini-2.5-flash"),
+    ("llama3.2", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("mistral-large-2512", "ministral-8b", "codestral"),
+    ("qwen3-235b-a22b", "Qwen/Qwen3-32B"),
+    ("deepseek-v3.2", "deepseek-ai/DeepSeek-R1"),
+    ("grok-4",),
+    ("command-r-plus",),
+    ("phi-4",),
+    ("x",),
+)
+"""Of unrelated models. Nobody names more than two of these for one route by intention."""
+_WILDCARD: Final = re.compile(r"\[.[^\]]*\]|[*?]")
+"""In a glob: a set of characters, or a star or question mark."""
 
 
 def check_references(sections: Sections, findings: MistakeCollector) -> None:
@@ -107,14 +124,24 @@ def _check_names(name: str, category: SensitiveCategory, sections: Sections, fin
     """A sensitive call counts only the model that was asked for: a route that takes any name says nothing of it."""
     for route in (*category.routes, *category.review_routes):
         patterns = sections.routes[route].answers_as if route in sections.routes else ()
-        wide = next((each for each in patterns if sum(fnmatchcase(model, each) for model in _UNRELATED) > 2), None)
         place = ("routes", route, "answers_as")
-        if wide is not None and not findings.has(place):
+        if _take_anything(patterns) and not findings.has(place):
+            listed = ", ".join(quoted(each) for each in patterns)
             findings.add(
                 place,
-                f"{quoted(wide)} takes almost any model for the right one, and {quoted(name)} relies on the route",
+                f"{listed} takes almost any model for the right one, and {quoted(name)} relies on the route",
                 "Name the models that it may answer as.",
             )
+
+
+def _take_anything(patterns: Sequence[str]) -> bool:
+    """Whether globs name no models: one has next to no text of its own, or together they match unrelated ones."""
+    if any(max(map(len, _WILDCARD.split(each))) < 2 for each in patterns if _WILDCARD.search(each)):
+        return True
+    families = [
+        family for family in _FAMILIES if any(fnmatchcase(model, each) for model in family for each in patterns)
+    ]
+    return len(families) > 2
 
 
 def _check_review(place: Place, sections: Sections, findings: MistakeCollector) -> None:

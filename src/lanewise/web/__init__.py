@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lanewise._runtime.real_threads import require_real_threads
-from lanewise._scope.raising import sensitivity
+from lanewise._scope.raising import raise_sensitivity, sensitivity
 from lanewise.config.libraries import require_library
 from lanewise.scope import entered_scopes
 from lanewise.web.app_search import apps_within, categories_within, register_reader
@@ -20,7 +20,7 @@ from lanewise.web.asgi import (
     routing_error_in,
 )
 from lanewise.web.asgi_endpoint import OpenAIEndpoint
-from lanewise.web.end_guard import EndGuard
+from lanewise.web.end_guard import EndGuard, guarded_scope
 from lanewise.web.endpoint_report import (
     Endpoint,
     Source,
@@ -34,11 +34,21 @@ from lanewise.web.logs import RequestIdFilter
 from lanewise.web.mark_search import STANDARD, Marks, find_marks, lost_marks, marks_version, own_marks
 from lanewise.web.paths import PathRules
 from lanewise.web.problems import MEDIA_TYPE, Problem, problem_for
-from lanewise.web.sensitivity_marks import category_of, mark, mark_and_wrap, standard
+from lanewise.web.sensitivity_marks import (
+    DONE,
+    SensitiveMark,
+    category_of,
+    makes_marks,
+    mark,
+    mark_and_wrap,
+    misplaced,
+    standard,
+)
 from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
 from lanewise.web.wsgi_endpoint import WsgiAnswer, WsgiEndpoint, endpoint_error
 
 __all__ = [
+    "DONE",
     "ENDED_BY",
     "MEDIA_TYPE",
     "SCOPE_KEY",
@@ -55,6 +65,7 @@ __all__ = [
     "Receive",
     "RequestIdFilter",
     "Send",
+    "SensitiveMark",
     "Source",
     "WsgiAnswer",
     "WsgiDisconnectWatcher",
@@ -70,15 +81,19 @@ __all__ = [
     "endpoint_table",
     "entered_scopes",
     "find_marks",
+    "guarded_scope",
     "hang_up_in",
     "log_hang_up",
     "log_problem",
     "lost_marks",
+    "makes_marks",
     "mark",
     "mark_and_wrap",
     "marks_version",
+    "misplaced",
     "own_marks",
     "problem_for",
+    "raise_sensitivity",
     "register_reader",
     "require_library",
     "require_real_threads",

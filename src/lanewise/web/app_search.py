@@ -50,8 +50,11 @@ def register_reader(
     _readers.append(_Reader(recognises, categories, serves_itself))
 
 
-def categories_within(target: object) -> MountedMarks | None:
-    """The categories marked in all apps that a callable can reach; ``None``: it has too much in it to tell."""
+def categories_within(target: object, but: object = None) -> MountedMarks | None:
+    """The categories marked in all apps that a callable can reach; ``None``: it has too much in it to tell.
+
+    ``but`` is an app that is known already.
+    """
     apps = apps_within(target, lambda each: any(reader.recognises(each) for reader in _readers))
     if apps is None:
         return None
@@ -60,7 +63,7 @@ def categories_within(target: object) -> MountedMarks | None:
     themselves: list[bool] = []
     for app in apps:
         for reader in _readers:
-            if reader.recognises(app):
+            if app is not but and reader.recognises(app):
                 themselves.append(reader.serves_itself(app))
                 if themselves[-1]:
                     provisional |= reader.categories(app)

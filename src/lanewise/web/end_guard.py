@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 from lanewise.scope import Scope
 from lanewise.types import Outcome
 from lanewise.web.disconnect_watcher import Message, Receive
 
-__all__ = ["EndGuard", "HeldEnd", "ends_answer", "tell_guard"]
+__all__ = ["EndGuard", "HeldEnd", "ends_answer", "guarded_scope", "tell_guard"]
 
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
@@ -26,6 +27,8 @@ PATIENCE: Final = 2.0
 """Seconds for which the end of an answer is held back while the app does not return."""
 _TURNS: Final = 100
 """Of the event loop: each middleware on the way of an error takes some."""
+_serving: Final[ContextVar[HeldEnd | None]] = ContextVar("end_guard_serving", default=None)
+"""The request that is served in this context, from the outermost of its app on."""
 _FAILED: Final = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.PENDING_REVIEW, Outcome.CANCELLED})
 
 
@@ -49,14 +52,22 @@ class HeldEnd:
         self._messages: list[Message] = []
         self._waiting: asyncio.Task[None] | None = None
 
+    async def send(self, message: Message) -> None:
+        """Send a message on, or hold it."""
+        if self.concerns(message):
+            self.hold(message)
+        else:
+            await self._send(message)
+
     def concerns(self, message: Message) -> bool:
         """Whether this message is an end that must not pass yet.
 
         The end of an answer that is passed on is empty; where a stream has failed, a compressor may have filled it.
         """
-        if self.scope is None or not ends_answer(message):
+        calls = () if self.scope is None else self.scope.calls_within
+        if not calls or not ends_answer(message):
             return False
-        failed = [call for call in self.scope.calls_within if call.outcome in _FAILED]
+        failed = [call for call in calls if call.outcome in _FAILED]
         return any(call.stream for call in failed) or bool(failed and not message.get("body"))
 
     def hold(self, *messages: Message) -> None:
@@ -90,6 +101,9 @@ class HeldEnd:
 class EndGuard:
     """The outermost of an app: lets an answer end only if what lies inside has not raised.
 
+    What runs further out than lanewise, such as an error handler for all exceptions, is known to be part of the
+    request: see :func:`guarded_scope`.
+
     Example::
 
         app.middleware_stack = EndGuard(app.middleware_stack)
@@ -99,24 +113,27 @@ class EndGuard:
         self._app = app
 
     async def __call__(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if asgi["type"] != "http":
+        """Serve one request, or pass on what is none."""
+        kind = asgi["type"]
+        if kind not in ("http", "websocket"):
             await self._app(asgi, receive, send)
             return
         end = asgi[_KEY] = HeldEnd(send)
-
-        async def send_on(message: Message) -> None:
-            if end.concerns(message):
-                end.hold(message)
-            else:
-                await send(message)
-
+        token = _serving.set(end)
         try:
-            await self._app(asgi, receive, send_on)
+            await self._app(asgi, receive, end.send if kind == "http" else send)
         except BaseException:
             end.drop()
             raise
+        finally:
+            _serving.reset(token)
         await end.release()
+
+
+def guarded_scope() -> Scope | None:
+    """The scope of the request that is served here, if the app has a guard and the request has got its scope."""
+    end = _serving.get()
+    return None if end is None else end.scope
 
 
 def tell_guard(asgi: MutableMapping[str, Any], scope: Scope) -> None:

@@ -13,6 +13,8 @@ import msgspec
 __all__ = [
     "MARKED",
     "MARKED_ABOVE",
+    "OF_APPS",
+    "RAISES",
     "STANDARD",
     "Marks",
     "find_marks",
@@ -29,12 +31,16 @@ STANDARD: Final = "standard"
 MARKED: Final = "__lanewise_marks__"
 MARKED_ABOVE: Final = "__lanewise_marked_above__"
 """On a function that something marked wraps: a framework may have it, and not what was marked."""
-_DEPTH: Final = 20
-"""How many decorators deep a mark is looked for."""
+RAISES: Final = "__lanewise_raises__"
+"""On what a mark has put around a function: it raises the sensitivity itself, whoever calls it."""
+_MOST: Final = 300
+"""How many decorators, and functions in their closures, a mark is looked for in."""
 _ELEMENTS: Final = 100
 """How many elements of a list or mapping in a closure are looked at."""
-_OF_APPS: Final = ("routes", "url_map", "url_rule_class", "register")
+OF_APPS: Final = ("routes", "url_map", "url_rule_class", "register")
 """What apps, routers and blueprints have: those are marked as groups, and no decorator wraps them."""
+_RUN: Final = ("__new__", "__init__", "__await__", "dispatch", "dispatch_request")
+"""What runs of a class that is an endpoint or a dependency, whatever it is asked for."""
 _NOTHING: Final[dict[str, object]] = {}
 
 _T = TypeVar("_T")
@@ -119,7 +125,7 @@ def _layers(endpoint: object, method: str | None) -> Iterator[object]:
     waiting = [endpoint]
     while waiting:
         layer = waiting.pop()
-        if id(layer) in seen or len(seen) > _DEPTH:
+        if id(layer) in seen or len(seen) > _MOST:
             continue
         seen.add(id(layer))
         yield layer
@@ -127,18 +133,27 @@ def _layers(endpoint: object, method: str | None) -> Iterator[object]:
             inner = _attribute(layer, name)
             if inner is not None and callable(inner):
                 waiting.append(inner)
-        if inspect.isclass(layer) and method is not None:
-            waiting += _handlers(layer, method)
+        if inspect.isclass(layer):
+            waiting += _run_by(layer, method)
+        elif not inspect.isroutine(layer) and not isinstance(layer, functools.partial):
+            waiting += _in_classes(type(layer), ("__call__",))
 
 
-def _handlers(view_class: type, method: str) -> Iterator[object]:
-    """What answers a method in a class-based view, and what it overrides: HEAD goes to ``get`` without a ``head``."""
-    name = method.lower()
-    if method == "HEAD" and getattr(view_class, name, None) is None:
-        name = "get"
-    for cls in view_class.__mro__:
-        if name in vars(cls):
-            yield vars(cls)[name]
+def _run_by(view_class: type, method: str | None) -> Iterator[object]:
+    """What a class runs: its dispatch, and of a class-based view what answers a method. HEAD may go to ``get``."""
+    names: tuple[str, ...] = _RUN
+    if method is not None:
+        name = method.lower()
+        names = (*names, "get" if method == "HEAD" and getattr(view_class, name, None) is None else name)
+    return _in_classes(view_class, names)
+
+
+def _in_classes(cls: type, names: tuple[str, ...]) -> Iterator[object]:
+    """The functions of a class by their names, with those that they override: no inner one relaxes an outer one."""
+    for base in cls.__mro__:
+        if base.__module__ != "builtins":
+            own = vars(base)
+            yield from (own[name] for name in names if name in own)
 
 
 def reached(starts: Iterable[object], method: str | None = None) -> list[object]:
@@ -148,7 +163,7 @@ def reached(starts: Iterable[object], method: str | None = None) -> list[object]
     """
     found: dict[int, object] = {}
     waiting = list(starts)
-    while waiting and len(found) < 10 * _DEPTH:
+    while waiting and len(found) < _MOST:
         for layer in _layers(waiting.pop(), method):
             if id(layer) not in found:
                 found[id(layer)] = layer
@@ -160,8 +175,9 @@ def _contents(layer: object) -> Iterator[object]:
     code = _attribute(layer, "__code__")
     names = getattr(code, "co_freevars", ())
     for name, cell in zip(names, _attribute(layer, "__closure__") or (), strict=False):
-        if name != "__class__":
-            yield from _elements(_content(cell))
+        content = _content(cell)
+        if name != "__class__" and not _is_called_by_name(layer, name, content):
+            yield from _elements(content)
     for defaults in (_attribute(layer, "__defaults__"), _attribute(layer, "__kwdefaults__")):
         yield from _elements(defaults)
     if not inspect.isroutine(layer) and not inspect.isclass(layer):  # a decorator that is an object
@@ -169,6 +185,20 @@ def _contents(layer: object) -> Iterator[object]:
         for cls in type(layer).__mro__:
             slots = vars(cls).get("__slots__", ())
             yield from _elements([_attribute(layer, name) for name in ([slots] if isinstance(slots, str) else slots)])
+
+
+def _is_called_by_name(layer: object, name: str, content: object) -> bool:
+    """Whether a marked function only stands in the closure because the code around both defines it.
+
+    In an app factory, say: an endpoint that calls it is none that a decorator put around it, and the mark holds from
+    that call on.
+    """
+    if not _attribute(content, RAISES, False) or _attribute(content, "__name__") != name:
+        return False
+    around = str(_attribute(content, "__qualname__", "")).rpartition(".")[0]
+    within = str(_attribute(layer, "__qualname__", "")).rpartition(".")[0]
+    is_same_module = _attribute(content, "__module__") == _attribute(layer, "__module__")
+    return bool(around) and is_same_module and (within == around or within.startswith(f"{around}."))
 
 
 def _elements(content: object) -> Iterator[object]:
@@ -186,7 +216,7 @@ def _may_be_wrapped(content: object) -> bool:
     if inspect.isclass(content):
         return bool(own_marks(content))
     kind = type(content)
-    return callable(content) and kind.__module__ != "builtins" and not any(hasattr(kind, name) for name in _OF_APPS)
+    return callable(content) and kind.__module__ != "builtins" and not any(hasattr(kind, name) for name in OF_APPS)
 
 
 def _attribute(layer: object, name: str, default: Any = None) -> Any:

@@ -10,20 +10,85 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, TypeVar, cast
 
-from lanewise._scope.raising import raise_sensitivity, sensitivity
+from lanewise._scope.raising import UnusedMark, note_unused, raise_sensitivity, sensitivity
 from lanewise.scope import current_scope
-from lanewise.web.mark_search import MARKED, MARKED_ABOVE, STANDARD, note_lost, reached, write_mark
+from lanewise.web.mark_search import (
+    MARKED,
+    MARKED_ABOVE,
+    OF_APPS,
+    RAISES,
+    STANDARD,
+    note_lost,
+    reached,
+    write_mark,
+)
 
-__all__ = ["category_of", "mark", "mark_and_wrap", "standard"]
+__all__ = ["DONE", "SensitiveMark", "category_of", "makes_marks", "mark", "mark_and_wrap", "misplaced", "standard"]
 
 _DISPATCHERS: Final = ("dispatch_request", "dispatch")
 """How class-based views of Flask and of Starlette run whatever method was asked for."""
 
 
+_SERVERS_CALL: Final = (["scope", "receive", "send"], ["environ", "start_response"])
+"""What the objects take that are apps of ASGI or WSGI."""
+_makers: Final[list[object]] = []
+
 _T = TypeVar("_T")
+_Maker = TypeVar("_Maker", bound=Callable[..., object])
+
+
+class SensitiveMark(UnusedMark):
+    """What the marks of all adapters are: a category, to be put on something.
+
+    Made in a request and put on nothing, as in a line ``sensitive("payment")`` of a view, it counts for that request.
+    """
+
+    def __init__(self, category: str) -> None:
+        super().__init__(category_of(category))
+        note_unused(self)
+
+    def __repr__(self) -> str:
+        return f"sensitive({self.category!r})"
+
+
+def makes_marks(function: _Maker) -> _Maker:
+    """Know a function of an adapter's for one that makes marks, so that it is found where it was put by mistake."""
+    _makers.append(function)
+    return function
+
+
+def misplaced(target: object, place: str) -> str | None:
+    """What is wrong if a mark, or what makes marks, stands where a framework calls a function; ``None``: it is none.
+
+    Example::
+
+        misplaced(view, "a view")  # 'sensitive("payment") is a mark, and no view: ...'
+    """
+    while isinstance(target, functools.partial):
+        target = target.func
+    is_maker = any(target is maker for maker in _makers)
+    if not (is_maker or isinstance(target, SensitiveMark) or (inspect.isclass(target) and _is_mark_class(target))):
+        return None
+    name = getattr(target, "__name__", None) or repr(target)
+    return f"{name} is a mark, and not {place}: a mark is put on a function, as in @sensitive(...)"
+
+
+def _is_mark_class(cls: type) -> bool:
+    return issubclass(cls, SensitiveMark)
+
+
+class _Done:
+    """What a framework awaits of a mark that it calls: the sensitivity is raised already."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+DONE: Final = _Done()
 
 
 def category_of(name: object) -> str:
@@ -40,6 +105,7 @@ def mark(target: _T, category: str) -> _T:
     return write_mark(target, category, MARKED)
 
 
+@makes_marks
 def standard(target: _T) -> _T:
     """Declare an endpoint not sensitive, for apps whose ``undeclared`` is strict. It relaxes nothing outside or inside.
 
@@ -51,6 +117,9 @@ def standard(target: _T) -> _T:
     """
     if isinstance(target, str) or not (callable(target) or hasattr(target, "__dict__")):
         raise TypeError(f"standard marks an endpoint, as in @standard, and not {type(target).__name__}")
+    wrong = misplaced(target, "an endpoint")
+    if wrong is not None:
+        raise TypeError(wrong)
     return mark(target, STANDARD)
 
 
@@ -59,17 +128,20 @@ def mark_and_wrap(target: _T, category: str) -> _T:
 
     Functions (plain, async, generators of both kinds) come back wrapped, and are marked themselves too, wherever else
     they serve; classes are changed in place, where they dispatch. Raises TypeError: neither a function nor a class that
-    dispatches.
+    dispatches, but a mark, a router, or an app of ASGI or WSGI, say.
 
     Example::
 
         refund = mark_and_wrap(refund, "payment")
     """
     category_of(category)
+    if isinstance(target, staticmethod | classmethod):
+        return cast("_T", type(target)(mark_and_wrap(target.__func__, category)))
+    wrong = _not_markable(target)
+    if wrong is not None:
+        raise TypeError(f"sensitive({category!r}) marks functions and classes, {wrong}")
     if inspect.isclass(target):
         return cast("_T", _wrap_class(target, category))
-    if not callable(target):
-        raise TypeError(f"sensitive({category!r}) marks functions and classes, not {type(target).__name__}")
     below = [layer for layer in reached([target]) if layer is not target]
     for layer in below:
         with contextlib.suppress(AttributeError, TypeError):  # not everything takes a mark
@@ -77,7 +149,31 @@ def mark_and_wrap(target: _T, category: str) -> _T:
     with contextlib.suppress(AttributeError):
         mark(target, category)  # where @sensitive stands above @app.post, the framework already has the function itself
     note_lost([target, *below], category)
-    return cast("_T", mark(_wrap_function(target, category), category))
+    wrapped = _wrap_function(target, category)
+    setattr(wrapped, RAISES, True)
+    return cast("_T", mark(wrapped, category))
+
+
+def _not_markable(target: Any) -> str | None:
+    wrong = misplaced(target, "an endpoint")
+    if wrong is not None:
+        return f"but {wrong}"
+    kind = type(target)
+    if not callable(target):
+        is_decorator = isinstance(target, property | functools.partialmethod | functools.cached_property)
+        return f"not {kind.__name__}{': put it below that decorator' if is_decorator else ''}"
+    if inspect.isclass(target) or inspect.isroutine(target):
+        return None
+    if any(hasattr(kind, name) for name in OF_APPS) or hasattr(target, "routes") or _takes(target) in _SERVERS_CALL:
+        return f"not {kind.__name__}: an app or a part of one is marked as a group is in its framework"
+    return None
+
+
+def _takes(target: Any) -> list[str]:
+    try:
+        return list(inspect.signature(type(target).__call__).parameters)[1:]
+    except (TypeError, ValueError):
+        return []
 
 
 def _wrap_class(cls: type, category: str) -> type:
@@ -109,7 +205,7 @@ def _wrap_function(function: Any, category: str) -> Any:
             return (yield from function(*args, **kwargs))
 
         return iterate
-    if inspect.iscoroutinefunction(function):
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
 
         @functools.wraps(function)
         async def run_async(*args: Any, **kwargs: Any) -> Any:
