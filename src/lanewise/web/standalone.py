@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 from collections.abc import MutableMapping
 from types import FrameType
 from typing import Any, Final
@@ -83,6 +84,8 @@ class StandaloneApp:
 
     def _drain_at(self, number: signal.Signals) -> None:
         """Say from the signal on that no more calls are taken, while those that run come to their end."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # whoever serves in a thread gets no signals
         before = signal.getsignal(number)
 
         def drain(came: int, frame: FrameType | None) -> None:
