@@ -20,7 +20,7 @@ LAYERS = (
     ("_runtime",),
     ("_reviews",),
     ("_replay", "_ledger", "_telemetry"),
-    ("_health", "_contracts", "_transport"),
+    ("_budgets", "_health", "_contracts", "_transport"),
     ("_routing",),
     ("_transform",),
     ("_openai",),
@@ -51,6 +51,12 @@ PURE_ROOMS = ("_failures", "_openai", "_transform", "_routing")
 IMPURE = {"encodings.py", "tokens.py"}
 """Of these rooms: they read the vocabularies that are shipped."""
 PURE_FILES = (
+    "_budgets/buckets.py",
+    "_budgets/call_budgets.py",
+    "_budgets/claims.py",
+    "_budgets/history.py",
+    "_budgets/spending_window.py",
+    "_budgets/usual_amounts.py",
     "_contracts/contract.py",
     "_contracts/json_schema.py",
     "_contracts/tool_calls.py",

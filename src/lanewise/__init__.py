@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lanewise.errors import (
         AnswerCut,
         BadResponse,
+        BudgetExceeded,
         CallerGone,
         ContractViolated,
         DeadlineExceeded,
@@ -74,6 +75,7 @@ __all__ = [
     "Attempt",
     "BadResponse",
     "BreakerEffect",
+    "BudgetExceeded",
     "Call",
     "CallerGone",
     "Case",

@@ -17,6 +17,7 @@ from lanewise.types import Call
 __all__ = [
     "AnswerCut",
     "BadResponse",
+    "BudgetExceeded",
     "CallerGone",
     "ContractViolated",
     "DeadlineExceeded",
@@ -186,6 +187,13 @@ class NoRouteAvailable(_StatusError, openai.InternalServerError):
     """Nothing could be sent: every route is open. ``retry_after`` tells when the first may be tried again."""
 
     default_status = 503
+
+
+class BudgetExceeded(_StatusError, openai.RateLimitError):
+    """A budget of the config is used up, or has too little left for the call: the text names it. ``retry_after`` tells
+    when there may be room."""
+
+    default_status = 429
 
 
 class UnknownTask(_StatusError, openai.NotFoundError):

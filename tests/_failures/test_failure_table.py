@@ -74,6 +74,7 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
     "local": [(transport(TransportSignal.LOCAL), "local X 0")],
     "key-unavailable": [(failures.KEY_UNAVAILABLE.failure, "auth N 0")],
     "capped": [(failures.CAPPED.failure, "rate_limit N 0")],
+    "over-budget": [(failures.OVER_BUDGET.failure, "rate_limit N 0")],
     "too-long": [(failures.TOO_LONG.failure, "context_length X 0")],
     "bound-gone": [(failures.BOUND_GONE.failure, "bad_request X 0")],
     "unjudged": [(failures.UNJUDGED.failure, "bad_request X 0")],

@@ -97,6 +97,7 @@ def test_a_config_can_be_made_from_its_parts_again(complete: Path) -> None:
         tasks=config.tasks,
         sensitive=config.sensitive,
         endpoints=config.endpoints,
+        budgets=config.budgets,
         router=config.router,
         source=config.source,
     )

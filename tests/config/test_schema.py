@@ -10,7 +10,17 @@ import jsonschema_rs
 import pytest
 from pydantic import BaseModel
 
-from lanewise.config import Client, Config, Provider, Route, RouterSettings, SensitiveCategory, StreamSettings, Task
+from lanewise.config import (
+    Budget,
+    Client,
+    Config,
+    Provider,
+    Route,
+    RouterSettings,
+    SensitiveCategory,
+    StreamSettings,
+    Task,
+)
 from lanewise.config.schema import toml_schema
 from lanewise.config.starter import starter_text
 
@@ -58,6 +68,9 @@ def test_the_starter_keeps_it_and_reads(schema: Any) -> None:
         ('sticky     = "subject"', 'select = "cost"'),
         ('lane = "degraded" }]', 'lane = "degarded" }]'),
         ("{ when =", "{ if ="),
+        ('"0.50 USD"', '"0.50 EUR"'),
+        ('per    = "subject"', 'per = "user"'),
+        ('over   = "degraded"', 'over = "primary"'),
     ],
 )
 def test_typos_break_it(schema: Any, complete: Path, old: str, new: str) -> None:
@@ -76,6 +89,7 @@ def test_typos_break_it(schema: Any, complete: Path, old: str, new: str) -> None
         (Task, ("tasks", "additionalProperties")),
         (SensitiveCategory, ("sensitive", "additionalProperties")),
         (Client, ("clients", "additionalProperties")),
+        (Budget, ("budgets", "additionalProperties")),
         (StreamSettings, ("tasks", "additionalProperties", "properties", "stream")),
     ],
 )

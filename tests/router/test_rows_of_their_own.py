@@ -70,6 +70,7 @@ each_stream = pytest.mark.parametrize("form", STREAMS, ids=str)
 SHOWN = {
     "local": "test_what_cannot_be_written_as_http_is_sent_nowhere",
     "key-unavailable": "test_a_key_function_that_fails_takes_the_next_route",
+    "over-budget": "test_a_budget_that_is_used_up_ends_the_call_without_asking_anybody",
     "capped": "test_a_cap_of_our_own_takes_the_next_route_without_asking_the_first",
     "too-long": "test_a_question_too_long_for_every_route_is_sent_nowhere",
     "bound-gone": "test_a_call_whose_memory_is_out_of_reach_is_sent_nowhere",
@@ -147,6 +148,21 @@ async def test_a_cap_of_our_own_takes_the_next_route_without_asking_the_first(fo
     assert got.text == "Hello from model-two"
     assert stage.first.request_count == 3
     assert "rpm = 3" in got.call.explain()
+
+
+@each_form
+async def test_a_budget_that_is_used_up_ends_the_call_without_asking_anybody(form: Form, stage: Stage) -> None:
+    """It is the SDK's RateLimitError, which names the budget."""
+    mapping = config(stage, more={"budgets": {"free": {"limit": "1 call", "window": "1d"}}})
+    async with Router.from_mapping(mapping) as router:
+        await ask(router, form)
+        got = await ask(router, form)
+
+    assert isinstance(got.error, openai.RateLimitError)
+    assert "budget free is used up" in str(got.error)
+    assert got.routes == []
+    assert stage.first.request_count == 1
+    assert stage.second.request_count == 0
 
 
 @each_form

@@ -103,6 +103,9 @@ KEY_UNAVAILABLE = Row("key-unavailable", "the app's function for a key failed, o
                       "nothing was sent; logged as a warning")
 CAPPED = Row("capped", "a cap of our own for the provider (`rpm`, `tpm`, `max_concurrency`), for longer than patience",
              _K.RATE_LIMIT, _NEXT, _NEUTRAL, "the config's cap for the provider is reached", "nothing was sent")
+OVER_BUDGET = Row("over-budget", "a budget that is used up, or has too little left for the attempt",
+                  _K.RATE_LIMIT, _NEXT, _NEUTRAL, "a budget of the config is used up",
+                  "nothing was sent; on in the budget's lane (`over`), whatever that lane lists, else the call ends")
 TOO_LONG = Row("too-long", "a question too long for all routes (known before sending), or a longer answer asked for",
                _K.CONTEXT_LENGTH, _STOP, _NEUTRAL, "no route has room for the question and its answer",
                "nothing was sent")

@@ -80,6 +80,7 @@ DEADLINE: Final = Failure(kind=_K.DEADLINE, retry=_X, breaker=_NEUTRAL, detail="
 NO_ROUTE: Final = Failure(kind=_K.LOCAL, retry=_X, breaker=_NEUTRAL, detail="no route of the task can take this call")
 
 _NO_TIME: Final = "no time is left for it"
+_RANKS: Final = {name: rank for rank, name in enumerate(LaneName)}
 
 _Changed = Literal["drop", "repair"]
 _Cause = Literal["first", "retry", "switch"] | _Changed
@@ -314,6 +315,27 @@ class Plan:
         if closed is None:
             return self._send(self._position, now, self._cause, ())
         return self._past(self._position, closed, now, jitter)
+
+    def over_budget(self, failure: Failure, lane: LaneName | None, now: float, jitter: float) -> Move:
+        """The move when a budget does not let the latest attempt out: it does not count as one.
+
+        The call goes on in ``lane``, or a later one, whatever failures these list; without a lane it ends.
+        """
+        self._attempts -= 1
+        here = self._candidates[self._position]
+        skip = Skip(here.route, here.lane, failure.cause)
+        if lane is None:
+            return Stop(failure=failure, reason=failure.detail, skipped=(skip,))
+        self._candidates = tuple(
+            msgspec.structs.replace(candidate, incapable=candidate.incapable or failure.cause)
+            if _RANKS[candidate.lane] < _RANKS[lane]
+            else candidate
+            for candidate in self._candidates
+        )
+        self._chain = msgspec.structs.replace(self._chain, candidates=self._candidates)
+        onward = self._chain.onward(self._frontier, self._attempts, None)
+        onward = msgspec.structs.replace(onward, skipped=(skip, *onward.skipped))
+        return self._on(onward, self._last, now, jitter, opened=failure)
 
     def _has_waited_for(self, opened: Failure) -> bool:
         """Whether the route is closed to new calls only, by a 429 that named no time: this call has waited its turn."""

@@ -19,6 +19,7 @@ from lanewise._replay.shared_store import SharedReplays
 from lanewise._reviews import ReviewQueue
 from lanewise._routing.context_window import TokenLimits
 from lanewise._routing.request_attributes import MOST_OUTPUT
+from lanewise._runtime.budget_store import router_budgets
 from lanewise._runtime.call.attempt import ByteLimits
 from lanewise._runtime.candidate_selector import CandidateSelector, SelectorContext
 from lanewise._runtime.lifecycle import BackgroundServices
@@ -101,6 +102,7 @@ class RouterRuntime:
         self.recording = recording
         self.prices = PriceBook(config)
         self.prices.load()
+        self.budgets = router_budgets(config, self.prices, credentials, services)
         self.review_hooks = review_hooks
         self.reviews: ReviewQueue | None = None
         if credentials.ledger is not None and credentials.seal is not None:

@@ -14,7 +14,7 @@ from lanewise._openai.usage import Usage
 from lanewise._routing.model_match import is_substitute
 from lanewise._telemetry.reckoning import ComputedCost, Price
 from lanewise.config import Config, PriceTable, Provider, Route
-from lanewise.config.prices import LongPromptPrices, TierPrices
+from lanewise.config.prices import LongPromptPrices, TierPrices, listed_model
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
@@ -144,7 +144,7 @@ def context_window(route: Route, provider: Provider) -> int | None:
     """
     if route.context_window is not None:
         return route.context_window
-    found = _listed(route.model, provider.base_url)
+    found = listed_model(route.model, provider.base_url)
     return None if found is None else found[1].context_window
 
 
@@ -183,19 +183,10 @@ class _Listed(Price):
 
 
 def _price_listed(model: str, provider: Provider) -> Price | None:
-    found = _listed(model, provider.base_url)
+    found = listed_model(model, provider.base_url)
     if found is None or found[1].get_prices(datetime.now(UTC)).input_mtok is None:
         return None  # some models are sold by the hour, the page or the request
     return _Listed(*found)
-
-
-def _listed(model: str, base_url: str) -> tuple[Seller, ModelInfo] | None:
-    from genai_prices.data_snapshot import get_snapshot  # 30 ms: only where a price is asked for
-
-    try:
-        return get_snapshot().find_provider_model(model, None, None, base_url)
-    except LookupError:
-        return None
 
 
 # -- a route's own price -------------------------------------------------------------------------------------------

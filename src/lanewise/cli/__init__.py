@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "serve": ("lanewise.cli.serve", "serve", "Serve the tasks as an OpenAI-compatible endpoint of its own."),
     "keys": ("lanewise.cli.keys", "keys", "Make keys for the callers of the app's own endpoint."),
     "health": ("lanewise.cli.health", "health", "Show which routes are open, for all workers; open one by hand."),
+    "budgets": ("lanewise.cli.budgets", "budgets", "Show what is spent of the budgets; give one back."),
     "estimate": ("lanewise.cli.estimate", "estimate", "Tell what a task's calls cost on each route, unsent."),
     "report": ("lanewise.cli.report", "report", "Report on the calls of some days: answers, failures, times, costs."),
     "explain": ("lanewise.cli.explain", "explain", "Explain why a request was answered as it was."),

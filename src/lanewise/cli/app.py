@@ -17,9 +17,9 @@ __all__ = ["app_commands", "show_endpoints"]
 
 _READING: Final = ("check", "routes", "report", "explain")
 """The commands that read a config file: here, the app's own unless another one is named."""
-_WITH_OPTION: Final = ("estimate", "reviews", "health")
+_WITH_OPTION: Final = ("estimate", "reviews", "health", "budgets")
 """Those that take it by --config."""
-_NESTED: Final = {"health": ("open", "close"), "ledger": ("status", "upgrade")}
+_NESTED: Final = {"health": ("open", "close"), "budgets": ("reset",), "ledger": ("status", "upgrade")}
 """Commands of commands that read it."""
 
 

@@ -8,7 +8,9 @@ from functools import cache
 from typing import Final
 
 from lanewise.config import Config, Provider, Route, Task, duration_text
+from lanewise.config.budgets import Unit
 from lanewise.config.deadline_budget import deadline_alone, reserve
+from lanewise.config.store import MEMORY
 
 __all__ = ["concerns"]
 
@@ -35,6 +37,8 @@ def concerns(config: Config) -> Iterator[str]:
         yield from _wrong_base_url(provider)
     for route in config.routes.values():
         yield from _odd_parameters(route)
+    yield from _unfilled_budgets(config)
+    yield from _unpriced_routes(config)
     if "keep" in config.router.model_fields_set and config.router.ledger is None:
         yield 'router.keep: there is no ledger, so nothing is kept: ledger = "sqlite:///lanewise.db"'
     yield from (f"{place}: declared, but this version does not carry it out yet" for place in config.not_yet())
@@ -76,6 +80,48 @@ def _unknown_prices(name: str, task: Task, config: Config) -> Iterator[str]:
     for route in (config.routes[route] for route in task.routes):
         if price_of(route, config.providers[route.provider]) is None:
             yield f"tasks.{name}.select: the price of {route.name} is not known, so it goes last: give it a `price`"
+
+
+def _unfilled_budgets(config: Config) -> Iterator[str]:
+    """What a restart, or a store that is down, lets be spent twice."""
+    router = config.router
+    for name, budget in config.budgets.items():
+        if router.state != MEMORY:
+            continue
+        if router.ledger is None:
+            yield (
+                f"budgets.{name}: there is no ledger to tell after a restart what was spent before, so each begins it "
+                'anew, and each worker has its own: [router] ledger = "sqlite:///lanewise.db", or a `state` to share'
+            )
+        elif budget.per == "subject" and router.secret_env is None:
+            yield (
+                f"budgets.{name}: the ledger does not tell subjects apart without `secret_env`, so each begins anew "
+                "after a restart"
+            )
+        elif budget.per == "client":
+            yield (
+                f"budgets.{name}: the ledger does not tell clients apart, so each begins anew after a restart: a "
+                "`state` to share keeps them"
+            )
+        elif budget.window > router.keep:
+            yield f"budgets.{name}.window: the ledger keeps records for {duration_text(router.keep)} only"
+    if config.budgets and router.state != MEMORY and router.expected_workers is None:
+        yield (
+            "router.expected_workers: not declared, so each worker that can't hear the store may spend a whole budget: "
+            "say how many there are"
+        )
+
+
+def _unpriced_routes(config: Config) -> Iterator[str]:
+    for name, budget in config.budgets.items():
+        if budget.limit.unit is not Unit.USD:
+            continue
+        from lanewise._telemetry.prices import price_of
+
+        routes = {route: None for task in config.tasks if budget.covers(task) for route in config.tasks[task].routes}
+        for route in (config.routes[route] for route in routes):
+            if price_of(route, config.providers[route.provider]) is None:
+                yield f"budgets.{name}: the price of {route.name} is not known, so it counts as the dearest that is"
 
 
 def _unused(config: Config) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lanewise.config.budgets import Budget
 from lanewise.config.capabilities import StandIns
 from lanewise.config.clients import Client
 from lanewise.config.config import Config
@@ -24,6 +25,7 @@ from lanewise.config.prices import PriceTable
 
 __all__ = [
     "DEFAULT_ON",
+    "Budget",
     "Client",
     "Config",
     "ConfigError",

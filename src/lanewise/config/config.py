@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from lanewise.config.budgets import Budget
 from lanewise.config.clients import Client
 from lanewise.config.cross_checks import check_references
 from lanewise.config.mistakes import ConfigError, Mistake, MistakeCollector, Place, kind_of
@@ -45,6 +46,7 @@ class Config(BaseModel):
     sensitive: dict[str, SensitiveCategory] = {}
     endpoints: dict[str, str] = {}
     clients: dict[str, Client] = {}
+    budgets: dict[str, Budget] = {}
     router: RouterSettings = RouterSettings()
     source: Path | None = None
 
@@ -57,6 +59,7 @@ class Config(BaseModel):
         sensitive: Mapping[str, SensitiveCategory | Mapping[str, object]] | None = None,
         endpoints: Mapping[str, str] | None = None,
         clients: Mapping[str, Client | Mapping[str, object]] | None = None,
+        budgets: Mapping[str, Budget | Mapping[str, object]] | None = None,
         router: RouterSettings | Mapping[str, object] | None = None,
         source: Path | None = None,
     ) -> None:
@@ -67,6 +70,7 @@ class Config(BaseModel):
             "sensitive": sensitive,
             "endpoints": endpoints,
             "clients": clients,
+            "budgets": budgets,
             "router": router,
         }
         self._fill(_checked(given, MistakeCollector(), source, in_file=False), source)
@@ -79,6 +83,7 @@ class Config(BaseModel):
             sensitive=sections.sensitive,
             endpoints=sections.endpoints,
             clients=sections.clients,
+            budgets=sections.budgets,
             router=sections.router,
             source=source,
         )

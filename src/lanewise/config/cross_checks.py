@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
+from lanewise.config.budgets import Budget, Unit, nano_usd
 from lanewise.config.clients import Client
 from lanewise.config.durations import duration_text
 from lanewise.config.mistakes import MistakeCollector, Place, nearest, quoted
-from lanewise.config.models import Provider, RouterSettings, SensitiveCategory, Task
+from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
 from lanewise.config.parsing import PLACEHOLDER_PROVIDER, Sections
+from lanewise.config.prices import least_cost
 from lanewise.config.store import MEMORY, wrong_with_store_url
 from lanewise.config.weak_keys import guessable
 from lanewise.types import LaneName
@@ -38,6 +40,8 @@ _FAMILIES: Final = (
 """Of unrelated models. Nobody names more than two of these for one route by intention."""
 _WILDCARD: Final = re.compile(r"\[.[^\]]*\]|[*?]")
 """In a glob: a set of characters, or a star or question mark."""
+_LEAST_TOKENS: Final = 2
+"""A call takes one token in and one out, at the least."""
 
 
 def check_references(sections: Sections, findings: MistakeCollector) -> None:
@@ -60,6 +64,8 @@ def check_references(sections: Sections, findings: MistakeCollector) -> None:
     for name, client in sections.clients.items():
         _check_client(("clients", name), client, sections, findings)
     _check_client_keys(sections, findings)
+    for name, budget in sections.budgets.items():
+        _check_budget(("budgets", name), budget, sections, findings)
     _check_state(sections.router.state, findings)
     _check_replay(sections.router, findings)
     _, colon, wanted = sections.router.undeclared.partition(":")
@@ -245,3 +251,54 @@ def _check_client_keys(sections: Sections, findings: MistakeCollector) -> None:
             "this is the digest of a text that anybody would guess",
             "`lanewise keys create NAME` makes a key of 256 random bits, and prints the line that belongs here.",
         )
+
+
+def _check_budget(place: Place, budget: Budget, sections: Sections, findings: MistakeCollector) -> None:
+    """Note what a budget names that is not there, and what of it can't be kept."""
+    declared = sections.declared["tasks"]
+    for task in budget.tasks or ():
+        if task not in declared:
+            fix = nearest(task, declared) or "No task is declared."
+            findings.add((*place, "tasks"), f"no task is called {quoted(task)}", fix)
+    covered = {name: task for name, task in sections.tasks.items() if budget.covers(name)}
+    _check_lane(place, budget, covered, findings)
+    if budget.limit.unit is Unit.TOKENS and budget.limit.amount < _LEAST_TOKENS:
+        findings.add((*place, "limit"), "no call takes as little: one token in, one out", "Give it more.")
+    if budget.limit.unit is Unit.USD:
+        _check_prices(place, budget, covered, sections, findings)
+
+
+def _check_lane(place: Place, budget: Budget, covered: dict[str, Task], findings: MistakeCollector) -> None:
+    if budget.lane is None:
+        return
+    without = [name for name, task in covered.items() if budget.lane not in {lane.name for lane in task.lanes}]
+    if without and (budget.tasks is not None or len(without) == len(covered)):
+        findings.add(
+            (*place, "over"),
+            f"no call can go on there: of {', '.join(map(quoted, without))} there is no {budget.lane.value} lane",
+            'Write over = "refuse", or declare that lane.',
+        )
+
+
+def _check_prices(
+    place: Place, budget: Budget, covered: dict[str, Task], sections: Sections, findings: MistakeCollector
+) -> None:
+    names = dict.fromkeys(route for task in covered.values() for route in task.routes)
+    routes = [sections.routes[name] for name in names if name in sections.routes]
+    if not routes or any(route.provider not in sections.providers for route in routes):
+        return  # there is a mistake about that already
+    costs = [cost for route in routes if (cost := _least_cost(route, sections)) is not None]
+    if not costs:
+        findings.add(
+            (*place, "limit"),
+            f"a limit in USD, and the price of none of {', '.join(names)} is known",
+            "Give one of these routes its `price = { input = ..., output = ... }`, or count tokens or calls.",
+        )
+    elif nano_usd(min(costs)) > budget.limit.amount:
+        findings.add(
+            (*place, "limit"), f"no route can keep to {budget.limit}: the smallest call costs more", "Give it more."
+        )
+
+
+def _least_cost(route: Route, sections: Sections) -> float | None:
+    return least_cost(route.price, route.model, sections.providers[route.provider].base_url)

@@ -332,6 +332,11 @@ class RouterSettings(_Declared):
     replay: PositiveSeconds | None = Field(
         default=None, description="How long an answer is kept, to be given again. Default: off."
     )
+    expected_workers: Count | None = Field(
+        default=None,
+        description="How many processes share the budgets: each keeps to its part while it can't hear the store. "
+        "Default: 1.",
+    )
     request_id_header: HeaderName = Field(default="X-Request-ID", description="The header that carries the request id.")
     undeclared: Undeclared = Field(
         default="standard",

@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from lanewise.config.budgets import Budget
 from lanewise.config.clients import Client
 from lanewise.config.lanes import Lane
 from lanewise.config.mistakes import MistakeCollector, Place, kind_of, nearest, quoted
@@ -18,7 +19,7 @@ from lanewise.types import LaneName
 
 __all__ = ["SECTIONS", "Sections", "read_sections"]
 
-SECTIONS = ("router", "providers", "routes", "tasks", "sensitive", "endpoints", "clients")
+SECTIONS = ("router", "providers", "routes", "tasks", "sensitive", "endpoints", "clients", "budgets")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -31,6 +32,7 @@ _PLACEHOLDERS: Mapping[type[BaseModel], Mapping[str, object]] = {
     Route: {"provider": "?", "model": "?"},
     Task: {"primary": Lane.model_construct(name=LaneName.PRIMARY, entries=())},
     SensitiveCategory: {"routes": ()},
+    Budget: {"limit": "1 call", "window": 1.0},
 }
 PLACEHOLDER_PROVIDER = "?"
 
@@ -58,6 +60,7 @@ class Sections:
     sensitive: dict[str, SensitiveCategory] = field(default_factory=dict)
     endpoints: dict[str, str] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
+    budgets: dict[str, Budget] = field(default_factory=dict)
     router: RouterSettings = field(default_factory=lambda: RouterSettings())
     declared: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -75,6 +78,7 @@ def read_sections(mapping: Mapping[str, object], findings: MistakeCollector, *, 
         sensitive=reader.named("sensitive", SensitiveCategory, mapping),
         endpoints=reader.endpoints(mapping.get("endpoints")),
         clients=reader.named("clients", Client, mapping),
+        budgets=reader.named("budgets", Budget, mapping),
     )
     settings = mapping.get("router")
     if settings is not None:

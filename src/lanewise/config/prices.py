@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from lanewise.config.values import Count, Text
 
-__all__ = ["LongPromptPrices", "PriceTable", "TierPrices"]
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo
+    from genai_prices.types import Provider as Seller
+
+__all__ = ["LongPromptPrices", "PriceTable", "TierPrices", "least_cost", "listed_model"]
 
 Dollars = Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False)]
 _ABOVE = "Prompts of more tokens than this pay these prices, for all of their tokens."
@@ -57,3 +62,32 @@ class PriceTable(_Prices):
     service_tiers: dict[Text, TierPrices] = Field(
         default={}, description="Prices by service tier, for answers that come from another than the route itself sets."
     )
+
+
+def listed_model(model: str, base_url: str) -> tuple[Seller, ModelInfo] | None:
+    """A model as the public list has it, by the base URL of who sells it; ``None`` if it has not."""
+    from genai_prices.data_snapshot import get_snapshot  # 30 ms: only where a price is asked for
+
+    try:
+        return get_snapshot().find_provider_model(model, None, None, base_url)
+    except LookupError:
+        return None
+
+
+def least_cost(price: PriceTable | None, model: str, base_url: str) -> float | None:
+    """US dollars for one token in and one out, by a route's own price or the list's; ``None`` if it has none.
+
+    Example::
+
+        assert least_cost(PriceTable(input=1.0, output=2.0), "gpt-5.5", "https://api.openai.com/v1") == 3e-06
+    """
+    if price is not None:
+        return (price.input + price.output) / 1e6
+    found = listed_model(model, base_url)
+    if found is None or found[1].get_prices(datetime.now(UTC)).input_mtok is None:
+        return None  # some models are sold by the hour, the page or the request
+    from genai_prices import Usage
+
+    seller, listed = found
+    cost = listed.calc_price(Usage(input_tokens=1, output_tokens=1), seller, genai_request_timestamp=datetime.now(UTC))
+    return float(cost.total_price)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
+from lanewise.config.budgets import LIMIT_PATTERN, PER_PATTERN, Budget
 from lanewise.config.capabilities import ABILITIES, StandIns
 from lanewise.config.clients import DIGEST, SUBJECT, Client
 from lanewise.config.contracts import Contract
@@ -66,6 +67,13 @@ _PROVIDER: Mapping[str, _Schema] = {
     "tpm": _COUNT,
     "max_concurrency": _COUNT,
     "max_idle_connections": _COUNT,
+}
+_BUDGET: Mapping[str, _Schema] = {
+    "limit": {"type": "string", "pattern": LIMIT_PATTERN},
+    "window": _DURATION,
+    "per": {"type": "string", "pattern": PER_PATTERN},
+    "tasks": {**_TEXTS, "minItems": 1},
+    "over": {"enum": ["refuse", "equivalent", "degraded"]},
 }
 _STAND_IN: Mapping[str, _Schema] = {
     "response_format": {"const": "prompt"},
@@ -150,6 +158,7 @@ _ROUTER: Mapping[str, _Schema] = {
     "review_location": {"type": "string", "pattern": REVIEW_LOCATION.pattern},
     "max_answer_bytes": _COUNT,
     "max_embeddings_bytes": _COUNT,
+    "expected_workers": _COUNT,
     "max_replay_bytes": _COUNT,
     "max_event_bytes": _COUNT,
 }
@@ -180,6 +189,9 @@ def toml_schema() -> dict[str, JsonValue]:
                 _table(SensitiveCategory, _CATEGORY, "A kind of call that only approved routes may answer.", "routes"),
                 "sensitive categories",
                 least=0,
+            ),
+            "budgets": _named(
+                _table(Budget, _BUDGET, "What may be spent in a window of time.", "limit", "window"), "budgets", least=0
             ),
             "endpoints": {
                 "description": "Path patterns, each with the sensitive category of what happens under it.",

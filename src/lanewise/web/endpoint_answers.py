@@ -45,6 +45,7 @@ _CODES: Final = {
     "deadline": "deadline_exceeded",
     "contract": "contract_violated",
     "local": "internal_error",
+    "budget": "budget_exceeded",
     "unavailable": "unavailable",
     "fail-closed": "fail_closed",
     "review-pending": "review_pending",

@@ -5,11 +5,13 @@ No provider, model, key, prompt or upstream text is ever in one.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
 
 from lanewise.errors import (
+    BudgetExceeded,
     ContractViolated,
     DeadlineExceeded,
     FailClosed,
@@ -48,6 +50,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 _UNAVAILABLE: Final = (503, "The service that writes this answer is not available", "unavailable")
+_OVER_BUDGET: Final = (429, "What may be spent on such answers is used up for now", "budget")
 _CLOSED: Final = (503, "This request can't be answered now", "fail-closed")
 _BUGS: Final = (NotInScope, NotRouted, UnknownTask, RouterClosed, InvalidCall)
 _BY_KIND: Final = {
@@ -75,7 +78,7 @@ def problem_for(error: RoutingError, *, request_id: str | None = None) -> Proble
     status, title, name = _case(error)
     headers: list[tuple[str, str]] = []
     wait = _wait(error)
-    if status == 503 and wait is not None:
+    if status in (429, 503) and wait is not None:
         headers.append(("retry-after", str(wait)))
     if isinstance(error, FailClosed | ReviewPending):
         headers.append(("cache-control", "no-store"))
@@ -99,6 +102,8 @@ def _case(error: RoutingError) -> tuple[int, str, str]:
         return (202, "The answer waits for a person", "review-pending")
     if isinstance(error, FailClosed):
         return _CLOSED
+    if isinstance(error, BudgetExceeded):
+        return _OVER_BUDGET
     if isinstance(error, _BUGS):
         return _BY_KIND[FailureKind.LOCAL]
     if isinstance(error, DeadlineExceeded):
@@ -116,4 +121,5 @@ def _wait(error: RoutingError) -> int | None:
     kind = error.call.failure if error.call is not None else None
     if isinstance(error, FailClosed) and kind not in _CURED_BY_TIME:
         return None
-    return max(_LEAST_WAIT, min(_LONGEST_WAIT, round(error.retry_after or _LEAST_WAIT)))
+    longest = math.inf if isinstance(error, BudgetExceeded) else _LONGEST_WAIT
+    return max(_LEAST_WAIT, round(min(longest, error.retry_after or _LEAST_WAIT)))

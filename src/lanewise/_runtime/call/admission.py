@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from lanewise._budgets.call_budgets import CallBudgets
 from lanewise._failures import failure_table as failures
 from lanewise._health.rate_limit_headers import exhausted_for
 from lanewise._health.rate_limiter import RateLimiter
@@ -15,10 +16,11 @@ from lanewise._health.route_health import Permit
 from lanewise._openai import token_estimate as rough_tokens
 from lanewise._routing.plan import Plan
 from lanewise._runtime.call.resolve import ResolvedCall
+from lanewise._runtime.messages import CallContext
 from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._transform.capabilities import has_attachments
 from lanewise.config import Provider
-from lanewise.types import Failure, Move, Send, Wait
+from lanewise.types import Attempt, Failure, Move, Send, Wait, note
 
 __all__ = ["Admission"]
 
@@ -27,15 +29,34 @@ _NOTICEABLE: Final = 0.005
 
 
 class Admission:
-    """Of one call. One attempt is out at a time."""
+    """Of one call, which began at ``started`` by the loop's clock. One attempt is out at a time."""
 
-    __slots__ = ("_api", "_health", "_limiter", "_permit", "_resolved", "_route", "_runtime")
+    __slots__ = (
+        "_api",
+        "_attempt_number",
+        "_budgets",
+        "_health",
+        "_limiter",
+        "_permit",
+        "_resolved",
+        "_route",
+        "_runtime",
+        "_started",
+    )
 
-    def __init__(self, runtime: RouterRuntime, resolved: ResolvedCall) -> None:
+    def __init__(self, runtime: RouterRuntime, resolved: ResolvedCall, context: CallContext, started: float) -> None:
         self._runtime = runtime
         self._health = runtime.health
         self._resolved = resolved
         self._api = resolved.call.api
+        self._started = started
+        self._budgets: CallBudgets | None = None
+        if runtime.budgets is not None:
+            call, body, choices = resolved.call, resolved.body, resolved.choices
+            self._budgets = runtime.budgets.of(
+                call, body, choices, subject=context.subject, client=context.client, labels=context.labels
+            )
+        self._attempt_number = 0
         self._route = ""
         self._permit: Permit | None = None
         self._limiter: RateLimiter | None = None
@@ -49,15 +70,21 @@ class Admission:
                 if not (isinstance(instead, Send) and instead.route == self._route):
                     self._leave_gate(0)  # it does not go there any more: another call may have the place
                 return instead
+        if self._budgets is not None:
+            over = await self._reserve(self._budgets, send, plan)
+            if over is not None:
+                return over
         self._permit = self._health.enter(send.route, self._api, last_resort=send.last_resort, slot=send.slot)
         if self._permit is None:
+            if self._budgets is not None:
+                self._budgets.settle(None)
             self._leave_gate(0)
             return plan.held_back(asyncio.get_running_loop().time(), jitter=random.random())
         self._route = send.route
         return send
 
-    def leave(self, failure: Failure | None, *, tokens: int | None = None) -> None:
-        """Note how the attempt that is out ended, with the tokens that it took, if they are known.
+    def leave(self, failure: Failure | None, record: Attempt | None = None) -> None:
+        """Note how the attempt that is out ended, with what the record of the latest attempt says that it took.
 
         Does nothing if none is out.
         """
@@ -66,8 +93,12 @@ class Admission:
             return
         self._permit = None
         self._health.leave(self._route, self._api, permit, failure, is_plain=self._is_plain)
+        if self._budgets is not None:
+            was_sent = record is not None and record.attempt_number == self._attempt_number
+            self._budgets.settle(record if was_sent else None)
         if self._limiter is not None:
-            self._leave_gate(tokens)
+            taken = 0 if record is None else (record.input_tokens or 0) + (record.output_tokens or 0)
+            self._leave_gate(taken or None)
 
     def committed(self) -> None:
         """Note that the attempt's stream has begun to answer, which decides a probe: its end may be minutes off."""
@@ -85,6 +116,23 @@ class Admission:
         wait = exhausted_for(headers, self._health.usual_tokens(self._route, self._tokens()), datetime.now(UTC))
         if wait is not None:
             self._health.limit(self._route, self._api, failures.NO_ROOM.failure(retry_after=wait))
+
+    async def _reserve(self, budgets: CallBudgets, send: Send, plan: Plan) -> Move | None:
+        """Reserve what the attempt may cost. What the plan does, unless it may go out."""
+        try:
+            result = await budgets.reserve(send)
+        except BaseException:
+            self._leave_gate(0)
+            raise
+        now = asyncio.get_running_loop().time()
+        if isinstance(result, str):
+            self._attempt_number = send.attempt_number
+            if result:
+                call = self._resolved.call
+                note(call, "notes", (*call.notes, ((now - self._started) * 1000, result)))
+            return None
+        self._leave_gate(0)
+        return plan.over_budget(result.failure, result.lane, now, jitter=random.random())
 
     async def _pass_gate(
         self, send: Send, plan: Plan, limiters: dict[str, RateLimiter], told: Callable[[Move], None]

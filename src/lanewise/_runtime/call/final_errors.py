@@ -7,9 +7,11 @@ from typing import Final
 
 import msgspec
 
+from lanewise._failures.failure_table import OVER_BUDGET
 from lanewise.errors import (
     AnswerCut,
     BadResponse,
+    BudgetExceeded,
     ContractViolated,
     DeadlineExceeded,
     ErrorDetails,
@@ -118,6 +120,8 @@ def _class_for(call: Call, stop: Stop, status: int | None) -> type[RoutingError]
     failure = stop.failure
     if call.sensitive:
         return FailClosed
+    if failure.detail == OVER_BUDGET.detail:
+        return BudgetExceeded
     if not call.attempts and any(skip.failure is not None for skip in stop.skipped):
         return NoRouteAvailable
     if failure.trouble is not None:

@@ -65,7 +65,7 @@ class CallRunner:
         self._loop = asyncio.get_running_loop()
         billing = Billing(runtime.prices, resolved.call.api, resolved.body, resolved.choices)
         self._recorder = CallRecorder(resolved.call, resolved.candidates[0].lane, runtime.recording, billing)
-        self._admission = Admission(runtime, resolved)
+        self._admission = Admission(runtime, resolved, caller, self._recorder.started)
         self._sender = AttemptBuilder(runtime, resolved, request, caller, self._admission.heard)
         self._contract = resolved.contract
         self._kept: CompleteResponse | StreamStarted | None = None
@@ -211,10 +211,8 @@ class CallRunner:
 
     def end_attempt(self, failure: Failure | None) -> None:
         """The latest attempt is over: health, caps and the record hear of it. Does nothing if it was before."""
-        self._recorder.end_attempt(failure)  # before the caps hear of it: it writes what the attempt used
-        record = self._recorder.attempt
-        tokens = None if record is None else (record.input_tokens or 0) + (record.output_tokens or 0) or None
-        self._admission.leave(failure, tokens=tokens)
+        self._recorder.end_attempt(failure)  # before caps and budgets hear of it: it writes what the attempt used
+        self._admission.leave(failure, self._recorder.attempt)
 
     def _note_speed(self, speeds: RouteLatencies, failure: Failure | None) -> None:
         """For tasks that select the fastest route: how long this one took, or that it failed."""

@@ -1,0 +1,50 @@
+"""Claims on a budget, asked for by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lanewise._budgets.claims import Bucket, BudgetStore, Claim, OverBudget, Reservation
+from lanewise._budgets.shared_store import SharedBudgets
+from lanewise._budgets.spending_window import SpendingWindow
+from lanewise.config.store import StoreAddress
+
+__all__ = ["at_once", "bucket", "claim", "shared", "until_told"]
+
+
+def bucket(limit: int = 1000, *, seconds: float = 3600.0, key: str = "0:free:-") -> Bucket:
+    return Bucket("free", key, limit, SpendingWindow(seconds))
+
+
+async def claim(store: BudgetStore, bucket: Bucket, amount: int, *, enforced: bool = True) -> Reservation | OverBudget:
+    return (await store.reserve([Claim(bucket, amount, enforced)]))[0]
+
+
+def at_once(work: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine gives that never waits."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("it waits")
+
+
+@contextmanager
+def shared(url: str, workers: int = 4, count: int = 2) -> Iterator[list[SharedBudgets]]:
+    """So many workers over one store, one of ``workers`` each."""
+    stores = [SharedBudgets(StoreAddress(url), workers, lambda line: None) for _ in range(count)]
+    try:
+        yield stores
+    finally:
+        for store in stores:
+            store.close()
+
+
+async def until_told(store: SharedBudgets) -> None:
+    """Wait until the store has heard all."""
+    async with asyncio.timeout(10):
+        while store._untold():
+            await asyncio.sleep(0.005)
