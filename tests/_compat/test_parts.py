@@ -5,15 +5,21 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import pkgutil
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import CodeType
 
 import pytest
 from flask import Flask
 from litestar import Litestar
 from litestar.testing import TestClient as LitestarClient
 from packaging.version import Version
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -26,7 +32,7 @@ from litestar_lanewise import LanewisePlugin
 from starlette_lanewise import LanewiseMiddleware, lifespan
 
 ROOT = Path(__file__).parent.parent.parent
-PARTS = [(library, part) for library in LIBRARIES.values() for part in library.parts]
+PARTS = [(library, part) for library in LIBRARIES.values() for part in library.there()]
 
 
 def config(**router: object) -> Config:
@@ -38,6 +44,18 @@ def config(**router: object) -> Config:
             "tasks": {"chat": {"primary": ["only"]}},
         }
     )
+
+
+def heirs() -> Iterator[type]:
+    """The project's classes, pydantic's models left out."""
+    for package in ("lanewise", "flask_lanewise", "starlette_lanewise", "litestar_lanewise"):
+        path = importlib.import_module(package).__path__
+        for module in pkgutil.walk_packages(path, f"{package}."):
+            if module.name.endswith(("__main__", "demo.app")) or ".migrations" in module.name:
+                continue  # programs, and scripts of alembic's
+            for cls in vars(importlib.import_module(module.name)).values():
+                if inspect.isclass(cls) and cls.__module__ == module.name and not issubclass(cls, BaseModel):
+                    yield cls
 
 
 def owner_of(part: Part) -> tuple[object, str]:
@@ -156,58 +174,143 @@ def test_a_changed_litestar_is_refused_at_the_start(monkeypatch: pytest.MonkeyPa
     assert raised.group_contains(ConfigError, match="litestar: version")
 
 
+PLACES = {part.where for library in LIBRARIES.values() for part in library.parts}
+USED = {name for library in LIBRARIES.values() for part in library.parts for name in part.uses}
+NAMED = {place.rpartition(".")[2].rpartition(":")[2] for place in PLACES} | USED
+
+
 def test_every_reach_into_a_library_is_named() -> None:
     """An underscore of another's is only used where a check looks for it."""
-    named = {name.rpartition(".")[2] for _, part in PARTS for name in (part.where, *part.uses)}
-    reaches = {(path, name) for path in sources() for name in foreign(path) if name not in named}
+    reaches = {(path, name) for path in sources() for name in foreign(path) if name not in NAMED}
     assert not reaches, "name them in lanewise._compat"
+
+
+def test_every_name_of_a_private_module_is_named() -> None:
+    """What is imported from a module with an underscore may be gone with the next release."""
+    reaches = {(path, name) for path in sources() for name in of_private_modules(path) if name not in PLACES}
+    assert not reaches, "name them in lanewise._compat"
+
+
+def test_every_private_name_that_a_class_shares_with_its_base_is_named() -> None:
+    """A method of ours in a library's place, a field of the library's that is read or set; or a clash of names."""
+    shared = {
+        (cls, base, name)
+        for cls in heirs()
+        for base in cls.__mro__[1:]
+        if not is_ours(base)
+        for name in private_names(cls) & private_names(base) - NAMED
+    }
+    assert not shared, "name them in lanewise._compat"
 
 
 def sources() -> list[Path]:
     return [*(ROOT / "src").rglob("*.py"), *(ROOT / "integrations").rglob("*.py")]
 
 
-OF_THE_LANGUAGE = frozenset({"_is_coroutine", "_mapping", "_asdict", "_replace", "_fields"})
-"""Python's own, up to 3.11 where it has no other name, and what is documented of SQLAlchemy's rows and of tuples."""
+OF_THE_LANGUAGE = frozenset(
+    {"_is_coroutine", "_Decompress", "_asdict", "_replace", "_fields", "_abc_impl", "_is_protocol"}
+)
+"""Python's own: what it documents, what its types are called, and up to 3.11 what has no other name."""
+OF_SQLALCHEMY = frozenset({"_mapping"})
+"""Documented, of its rows."""
+OF_THE_SDK = frozenset({"_request_id", "_response"})
+"""What the SDK documents of its answers, and a field that is only looked for."""
+BY_NAME = frozenset({"getattr", "hasattr", "setattr", "delattr"})
 
 
 def foreign(path: Path) -> Iterator[str]:
     """The private names that a file uses of anything but itself, of its own objects and of this project's modules."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] not in OURS:
             yield from (alias.name for alias in node.names if private(alias.name))
         if isinstance(node, ast.Attribute) and private(node.attr) and node.attr not in own_names():
             yield node.attr
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BY_NAME:
+            yield from (name for name in texts(node.args[1:2]) if name not in own_names() | OF_THE_SDK)
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value).startswith(("vars(", "self.__dict__")):
+            yield from (name for name in texts([node.slice]) if name not in own_names())
+
+
+def texts(nodes: list[ast.expr]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and private(node.value):
+            yield node.value
+
+
+def of_private_modules(path: Path) -> Iterator[str]:
+    """What a file imports from private modules of others, at run time."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            parts = (node.module or "").split(".")
+            if parts[0] not in OURS and parts[0] != "_typeshed" and any(private(part) for part in parts):
+                yield from (f"{node.module}:{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                parts = alias.name.split(".")
+                if parts[0] not in OURS and any(private(part) for part in parts):
+                    yield alias.name
 
 
 OURS = frozenset({"lanewise", "flask_lanewise", "starlette_lanewise", "litestar_lanewise", "__future__"})
 
 
 def private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__") and name not in OF_THE_LANGUAGE
+    return (
+        name.startswith("_")
+        and not name.startswith("__")
+        and name.isidentifier()
+        and name not in OF_THE_LANGUAGE | OF_SQLALCHEMY
+    )
 
 
-_own: set[str] = set()
+@cache
+def own_names() -> frozenset[str]:
+    """What this project itself defines: functions, classes, fields, and attributes of ``self``."""
+    own = set()
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                own.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_self(node.value):
+                own.add(node.attr)
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                own.add(node.target.id)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                own.add(node.id)
+    return frozenset(own)
 
 
-def own_names() -> set[str]:
-    """What this project itself defines: functions, fields and attributes of `self`, but not what it overrides."""
-    if not _own:
-        for path in sources():
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                    _own.add(node.name)
-                elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                    _own.add(node.attr)
-                elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                    _own.add(node.target.id)
-                elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                    _own.add(node.id)
-        _own.difference_update(
-            ("_prepare_url", "_prepare_request", "_get", "_create_connection", "_platform", "_closed")
-        )
-    return _own
+def is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def is_ours(cls: type) -> bool:
+    top = cls.__module__.partition(".")[0]
+    return top in OURS or top in sys.stdlib_module_names
+
+
+def private_names(cls: type) -> set[str]:
+    """What a class itself defines, and what the code of its functions names."""
+    names = {name for name in vars(cls) if private(name)}
+    for member in vars(cls).values():
+        found = getattr(member, "__func__", getattr(member, "fget", member))
+        if inspect.isfunction(found) and found.__module__ == cls.__module__:  # not what typing puts into a protocol
+            names.update(name for name in names_in(inspect.unwrap(found).__code__) if private(name))
+    return names
+
+
+def names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from names_in(constant)
+
+
+def test_a_part_is_only_asked_of_versions_that_have_it() -> None:
+    """What a later release brought is none of an older one."""
+    gone = Part("openai:Gone", since="3.30")
+    assert Library("openai", ("3", "4"), (gone,)).changes() == ["openai:Gone is gone"]
+    assert Library("openai", ("3", "4"), (replace(gone, since="1000.0"),)).changes() == []
 
 
 def test_each_way_to_change_has_its_word() -> None:

@@ -14,6 +14,7 @@ FASTAPI: Final = Library(
     (
         Part("fastapi.routing:APIRouter.__init__", uses=("dependencies",)),
         Part("fastapi.routing:APIRouter.include_router", uses=("_IncludedRouter",)),
+        Part("fastapi.routing:APIRouter._iter_low_priority_routes", since="0.138"),
         Part("fastapi.routing:_IncludedRouter.effective_candidates"),
         Part("fastapi.routing:_IncludedRouter.__init__", uses=("include_context", "original_router")),
         Part("fastapi.routing:_RouterIncludeContext", takes=("dependencies",)),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -18,12 +20,14 @@ class Part:
 
     ``takes`` are parameters that it is called with, or that a method of ours in its place is called with. ``uses`` are
     names that its code must have in it: a method of ours is only called while that names it, and an attribute of an
-    instance is only there while ``__init__`` sets it.
+    instance is only there while ``__init__`` sets it. ``since`` is the version that brought a part which older ones do
+    without.
     """
 
     where: str
     takes: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    since: str = "0"
 
     def change(self) -> str | None:
         """What is no longer as it was, or ``None``."""
@@ -52,7 +56,12 @@ class Library:
 
     def changes(self) -> list[str]:
         """What the installed version has changed of the parts."""
-        return [change for part in self.parts if (change := part.change()) is not None]
+        return [change for part in self.there() if (change := part.change()) is not None]
+
+    def there(self) -> list[Part]:
+        """The parts that the installed version must have."""
+        installed = _release(self._version())
+        return [part for part in self.parts if _release(part.since) <= installed]
 
     def problem(self) -> str | None:
         """What is wrong with the installed version, or ``None``. About 0.2 ms, and the import of the library."""
@@ -71,6 +80,12 @@ class Library:
             return metadata.version(self.distribution)
         except metadata.PackageNotFoundError:
             return "(unknown)"
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a version; those of a version that says none are beyond all others."""
+    numbers = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, numbers[0].split("."))) if numbers else (sys.maxsize,)
 
 
 def _parameters(found: object) -> frozenset[str]:
