@@ -117,7 +117,8 @@ async def eventually(true: Callable[[], bool], within: float = 10.0) -> float:
 def script(text: str, provider: FakeProvider, *, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """A Python program of its own, which has a provider's address in ``URL`` and a config in ``CONFIG``."""
     opening = f"""
-        import asyncio, os, sys, threading, time
+        import asyncio, os, sys, threading, time, warnings
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # from Python 3.12
         from lanewise import Router, RouterClosed, StreamBroken
         URL = {provider.base_url!r}
         CONFIG = {config(provider)!r}
@@ -143,5 +144,5 @@ def output(running: subprocess.Popen[str], within: float = 45.0) -> str:
         out, err = running.communicate()
         raise AssertionError(f"the program hangs, after {out!r} and {err!r}") from None
     assert running.returncode == 0, err
-    assert without_lag(err) == []
+    assert without_lag(err) == [], err
     return out

@@ -31,8 +31,8 @@ async def test_what_one_worker_tells_another_knows(valkey: Valkey) -> None:
     try:
         one.tell("resp_1", MADE)
         one.close()  # what waits to be told is told by then
-        assert await other.ask("resp_1") == MADE
-        assert await other.ask("resp_2") is None
+        assert await other.find("resp_1") == MADE
+        assert await other.find("resp_2") is None
         assert b"resp_1" not in valkey.everything()
     finally:
         one.close()
@@ -44,7 +44,7 @@ async def test_a_store_that_does_not_answer_knows_nothing() -> None:
     affinity = SharedAffinity(StoreAddress("redis://127.0.0.1:1/0"))
     try:
         affinity.tell("resp_1", MADE)
-        assert await asyncio.wait_for(affinity.ask("resp_1"), 30) is None
+        assert await asyncio.wait_for(affinity.find("resp_1"), 30) is None
     finally:
         affinity.close()
 

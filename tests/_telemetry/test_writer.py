@@ -253,15 +253,15 @@ def test_an_item_that_comes_while_its_run_is_closed_goes_to_the_next(
 ) -> None:
     """However often that happens: here each of the first two runs is over before the item is in its queue."""
     queue: Writer[int] = Writer("kept", lambda: kept, linger=0.001)
-    put, closed = run.Run.put, []
+    put, closed = run.WriterThread.put, []
 
-    def put_late(self: run.Run[int], item: int) -> bool:
+    def put_late(self: run.WriterThread[int], item: int) -> bool:
         if len(closed) < 2:
             closed.append(self)
             queue.stop()
         return put(self, item)
 
-    monkeypatch.setattr(run.Run, "put", put_late)
+    monkeypatch.setattr(run.WriterThread, "put", put_late)
     queue.put(1)
     queue.close()
     assert (kept.items, queue.dropped, len(set(closed))) == ([1], 0, 2)
