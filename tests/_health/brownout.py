@@ -263,8 +263,8 @@ class _Worker:
             self.tell(number)
         return seconds
 
-    def mostly_answers(self, route: str) -> bool:
-        return self.routes[int(route)].mostly_answers
+    def answered_share(self, route: str) -> float:
+        return self.routes[int(route)].answered_share
 
     def first_byte(self, route: str) -> float | None:
         return self.routes[int(route)].first_byte

@@ -179,13 +179,25 @@ def test_a_slot_a_second_is_one_worker_s() -> None:
     assert after(Circuit(), SlotAsked("a", 1.0), 4.2, NUMBERS) == Circuit()
 
 
-def test_a_long_rate_limit_gets_its_first_attempt_after_ten_seconds() -> None:
-    """The provider has just said no; and an answer that began after that lifts it."""
+def test_a_long_rate_limit_gets_an_attempt_after_a_second_and_then_every_ten() -> None:
+    """The first tells whether the provider refuses everybody; a 429 to it makes the next no sooner."""
     circuit = played((0.0, Limited(0, limited(300), 300.0)))
-    assert after(circuit, SlotAsked("a", 10.0), 9.9, NUMBERS) is circuit
-    circuit = played((10.0, SlotAsked("a", 10.0)), circuit=circuit)
-    assert (circuit.slot_of, circuit.slot_at) == ("a", 20.0)
-    assert after(circuit, Succeeded(0, limits=1), 11.0, NUMBERS) == Circuit()
+    assert after(circuit, SlotAsked("a", 10.0), 0.9, NUMBERS) is circuit
+    circuit = played((1.0, SlotAsked("a", 10.0)), (1.3, Limited(0, limited(300), 300.0)), circuit=circuit)
+    assert (circuit.slot_of, circuit.slot_at) == ("a", 11.0)
+
+
+def test_an_answer_that_began_after_a_rate_limit_lifts_it_and_disproves_the_next_for_a_minute() -> None:
+    """Unless no limit was in force, or the provider named no time: then there is nothing to disprove."""
+    circuit = played((0.0, Limited(0, limited(300), 300.0)))
+    lifted = after(circuit, Succeeded(0, limits=1), 11.0, NUMBERS)
+    assert lifted == Circuit(disproved_until=71.0)
+    assert lifted.pristine
+    again = played((20.0, Limited(0, limited(300), 300.0)), (21.0, Succeeded(0, limits=1)), circuit=lifted)
+    assert (again.limited_until, again.disproved_until) == (None, 81.0)
+    assert played((0.0, Limited(0, RATE_LIMIT, None)), (0.5, Succeeded(0, limits=1))) == Circuit()
+    under_way = played((0.0, Limited(0, limited(300), 300.0)), (0.5, Succeeded(0, limits=0)))
+    assert (under_way.limited_until, under_way.disproved_until) == (300.0, None)
 
 
 def test_one_worker_holds_the_probe() -> None:

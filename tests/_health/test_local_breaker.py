@@ -242,6 +242,65 @@ def test_a_throttled_route_lets_one_attempt_a_second_through() -> None:
     assert sent == 3
 
 
+# -- what is under way -------------------------------------------------------------------------------------------------
+
+
+def test_after_two_failures_in_a_row_attempts_under_way_count_as_failures_until_they_answer() -> None:
+    """An outage is found by five attempts, however many calls there are at a time."""
+    watch = Watch()
+    first = [watch.health.enter(0.0, shared=False) for _ in range(4)]
+    for permit in first[:2]:
+        assert permit is not None
+        assert watch.asks() is None
+        watch.health.leave(permit, OUTAGE, 0.1, jitter=0.5)
+    third = watch.health.enter(0.1, shared=False)
+    closed = watch.health.closed_to(0.1, shared=False)
+    assert closed is not None
+    assert closed.last_resort
+    assert closed.reason == "2 failures in a row, and 3 attempts under way that may make it open"
+    assert watch.health.enter(0.1, shared=False, last_resort=True) is not None, "where there is no other"
+    assert third is not None
+    watch.health.leave(third, None, 0.2, jitter=0.5)
+    assert watch.asks() is None, "an answer says that the route is well"
+
+
+def test_what_is_under_way_keeps_nobody_from_a_route_that_has_no_better() -> None:
+    watch = Watch()
+    watch.health.others = ()
+    permits = [watch.health.enter(0.0, shared=False) for _ in range(20)]
+    for permit in permits[:4]:
+        assert permit is not None
+        watch.health.leave(permit, OUTAGE, 0.1, jitter=0.5)
+    assert watch.asks() is None
+
+
+def test_a_conflict_is_no_answer_and_opens_nothing() -> None:
+    """So a route that gives nothing else gets no fourth attempt of a call."""
+    watch = Watch()
+    for _ in range(40):
+        watch.passes(failures.CONFLICT.failure(http_status=409))
+    assert watch.health.answered_share == 0.0
+    assert watch.asks() is None
+
+
+def test_a_limit_that_answers_all_the_same_is_one_in_part_until_forty_in_a_row() -> None:
+    """Then the provider is taken at its word again."""
+    watch = Watch()
+    watch.passes(limited(20))
+    closed = watch.health.closed_to(1.0, shared=False)
+    assert closed is not None
+    assert not closed.in_part
+    watch.now = 1.0
+    watch.passes(None)
+    for number in range(41):
+        permit = watch.health.enter(1.0, shared=False, last_resort=True)
+        assert permit is not None
+        watch.health.leave(permit, limited(20), 1.0, jitter=0.5)
+        closed = watch.health.closed_to(1.0, shared=False)
+        assert closed is not None
+        assert closed.in_part == (number < 39)
+
+
 # -- silence -----------------------------------------------------------------------------------------------------------
 
 

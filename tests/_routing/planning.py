@@ -62,7 +62,8 @@ def layout(**lanes: str) -> tuple[Candidate, ...]:
 class Told:
     """The health of routes as it is told: what has opened each, and what a plan may do there all the same.
 
-    Routes that counted failures or a 429 opened are last resorts; those in ``throttles`` are throttled.
+    Routes that counted failures or a 429 opened are last resorts; those in ``throttles`` are throttled, and those that
+    are ``in_part`` rate limit some calls and answer others. ``shares`` are their shares of answers.
     """
 
     def __init__(self, opened: Callable[[str], Failure | None] = lambda route: None) -> None:
@@ -71,6 +72,8 @@ class Told:
         self.slots: dict[str, float] = {}
         self.permitted = True
         self.answers = True
+        self.shares: dict[str, float] = {}
+        self.in_part: set[str] = set()
         self.first_bytes: dict[str, float] = {}
 
     def closed_to(self, route: str) -> Unavailable | None:
@@ -78,7 +81,12 @@ class Told:
         if failure is None:
             return None
         counted = failure.breaker is BreakerEffect.FAILURE
-        return Unavailable(failure, counted or failure.kind is FailureKind.RATE_LIMIT, self.throttles.get(route))
+        return Unavailable(
+            failure,
+            counted or failure.kind is FailureKind.RATE_LIMIT,
+            self.throttles.get(route),
+            in_part=route in self.in_part,
+        )
 
     def permits(self, route: str) -> bool:
         return self.permitted
@@ -86,8 +94,8 @@ class Told:
     def next_slot(self, route: str, *, asks: bool) -> float:
         return self.slots.get(route, 0.0)
 
-    def mostly_answers(self, route: str) -> bool:
-        return self.answers
+    def answered_share(self, route: str) -> float:
+        return self.shares.get(route, 1.0 if self.answers else 0.0)
 
     def first_byte(self, route: str) -> float | None:
         return self.first_bytes.get(route)

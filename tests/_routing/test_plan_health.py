@@ -203,6 +203,21 @@ def test_a_call_waits_up_to_patience_for_the_end_of_a_throttle() -> None:
     assert stop(throttled(seconds=10.0).begin()).skipped[0].reason.startswith("throttled: 40 failures")
 
 
+def test_where_attempts_fail_slowly_the_end_of_a_throttle_is_waited_for_as_long_as_three_of_them_take() -> None:
+    """The plain SDK would still be at its own by then; and never beyond the deadline."""
+    for failed_in, budget, longest in ((1.5, 60.0, 4.5), (30.0, 8.0, 7.2), (0.1, 60.0, 2.0)):
+        staged = Staged(ONE, budget=budget, opened={"a": OUTAGE})
+        staged.health.throttles["a"] = Throttle(40, 1.0, 0.6, failed_in)
+        staged.health.slots["a"] = 0.6
+        move = staged.begin()
+        waited = 0.0
+        while isinstance(move, Wait):
+            waited += move.seconds
+            move = staged.waits(move)
+        assert isinstance(move, Stop)
+        assert abs(waited - longest) < 0.01
+
+
 def test_a_call_that_waited_goes_on_when_the_throttle_ends() -> None:
     """As if it had just come."""
     staged = throttled()
@@ -252,6 +267,30 @@ def test_everybody_limited_for_longer_than_the_deadline_sends_one_attempt_in_a_w
     staged = Staged(TWO, opened={"a": limited(200), "b": limited(100)})
     staged.health.slots = {"a": 7.0}
     assert isinstance(staged.begin(), Stop), "another has had the attempt of these seconds"
+
+
+def test_a_last_route_that_limits_some_and_answers_others_is_sent_to() -> None:
+    """A Retry-After holds for whom it was told; the others go, and so does who has waited for their own."""
+    staged = Staged(ONE, budget=8.0, opened={"a": limited(100)})
+    staged.health.slots = {"a": 7.0}
+    assert isinstance(staged.begin(), Stop)
+    staged = Staged(ONE, budget=8.0, opened={"a": limited(100)})
+    staged.health.in_part = {"a"}
+    assert send(staged.begin()).last_resort
+    del staged.opened["a"]
+    wait = staged.fails(limited(3))
+    assert isinstance(wait, Wait)
+    assert wait.seconds == 3.0
+    staged.opened["a"] = limited(100)
+    assert send(staged.waits(wait)).route == "a"
+
+
+def test_where_none_is_well_the_route_that_answers_clearly_more_is_tried_twice_as_often() -> None:
+    """A fallback that fails most of its calls is no reason to leave one that answers most of them."""
+    for shares, routes in (({"a": 0.7, "b": 0.3}, "ab.a.a"), ({"a": 0.5, "b": 0.4}, "ab.b.b"), ({}, "ab.b.b")):
+        staged = Staged(TWO, budget=60.0)
+        staged.health.shares = shares
+        assert staged.plays(TIMEOUT, OUTAGE, TIMEOUT, TIMEOUT).startswith(routes), shares
 
 
 def test_a_limit_that_was_only_foreseen_keeps_no_last_route_closed() -> None:

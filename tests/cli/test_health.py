@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,28 @@ async def test_the_table_tells_what_the_workers_share(
     assert rows["account one"]["since"] is not None
     assert rows["mini chat"]["state"] == "limited"
     assert rows["flagship"]["state"] == "closed"
+
+
+async def test_a_throttled_route_is_shown_with_its_row_and_its_next_probe(
+    tmp_path: Path, valkey: Valkey, fake_provider: FakeProvider
+) -> None:
+    """As the workers share it: after forty failures in a row and two seconds, where calls have no other route."""
+    file = config(tmp_path, fake_provider, valkey.url)
+    file.write_text(file.read_text().replace('equivalent = "mini"\n', 'patience = "0s"\n'))
+    fake_provider.script_all(Status(503))
+    async with Router.from_file(file) as router:
+        end = anyio.current_time() + 40
+        while "throttled" not in run("--config", file).output:
+            assert anyio.current_time() < end
+            async with anyio.create_task_group() as group:
+                for _ in range(8):
+                    group.start_soon(ask, router)
+        rows = {row["name"]: row for row in map(json.loads, run("--json", "--config", file).output.splitlines())}
+    shown = rows["flagship chat"]
+    assert shown["state"] == "throttled"
+    assert re.match(r"\d\d+ failures in a row: outage, HTTP 503", shown["why"])
+    assert shown["since"] is not None
+    assert 0 <= shown["next_probe"] <= 1
 
 
 async def test_a_route_is_opened_and_closed_by_hand(

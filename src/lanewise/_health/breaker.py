@@ -79,7 +79,7 @@ def after(circuit: Circuit, event: Event, now: float, settings: BreakerSettings)
         return circuit
     match event:
         case Succeeded():
-            return _succeeded(circuit, event, now)
+            return _succeeded(circuit, event, now, settings)
         case Failed():
             return _failed(circuit, event, now, settings)
         case CircuitOpened():
@@ -108,6 +108,9 @@ def merged(one: Circuit, other: Circuit) -> Circuit:
         limits=max(one.limits, other.limits),
         limited_until=limits.limited_until,
         limited_by=limits.limited_by,
+        disproved_until=one.disproved_until
+        if _never_sooner(one.disproved_until, other.disproved_until)
+        else other.disproved_until,
         unanswered=row.unanswered,
         unanswered_since=row.unanswered_since,
         slot_at=slot.slot_at,
@@ -123,7 +126,7 @@ def _never_sooner(one: float | None, other: float | None) -> bool:
 # -- outcomes ----------------------------------------------------------------------------------------------------------
 
 
-def _succeeded(circuit: Circuit, event: Succeeded, now: float) -> Circuit:
+def _succeeded(circuit: Circuit, event: Succeeded, now: float, settings: BreakerSettings) -> Circuit:
     still_limited = circuit.is_limited(now) and event.limits < circuit.limits  # it was under way when the limit was met
     if circuit.open_until is not None:
         closes = (
@@ -135,7 +138,13 @@ def _succeeded(circuit: Circuit, event: Succeeded, now: float) -> Circuit:
         return _limited_like(closed, circuit) if still_limited and not event.probe else closed
     if still_limited:
         return _limited_like(Circuit(generation=circuit.generation), circuit)
-    return circuit if circuit.pristine else Circuit(generation=circuit.generation)
+    if circuit.pristine:
+        return circuit
+    disproves = (
+        circuit.is_limited(now) and circuit.limited_by is not None and circuit.limited_by.retry_after is not None
+    )
+    until = now + settings.disproved if disproves else circuit.disproved_until
+    return Circuit(generation=circuit.generation, disproved_until=until)
 
 
 def _limited_like(circuit: Circuit, other: Circuit) -> Circuit:
@@ -144,6 +153,7 @@ def _limited_like(circuit: Circuit, other: Circuit) -> Circuit:
         limits=other.limits,
         limited_until=other.limited_until,
         limited_by=other.limited_by,
+        disproved_until=other.disproved_until,
         slot_at=other.slot_at,
         slot_of=other.slot_of,
     )
@@ -222,9 +232,9 @@ def _limited(circuit: Circuit, event: Limited, now: float, settings: BreakerSett
     if circuit.limited_until is not None and circuit.limited_until >= until:
         return circuit
     limited = _replace(circuit, limits=circuit.limits + 1, limited_until=until, limited_by=event.failure)
-    if event.seconds is None or event.seconds <= settings.limited_slot:
+    if event.seconds is None or circuit.slot_at > now:
         return limited
-    return _replace(limited, slot_at=max(limited.slot_at, now + settings.limited_slot))
+    return _replace(limited, slot_at=now + settings.slot)
 
 
 def _by_hand(circuit: Circuit, event: ByHand, now: float) -> Circuit:

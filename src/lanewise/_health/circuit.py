@@ -51,7 +51,10 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
     slot: float = 1.0
     """A throttled route gets one attempt in so long, of all workers."""
     limited_slot: float = 10.0
-    """So does one whose provider asked to be left alone for longer than the calls can wait."""
+    """So does one whose provider asked to be left alone for longer than the calls can wait; the first comes as soon as
+    of a throttled one."""
+    disproved: float = 60.0
+    """A Retry-After that was answered all the same says so long that the next ones hold for the call alone."""
 
 
 class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,6 +78,8 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Rate limits in a row."""
     limited_until: float | None = None
     limited_by: Failure | None = None
+    disproved_until: float | None = None
+    """Until when a Retry-After keeps no call from its last route: attempts begun after one were answered."""
     unanswered: int = 0
     """Attempts in a row without an answer: failures that count, and rate limits."""
     unanswered_since: float = 0.0
@@ -112,6 +117,10 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether a rate limit has closed it to new calls."""
         return self.limited_until is not None and now < self.limited_until
 
+    def is_disproved(self, now: float) -> bool:
+        """Whether a Retry-After was named lately that attempts begun after it did not find to be so."""
+        return self.disproved_until is not None and now < self.disproved_until
+
     def shifted(self, seconds: float) -> Circuit:
         """The same by a clock that shows this much more.
 
@@ -119,7 +128,7 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
             mine = shared.shifted(time.monotonic() - server_time)
         """
-        if self.pristine and not self.holder and not self.slot_at:
+        if self.pristine and not self.holder and not self.slot_at and self.disproved_until is None:
             return self
         return msgspec.structs.replace(
             self,
@@ -127,6 +136,7 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             open_until=_moved(self.open_until, seconds),
             lease_until=self.lease_until + seconds,
             limited_until=_moved(self.limited_until, seconds),
+            disproved_until=_moved(self.disproved_until, seconds),
             unanswered_since=self.unanswered_since + seconds,
             throttled_at=_moved(self.throttled_at, seconds),
             slot_at=self.slot_at + seconds,

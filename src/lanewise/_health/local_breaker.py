@@ -30,8 +30,9 @@ class LocalBreaker:
 
     ``pending_events`` are this worker's events that the others have not heard of, ``version`` is that of the shared
     circuit which the copy comes from, ``probing`` whether a probe of this worker runs, ``wanted`` whether one of its
-    calls would have been one, ``slot_wanted`` whether one would take the slot of a throttle, ``detached`` whether
-    nobody hears this worker: then it keeps nothing for the others.
+    calls would have been one, ``slot_wanted`` whether one would take the slot of a throttle, ``failed_in`` how many
+    seconds the latest attempt here took that failed, ``detached`` whether nobody hears this worker: then it keeps
+    nothing for the others.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class LocalBreaker:
         "_slot_used",
         "circuit",
         "detached",
+        "failed_in",
         "pending_events",
         "pristine",
         "probing",
@@ -60,6 +62,7 @@ class LocalBreaker:
         self.probing = False
         self.wanted = False
         self.slot_wanted = False
+        self.failed_in = 0.0
         self._offered = False
         self._slot_used = float("-inf")
 
@@ -84,14 +87,20 @@ class LocalBreaker:
                     return Unavailable(why)
                 if circuit.throttled_at is not None:
                     return self._throttled(now, why)
-                return Unavailable(limit if limit is not None and limit.retry_after else why, last_resort=True)
-        return None if limit is None else Unavailable(limit, last_resort=True)
+                if limit is None or not limit.retry_after:
+                    return Unavailable(why, last_resort=True)
+        return None if limit is None else Unavailable(limit, last_resort=True, in_part=self._limits_in_part(now))
+
+    def _limits_in_part(self, now: float) -> bool:
+        """Whether a rate limited route answers others all the same: their Retry-After keeps no call from it then."""
+        return self.circuit.is_disproved(now) and self.circuit.unanswered < self.settings.throttle_after
 
     def _throttled(self, now: float, why: Failure) -> Unavailable:
         circuit = self.circuit
         assert circuit.throttled_at is not None
         next_slot = max(0.0, circuit.slot_at - now)
-        throttle = Throttle(failures=circuit.unanswered, seconds=now - circuit.throttled_at, next_attempt=next_slot)
+        seconds = now - circuit.throttled_at
+        throttle = Throttle(circuit.unanswered, seconds, next_attempt=next_slot, failed_in=self.failed_in)
         return Unavailable(msgspec.structs.replace(why, retry_after=next_slot), last_resort=True, throttle=throttle)
 
     def may_probe(self, now: float, *, shared: bool) -> bool:
@@ -140,7 +149,8 @@ class LocalBreaker:
             limit is not None
             and limit.retry_after is not None
             and circuit.limited_until is not None
-            and circuit.limited_until - now > settings.limited_slot
+            and circuit.limited_until - now > (settings.slot if circuit.throttled_at is None else settings.limited_slot)
+            and not circuit.is_disproved(now)
         )
         return SlotAsked(self.worker, settings.limited_slot if is_long else settings.slot)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
+import msgspec
+
 from lanewise._failures import failure_table as failures
 from lanewise._health.circuit import COUNTED, CircuitOpened, Event, Failed, Limited, Released, Succeeded
 from lanewise._health.local_breaker import LocalBreaker
@@ -17,6 +19,8 @@ from lanewise.types import BreakerEffect, Failure, FailureKind
 
 __all__ = ["Permit", "RouteHealth"]
 
+ROW: Final = 2
+"""After so many failures in a row attempts under way are taken for failures, until they answer."""
 ENOUGH: Final = 10
 """With fewer recent outcomes a route counts as better than one that fails."""
 SILENT: Final = 5
@@ -76,6 +80,7 @@ class RouteHealth:
     __slots__ = (
         "_first_bytes",
         "_heard_at",
+        "_latest",
         "_outcomes",
         "_settings",
         "_silent",
@@ -95,6 +100,7 @@ class RouteHealth:
         self._outcomes = Outcomes(route.settings.sampling_duration)
         self._silent: dict[Permit, None] = {}
         self._heard_at = 0.0
+        self._latest: Failure | None = None
         self.doubted = False
         """Whether a failure counts of which something special in its call may have been the cause."""
         self._first_bytes: list[float] = []
@@ -105,15 +111,27 @@ class RouteHealth:
         return self.route.pristine and self.account.pristine and len(self._silent) < SILENT
 
     @property
-    def mostly_answers(self) -> bool:
-        """Whether half of its last outcomes were answers, or more."""
-        return self._outcomes.answered_share >= 0.5
+    def answered_share(self) -> float:
+        """The share of answers among its last outcomes; 1 if none is known."""
+        return self._outcomes.answered_share
 
     def closed_to(self, now: float, *, shared: bool) -> Unavailable | None:
         """What keeps new calls away. Asking has no effect but to tell that a probe is wanted."""
         if self.route.pristine and self.account.pristine:
             return None
-        return self.account.closed_to(now, shared=shared) or self.route.closed_to(now, shared=shared)
+        closed = self.account.closed_to(now, shared=shared) or self.route.closed_to(now, shared=shared)
+        return closed or self._on_trial(now)
+
+    def _on_trial(self, now: float) -> Unavailable | None:
+        """Keep new calls away while what is under way decides, after failures in a row, whether the route opens."""
+        row, under_way = self.route.circuit.consecutive_failures, len(self._silent)
+        settings = self._settings
+        if row < ROW or row + under_way < settings.consecutive_failures or self._latest is None:
+            return None
+        if not settings.throttle or not self._others_better(now):
+            return None
+        reason = f"{row} failures in a row, and {under_way} attempts under way that may make it open"
+        return Unavailable(self._latest, last_resort=True, reason=reason)
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
@@ -189,7 +207,7 @@ class RouteHealth:
             self.succeeded(permit, now)
             return
         self._silent.pop(permit, None)
-        if failure.breaker in COUNTED or failure.kind is FailureKind.RATE_LIMIT:
+        if failure.breaker in COUNTED or failure.kind in (FailureKind.RATE_LIMIT, FailureKind.CONFLICT):
             self._outcomes.unanswered()
 
     def after_fork(self) -> None:
@@ -267,6 +285,8 @@ class RouteHealth:
             return CircuitOpened(permit.route_generation, failure, jitter), released
         if failure.breaker in COUNTED:
             return self._failed(permit, failure, now, jitter, route_probe), released
+        if failure.kind is FailureKind.CONFLICT:
+            self._outcomes.unanswered()
         if failure.kind is FailureKind.RATE_LIMIT:
             self._outcomes.unanswered()
             limited = Limited(permit.route_generation, failure, failure.retry_after, route_probe, jitter=jitter)
@@ -275,6 +295,8 @@ class RouteHealth:
 
     def _failed(self, permit: Permit, failure: Failure, now: float, jitter: float, probe: str) -> Event:
         others_better = True
+        self._latest = msgspec.structs.replace(failure, retry_after=None)
+        self.route.failed_in = now - permit.since
         if permit.route_generation == self.route.circuit.generation:
             unproven = failure.breaker is BreakerEffect.UNPROVEN
             self.doubted = self.doubted or unproven

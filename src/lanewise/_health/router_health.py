@@ -112,9 +112,9 @@ class RouterHealth:
             self.shared.tell()
         return seconds
 
-    def mostly_answers(self, route: str, api: Api) -> bool:
-        """Whether half of the route's last outcomes were answers, or more."""
-        return self._routes[api][route].mostly_answers
+    def answered_share(self, route: str, api: Api) -> float:
+        """The share of answers among the route's last outcomes; 1 if none is known."""
+        return self._routes[api][route].answered_share
 
     def first_byte(self, route: str, api: Api) -> float | None:
         """The seconds that the probe of a route that hung waits for its first byte; ``None`` for any other."""
@@ -308,9 +308,9 @@ class ApiHealth:
         """As :meth:`RouterHealth.next_slot`."""
         return self._health.next_slot(route, self._api, asks=asks)
 
-    def mostly_answers(self, route: str) -> bool:
-        """As :meth:`RouterHealth.mostly_answers`."""
-        return self._health.mostly_answers(route, self._api)
+    def answered_share(self, route: str) -> float:
+        """As :meth:`RouterHealth.answered_share`."""
+        return self._health.answered_share(route, self._api)
 
     def first_byte(self, route: str) -> float | None:
         """As :meth:`RouterHealth.first_byte`."""

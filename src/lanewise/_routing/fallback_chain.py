@@ -34,8 +34,8 @@ class RoutesHealth(Protocol):
         """
         ...
 
-    def mostly_answers(self, route: str) -> bool:
-        """Whether half of the route's last outcomes were answers, or more."""
+    def answered_share(self, route: str) -> float:
+        """The share of answers among the route's last outcomes; 1 if none is known."""
         ...
 
     def first_byte(self, route: str) -> float | None:
@@ -180,6 +180,8 @@ def skip_of(candidate: Candidate, closed: Unavailable) -> Skip:
     failure = closed.failure
     if closed.throttle is not None:
         return Skip(candidate.route, candidate.lane, str(closed.throttle), failure)
+    if closed.reason:
+        return Skip(candidate.route, candidate.lane, closed.reason, failure)
     cause = f" ({failure.cause})" if failure.cause else ""
     more = "" if failure.retry_after is None else f", for {failure.retry_after:.3g} s more"
     return Skip(candidate.route, candidate.lane, f"is open after {failure.kind}{cause}{more}", failure)
