@@ -10,6 +10,8 @@ from typing import Any
 
 import anyio.to_thread
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from lanewise import Config, Router, Scope
 from lanewise.testing import Answer, Behaviour, FakeProvider, Status
@@ -73,6 +75,27 @@ async def test_the_first_example_runs(
     exec(compile(f"async def run():\n{indented}", "README.md", "exec"), namespace)
     await namespace["run"]()  # type: ignore[operator]
     assert "flagship primary" in capsys.readouterr().out
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("unknown", ["none", "0199ac1e-0000-7000-8000-000000000000", "../etc", "'; --"])
+async def test_an_unknown_case_is_not_found(unknown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The endpoint that the README shows for the Location of a 202 answers 404, and not 500."""
+    monkeypatch.setenv("STORAGE_KEY", "a-key-of-at-least-32-characters-4711-abcdef")
+    router = Router.from_mapping(
+        {
+            "router": {"ledger": f"sqlite:///{tmp_path}/ledger.db", "storage_key_env": "STORAGE_KEY"},
+            "providers": {"p": {"base_url": "http://127.0.0.1:9/v1"}},
+            "routes": {"flagship": {"provider": "p", "model": "m"}},
+            "tasks": {"refund-decision": {"primary": "flagship", "sensitive": "payment"}},
+            "sensitive": {"payment": {"routes": ["flagship"], "on_failure": "review"}},
+        }
+    )
+    namespace: dict[str, Any] = {"router": router, "JSONResponse": JSONResponse}
+    exec(compile(block_with("python", "# what the Location names"), "README.md", "exec"), namespace)
+    async with router:
+        answer = await namespace["review"](Request({"type": "http", "path_params": {"id": unknown}}))
+    assert answer.status_code == 404
 
 
 TOOLS = [{"type": "function", "function": {"name": "run_tests", "parameters": {"type": "object"}}}]

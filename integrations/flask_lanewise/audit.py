@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any, Final
+from weakref import WeakSet
 
 from flask import Flask
 from flask.views import MethodView
@@ -16,6 +18,7 @@ from lanewise.web import (
     Endpoint,
     Source,
     assert_declared,
+    check_endpoints,
     find_marks,
     lost_marks,
     misplaced,
@@ -23,7 +26,7 @@ from lanewise.web import (
     register_reader,
 )
 
-__all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of"]
+__all__ = ["assert_endpoints_declared", "check_marked", "endpoints", "endpoints_of", "watch_rules"]
 
 _HOOKS = (
     "before_request_funcs",
@@ -37,6 +40,48 @@ _HOOKS = (
 """Where an app keeps the functions that it calls around its views."""
 _AUTOMATIC = frozenset({"HEAD", "OPTIONS"})
 """Flask answers these for views that only name others."""
+
+
+_watched: Final[WeakSet[Flask]] = WeakSet()
+"""The apps that lanewise is installed in."""
+
+
+def watch_rules(app: Flask, config: Config) -> None:
+    """Have each endpoint that is added from now on checked for categories that the config has not.
+
+    An app is made in the order of its code, and Flask has no start after that. What a mark further above may still
+    change is left to the check before the first request.
+    """
+    add = app.add_url_rule
+
+    def add_url_rule(rule: str, endpoint: str | None = None, *args: Any, **options: Any) -> None:
+        before = sum(1 for _ in app.url_map.iter_rules())
+        add(rule, endpoint, *args, **options)
+        added = [*app.url_map.iter_rules()][before:]
+        _refuse_unknown((each for rule in added for each in _endpoints(app, rule)), config)
+
+    app.add_url_rule = add_url_rule  # type: ignore[method-assign]
+    _watched.add(app)
+
+
+def check_marked(target: object, category: str) -> None:
+    """After a mark was put on what an app may have already. Raises ConfigError: it has, and lacks the category."""
+    for app in tuple(_watched):
+        config = installed_in(app).config
+        if category not in config.sensitive and _has(app, target):
+            _refuse_unknown(endpoints(app), config)
+
+
+def _has(app: Flask, target: object) -> bool:
+    if target is app or any(target is blueprint for blueprint in app.blueprints.values()):
+        return True
+    return any(target in (view, getattr(view, "view_class", None)) for view in app.view_functions.values())
+
+
+def _refuse_unknown(found: Iterable[Endpoint], config: Config) -> None:
+    unknown = [endpoint for endpoint in found if endpoint.categories - config.sensitive.keys()]
+    if unknown:
+        check_endpoints(unknown, config)
 
 
 def assert_endpoints_declared(app: Flask) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import click
 from flask import Flask, has_request_context
+from flask.cli import FlaskGroup
 
-from flask_lanewise.audit import endpoints
+from flask_lanewise.audit import endpoints, watch_rules
 from flask_lanewise.cli import commands
 from flask_lanewise.installed import KEY, Installed, Subject, installed_here
 from flask_lanewise.problems import answer_errors
 from flask_lanewise.wsgi import RequestScopes
 from lanewise import Config, Router, Scope, current_scope
+from lanewise.config import resolve_credentials
 from lanewise.web import check_endpoints, require_library, require_real_threads, router_of, unmatched_rules
 
 if TYPE_CHECKING:
@@ -36,8 +40,9 @@ class Lanewise:
     A router that the app made is the app's to open and close; otherwise it opens at its first call in each process and
     ends with it. Nothing is started before, so servers may fork (gunicorn's ``--preload``).
 
-    Raises ConfigError: the config, or a mark on an endpoint that is there already, is wrong. RuntimeError: it is
-    installed in the app already, or gevent or eventlet has patched threads.
+    Raises ConfigError: the config, or a mark on an endpoint that is there already, is wrong, or a key is missing (not
+    asked for by commands of ``flask`` other than ``run``). RuntimeError: it is installed in the app already, or gevent
+    or eventlet has patched threads. An endpoint that is added later with an unknown category raises ConfigError itself.
 
     Example::
 
@@ -67,6 +72,8 @@ class Lanewise:
         require_real_threads()
         made = router_of(app.config.setdefault("LANEWISE_CONFIG", "lanewise.toml") if router is None else router)
         _audit(app, made.config, is_whole=False)
+        if not _serves_a_command():
+            resolve_credentials(made.config, os.environ)
         made.preload()  # Flask has no start: a worker's first request would take that time
         installed = Installed(app, made, subject or self._subject, partial(_audit, is_whole=True))
         app.extensions[KEY] = installed
@@ -74,6 +81,8 @@ class Lanewise:
         app.wsgi_app = RequestScopes(app, installed)  # type: ignore[method-assign]
         answer_errors(app, installed)
         app.cli.add_command(commands(made.config))
+        if not _serves_a_command():
+            watch_rules(app, made.config)
 
     @property
     def scope(self) -> Scope:
@@ -104,6 +113,12 @@ class Lanewise:
     def router(self) -> Router:
         """The router of the current app. Raises RuntimeError: lanewise is not installed in it."""
         return installed_here().inbound.router
+
+
+def _serves_a_command() -> bool:
+    """Whether the app is made for a command of ``flask`` other than ``run``, which may do without keys."""
+    context = click.get_current_context(silent=True)
+    return context is not None and isinstance(context.find_root().command, FlaskGroup) and context.info_name != "run"
 
 
 def _audit(app: Flask, config: Config, *, is_whole: bool) -> None:

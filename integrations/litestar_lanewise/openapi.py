@@ -1,7 +1,8 @@
-"""The marks in the app's OpenAPI document: ``x-lanewise-sensitive``, and the answers of a call that fails closed."""
+"""What the app's OpenAPI document tells of AI calls: ``x-lanewise-sensitive``, and the answers of calls that fail."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,8 +12,9 @@ from litestar.openapi.spec import Operation
 from litestar.routes import BaseRoute
 
 from lanewise import Config
-from lanewise.web import MEDIA_TYPE
+from lanewise.web import MEDIA_TYPE, answers_of
 from litestar_lanewise.audit import endpoints_on
+from litestar_lanewise.dependencies import providers
 
 __all__ = ["describe"]
 
@@ -28,31 +30,37 @@ class ProblemDetails:
     call_id: str | None = None
 
 
-def describe(route: BaseRoute, config: Config) -> None:
-    """Describe the sensitive handlers of a route; what the app says itself stays."""
+def describe(route: BaseRoute, config: Config, dependency_key: str) -> None:
+    """Describe the handlers of a route that are sensitive or ask for a client; what the app says itself stays."""
     for handler, endpoint in endpoints_on(route):
+        if not isinstance(handler, HTTPRouteHandler):
+            continue
         categories = endpoint.with_rules(config).categories
-        if categories and isinstance(handler, HTTPRouteHandler):
-            _add_answers(handler, categories, config)
+        if categories or asks_for_client(handler, dependency_key):
+            added = {status: _problem(description) for status, description in answers_of(categories, config)}
+            added.pop(handler.status_code, None)
+            handler.responses = {**added, **(handler.responses or {})}
+        if categories:
             handler.operation_class = _operation(handler.operation_class, categories)
 
 
-def _add_answers(handler: HTTPRouteHandler, categories: Iterable[str], config: Config) -> None:
-    added = {503: _problem("No approved route could answer")}
-    if _waits_for_a_person(categories, config):
-        added[202] = _problem("The answer waits for a person")
-    added.pop(handler.status_code, None)
-    handler.responses = {**added, **(handler.responses or {})}
+def asks_for_client(handler: HTTPRouteHandler, dependency_key: str) -> bool:
+    """Whether a handler, or what it depends on, asks for a routed client or the scope."""
+    dependencies = handler.resolve_dependencies()
+    waiting, seen = set(handler.parsed_fn_signature.parameters), set[str]()
+    while waiting - seen:
+        name = (waiting - seen).pop()
+        if name in providers(dependency_key):
+            return True
+        seen.add(name)
+        provider = dependencies.get(name)
+        if provider is not None:
+            waiting |= inspect.signature(provider.dependency).parameters.keys()
+    return False
 
 
 def _problem(description: str) -> ResponseSpec:
     return ResponseSpec(ProblemDetails, description=description, media_type=MEDIA_TYPE, generate_examples=False)
-
-
-def _waits_for_a_person(categories: Iterable[str], config: Config) -> bool:
-    """``fail`` beats ``review``."""
-    known = [config.sensitive[name] for name in categories if name in config.sensitive]
-    return bool(known) and all(category.on_failure == "review" for category in known)
 
 
 def _operation(base: type[Operation], categories: Iterable[str]) -> type[Operation]:

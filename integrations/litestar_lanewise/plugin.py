@@ -88,7 +88,7 @@ class LanewisePlugin(InitPlugin, CLIPlugin, ReceiveRoutePlugin):
         """
         if self._started:
             check_endpoints([endpoint for _, endpoint in endpoints_on(route)], self.router.config)
-        describe(route, self.router.config)
+        describe(route, self.router.config, self.dependency_key)
 
     def on_cli_init(self, cli: click.Group) -> None:
         """Add ``litestar lanewise ...`` (Litestar calls this)."""

@@ -21,7 +21,7 @@ from starlette_lanewise import (
     lifespan,
     sensitive,
 )
-from starlette_lanewise.marks import INSTALL
+from starlette_lanewise.marks import INSTALL, gives_client
 from starlette_lanewise.openapi import describe
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 
+@gives_client
 async def request_scope(connection: HTTPConnection) -> Scope:
     """The scope of the request or WebSocket. Raises RuntimeError: the middleware is missing."""
     scope = connection.scope.get(SCOPE_KEY)
@@ -46,11 +47,13 @@ async def request_scope(connection: HTTPConnection) -> Scope:
     return scope
 
 
+@gives_client
 async def routed_client(connection: HTTPConnection) -> AsyncOpenAI:
     """The request's ``openai.AsyncOpenAI``. Raises RuntimeError: the middleware is missing."""
     return (await request_scope(connection)).async_openai
 
 
+@gives_client
 async def routed_sync_client(connection: HTTPConnection) -> OpenAI:
     """The request's ``openai.OpenAI``. Raises RuntimeError: the middleware is missing."""
     return (await request_scope(connection)).openai

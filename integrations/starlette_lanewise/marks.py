@@ -48,6 +48,7 @@ INSTALL: Final = (
 
 _SOCKET_METHODS: Final = ("on_connect", "on_receive", "on_disconnect")
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., object])
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 class Sensitive(SensitiveMark):
@@ -157,6 +158,17 @@ def dependencies_marks(dependencies: Iterable[object]) -> frozenset[str]:
     """The marks in the ``dependencies=[...]`` of a FastAPI app or router."""
     calls = (getattr(each, "dependency", None) for each in dependencies)
     return frozenset[str]().union(*(_marks_of_dependency(call) for call in calls))
+
+
+def gives_client(dependency: _Function) -> _Function:
+    """Note of a FastAPI dependency that it gives a routed client, or the scope that has both."""
+    dependency.__lanewise_client__ = True  # type: ignore[attr-defined]
+    return dependency
+
+
+def asks_for_client(dependant: object) -> bool:
+    """Whether a FastAPI route, or what it depends on, asks for a routed client or the scope."""
+    return any(getattr(call, "__lanewise_client__", False) for call in _calls(dependant))
 
 
 def _marks_of_dependency(call: object) -> frozenset[str]:

@@ -1,14 +1,15 @@
-"""The marks in FastAPI's OpenAPI document: which operations are sensitive, and how they answer when nobody may."""
+"""What FastAPI's OpenAPI document tells of AI calls: which operations are sensitive, and how they fail."""
 
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any, Final
 
 from starlette.routing import Mount
 
 from lanewise.config import Config
-from lanewise.web import MEDIA_TYPE
+from lanewise.web import MEDIA_TYPE, answers_of
 from starlette_lanewise.audit import endpoints, group_marks
 from starlette_lanewise.places import seen_through
 
@@ -27,6 +28,8 @@ _PROBLEM: Final = {
     },
 }
 _REF: Final = {"$ref": "#/components/schemas/LanewiseProblem"}
+_CONVERTER: Final = re.compile(r":[^{}]*}")
+"""Of a parameter in a path, which the document leaves out."""
 _RETRY_AFTER: Final = {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}
 
 
@@ -67,33 +70,36 @@ def _describe(app: Any, config: Config, outer: frozenset[str]) -> None:
 
 
 def _complete(document: dict[str, Any], app: Any, config: Config, outer: frozenset[str]) -> None:
-    found = [(endpoint, endpoint.with_rules(config).categories | outer) for endpoint in endpoints(app)]
     paths = document.get("paths", {})
-    for endpoint, categories in found:
+    told = False
+    for endpoint in endpoints(app):
+        categories = endpoint.with_rules(config).categories | outer
         for method in endpoint.methods:
-            operation = paths.get(endpoint.path, {}).get(method.lower())
-            if operation is not None and categories:
-                _tell(operation, categories, config)
-    if any(categories for _, categories in found):
+            operation = paths.get(_CONVERTER.sub("}", endpoint.path), {}).get(method.lower())
+            if operation is None or not (categories or endpoint.is_routed):
+                continue
+            told = True
+            if categories:
+                operation["x-lanewise-sensitive"] = sorted(categories)
+            for status, description in answers_of(categories, config):
+                _tell(operation.setdefault("responses", {}), status, description)
+    if told:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.setdefault("LanewiseProblem", copy.deepcopy(_PROBLEM))
 
 
-def _tell(operation: dict[str, Any], categories: frozenset[str], config: Config) -> None:
-    operation["x-lanewise-sensitive"] = sorted(categories)
-    responses = operation.setdefault("responses", {})
+def _tell(responses: dict[str, Any], status: int, description: str) -> None:
+    """Add an answer; where the operation has one of its status (FastAPI's 422), the problem is another form of it."""
     content = {MEDIA_TYPE: {"schema": dict(_REF)}}
-    closed = {
-        "description": "No approved route could answer.",
-        "headers": {"Retry-After": copy.deepcopy(_RETRY_AFTER)},
-        "content": content,
-    }
-    responses.setdefault("503", closed)
-    if _waits_for_a_person(categories, config):
-        responses.setdefault("202", {"description": "The answer waits for a person.", "content": content})
+    told = responses.get(str(status))
+    if told is None:
+        told = responses[str(status)] = {"description": description, "content": content}
+        if status == 503:
+            told["headers"] = {"Retry-After": copy.deepcopy(_RETRY_AFTER)}
+    elif status == 422 and _is_of_fastapi(told):
+        told["content"].update(content)
 
 
-def _waits_for_a_person(categories: frozenset[str], config: Config) -> bool:
-    """``fail`` beats ``review``."""
-    known = [config.sensitive[name] for name in categories if name in config.sensitive]
-    return bool(known) and all(category.on_failure == "review" for category in known)
+def _is_of_fastapi(told: dict[str, Any]) -> bool:
+    schema = told.get("content", {}).get("application/json", {}).get("schema", {})
+    return bool(schema.get("$ref") == "#/components/schemas/HTTPValidationError")

@@ -30,6 +30,7 @@ from lanewise.web import (
 )
 from starlette_lanewise.marks import (
     SensitiveMiddleware,
+    asks_for_client,
     dependant_marks,
     dependencies_marks,
     marks_on,
@@ -305,6 +306,7 @@ def _to_endpoint(route: Any, unrun: frozenset[str]) -> Branch:
         *_sources(dependant_marks(dependant), "dependency"),
         *_own_pages(route.endpoint),
     )
+    routed = asks_for_client(dependant)
     kinds: dict[tuple[Source, ...], list[str]] = {}
     for method in _methods(route):
         marks = marks_on(route.endpoint, method)
@@ -316,7 +318,7 @@ def _to_endpoint(route: Any, unrun: frozenset[str]) -> Branch:
         missing = frozenset() if dependant is not None else unrun - {source.category for source in sources}
         reason = _reason(route, dependant, missing, sources)
         sources += _sources(missing, "router")
-        found.append(Endpoint(name_of(route.endpoint), route.path, tuple(methods), sources, reason))
+        found.append(Endpoint(name_of(route.endpoint), route.path, tuple(methods), sources, reason, routed))
     return Branch(route.endpoint, route.path, route.matches, tuple(found))
 
 

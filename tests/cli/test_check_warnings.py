@@ -47,6 +47,7 @@ ODD = {
     changed('"gpt-5.5"', '"gpt-5.5"\ndrop = ["max_token"]'): "called 'max_token'. Did you mean 'max_tokens'",
     changed('"gpt-5.5"', '"gpt-5.5"\nset = { service_teir = "flex" }'): "Did you mean 'service_tier'",
     changed('"gpt-5.5"', '"gpt-5.5"\nrename = { max_tokens = "max_tokens" }'): "max_tokens is renamed to itself",
+    PLAIN + '[endpoints]\n"/pay/[0-9]" = "payment"\n[sensitive.payment]\nroutes = ["main"]\n': r"only \* has a meaning",
     changed('"60s"', '"60s"\npatience = "61s"'): "patience: 61s is longer than the deadline of 1m",
     changed("[router]", '[router]\nkeep = "30d"'): "keep: there is no ledger",
     changed('"spare"', str(["spare"] + [f"r{n}" for n in range(8)])).replace("'", '"')

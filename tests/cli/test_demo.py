@@ -197,6 +197,8 @@ def test_the_show_answers_every_routed_request(tmp_path: Path) -> None:
     for line in commands:  # as they are printed: copied into the shell that the demo ran in
         again = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=30)
         assert again.returncode == 0, again.stdout + again.stderr
+    [home] = tmp_path.iterdir()
+    assert f"until you remove it (rm -r {home})" in " ".join(done.stdout.split())
     assert "=> answered by" in done.stdout
     assert "switches to" in done.stdout
     assert "By lane and route" in done.stdout

@@ -41,8 +41,15 @@ def concerns(config: Config) -> Iterator[str]:
     yield from _unpriced_routes(config)
     if "keep" in config.router.model_fields_set and config.router.ledger is None:
         yield 'router.keep: there is no ledger, so nothing is kept: ledger = "sqlite:///lanewise.db"'
+    yield from _literal_patterns(config)
     yield from (f"{place}: declared, but this version does not carry it out yet" for place in config.not_yet())
     yield from _unused(config)
+
+
+def _literal_patterns(config: Config) -> Iterator[str]:
+    for pattern in config.endpoints:
+        if any(sign in pattern for sign in "[]?"):
+            yield f'endpoints."{pattern}": only * has a meaning of its own there: all else stands for itself'
 
 
 def _contradicted(name: str, task: Task, config: Config) -> Iterator[str]:

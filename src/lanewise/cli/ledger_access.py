@@ -71,9 +71,10 @@ class LedgerPlace:
         from lanewise._ledger.schema_version import LedgerOutdated, require_current, standing
 
         if not self.there:
-            raise click.ClickException(
-                f"the ledger {self.shown} does not exist yet: a router makes it at its first call"
-            )
+            made = "a router makes it at its first call"
+            if not Path(self.shown).parent.is_dir():
+                made = f"a router makes it once there is a directory {Path(self.shown).parent}"
+            raise click.ClickException(f"the ledger {self.shown} does not exist yet: {made}")
         with self.reading() as connection:
             try:
                 require_current(standing(connection))

@@ -21,6 +21,7 @@ __all__ = [
     "HeaderName",
     "Headers",
     "OffOrHeader",
+    "OwnHeader",
     "ProxySetting",
     "Query",
     "ServiceUrl",
@@ -52,6 +53,7 @@ _KEY_NAMES = frozenset(
     | {"proxyauthorization", "sslpassword"}
 )
 _SECRET_WORD = re.compile(r"key|token|secret|auth|passw|credential|signature|cookie|session|bearer", re.IGNORECASE)
+_NAME_FIX = "Letters, digits and dashes only."
 # Set by the transport for each request: a second one would be a different request to some servers.
 _FRAMING = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "expect", "te", "trailer", "upgrade"}
@@ -75,26 +77,35 @@ def is_header_name(name: str) -> bool:
 
 def _header_name(name: str) -> str:
     if not is_header_name(name):
-        raise wrong(f"{quoted(name)} can't be the name of a header", "Letters, digits and dashes only.")
+        raise wrong(f"{quoted(name)} can't be the name of a header", _NAME_FIX)
+    return name
+
+
+def _own_header(name: str) -> str:
+    """A header of the router's own: not one that carries keys, whose values would be echoed, logged or written over."""
+    if _header_name(name).lower() in _FRAMING or is_key_name(name) or name.lower().startswith("set-cookie"):
+        raise wrong(f"{quoted(name)} is a header with a meaning of its own", 'Name another one, as "X-Request-ID".')
     return name
 
 
 def _headers(headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
     problems = [_wrong_with_header(name, value, in_file=reads_file(info)) for name, value in headers.items()]
     if told := [problem for problem in problems if problem is not None]:
-        raise wrong("; ".join(told), "Values are printable ASCII, with no line break, and no space at their ends.")
+        raise wrong("; ".join(problem for problem, _ in told), " ".join(dict.fromkeys(fix for _, fix in told)))
     return headers
 
 
-def _wrong_with_header(name: str, value: str, *, in_file: bool) -> str | None:
+def _wrong_with_header(name: str, value: str, *, in_file: bool) -> tuple[str, str] | None:
+    """What is wrong with a header, and what would be right."""
     if not _HEADER_NAME.fullmatch(name):
-        return f"{quoted(name)} can't be the name of a header"
+        return f"{quoted(name)} can't be the name of a header", _NAME_FIX
     if name.lower() in _FRAMING:
-        return f"the header {quoted(name)} is set for each request, and can't be set here"
+        return f"the header {quoted(name)} is set for each request, and can't be set here", "Leave it out."
     if in_file and is_key_name(name):
-        return f"the header {quoted(name)} carries a key: use `api_key_env` and `auth_header` instead"
+        return f"the header {quoted(name)} carries a key", "Use `api_key_env` and `auth_header`."
     if value and not _HEADER_VALUE.fullmatch(value):
-        return f"the value of the header {quoted(name)} can't be sent"
+        fix = "Values are printable ASCII, with no line break, and no space at their ends."
+        return f"the value of the header {quoted(name)} can't be sent", fix
     return None
 
 
@@ -202,7 +213,8 @@ def _proxy(value: str, info: ValidationInfo) -> str:
 
 
 HeaderName = Annotated[str, Strict(), AfterValidator(_header_name)]
-OffOrHeader = Annotated[HeaderName | None, BeforeValidator(_off_or_header)]
+OwnHeader = Annotated[str, Strict(), AfterValidator(_own_header)]
+OffOrHeader = Annotated[OwnHeader | None, BeforeValidator(_off_or_header)]
 Headers = Annotated[dict[Text, Text], AfterValidator(_headers)]
 Query = Annotated[dict[Text, Text], AfterValidator(_query)]
 EnvName = Annotated[str, Strict(), AfterValidator(_env_name)]

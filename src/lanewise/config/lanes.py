@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from lanewise.config.mistakes import quoted
+from lanewise.config.mistakes import nearest, quoted
 from lanewise.config.values import DEFAULT_ON, FailureSet, NonEmpty, wrong
 from lanewise.types import FailureKind, LaneName
 
@@ -70,6 +70,9 @@ def _table(value: Mapping[object, object]) -> dict[object, object]:
     if isinstance(routes, str):
         routes = [routes]
     if not isinstance(routes, Iterable) or isinstance(routes, Mapping):
+        odd = next((key for key in table if key != "on"), None)
+        if routes is None and odd is not None:
+            raise wrong(f"no key is called {quoted(odd)}", nearest(odd, ("route", "routes", "on")))
         raise wrong("the lane's table has no list of routes", _FORMS)
     return {**table, "entries": [_entry(item) for item in routes]}
 

@@ -19,6 +19,7 @@ from lanewise.config.http_fields import (
     HeaderName,
     Headers,
     OffOrHeader,
+    OwnHeader,
     ProxySetting,
     Query,
     ServiceUrl,
@@ -337,7 +338,7 @@ class RouterSettings(_Declared):
         description="How many processes share the budgets: each keeps to its part while it can't hear the store. "
         "Default: 1.",
     )
-    request_id_header: HeaderName = Field(default="X-Request-ID", description="The header that carries the request id.")
+    request_id_header: OwnHeader = Field(default="X-Request-ID", description="The header that carries the request id.")
     undeclared: Undeclared = Field(
         default="standard",
         description='What an endpoint without a mark is: "standard", "sensitive:<category>" or "refuse".',
@@ -349,7 +350,7 @@ class RouterSettings(_Declared):
         repr=False,
         description='"env" (HTTPS_PROXY and its kin, read once), "none", or the URL of a proxy.',
     )
-    drill_header: HeaderName | None = Field(
+    drill_header: OwnHeader | None = Field(
         default=None, description="A request header that may start a drill. Default: off."
     )
     health: HealthSettings = Field(

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from lanewise.config.budgets import Budget
 from lanewise.config.clients import Client
 from lanewise.config.lanes import Lane
-from lanewise.config.mistakes import MistakeCollector, Place, kind_of, nearest, quoted
+from lanewise.config.mistakes import MistakeCollector, Place, kind_of, nearest, place_text, quoted
 from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
 from lanewise.config.values import NAME
 from lanewise.types import LaneName
@@ -147,7 +147,9 @@ class _Reader:
         if isinstance(value, model):
             return self._renamed(value, str(name))
         if not isinstance(value, Mapping):
-            self.findings.add(place, f"a table belongs here, not {quoted(value)}")
+            self.findings.add(
+                place, f"a table belongs here, not {quoted(value)}", f"Begin it with [{place_text(place)}]."
+            )
             return None
         data = dict(value)
         if has_name:
@@ -178,6 +180,8 @@ class _Reader:
 
     def _note(self, model: type[BaseModel], place: Place, detail: ErrorDetails) -> None:
         where = _where(model, place, detail["loc"])
+        if detail["type"] == "too_short" and detail["input"]:
+            return  # of what it holds nothing could be used, which is told
         problem, fix = _said(model, detail)
         self.findings.add(where, problem, fix)
 
@@ -211,16 +215,15 @@ def _said(model: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     last = detail["loc"][-1] if detail["loc"] else ""
     if kind == "lanewise":
-        return str(context["problem"]), str(context["fix"])
+        return str(context["problem"]), str(context["fix"]) or _description(model, detail["loc"])
     if kind == "missing":
-        return f"`{last}` is missing", _description(model, last)
+        return f"`{last}` is missing", _description(model, detail["loc"]) or f"Write {last} = ..."
     if kind == "extra_forbidden":
         return f"no key is called {quoted(last)}", nearest(last, _known_keys(model, detail["loc"]))
     if kind in ("enum", "literal_error"):
         return f"{quoted(value)} is not known here", f"It may be {context['expected']}."
     if kind in _WANTED:
-        first = detail["loc"][0] if detail["loc"] else ""
-        return f"{_WANTED[kind]} belongs here, not {quoted(value)}", _description(model, first)
+        return f"{_WANTED[kind]} belongs here, not {quoted(value)}", _description(model, detail["loc"])
     if kind.startswith(("greater_than", "less_than", "finite_number")):
         return f"{quoted(value)} is out of range", detail["msg"].replace("Input should be", "It must be") + "."
     if kind in ("too_short", "too_long"):
@@ -231,15 +234,27 @@ def _said(model: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
 def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     if model is Task and loc[0] in _LANES:
         return ["routes", "on"] if len(loc) == 2 else ["route", "on"]
+    fields = _model_of(model, loc).model_fields
+    return [field.alias or name for name, field in fields.items() if name not in _HIDDEN_KEYS]
+
+
+def _model_of(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model whose field the last part of a location is: this one, or that of a table within."""
     for part in loc[:-1]:
         declared = model.model_fields.get(str(part))
         for annotation in () if declared is None else (declared.annotation, *get_args(declared.annotation)):
             plain = next(iter(get_args(annotation)), annotation) if get_origin(annotation) is Annotated else annotation
             if isinstance(plain, type) and issubclass(plain, BaseModel):
                 model = plain
-    return [field.alias or name for name, field in model.model_fields.items() if name not in _HIDDEN_KEYS]
+    return model
 
 
-def _description(model: type[BaseModel], key: int | str) -> str:
-    found = model.model_fields.get(str(key))
-    return found.description or "" if found is not None else ""
+def _description(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
+    """What the field is for that a mistake is about: of a list's item, what the list is for."""
+    names = [part for part in loc if isinstance(part, str)]
+    while names:
+        found = _model_of(model, tuple(names)).model_fields.get(names[-1])
+        if found is not None and found.description:
+            return found.description
+        names.pop()
+    return ""

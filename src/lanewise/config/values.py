@@ -98,7 +98,7 @@ def _seconds(value: object, info: ValidationInfo) -> object:
             raise wrong(f"{quoted(value)} is not a duration", _DURATION)
     elif isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong("a duration belongs here", _DURATION)
-    elif reads_file(info):
+    elif reads_file(info) and abs(value) <= LONGEST:
         raise wrong(f"the duration {quoted(value)} has no unit", f'Write "{value}s" for seconds.')
     else:
         # A whole number too large for a float is as wrong as infinity.

@@ -33,7 +33,7 @@ from lanewise.web.inbound import Inbound, router_of
 from lanewise.web.logs import RequestIdFilter
 from lanewise.web.mark_search import STANDARD, Marks, find_marks, lost_marks, marks_version, own_marks
 from lanewise.web.paths import PathRules
-from lanewise.web.problems import MEDIA_TYPE, Problem, problem_for
+from lanewise.web.problems import MEDIA_TYPE, Problem, answers_of, problem_for
 from lanewise.web.sensitivity_marks import (
     DONE,
     SensitiveMark,
@@ -70,6 +70,7 @@ __all__ = [
     "WsgiAnswer",
     "WsgiDisconnectWatcher",
     "WsgiEndpoint",
+    "answers_of",
     "apps_within",
     "assert_declared",
     "caller_left_error",

@@ -29,13 +29,17 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """An endpoint as an adapter found it. ``unresolved`` says why its marks can't be told, if they can't."""
+    """An endpoint as an adapter found it. ``unresolved`` says why its marks can't be told, if they can't.
+
+    ``is_routed``: its signature asks for a routed client or the scope, so that it may answer as calls do that fail.
+    """
 
     name: str
     path: str
     methods: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     unresolved: str | None = None
+    is_routed: bool = False
 
     def with_rules(self, config: Config) -> Endpoint:
         """The endpoint with the path rules of ``[endpoints]`` that hold for it."""

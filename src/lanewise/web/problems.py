@@ -6,10 +6,12 @@ No provider, model, key, prompt or upstream text is ever in one.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
+from lanewise.config import Config
 from lanewise.errors import (
     BudgetExceeded,
     ContractViolated,
@@ -27,7 +29,7 @@ from lanewise.errors import (
 )
 from lanewise.types import FailureKind
 
-__all__ = ["MEDIA_TYPE", "Problem", "problem_for"]
+__all__ = ["MEDIA_TYPE", "Problem", "answers_of", "problem_for"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -95,6 +97,29 @@ def problem_for(error: RoutingError, *, request_id: str | None = None) -> Proble
     if isinstance(error, ReviewPending) and error.review_id is not None:
         content["review_id"] = error.review_id
     return Problem(status, tuple(headers), msgspec.json.encode(content))
+
+
+def answers_of(categories: Iterable[str], config: Config) -> tuple[tuple[int, str], ...]:
+    """The statuses, each with what it says, that an endpoint answers with where a call of it has no answer.
+
+    For OpenAPI documents. ``categories`` are the sensitive ones that hold for it: ``fail`` beats ``review``.
+
+    Example::
+
+        for status, description in answers_of(endpoint.categories, router.config):
+            operation["responses"].setdefault(str(status), {"description": description})
+    """
+    known = [config.sensitive[name] for name in categories if name in config.sensitive]
+    if not known:
+        return (
+            (422, "The question can't be answered in this form."),
+            (503, "No route could answer."),
+            (504, "The answer took too long."),
+        )
+    closed = (503, "No approved route could answer.")
+    if all(category.on_failure == "review" for category in known):
+        return (closed, (202, "The answer waits for a person."))
+    return (closed,)
 
 
 def _case(error: RoutingError) -> tuple[int, str, str]:

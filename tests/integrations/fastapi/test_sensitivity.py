@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request, WebSocket
@@ -29,6 +29,7 @@ from starlette_lanewise import endpoints
 from starlette_lanewise.fastapi import (
     RequestScope,
     RoutedClient,
+    RoutedSyncClient,
     assert_endpoints_declared,
     describe,
     sensitive,
@@ -60,6 +61,79 @@ def test_a_mark_shows_in_the_openapi_document(stage: Stage, build: Build) -> Non
     reference = closed["content"]["application/problem+json"]["schema"]["$ref"]
     assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]
     assert "202" not in operation["responses"], "nobody reviews payments here"
+
+
+async def summarizer(ai: RoutedClient) -> str:
+    raise NotImplementedError
+
+
+async def outer(summary: Annotated[str, Depends(summarizer)]) -> str:
+    raise NotImplementedError
+
+
+def asking(app: FastAPI) -> None:
+    @app.get("/client")
+    async def client(ai: RoutedClient) -> str:
+        raise NotImplementedError
+
+    @app.get("/sync")
+    def sync(ai: RoutedSyncClient) -> str:
+        raise NotImplementedError
+
+    @app.get("/scope/{number}")
+    async def scope(number: int, ai: RequestScope) -> str:
+        raise NotImplementedError
+
+    @app.get("/path/{rest:path}")
+    async def path(rest: str, ai: RequestScope) -> str:
+        raise NotImplementedError
+
+    @app.get("/nested")
+    async def nested(summary: Annotated[str, Depends(outer)]) -> str:
+        raise NotImplementedError
+
+    router = APIRouter(prefix="/included")
+
+    @router.get("/client")
+    async def included(ai: RoutedClient) -> str:
+        raise NotImplementedError
+
+    app.include_router(router)
+
+
+def quiet(app: FastAPI) -> None:
+    @app.get("/quiet/{number}")
+    async def quiet(number: int) -> str:
+        raise NotImplementedError
+
+
+def test_an_endpoint_that_asks_a_model_tells_how_it_fails(stage: Stage) -> None:
+    """Also by what it depends on; a 422 of FastAPI's own is told beside ours, and what asks no model tells nothing."""
+    with TestClient(app_of(stage, lambda app: (asking(app), quiet(app)))) as client:  # type: ignore[arg-type, func-returns-value]
+        paths = client.get("/openapi.json").json()["paths"]
+    assert list(paths.pop("/quiet/{number}")["get"]["responses"]) == ["200", "422"]
+    assert len(paths) == 6
+    for path, item in paths.items():
+        answers = item["get"]["responses"]
+        assert sorted(answers) == ["200", "422", "503", "504"], path
+        own = ["application/json"] if "{" in path else []
+        assert list(answers["422"]["content"]) == [*own, "application/problem+json"]
+        for status in ("503", "504"):
+            assert list(answers[status]["content"]) == ["application/problem+json"]
+
+
+def test_answers_that_the_app_declares_stay(stage: Stage) -> None:
+    """Of an operation's own words nothing is taken away."""
+
+    def build(app: FastAPI) -> None:
+        @app.get("/x", responses={503: {"description": "Ours"}, 422: {"description": "Ours, too"}})
+        async def x(ai: RoutedClient) -> str:
+            raise NotImplementedError
+
+    with TestClient(app_of(stage, build)) as client:
+        answers = client.get("/openapi.json").json()["paths"]["/x"]["get"]["responses"]
+    assert (answers["503"], answers["422"]["description"]) == ({"description": "Ours"}, "Ours, too")
+    assert "504" in answers
 
 
 @pytest.mark.parametrize("build", FORMS)

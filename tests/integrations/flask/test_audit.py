@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from flask import Blueprint, Flask
+from flask.cli import FlaskGroup
 from flask.views import MethodView
 
 from flask_lanewise import Lanewise, sensitive
@@ -88,20 +92,112 @@ def test_a_hidden_mark_that_is_there_already_stops_the_start(app: Flask, install
     assert "lanewise" not in app.extensions
 
 
-@pytest.mark.parametrize("group", ["view", "blueprint", "app"])
-def test_an_unknown_category_refuses_every_request(
-    group: str, app: Flask, install: Install, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A mark that the config does not know is no mark at all."""
-    install(app)
+def on_a_view(app: Flask) -> None:
+    app.add_url_rule("/refunds", "refund", sensitive("paymnt")(refund()))
+
+
+def above_the_route(app: Flask) -> None:
+    sensitive("paymnt")(app.get("/refunds")(refund()))
+
+
+def on_a_method(app: Flask) -> None:
+    class Refunds(MethodView):
+        @sensitive("paymnt")
+        def post(self) -> str:
+            return "refunded"
+
+    app.add_url_rule("/refunds", view_func=Refunds.as_view("refunds"))
+
+
+def on_a_view_class(app: Flask) -> None:
+    class Refunds(MethodView):
+        def post(self) -> str:
+            return "refunded"
+
+    app.add_url_rule("/refunds", view_func=sensitive("paymnt")(Refunds).as_view("refunds"))
+
+
+def on_a_method_of_an_added_class(app: Flask) -> None:
+    class Refunds(MethodView):
+        def post(self) -> str:
+            return "refunded"
+
+    app.add_url_rule("/refunds", view_func=Refunds.as_view("refunds"))
+    sensitive("paymnt")(Refunds)
+
+
+def under_a_decorator(app: Flask) -> None:
+    app.add_url_rule("/refunds", "refund", functools.wraps(refund)(careless(sensitive("paymnt")(refund()))))
+
+
+def on_a_blueprint(app: Flask) -> None:
     blueprint = Blueprint("payments", __name__)
-    blueprint.add_url_rule("/refunds", "refund", sensitive("paymnt")(refund) if group == "view" else refund())
+    blueprint.add_url_rule("/refunds", "refund", refund())
+    app.register_blueprint(sensitive("paymnt")(blueprint))
+
+
+def on_a_registered_blueprint(app: Flask) -> None:
+    blueprint = Blueprint("payments", __name__)
+    blueprint.add_url_rule("/refunds", "refund", refund())
     app.register_blueprint(blueprint)
-    if group != "view":
-        sensitive("paymnt")(blueprint if group == "blueprint" else app)
-    assert app.test_client().get("/nowhere").status_code == 500
-    assert "unknown sensitive category 'paymnt'" in caplog.text
-    assert "payments.refund" in caplog.text
+    sensitive("paymnt")(blueprint)
+
+
+def in_a_nested_blueprint(app: Flask) -> None:
+    outer, inner = Blueprint("outer", __name__), Blueprint("inner", __name__)
+    inner.add_url_rule("/refunds", "refund", refund())
+    outer.register_blueprint(inner)
+    app.register_blueprint(sensitive("paymnt")(outer))
+
+
+def on_the_app(app: Flask) -> None:
+    app.add_url_rule("/refunds", "refund", refund())
+    sensitive("paymnt")(app)
+
+
+def on_the_app_before(app: Flask) -> None:
+    sensitive("paymnt")(app)
+    app.add_url_rule("/refunds", "refund", refund())
+
+
+ADDED = [
+    on_a_view,
+    above_the_route,
+    on_a_method,
+    on_a_view_class,
+    on_a_method_of_an_added_class,
+    under_a_decorator,
+    on_a_blueprint,
+    on_a_registered_blueprint,
+    in_a_nested_blueprint,
+    on_the_app,
+    on_the_app_before,
+]
+
+
+@pytest.mark.parametrize("add", ADDED, ids=lambda add: add.__name__)
+@pytest.mark.parametrize("installed", ["before", "after"])
+def test_an_unknown_category_stops_the_start(
+    installed: str, add: Callable[[Flask], None], app: Flask, install: Install
+) -> None:
+    """Where the mark is written, or where lanewise is installed: the code that makes the app does not get further."""
+    if installed == "before":
+        install(app)
+        with pytest.raises(ConfigError, match=r"unknown sensitive category 'paymnt'.*payment, medical"):
+            add(app)
+    else:
+        add(app)
+        with pytest.raises(ConfigError, match=r"unknown sensitive category 'paymnt'.*payment, medical"):
+            install(app)
+
+
+def test_another_app_knows_the_category(app: Flask, install: Install) -> None:
+    """A mark stops only those apps that it is in."""
+    install(app)
+    other = Flask("other")
+    install(other, sensitive={"paymnt": {"routes": ["first"]}})
+    other.add_url_rule("/refunds", "refund", sensitive("paymnt")(refund()))
+    sensitive("paymnt")(other)
 
 
 def test_categories_without_a_route_in_common_refuse_every_request(
@@ -114,24 +210,46 @@ def test_categories_without_a_route_in_common_refuse_every_request(
     assert "no route is approved for a, b together" in caplog.text
 
 
-def test_missing_keys_refuse_every_request(
-    app: Flask, stage: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("given", ["config", "router", "by name"])
+def test_missing_keys_stop_the_start(
+    given: str, app: Flask, stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Flask has no start at which the router could open: the first request tells, whether it uses AI or not."""
+    """By the name of the variable."""
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     config = stage.config()
     config["providers"]["one"]["api_key_env"] = "NO_SUCH_KEY"
-    Lanewise(app, Router.from_mapping(config))
-    app.add_url_rule("/", "index", lambda: "fine")
-    assert app.test_client().get("/").status_code == 500
-    assert "NO_SUCH_KEY" in caplog.text
+    file = tmp_path / "lanewise.toml"
+    file.write_text(
+        f'providers.p = {{ base_url = "{stage.first.base_url}", api_key_env = "NO_SUCH_KEY" }}\n'
+        'routes.r = { provider = "p", model = "m" }\ntasks.t.primary = "r"\n'
+    )
+    app.config["LANEWISE_CONFIG"] = str(file)
+    routers = {"config": None, "router": Router.from_mapping(config), "by name": file}
+    with pytest.raises(ConfigError, match="NO_SUCH_KEY"):
+        Lanewise(app, routers[given])
+    assert "lanewise" not in app.extensions
+
+
+def test_a_command_needs_no_keys(app: Flask, stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``flask routes`` and its kin serve nobody, and run where no key is: where the app is built, say."""
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    config = stage.config()
+    config["providers"]["one"]["api_key_env"] = "NO_SUCH_KEY"
+
+    def make() -> Flask:
+        Lanewise(app, Router.from_mapping(config))
+        return app
+
+    listed = CliRunner().invoke(FlaskGroup(create_app=make), ["routes"])
+    assert (listed.exit_code, "static" in listed.output) == (0, True), listed.output
+    assert app.test_client().get("/").status_code == 500, "and yet it serves nothing without them"
 
 
 def test_a_request_context_made_by_hand_is_refused_too(app: Flask, install: Install) -> None:
     """A test that makes one gets the error itself."""
     ai = install(app)
-    app.add_url_rule("/", "refund", sensitive("paymnt")(refund()))
-    with app.test_request_context("/"), pytest.raises(ConfigError, match="paymnt"):
+    app.add_url_rule("/", "refund", careless(sensitive("payment")(refund())))
+    with app.test_request_context("/"), pytest.raises(ConfigError, match="hides its mark 'payment'"):
         _ = ai.scope
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,11 +69,28 @@ def test_endpoints_lists_all_with_their_sensitivity_and_why(app: Flask) -> None:
 
 def test_endpoints_fails_where_marks_cannot_hold(app: Flask) -> None:
     """So that a build notices; the table is shown all the same."""
-    app.add_url_rule("/odd", "odd", sensitive("paymnt")(lambda: ""))
+    marked = sensitive("payment")(lambda: "")
+    app.add_url_rule("/odd", "odd", lambda: marked())
     result = app.test_cli_runner().invoke(args=["lanewise", "endpoints"])
     assert result.exit_code == 1
     assert "GET /odd (odd)" in result.stdout
-    assert "unknown sensitive category 'paymnt'" in result.output
+    assert "hides its mark 'payment'" in result.output
+
+
+def test_endpoints_lists_an_app_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the app is made by ``flask`` itself, an unknown category is shown in its place, with no traceback."""
+    (tmp_path / "lanewise.toml").write_text(CONFIG)
+    (tmp_path / "shop.py").write_text(
+        "from flask import Flask\nfrom flask_lanewise import Lanewise, sensitive\n"
+        "app = Flask(__name__)\nLanewise(app, 'lanewise.toml')\n"
+        "app.add_url_rule('/odd', 'odd', sensitive('paymnt')(lambda: ''))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-m", "flask", "--app", "shop", "lanewise", "endpoints"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "GET /odd (odd)" in done.stdout) == (1, True), done.stderr
+    assert "unknown sensitive category 'paymnt'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "routes"])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from litestar import Litestar, get, post
 from litestar.datastructures import ResponseHeader
+from litestar.di import NamedDependency, Provide
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.spec import Operation
 
 from integrations.asgi_stage import Stage
 from integrations.litestar.serving import make
-from litestar_lanewise import RequestScope, RoutedClient, sensitive
+from litestar_lanewise import RequestScope, RoutedClient, RoutedSyncClient, sensitive
 
 
 def function() -> Any:
@@ -44,13 +47,55 @@ def test_marks_and_rules_are_told(stage: Stage) -> None:
         endpoints={"/ruled/*": "medical"},
     )
     assert "x-lanewise-sensitive" not in found["/plain"]
-    assert "503" not in found["/plain"]["responses"]
+    assert list(found["/plain"]["responses"]) == ["200", "422", "503", "504"]
+    for status in ("422", "503", "504"):
+        assert list(found["/plain"]["responses"][status]["content"]) == ["application/problem+json"]
+    assert "504" not in found["/guarded"]["responses"], "a sensitive call fails closed, whatever by"
     assert found["/guarded"]["x-lanewise-sensitive"] == ["medical", "payment"]
     assert found["/decorated"]["x-lanewise-sensitive"] == ["payment"]
     assert found["/ruled/a"]["x-lanewise-sensitive"] == found["/ruled/b"]["x-lanewise-sensitive"] == ["medical"]
     assert list(found["/guarded"]["responses"]["503"]["content"]) == ["application/problem+json"]
     assert "202" not in found["/guarded"]["responses"]
     assert not any("parameters" in operation for operation in found.values())
+
+
+async def summarizer(ai_sync: RoutedSyncClient) -> str:
+    raise NotImplementedError
+
+
+async def through_another(summarizer: NamedDependency[str]) -> str:
+    raise NotImplementedError
+
+
+NO_CALLS: dict[str, Callable[[], Any]] = {
+    "nothing": lambda: get("/")(quiet),
+    "a dependency of its own": lambda: get("/", dependencies={"other": Provide(quiet)})(with_other),
+}
+CALLS: dict[str, Callable[[], Any]] = {
+    "a dependency that asks": lambda: get("/", dependencies={"summarizer": Provide(summarizer)})(with_summarizer),
+    "through another": lambda: get(
+        "/", dependencies={"summarizer": Provide(summarizer), "other": Provide(through_another)}
+    )(with_other),
+}
+
+
+async def quiet() -> str:
+    raise NotImplementedError
+
+
+async def with_other(other: NamedDependency[str]) -> str:
+    raise NotImplementedError
+
+
+async def with_summarizer(summarizer: NamedDependency[str]) -> str:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("case", [*CALLS, *NO_CALLS])
+def test_only_what_asks_a_model_answers_like_it(case: str, stage: Stage) -> None:
+    """Itself, or by what it depends on."""
+    found = made(stage, {**CALLS, **NO_CALLS}[case]())
+    assert ("503" in found["/"]["responses"], "504" in found["/"]["responses"]) == (case in CALLS, case in CALLS)
 
 
 def test_a_review_is_told_where_nothing_forbids_it(stage: Stage) -> None:

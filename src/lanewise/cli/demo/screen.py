@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
@@ -176,7 +177,11 @@ def ledger_stays(home: Path) -> RenderableType:
     """Where the record of the show is."""
     return Group(
         Text("What is on record", style="bold"),
-        Text(f"The routed app's ledger stays in {home}. Two ways to look into it:", overflow="fold"),
+        Text(
+            f"The routed app's ledger stays in {home}, until you remove it (rm -r {shlex.quote(str(home))}). "
+            "Two ways to look into it:",
+            overflow="fold",
+        ),
     )
 
 
