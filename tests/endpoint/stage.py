@@ -29,6 +29,8 @@ OTHER_KEY = "lw_" + sha256(b"of other").hexdigest()
 MARKED_KEY = "lw_" + sha256(b"of marked").hexdigest()
 USERS_KEY = "lw_" + sha256(b"of users").hexdigest()
 MESSAGES: list[dict[str, str]] = [{"role": "user", "content": "canary-prompt"}]
+TASKS = ("chat", "tools", "json", "error", "slow", "broken")
+"""Of what real servers serve."""
 MOUNTS = ("starlette", "flask")
 
 
