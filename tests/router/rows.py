@@ -108,6 +108,22 @@ CASES = (
         moves=STOP,
         note="same-window",
     ),
+    Case(
+        "context-length",
+        Status(400, {"code": "context_length_exceeded"}),
+        BAD_REQUEST,
+        first={"context_window": 8000},
+        second={"context_window": 16000},
+        task={"equivalent": {"routes": ["second"], "on": ["default", "context_length"]}},
+        note="listed-beside-the-default",
+    ),
+    Case(
+        "gateway",
+        Status(502),
+        SERVER_ERROR,
+        task={"equivalent": {"routes": ["second"], "on": ["default", "context_length"]}},
+        note="of-the-default",
+    ),
     Case("context-length", Status(413), openai.APIStatusError, moves=STOP, note="413"),
     Case(
         "unsupported-parameter",

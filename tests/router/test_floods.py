@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import openai
 import pytest
@@ -105,3 +107,78 @@ async def test_a_caller_that_hangs_up_ends_it(flood: bytes) -> None:
             asyncio.get_running_loop().call_later(0.3, scope.hang_up)
             with pytest.raises(CallerGone):
                 await asyncio.wait_for(read(scope.async_openai), 60)
+
+
+MANY = 5000
+CROWDS = {
+    "whole": ({"message": {"content": "a"}, "finish_reason": "stop"}, False),
+    "stream": ({"delta": {"content": "a"}, "finish_reason": None}, True),
+}
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+async def test_more_choices_than_anybody_gives_are_not_looked_at(crowd: str) -> None:
+    """An answer, or one event, of thousands of choices would hold the loop: it is no answer, and opens nothing."""
+    choice, stream = CROWDS[crowd]
+    body = json.dumps(
+        {"id": "c", "model": "m", "choices": [{"index": index, **choice} for index in range(MANY)]}
+    ).encode()
+    head = HEAD if stream else HEAD.replace(b"text/event-stream", b"application/json")
+    data = head + b"\r\n" + (b"data: " + body + b"\n\ndata: [DONE]\n\n" if stream else body)
+
+    def talk(wire: Wire) -> None:
+        wire.request()
+        with contextlib.suppress(OSError):
+            wire.send(data)
+
+    async with flooded(talk) as router:
+        with router.scope() as scope:
+            with pytest.raises(openai.APIError):
+                await scope.async_openai.chat.completions.create(model="t", messages=MESSAGES, stream=stream)
+            attempt = scope.calls[0].attempts[0]
+            assert attempt.failure is (FailureKind.STREAM_BROKEN if stream else FailureKind.BAD_RESPONSE)
+
+
+PICTURE = "iVBORw0KGgo" * 5_000_000
+LARGE = {
+    "chat": {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [
+        {"index": 0, "finish_reason": "stop",
+         "message": {"role": "assistant", "content": None, "images": [{"image_url": {"url": PICTURE}}]}}]},
+    "event": {"type": "response.image_generation_call.partial_image", "partial_image_b64": PICTURE},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("large", LARGE)
+async def test_pictures_of_fifty_megabytes_pass(large: str, zipped: bool) -> None:
+    """Whole and as an event, compressed or not."""
+    body = json.dumps(LARGE[large]).encode()
+    if large == "event":
+        done = json.dumps(
+            {"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [{}]}}
+        )
+        body = b"data: " + body + b"\n\ndata: " + done.encode() + b"\n\n"
+    head = HEAD if large == "event" else HEAD.replace(b"text/event-stream", b"application/json")
+    data = (
+        head
+        + (b"Content-Encoding: gzip\r\n" if zipped else b"")
+        + b"\r\n"
+        + (gzip.compress(body, 1) if zipped else body)
+    )
+
+    def talk(wire: Wire) -> None:
+        wire.request()
+        with contextlib.suppress(OSError):
+            wire.send(data)
+
+    async with flooded(talk) as router:
+        with router.scope() as scope:
+            if large == "chat":
+                reply = await scope.async_openai.chat.completions.create(model="t", messages=MESSAGES)
+                assert reply.choices[0].message.images[0]["image_url"]["url"] == PICTURE  # type: ignore[attr-defined]
+            else:
+                events: Any = await scope.async_openai.responses.create(model="t", input="x", stream=True)
+                assert [len(getattr(event, "partial_image_b64", "")) async for event in events] == [len(PICTURE), 0]
+            assert scope.calls[0].attempts[0].failure is None

@@ -269,8 +269,8 @@ CUT = Row("cut", "200 cut short, undecodable, or not HTTP", _K.BAD_RESPONSE, _NE
           "the answer was cut short or can't be decoded", "S if there is no other route", outcome_unknown=True)
 EMPTY_EMBEDDINGS = Row("empty-embeddings", "200 with an empty embeddings list, a vector that is null, or none that "
                        "is not empty", _K.BAD_RESPONSE, _NEXT, _FAILURE, "the answer has no embeddings")
-TOO_LARGE = Row("too-large", "an answer over our size cap", _K.BAD_RESPONSE, _NEXT, _NEUTRAL,
-                "the answer is larger than the cap")
+TOO_LARGE = Row("too-large", "an answer over our size cap, or of more than 1,024 choices", _K.BAD_RESPONSE, _NEXT,
+                _NEUTRAL, "the answer is larger than the cap")
 UNFORESEEN = Row("unforeseen", "an exception that nobody foresaw, anywhere in an attempt", _K.BAD_RESPONSE, _NEXT,
                  _NEUTRAL, "the answer could not be handled", "logged as an error, by its class and its place alone",
                  outcome_unknown=True)
@@ -291,7 +291,8 @@ STREAM_CUT = Row("stream-cut", "end of stream without `[DONE]` **and** without a
 MALFORMED_EVENT = Row("malformed-event", "one malformed event (a blank `data:` line and `null` are none)",
                       _K.STREAM_BROKEN, _NEXT, _FAILURE, "the stream holds an event that can't be read",
                       "S if there is no other route; X after commit", outcome_unknown=True)
-STREAM_TOO_LARGE = Row("stream-too-large", "an event over our size cap", _K.STREAM_BROKEN, _NEXT, _NEUTRAL,
+STREAM_TOO_LARGE = Row("stream-too-large", "an event over our size cap, or of more than 1,024 choices",
+                       _K.STREAM_BROKEN, _NEXT, _NEUTRAL,
                        "the stream holds an event larger than the cap", "X after commit", outcome_unknown=True)
 NO_CONTENT = Row("no-content", "no sign of the model within `first_token` of sending, or no headers", _K.TIMEOUT,
                  _NEXT, _FAILURE, "no content in time",

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from lanewise._openai.response_schema import MOST_CHOICES
 from lanewise.types import Api
 
 __all__ = ["Uncertainty", "doubt_about"]
@@ -153,7 +154,7 @@ def doubt_about(api: Api, data: bytes, *, event: bool = False) -> Uncertainty | 
 
         doubt_about(Api.CHAT, b'{"model": "a", "model": "b"}')  # Doubt.MODEL
     """
-    if json.detect_encoding(data) not in _NO_OTHER:
+    if json.detect_encoding(data) not in _NO_OTHER or data.count(b'"delta"') > MOST_CHOICES:
         return Uncertainty.ANSWER
     try:
         value = json.loads(data, object_pairs_hook=_once)

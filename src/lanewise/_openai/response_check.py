@@ -127,6 +127,8 @@ def _chat(answer: wire.ChatAnswer, body: bytes) -> Failure | Answer:
         return from_inner_error(body, otherwise=failures.INNER_ERROR)
     if not answer.choices:
         return from_inner_error(body, otherwise=failures.NO_CHOICES)
+    if len(answer.choices) > wire.MOST_CHOICES:
+        return failures.TOO_LARGE.failure(http_status=200)
     refusal = False
     so_far = UsageSoFar()
     answer.tell_usage(so_far)

@@ -16,6 +16,7 @@ from lanewise._openai.usage_so_far import UsageSoFar
 
 __all__ = [
     "MALFORMED",
+    "MOST_CHOICES",
     "NULL",
     "ChatAnswer",
     "ChatChunk",
@@ -41,6 +42,8 @@ _SPACE: Final = b" \t\r\n"
 _SUCCESS: Final = frozenset({"", "0", "200", "ok", "success", "succeeded", "none", "null", "no error", "no_error"})
 _OK: Final = 200
 _TELLS: Final = re.compile("(?i)err|fault|exception|fail|denied|message|msg|detail|title|reason").search
+MOST_CHOICES: Final = 1024
+"""OpenAI gives 128 at most. To look at a thousand takes a millisecond, at all that a large event holds a second."""
 _FRAME: Final = frozenset({"index", "type"})
 
 

@@ -257,6 +257,8 @@ class StreamValidator:
             if chunk.choices is None:
                 self._suspect(data)
             return self._nothing()
+        if len(chunk.choices) > wire.MOST_CHOICES:
+            return self._broken(failures.STREAM_TOO_LARGE)
         says_something = malformed = False
         for choice in chunk.choices:
             delta = choice.delta
