@@ -285,6 +285,7 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
     "in-doubt": [
         (lambda: check_answer(Api.CHAT, FINISHED_TWICE, sensitive=True).result, "bad_response N 0"),
     ],
+    "slow": [(failures.SLOW.failure, "timeout N F")],
     "silent": [(failures.SILENT.failure, "timeout N F")],
     "unforeseen": [(failures.UNFORESEEN.failure, "bad_response N 0")],
     "contract": [(failures.CONTRACT.failure, "contract N 0")],

@@ -80,6 +80,7 @@ SHOWN = {
     "deadline-long": "test_the_deadline_of_the_call_ends_it",
     "unreachable": "test_a_refused_connection_is_tried_again_at_once_and_then_left",
     "connect-timeout": "test_a_connection_that_is_not_made_in_time_is_not_tried_again_there",
+    "slow": "test_a_route_that_answers_slowly_is_left_for_one_that_does_not",
     "silent": "test_a_provider_that_hangs_is_found_by_few",
     "stale-connection": "test_a_stale_connection_costs_a_fresh_one_and_no_wait",
     "tls": "test_a_wrong_certificate_takes_the_next_route",
@@ -346,6 +347,20 @@ async def test_a_provider_that_hangs_is_found_by_few(stage: Stage, monkeypatch: 
 
     assert probe.routes == ["first", "second"]
     assert probe.call.attempts[0].total_ms < 1600
+
+
+@each_form
+async def test_a_route_that_answers_slowly_is_left_for_one_that_does_not(form: Form, stage: Stage) -> None:
+    """Its slow answers are delivered; once most of ten were slow, calls go elsewhere first."""
+    stage.first.script_all(SlowHeaders(0.05))
+    slow = {"router": {"health": {"slow_call": "30ms"}}}
+    async with Router.from_mapping(config(stage, more=slow)) as router:
+        got = [await ask(router, form) for _ in range(12)]
+
+    assert [each.error for each in got] == [None] * 12
+    assert got[9].routes == ["first"]
+    assert got[11].routes == ["second"]
+    assert "is open after timeout" in got[11].call.explain()
 
 
 @each_form

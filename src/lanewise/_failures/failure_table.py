@@ -147,6 +147,9 @@ LOOP_LATE = Row("loop-late", "call deadline hit while our own event loop stood s
 SILENT = Row("silent", "a route that hangs: 5 attempts without a byte for three times the usual time, 5 s at least",
              _K.TIMEOUT, _NEXT, _FAILURE, "the provider has gone silent",
              "no attempt's own: it opens the route, so that further calls go elsewhere first")
+SLOW = Row("slow", "a route most of whose answers are slow, by `slow_call`", _K.TIMEOUT, _NEXT, _FAILURE,
+           "the provider answers slowly",
+           "no attempt's own: its answers are delivered; it opens the route, so that further calls go elsewhere first")
 TIMEOUT_SHORT = Row("timeout-short", "the same, in an attempt that had less than half its normal timeout", _K.TIMEOUT,
                     _NEXT, _NEUTRAL, "no answer in the little time that was left", outcome_unknown=True)
 

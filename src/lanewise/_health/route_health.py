@@ -14,7 +14,9 @@ from lanewise._failures import failure_table as failures
 from lanewise._health.circuit import COUNTED, CircuitOpened, Event, Failed, Limited, Released, Succeeded
 from lanewise._health.local_breaker import LocalBreaker
 from lanewise._health.outcomes import Outcomes
+from lanewise._health.slow_calls import SlowCalls
 from lanewise._routing.availability import Unavailable
+from lanewise.config.values import SlowCall
 from lanewise.types import BreakerEffect, Failure, FailureKind
 
 __all__ = ["Permit", "RouteHealth"]
@@ -28,6 +30,8 @@ SILENT: Final = 5
 LEAST_SILENCE: Final = 5.0
 """Seconds; of a route that is known, three times its usual first byte."""
 _TIMES: Final = 3.0
+JUDGED: Final = -1.0
+"""When a stream began whose beginning has been judged already."""
 _KEPT: Final = 100
 """First bytes that tell what is usual."""
 _KNOWN: Final = 20
@@ -38,7 +42,16 @@ class Permit:
     """An attempt's way in: the generations of the two circuits when it began, how many rate limits in a row its route
     had met by then, and of which circuit it is the probe."""
 
-    __slots__ = ("account_generation", "limits", "probes_account", "probes_route", "route_generation", "since", "slot")
+    __slots__ = (
+        "account_generation",
+        "began",
+        "limits",
+        "probes_account",
+        "probes_route",
+        "route_generation",
+        "since",
+        "slot",
+    )
 
     def __init__(
         self,
@@ -54,6 +67,7 @@ class Permit:
         self.route_generation = route_generation
         self.account_generation = account_generation
         self.since = since
+        self.began: float | None = None
         self.limits = limits
         self.probes_route = probes_route
         self.probes_account = probes_account
@@ -68,7 +82,8 @@ class Permit:
 class RouteHealth:
     """Of one route, for one kind of API: its own breaker, and that of its provider's account.
 
-    ``timeout`` is the route's, in seconds; ``others`` are the routes that its calls could go to instead.
+    ``timeout`` is the route's, in seconds; ``others`` are the routes that its calls could go to instead; ``slow`` says
+    which answers count as failures in the share.
 
     Example::
 
@@ -89,9 +104,13 @@ class RouteHealth:
         "doubted",
         "others",
         "route",
+        "slow_streams",
+        "slow_wholes",
     )
 
-    def __init__(self, route: LocalBreaker, account: LocalBreaker, timeout: float = 30.0) -> None:
+    def __init__(
+        self, route: LocalBreaker, account: LocalBreaker, timeout: float = 30.0, slow: SlowCall | None = None
+    ) -> None:
         self.route = route
         self.account = account
         self.others: tuple[RouteHealth, ...] = ()
@@ -104,6 +123,8 @@ class RouteHealth:
         self.doubted = False
         """Whether a failure counts of which something special in its call may have been the cause."""
         self._first_bytes: list[float] = []
+        self.slow_wholes = None if slow is None else SlowCalls(slow)
+        self.slow_streams = None if slow is None else SlowCalls(slow)
 
     @property
     def pristine(self) -> bool:
@@ -179,12 +200,16 @@ class RouteHealth:
                 del self._first_bytes[:_KEPT]
         self._heard_at = now
 
-    def leave(self, permit: Permit, failure: Failure | None, now: float, *, jitter: float) -> tuple[LocalBreaker, ...]:
+    def leave(
+        self, permit: Permit, failure: Failure | None, now: float, *, jitter: float, slow: bool = False
+    ) -> tuple[LocalBreaker, ...]:
         """Note how an attempt ended. Gives the breakers of which the others have to hear."""
         self._silent.pop(permit, None)
-        if failure is None:
+        opened = self._answered_slowly(permit, now, jitter) if slow else None
+        if failure is None and not slow:
             self._outcomes.succeeded(now)
         route_event, account_event = self._events(permit, failure, now, jitter)
+        route_event = opened or route_event
         told: tuple[LocalBreaker, ...] = ()
         if permit.probes_route:
             self.route.probing = False
@@ -195,6 +220,30 @@ class RouteHealth:
         if account_event is not None and self.account.note(account_event, now):
             told += (self.account,)
         return told
+
+    def is_slow(self, permit: Permit, now: float, lost: float) -> bool:
+        """Whether an answer was slow; ``lost`` are the seconds of it for which our own loop stood still."""
+        if self.slow_wholes is None or self.slow_streams is None or permit.began == JUDGED:
+            return False
+        if permit.began is None:
+            return self.slow_wholes.note(max(0.0, now - permit.since - lost), now)
+        return self.slow_streams.note(max(0.0, permit.began - permit.since), now)
+
+    def _answered_slowly(self, permit: Permit, now: float, jitter: float) -> Event | None:
+        """Count a slow answer as a failure in the share. What that is to the route's circuit, if anything."""
+        circuit = self.route.circuit
+        if permit.route_generation != circuit.generation:
+            return None
+        if permit.probes_route:
+            if circuit.why is None or circuit.why.detail != failures.SLOW.detail:
+                return None  # it was opened by failures, and has none now
+            return Failed(permit.route_generation, circuit.why, jitter, self.route.worker)
+        self._outcomes.failed(now)
+        settings = self._settings
+        trips = self._outcomes.trips(now, ratio=settings.failure_ratio, throughput=settings.minimum_throughput)
+        if not trips or circuit.open_until is not None or not self._others_better(now):
+            return None
+        return CircuitOpened(permit.route_generation, failures.SLOW.failure(), jitter)
 
     def succeeded(self, permit: Permit, now: float) -> None:
         """As :meth:`leave` for a success where both circuits are pristine: there is nothing else to note."""
@@ -216,7 +265,9 @@ class RouteHealth:
 
     def committed(self, permit: Permit) -> Permit:
         """The way in of an attempt that is out already, and whose stream has just begun to answer."""
-        return Permit(self.route.circuit.generation, self.account.circuit.generation, permit.since)
+        later = Permit(self.route.circuit.generation, self.account.circuit.generation, permit.since)
+        later.began = JUDGED
+        return later
 
     def answered_plain(self) -> None:
         """The route has answered a call of the plain kind: such failures before it were not its health."""

@@ -63,6 +63,8 @@ class RouterHealth:
         self._clock = clock
         self._lock = threading.RLock()  # re-entrant: collecting garbage ends calls, wherever that happens
         self._breakers = settings.breakers
+        self.counts_slow = settings.breakers and settings.slow_call is not None
+        """Whether slow answers count: then it matters when a stream began."""
         self._settings = breaker_settings(settings)
         self.worker = secrets.token_hex(8)
         self.shared: SharedHealth = _Alone()
@@ -139,11 +141,19 @@ class RouterHealth:
         self._routes[api][route].heard(permit, self._clock())
 
     def leave(
-        self, route: str, api: Api, permit: Permit, failure: Failure | None, *, is_plain: Callable[[], bool]
+        self,
+        route: str,
+        api: Api,
+        permit: Permit,
+        failure: Failure | None,
+        *,
+        is_plain: Callable[[], bool],
+        lost: float = 0.0,
     ) -> None:
         """Note how an attempt ended; of a stream, how it was when it was committed, and that it broke after.
 
         ``is_plain`` is asked, where it matters, whether the call has nothing that a healthy server may fail at.
+        ``lost`` are the seconds of it for which our own loop stood still.
         """
         now = self._clock()
         if failure is None:
@@ -157,13 +167,21 @@ class RouterHealth:
         if failure is None and health.doubted and is_plain():
             with self._lock:
                 health.answered_plain()
-        if failure is None and health.route.pristine and health.account.pristine:
+        slow = False
+        if self.counts_slow and failure is None:
+            with self._lock:
+                slow = health.is_slow(permit, now, lost)
+        if failure is None and not slow and health.route.pristine and health.account.pristine:
             health.succeeded(permit, now)
             return
         with self._lock:
-            told = health.leave(permit, failure, now, jitter=random.random())
+            told = health.leave(permit, failure, now, jitter=random.random(), slow=slow)
         if told:
             self.shared.tell()
+
+    def began(self, permit: Permit, lost: float) -> None:
+        """Note that a stream has begun to answer: how long that took is how slow it is."""
+        permit.began = self._clock() - lost
 
     def committed(self, route: str, api: Api, permit: Permit, *, is_plain: Callable[[], bool]) -> Permit:
         """Decide a probe whose stream has begun to answer: its end may be minutes off. Gives its later permit."""
@@ -267,7 +285,10 @@ class RouterHealth:
         route = config.routes[name]
         account = config.providers[route.provider].account
         return RouteHealth(
-            self._breaker(route_circuit(name, api)), self._breaker(account_circuit(account)), route.timeout
+            self._breaker(route_circuit(name, api)),
+            self._breaker(account_circuit(account)),
+            route.timeout,
+            config.router.health.slow_call if self.counts_slow else None,
         )
 
     def _breaker(self, name: str) -> LocalBreaker:

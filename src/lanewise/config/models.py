@@ -47,6 +47,7 @@ from lanewise.config.values import (
     ReviewLocation,
     Seconds,
     Share,
+    SlowCallField,
     Text,
     Undeclared,
     Weight,
@@ -311,6 +312,11 @@ class HealthSettings(_Declared):
         default=True,
         description="Whether the last usable route of a call is throttled when it answers nothing, instead of refused "
         "once it is open.",
+    )
+    slow_call: SlowCallField | None = Field(
+        default=None,
+        description='From when on an answer counts as a failure in that share: "20s", or "3x" the route\'s own running '
+        "median; of a stream its beginning. It is delivered all the same. Default: off.",
     )
     retry_tokens: Weight = Field(
         default=10.0, description="A provider's retry budget, while another route is left: each retry takes one."

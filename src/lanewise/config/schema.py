@@ -127,6 +127,7 @@ _CLIENT: Mapping[str, _Schema] = {
 }
 _NUMBER: _Schema = {"type": "number", "minimum": 0}
 _HEALTH: Mapping[str, _Schema] = {
+    "slow_call": {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,9})?(x|ms|s|m|h|d)$"},
     "breakers": _BOOL,
     "consecutive_failures": _COUNT,
     "failure_ratio": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},

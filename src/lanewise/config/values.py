@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
@@ -16,12 +17,13 @@ from pydantic import (
     BeforeValidator,
     Field,
     JsonValue,
+    PlainSerializer,
     Strict,
     ValidationInfo,
 )
 from pydantic_core import PydanticCustomError
 
-from lanewise.config.durations import LONGEST, seconds_of
+from lanewise.config.durations import LONGEST, duration_text, seconds_of
 from lanewise.config.mistakes import nearest, quoted
 from lanewise.types import FailureKind
 
@@ -46,6 +48,8 @@ __all__ = [
     "RetryCount",
     "Seconds",
     "Share",
+    "SlowCall",
+    "SlowCallField",
     "Text",
     "Undeclared",
     "Weight",
@@ -59,6 +63,7 @@ NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 # What a route may not drop, rename or set: the model is the route's own, the question and how it is answered the app's.
 _OWN_PARAMETERS = frozenset({"model", "messages", "input", "stream"})
 _DOLLARS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?USD")
+_TIMES = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)x")
 _DURATION = 'Write a number and a unit: "800ms", "12s", "5m" or "90d".'
 REVIEW_LOCATION = re.compile(
     r"^(https://[A-Za-z0-9.:-]+)?/[!$&'()*+,/:;=?@A-Za-z0-9._~-]*\{id\}[!$&'()*+,/:;=?@A-Za-z0-9._~-]*$"
@@ -112,6 +117,33 @@ def _positive(seconds: float) -> float:
     if seconds <= 0:
         raise wrong("the duration is zero", "It must be longer than that.")
     return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class SlowCall:
+    """From when on an answer is slow: after so many ``seconds``, or so many ``times`` the route's running median."""
+
+    seconds: float | None = None
+    times: float = math.inf
+
+    def __str__(self) -> str:
+        return f"{self.times:g}x" if self.seconds is None else duration_text(self.seconds)
+
+
+def _slow_call(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, SlowCall):
+        return value
+    matched = _TIMES.fullmatch(value) if isinstance(value, str) else None
+    if matched is None:
+        seconds = _seconds(value, info)
+        assert isinstance(seconds, float)
+        return SlowCall(_positive(seconds))
+    times = float(matched[1])
+    if not 1 < times <= 1000:
+        raise wrong(
+            f"{quoted(value)} is out of range", 'A slow call takes longer than usual: "3x" is three times that.'
+        )
+    return SlowCall(None, times)
 
 
 def _non_empty(text: str) -> str:
@@ -220,6 +252,7 @@ NonNegative = Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False
 Dollars = Annotated[float, BeforeValidator(_dollars)]
 Weight = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
+SlowCallField = Annotated[SlowCall, BeforeValidator(_slow_call), PlainSerializer(str)]
 PositiveSeconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
 ReviewLocation = Annotated[str, Strict(), AfterValidator(_review_location)]
 Undeclared = Annotated[str, Strict(), AfterValidator(_undeclared)]

@@ -19,6 +19,7 @@ from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise._runtime.messages import CallContext
 from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._transform.capabilities import has_attachments
+from lanewise._transport.loop_lag import LoopLag
 from lanewise.config import Provider
 from lanewise.types import Attempt, Failure, Move, Send, Wait, note
 
@@ -37,11 +38,13 @@ class Admission:
         "_budgets",
         "_health",
         "_limiter",
+        "_lost",
         "_permit",
         "_resolved",
         "_route",
         "_runtime",
         "_started",
+        "lag",
     )
 
     def __init__(self, runtime: RouterRuntime, resolved: ResolvedCall, context: CallContext, started: float) -> None:
@@ -60,6 +63,9 @@ class Admission:
         self._route = ""
         self._permit: Permit | None = None
         self._limiter: RateLimiter | None = None
+        self._lost = 0.0
+        self.lag: LoopLag | None = None
+        """How late the loop is in which the attempts run, once it is known which that is."""
 
     async def enter(self, send: Send, plan: Plan, told: Callable[[Move], None]) -> Move:
         """Let an attempt out: the very ``send``, or what the plan does instead. ``told`` hears of a wait."""
@@ -81,6 +87,8 @@ class Admission:
             self._leave_gate(0)
             return plan.held_back(asyncio.get_running_loop().time(), jitter=random.random())
         self._route = send.route
+        if self._health.counts_slow and self.lag is not None:
+            self._lost = self.lag.lost
         return send
 
     def leave(self, failure: Failure | None, record: Attempt | None = None) -> None:
@@ -92,7 +100,8 @@ class Admission:
         if permit is None:
             return
         self._permit = None
-        self._health.leave(self._route, self._api, permit, failure, is_plain=self._is_plain)
+        lost = self._lost_since() if self._health.counts_slow else 0.0
+        self._health.leave(self._route, self._api, permit, failure, is_plain=self._is_plain, lost=lost)
         if self._budgets is not None:
             was_sent = record is not None and record.attempt_number == self._attempt_number
             self._budgets.settle(record if was_sent else None)
@@ -103,6 +112,8 @@ class Admission:
     def committed(self) -> None:
         """Note that the attempt's stream has begun to answer, which decides a probe: its end may be minutes off."""
         permit = self._permit
+        if permit is not None and self._health.counts_slow:
+            self._health.began(permit, self._lost_since())
         if permit is not None and permit.decides_early:
             self._permit = self._health.committed(self._route, self._api, permit, is_plain=self._is_plain)
 
@@ -154,6 +165,10 @@ class Admission:
             return None
         told(Wait(seconds=waited, route=send.route, lane=send.lane, reason=f"held back by {_caps_of(provider)}"))
         return plan.held_back(now, jitter=random.random())
+
+    def _lost_since(self) -> float:
+        """The seconds for which our own loop stood still since the attempt went out."""
+        return 0.0 if self.lag is None else self.lag.lost_at(asyncio.get_running_loop().time()) - self._lost
 
     def _is_plain(self) -> bool:
         return not has_attachments(self._resolved.body, self._api)

@@ -85,6 +85,7 @@ class CallRunner:
         """The routed answer. Raises RoutingError, or CancelledError when the caller goes away."""
         resolved = self._resolved
         self._loop_context = loop_context
+        self._admission.lag = loop_context.lag
         self._plan = Plan(
             resolved.candidates,
             deadline=self._recorder.started + resolved.budget,
