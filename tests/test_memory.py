@@ -81,11 +81,11 @@ async def test_a_few_thousand_calls_leave_no_memory_behind(caplog: pytest.LogCap
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.anyio
-async def test_memory_is_flat_over_twenty_thousand_calls(caplog: pytest.LogCaptureFixture) -> None:
-    """After the first 2,000 calls another 18,000 leave less than 2 MB behind, all together."""
+async def test_memory_is_flat_over_forty_thousand_calls(caplog: pytest.LogCaptureFixture) -> None:
+    """After the first 2,000 calls another 38,000 leave less than 2 MB behind, all together."""
     caplog.set_level(logging.CRITICAL, "lanewise")
-    growth, moved = await _growth(untraced=2000, traced=18_000)
-    assert moved == 9000
+    growth, moved = await _growth(untraced=2000, traced=38_000)
+    assert moved == 19_000
     assert growth < GROWTH

@@ -83,7 +83,7 @@ def test_four_workers_leave_a_dead_provider_alone_together(pace: Pace, stage: St
 
 
 def _uses_first(worker: Worker, since: float) -> bool:
-    routes = [fact["route"] for fact in worker.calls(since)]
+    routes = [fact.get("route") for fact in worker.calls(since)]
     return bool(routes) and set(routes) == {"first"}
 
 
@@ -105,6 +105,25 @@ def test_at_most_fifteen_attempts_are_made_on_a_provider_that_is_dead(pace: Pace
         # At a tenth of the times, what a busy machine has under way when the routes open weighs ten times as much.
         assert stage.first.request_count <= pace.attempts + (0 if pace is BY_DEFAULT else 20)
         assert not any("error" in fact for worker in running for fact in worker.calls(dead))
+
+
+def test_workers_share_the_one_attempt_a_second_of_a_throttled_route(stage: Stage, valkey: Valkey) -> None:
+    """And an answer to any of them ends the throttle for all."""
+    mapping = config(stage.first, stage.second, valkey.url)
+    mapping["tasks"]["task"] = {"primary": "first", "patience": "0s", "deadline": "8s"}
+    with workers(3, mapping, rate=24) as running:
+        stage.first.script_all(Status(503))
+        dead = time.monotonic()
+        until(lambda: stage.first.request_count >= 40 and time.monotonic() - dead >= 2.5 + BUSY, 20 + BUSY)
+        since = time.monotonic()
+        time.sleep(4.0)
+        tried = [received.at for received in stage.first.journal if received.at >= since]
+        assert len(tried) <= time.monotonic() - since + 2, "three times as many, if each had its own"
+        stage.first.script_all(Answer())
+        well = time.monotonic()
+        until(lambda: all(_uses_first(worker, time.monotonic() - 0.3) for worker in running), 3 + BUSY)
+        answered = [fact["at"] for worker in running for fact in worker.calls(well) if "route" in fact]
+        assert min(answered) - well <= 2.0 + BUSY
 
 
 def test_a_worker_that_starts_late_knows_what_the_others_know(stage: Stage, valkey: Valkey) -> None:

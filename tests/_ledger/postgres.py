@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import warnings
@@ -63,6 +64,20 @@ class Postgres:
             self._commands.pg_ctl(
                 ["-w", "-m", "immediate", "stop"], pgdata=self._server.pgdata, user=self._server.system_user
             )
+
+    def freeze(self) -> None:
+        """Let it answer nobody, and keep who is connected, until :meth:`thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        master = int((Path(self._server.pgdata) / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        for pid in (master, *map(int, children)):
+            os.kill(pid, number)
 
     def start(self) -> None:
         """Start it again, with all that it held."""

@@ -279,6 +279,69 @@ def test_half_a_minute_without_a_database(
     assert longest < 2.0
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.isdir("/proc"), reason="finds the server's processes under /proc")
+@pytest.mark.timeout(120)
+def test_a_database_that_stands_still_holds_no_request_up(own_postgres: Postgres, provider: FakeProvider) -> None:
+    """It neither answers nor hangs up for ten seconds; when it goes on, every record is there."""
+    url = own_postgres.new_database()
+    engine = open_ledger(url)
+    upgrade(engine)
+    engine.dispose()
+    with Router.from_mapping(config(provider, url)) as router:
+        ask(router)
+        wait_until(lambda: len(found(url)) == 1)
+        own_postgres.freeze()
+        try:
+            frozen, longest, count = time.monotonic(), 0.0, 1
+            while time.monotonic() - frozen < 10:
+                began = time.monotonic()
+                ask(router)
+                longest = max(longest, time.monotonic() - began)
+                count += 1
+                time.sleep(0.01)
+        finally:
+            own_postgres.thaw()
+        ask(router)
+    assert longest < 2.0
+    assert len(found(url)) == count + 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+@pytest.mark.timeout(120)
+def test_a_full_disk_costs_no_request(provider: FakeProvider, tmp_path: Path) -> None:
+    """What no longer fits is told and counted, to the record; what was there stays readable."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    text = f"""
+import logging, resource
+logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+lost = 0
+def count(record):
+    global lost
+    lost += getattr(record, "dropped", 0)
+    return True
+logging.getLogger("lanewise").addFilter(count)
+router = Router.from_mapping({{**CONFIG, "router": {{"ledger": {url!r}}}}})
+def ask():
+    with router.scope() as scope:
+        scope.openai.chat.completions.create(model="t", messages=MESSAGES)
+with router:
+    for _ in range(50):
+        ask()
+    time.sleep(1)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+    for _ in range(1500):
+        ask()
+print("answered", 1550, "lost", lost)
+"""
+    said = output(script(text, provider))
+    (last,) = [line.split() for line in said.splitlines() if line.startswith("answered")]
+    assert "the ledger is not available" in said
+    assert int(last[3]) > 0
+    assert len(found(url)) + int(last[3]) == 1550
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_child_of_a_fork_writes_records_of_its_own(provider: FakeProvider, tmp_path: Path) -> None:
     """And the parent goes on with its connection."""

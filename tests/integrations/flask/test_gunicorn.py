@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lanewise.testing import FakeProvider, Status, StreamOf
+from lanewise.testing import Answer, FakeProvider, SlowHeaders, Status, StreamOf
 
 HERE = Path(__file__).parent
 
@@ -138,6 +138,31 @@ def test_gunicorn_serves_the_app(server: Gunicorn, provider: FakeProvider) -> No
     assert server.stop() == 0
     assert sum("Error handling request" in line for line in server.log) == 1  # the stream that was broken on purpose
     assert not any(word in line for line in server.log for word in ("Unclosed", "ResourceWarning", "SIGKILL", "WORKER"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_server_that_is_told_to_end_or_to_begin_anew_answers_what_it_has_begun(
+    server: Gunicorn, provider: FakeProvider, number: signal.Signals
+) -> None:
+    """A call that is under way is answered by the worker that is leaving; after SIGHUP new ones go on."""
+    assert server.get("/summary")[0].status == 200
+    provider.script_all(SlowHeaders(1.5, then=Answer()))
+    got: list[int] = []
+    thread = threading.Thread(target=lambda: got.append(server.get("/summary")[0].status))
+    thread.start()
+    provider.wait_until(lambda: provider.in_flight == 1, 20)
+    server.process.send_signal(number)
+    thread.join(20)
+    assert got == [200]
+    if number == signal.SIGHUP:
+        provider.reset()
+        for _ in range(20):
+            assert server.get("/summary")[0].status == 200
+    else:
+        assert server.process.wait(15) == 0
+    assert server.stop() == 0
 
 
 def test_a_server_whose_marks_cannot_hold_refuses_all(provider: FakeProvider) -> None:
