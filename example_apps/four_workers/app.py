@@ -55,7 +55,15 @@ def main() -> None:
         stack.callback(valkey.stop)
         for provider in (FakeProvider(port=18141), FakeProvider(port=18142)):
             stack.enter_context(provider)
-        uvicorn.run("app:create_app", factory=True, app_dir=str(HERE), port=port, workers=4, log_level="warning")
+        uvicorn.run(
+            "app:create_app",
+            factory=True,
+            app_dir=str(HERE),
+            port=port,
+            workers=4,
+            timeout_worker_healthcheck=60,  # a worker that is busy importing is not dead, as it would be after 5 s
+            log_level="warning",
+        )
 
 
 if __name__ == "__main__":

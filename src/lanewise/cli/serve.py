@@ -67,6 +67,7 @@ def serve(file: Path, host: str, port: int, workers: int, is_open: bool) -> None
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=DRAIN,
+        timeout_worker_healthcheck=60,  # uvicorn takes a worker for dead that is busy importing for 5 s
     )
 
 
