@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from integrations.readmes import Curled, Example, curl
 
 EXAMPLE = Example("four_workers", "http://127.0.0.1:8014/ask")
@@ -15,21 +17,23 @@ def asked(times: int) -> list[Curled]:
     return [curl(ASK) for _ in range(times)]
 
 
+@pytest.mark.timeout(400)
 def test_the_readme_is_true() -> None:
     """Its commands in order: four processes, an opening that all of them know, and one that a person ends."""
     with EXAMPLE.running():
         first = asked(12)
-        until = time.monotonic() + 20  # a process that answers for the first time knows nothing of the others yet
+        until = time.monotonic() + 40  # a process that answers for the first time knows nothing of the others yet
         while len({answer.json["process"] for answer in first}) < 4 and time.monotonic() < until:
             first += asked(4)
         assert {answer.json["route"] for answer in first} == {"flagship"}
 
         broken, *_ = EXAMPLE.commands("Break the primary")
         assert curl(broken).status == 200
-        asked(8)
-        time.sleep(0.5)
+        until = time.monotonic() + 40  # each process hears of it in its own time
         after = asked(12)
-        assert {(answer.json["route"], answer.json["attempts"]) for answer in after} == {("sonnet", 1)}
+        while {(answer.json["route"], answer.json["attempts"]) for answer in after} != {("sonnet", 1)}:
+            assert time.monotonic() < until
+            after = asked(12)
         assert len({answer.json["process"] for answer in first + after}) > 1
         shown = EXAMPLE.printed(EXAMPLE.commands("Break the primary")[-1])
         assert "flagship chat" in shown
@@ -39,7 +43,7 @@ def test_the_readme_is_true() -> None:
         assert curl(mended).status == 200
         EXAMPLE.printed(closed)
         assert again == ASK
-        until = time.monotonic() + 10
+        until = time.monotonic() + 40
         while {answer.json["route"] for answer in asked(8)} != {"flagship"}:
             assert time.monotonic() < until
         assert "no worker sends to it" in EXAMPLE.printed(opened)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 
 import httpx2
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _transport.peers import Peer, answers, silent
+from _transport.peers import ANSWER, Peer, Wire
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Target, Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
@@ -255,12 +256,17 @@ async def test_lag_is_told_beat_by_beat_and_in_sum() -> None:
     await asyncio.sleep(0.06)
     lag.leave()
     assert max(beats) >= 1.1
-    assert len(lost) == 1
-    assert lost[0] >= 1.1
+    assert max(lost) >= 1.1  # a busy machine may have been late before
+
+
+def stand_still(loop: asyncio.AbstractEventLoop, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a loop finds after so long a wait within one of its turns."""
+    before = loop.time
+    monkeypatch.setattr(loop, "time", lambda: before() + seconds)
 
 
 @pytest.mark.parametrize("name", ["aiohttp", "httpx2"])
-async def test_an_answer_in_the_socket_of_a_blocked_loop_counts(name: str) -> None:
+async def test_an_answer_in_the_socket_of_a_blocked_loop_counts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over each transport, past the attempt's timeout and the call's deadline."""
     transports = {
         "aiohttp": AiohttpTransport,
@@ -268,24 +274,36 @@ async def test_an_answer_in_the_socket_of_a_blocked_loop_counts(name: str) -> No
     }
     transport: Transport = transports[name]()
     loop = asyncio.get_running_loop()
+    asked, blocked, answered = threading.Event(), threading.Event(), threading.Event()
+
+    def talk(wire: Wire) -> None:
+        wire.request()
+        asked.set()
+        blocked.wait()
+        wire.send(ANSWER)
+        answered.set()
+        wire.wait_for_the_end()
 
     async def ask() -> bytes:
         now = loop.time()
         exchange = await transport.send(
-            Target(peer.url), (), b"{}", stream=False, deadline=now + 0.3, latest=now + 0.5, connect_timeout=0.3
+            Target(peer.url), (), b"{}", stream=False, deadline=now + 30, latest=now + 40, connect_timeout=30
         )
         return await exchange.read(1000)
 
-    with Peer(answers()) as peer:
+    with Peer(talk) as peer:
         asking = loop.create_task(ask())
-        await asyncio.sleep(0.02)
-        time.sleep(0.8)
+        while not asked.is_set():
+            await asyncio.sleep(0.005)
+        blocked.set()
+        assert answered.wait(30)
+        stand_still(loop, 60.0, monkeypatch)
         assert await asking == b'{"ok":true}'
         await transport.aclose()
 
 
 @pytest.mark.parametrize("name", ["aiohttp", "httpx2"])
-async def test_a_silent_peer_of_a_blocked_loop_is_not_blamed(name: str) -> None:
+async def test_a_silent_peer_of_a_blocked_loop_is_not_blamed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is over soon after the last moment, and said to be the loop's fault."""
     loop = asyncio.get_running_loop()
     lag = LoopLag(loop)
@@ -295,13 +313,21 @@ async def test_a_silent_peer_of_a_blocked_loop_is_not_blamed(name: str) -> None:
         "httpx2": lambda: HttpxTransport(lambda: httpx2.AsyncClient(trust_env=False), lag=lag),
     }
     transport: Transport = transports[name]()
-    with Peer(silent) as peer:
-        until = loop.time() + 1.5
+    asked = threading.Event()
+
+    def talk(wire: Wire) -> None:
+        wire.request()
+        asked.set()
+        wire.wait_for_the_end()
+
+    with Peer(talk) as peer:
+        until = loop.time() + 30
         asking = loop.create_task(
-            transport.send(Target(peer.url), (), b"{}", stream=False, deadline=until, latest=until, connect_timeout=1.5)
+            transport.send(Target(peer.url), (), b"{}", stream=False, deadline=until, latest=until, connect_timeout=30)
         )
-        await asyncio.sleep(0.1)
-        time.sleep(2.2)
+        while not asked.is_set():
+            await asyncio.sleep(0.005)
+        stand_still(loop, 60.0, monkeypatch)
         with pytest.raises(TransportFailure) as caught:
             await asking
         await transport.aclose()

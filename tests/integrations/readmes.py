@@ -55,7 +55,7 @@ class Example:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = subprocess.Popen([sys.executable, self.app], cwd=ROOT, **quiet)  # type: ignore[call-overload]
         try:
-            until = time.monotonic() + 45
+            until = time.monotonic() + 120
             while not self._answers():
                 assert process.poll() is None, "it ended at once: is a port taken?"
                 assert time.monotonic() < until
@@ -63,7 +63,7 @@ class Example:
             yield
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) in (0, 130, -signal.SIGINT)
+            assert process.wait(45) in (0, 130, -signal.SIGINT)
 
     def commands(self, section: str) -> list[str]:
         """The commands of a section of the README."""
@@ -112,7 +112,7 @@ def curl(command: str) -> Curled:
                 url = word
     parts = urlsplit(url)
     assert parts.hostname is not None
-    with closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=45)) as connection:
         connection.request(method or ("GET" if data is None else "POST"), parts.path or "/", data, headers)
         with connection.getresponse() as answer:
             try:
