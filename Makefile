@@ -28,6 +28,9 @@ bench: $(VENV)/ready
 
 docs: $(VENV)/ready
 	$(BIN)/python -m lanewise._failures.failure_table > docs/failures.md
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
+	@echo "The site is in docs/_build/index.html"
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -46,4 +49,4 @@ lock: $(VENV)/ready
 	  --custom-compile-command "make lock" --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-lowest .venv-newest .mypy_cache .ruff_cache .hypothesis dist docs/_build
