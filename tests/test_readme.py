@@ -1,4 +1,4 @@
-"""The README is true: its configs load, its examples run."""
+"""The README is true: its configs load, its examples run. So are the examples of the guides whose outcome matters."""
 
 from __future__ import annotations
 
@@ -16,42 +16,51 @@ from starlette.responses import JSONResponse
 from lanewise import Config, Router, Scope
 from lanewise.testing import Answer, Behaviour, FakeProvider, Status
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = "README.md"
+GUIDES = "docs/guides"
+MOST_LINES = 180
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def blocks(page: str, language: str) -> list[str]:
+    """A page's code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
-def block_with(language: str, text: str) -> str:
-    """The one block that has a text in it."""
-    (found,) = (block for block in blocks(language) if text in block)
+def block_with(page: str, language: str, text: str) -> str:
+    """The one block of a page that has a text in it."""
+    (found,) = (block for block in blocks(page, language) if text in block)
     return found
+
+
+def test_the_readme_is_short() -> None:
+    """It is read in a minute; the rest is the documentation's."""
+    assert len((ROOT / README).read_text().splitlines()) <= MOST_LINES
 
 
 def test_every_config_is_toml() -> None:
     """No block has a slip of the pen."""
-    for block in blocks("toml"):
+    for block in blocks(README, "toml"):
         tomllib.loads(block)
 
 
 def test_the_first_config_loads() -> None:
     """The config of the first screen is complete."""
-    config = Config.from_mapping(tomllib.loads(block_with("toml", "# lanewise.toml")))
+    config = Config.from_mapping(tomllib.loads(block_with(README, "toml", "# lanewise.toml")))
     assert config.tasks["ticket-summary"].routes == ("flagship", "sonnet")
 
 
 def test_the_smallest_config_loads() -> None:
     """One provider, one route, one task: three lines."""
-    config = Config.from_mapping(tomllib.loads(block_with("toml", "tasks.chat.primary")))
+    config = Config.from_mapping(tomllib.loads(block_with(f"{GUIDES}/config.md", "toml", "tasks.chat.primary")))
     assert config.tasks["chat"].routes == ("main",)
 
 
 def test_the_example_of_a_test_runs(fake_provider: FakeProvider) -> None:
     """What the README shows of testing an app passes as it stands."""
     namespace: dict[str, object] = {}
-    exec(compile(block_with("python", "test_summaries_survive_an_outage"), "README.md", "exec"), namespace)
+    code = block_with(f"{GUIDES}/testing.md", "python", "test_summaries_survive_an_outage")
+    exec(compile(code, "testing.md", "exec"), namespace)
     test = namespace["test_summaries_survive_an_outage"]
     assert callable(test)
     test(fake_provider)
@@ -63,13 +72,13 @@ async def test_the_first_example_runs(
 ) -> None:
     """The code of the first screen runs, with its config's providers on loopback."""
     monkeypatch.setenv("OPENAI_API_KEY", "k1")
-    monkeypatch.setenv("KISSAPI_KEY", "k2")
-    config = block_with("toml", "# lanewise.toml")
+    monkeypatch.setenv("OPENROUTER_API_KEY", "k2")
+    config = block_with(README, "toml", "# lanewise.toml")
     config = config.replace("[providers.openai]", f'[providers.openai]\nbase_url = "{fake_provider.base_url}"')
-    config = config.replace("https://api.kissapi.ai/v1", fake_provider.base_url)
+    config = config.replace("https://openrouter.ai/api/v1", fake_provider.base_url)
     (tmp_path / "lanewise.toml").write_text(config)
     monkeypatch.chdir(tmp_path)
-    code = block_with("python", "scope.call_for(reply)\n")
+    code = block_with(README, "python", "scope.call_for(reply)\n")
     indented = "".join(f"    {line}\n" for line in code.splitlines())
     namespace: dict[str, object] = {}
     exec(compile(f"async def run():\n{indented}", "README.md", "exec"), namespace)
@@ -100,11 +109,12 @@ async def test_an_unknown_case_is_not_found(unknown: str, tmp_path: Path, monkey
 
 TOOLS = [{"type": "function", "function": {"name": "run_tests", "parameters": {"type": "object"}}}]
 LANES = "[tasks.code]"
+RECORDS = f"{GUIDES}/records-and-costs.md"
 
 
 def lanes_router(provider: FakeProvider) -> Router:
     """The router of the example of three lanes, with all its providers on loopback."""
-    config = tomllib.loads(block_with("toml", LANES))
+    config = tomllib.loads(block_with(f"{GUIDES}/three-lanes.md", "toml", LANES))
     for settings in config["providers"].values():
         settings.pop("api_key_env", None)
         settings |= {"base_url": provider.base_url, "api_key": "none"}
@@ -180,23 +190,23 @@ async def test_the_providers_word_on_context_length_moves_the_coding_agent_too(
 @pytest.mark.anyio
 async def test_the_examples_of_records_run(fake_provider: FakeProvider, capsys: pytest.CaptureFixture[str]) -> None:
     """The log as JSON, a hook, a sink and a score: as they stand, around one call."""
-    mapping = tomllib.loads(block_with("toml", "opentelemetry"))
+    mapping = tomllib.loads(block_with(RECORDS, "toml", "opentelemetry"))
     config = {
         **mapping,
         "providers": {"p": {"base_url": fake_provider.base_url}},
         "routes": {"main": {"provider": "p", "model": "gpt-5.5"}, "spare": {"provider": "p", "model": "gpt-5.5-mini"}},
-        "tasks": {"chat": {"primary": "main", "degraded": "spare"}},
+        "tasks": {name: {"primary": "main", "degraded": "spare"} for name in ("chat", "ticket-summary")},
     }
     router = Router.from_mapping(config)
     logger = logging.getLogger("lanewise")
     try:
-        run("python", "dictConfig", {})
-        run("python", "@router.on_call", {"router": router})
+        run("dictConfig", {})
+        run("@router.on_call", {"router": router})
         async with router:
             with router.scope(request_id="req-2026-000042", start="degraded") as scope:
                 await scope.async_openai.chat.completions.create(model="chat", messages=[])
-            run("python", "router.score(", {"router": router, "call": scope.calls[-1]})
-            run("python", "attempt.cost_status", {"scope": scope})
+            run("router.score(", {"router": router, "call": scope.calls[-1]})
+            run("attempt.cost_status", {"scope": scope, "messages": [{"role": "user", "content": "Hello"}]})
     finally:
         logger.handlers.clear()
         logger.setLevel(logging.NOTSET)
@@ -206,6 +216,6 @@ async def test_the_examples_of_records_run(fake_provider: FakeProvider, capsys: 
     assert '"outcome": "answered"' in printed
 
 
-def run(language: str, text: str, namespace: dict[str, object]) -> None:
-    """Run the one block that has a text in it."""
-    exec(compile(block_with(language, text), "README.md", "exec"), namespace)
+def run(text: str, namespace: dict[str, object]) -> None:
+    """Run the one block of that page that has a text in it."""
+    exec(compile(block_with(RECORDS, "python", text), RECORDS, "exec"), namespace)

@@ -55,6 +55,7 @@ equivalent = "sonnet"
 [tasks.ticket-summary]
 primary = "flagship"
 equivalent = "sonnet"
+degraded = "mini"
 [tasks.refund-decision]
 primary = "flagship"
 sensitive = "payment"
@@ -83,7 +84,7 @@ class Block:
 def pages() -> list[str]:
     """The pages that people write, by their paths within ``docs``."""
     found = (str(path.relative_to(DOCS)) for path in sorted(DOCS.rglob("*.md")) if "_build" not in path.parts)
-    return [page for page in found if page not in GENERATED]
+    return ["../README.md", *(page for page in found if page not in GENERATED)]
 
 
 def blocks(page: str) -> Iterator[Block]:
