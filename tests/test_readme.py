@@ -89,7 +89,7 @@ async def test_the_first_example_runs(
 @pytest.mark.anyio
 @pytest.mark.parametrize("unknown", ["none", "0199ac1e-0000-7000-8000-000000000000", "../etc", "'; --"])
 async def test_an_unknown_case_is_not_found(unknown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The endpoint that the README shows for the Location of a 202 answers 404, and not 500."""
+    """The endpoint that the guide shows for the Location of a 202 answers 404, and not 500."""
     monkeypatch.setenv("STORAGE_KEY", "a-key-of-at-least-32-characters-4711-abcdef")
     router = Router.from_mapping(
         {
@@ -101,7 +101,10 @@ async def test_an_unknown_case_is_not_found(unknown: str, tmp_path: Path, monkey
         }
     )
     namespace: dict[str, Any] = {"router": router, "JSONResponse": JSONResponse}
-    exec(compile(block_with("python", "# what the Location names"), "README.md", "exec"), namespace)
+    exec(
+        compile(block_with(f"{GUIDES}/reviews.md", "python", "# what the Location names"), "reviews.md", "exec"),
+        namespace,
+    )
     async with router:
         answer = await namespace["review"](Request({"type": "http", "path_params": {"id": unknown}}))
     assert answer.status_code == 404
