@@ -32,7 +32,7 @@ from _routing.planning import (
     stop,
 )
 from lanewise._failures import failure_table as failures
-from lanewise._routing.plan import NO_ROUTE
+from lanewise._routing.call_progress import NO_ROUTE
 from lanewise.types import Failure, FailureKind, Retry, Stop, Switch
 
 MISSING = failures.MODEL_MISSING.failure(http_status=404)

@@ -64,7 +64,7 @@ async def test_a_row_that_ends_a_call_is_the_class_that_the_app_knows(case: Case
     row = ROWS[case.row]
     again = row.retry in (Retry.SAME, Retry.WAIT) or "S if there is no other route" in row.note
     if case.alone_for is None:
-        is_counted = row.breaker is not BreakerEffect.NEUTRAL or kind is FailureKind.RATE_LIMIT
+        is_counted = row.breaker is not BreakerEffect.NEUTRAL or kind in (FailureKind.RATE_LIMIT, FailureKind.CONFLICT)
         tried = 3 if is_counted else 4  # a fourth only where the route has mostly answered of late
         assert len(got.call.attempts) == (tried if again else 2 if case.is_vague and form.stream else 1)
     assert "canary" not in str(got.error)

@@ -16,10 +16,10 @@ from lanewise._health.latency import RouteLatencies
 from lanewise._openai.encodings import encoding_of
 from lanewise._openai.request_body import binding, bound_by
 from lanewise._openai.token_estimate import text_bytes
+from lanewise._routing.call_progress import NO_ROUTE
 from lanewise._routing.candidates import Candidate, candidates, home_provider, marked, static_candidates
 from lanewise._routing.context_window import TokenDemand, TokenLimits, fitting, unsure
 from lanewise._routing.ordering import Arrange, as_declared, by_cost, by_speed, by_weight, subject_picks
-from lanewise._routing.plan import NO_ROUTE
 from lanewise._routing.request_attributes import RequestAttributes, asked_output, likely_tokens
 from lanewise._routing.start_rules import compile_rule
 from lanewise._runtime.messages import CallContext
