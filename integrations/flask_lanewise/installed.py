@@ -62,9 +62,10 @@ class Installed:
         """Make the scope of a request, and leave it in its environ."""
         request_id = environ.get(self._id_key)
         traceparent = environ.get("HTTP_TRACEPARENT")
+        path, root_path = environ.get("PATH_INFO", ""), environ.get("SCRIPT_NAME", "")
         scope = environ[self._scope_key] = self.inbound.scope(
-            path=_decoded(environ.get("PATH_INFO", "")),
-            root_path=_decoded(environ.get("SCRIPT_NAME", "")),
+            path=path if path.isascii() else _decoded(path),
+            root_path=root_path if root_path.isascii() else _decoded(root_path),
             request_ids=() if request_id is None else (request_id,),
             traceparents=() if traceparent is None else (traceparent,),
             marks_resolver=lambda: self._marks_here(environ),
@@ -174,7 +175,7 @@ def _environ_key(header: str) -> str:
 
 def _decoded(text: str) -> str:
     """Text of a WSGI environ as what was meant: its characters stand for bytes (PEP 3333)."""
-    return text if text.isascii() else text.encode("latin-1", "replace").decode("utf-8", "replace")
+    return text.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _as_text(subject: Subject) -> Callable[[], str | None]:

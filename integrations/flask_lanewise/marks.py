@@ -108,7 +108,7 @@ def _before(app: Flask, group: str | None) -> frozenset[str]:
 class _Known(NamedTuple):
     view: object
     version: int
-    marks: frozenset[str]
+    marks: frozenset[str] | None
 
 
 class _All(NamedTuple):
@@ -166,10 +166,11 @@ class EndpointMarks:
         key = (rule.endpoint, rule.rule, method)
         known = self._of_views.get(key)
         # another extension may have put its own in the view's place, or a mark may have been put on since
-        if known is None or known.view is not view or known.version != marks_version():
-            marks = self._read(view, rule, [method])
-            known = self._of_views[key] = _Known(view, marks_version(), marks)
-        return known.marks - {STANDARD} if known.marks else None
+        version = marks_version()
+        if known is None or known.view is not view or known.version != version:
+            found = self._read(view, rule, [method])
+            known = self._of_views[key] = _Known(view, version, found - {STANDARD} if found else None)
+        return known.marks
 
     def _of_all(self) -> frozenset[str] | None:
         views, rules = tuple(self._app.view_functions.values()), tuple(self._app.url_map.iter_rules())

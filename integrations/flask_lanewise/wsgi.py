@@ -6,12 +6,20 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response
+from flask import Flask
 
 from flask_lanewise.installed import Installed
 from flask_lanewise.problems import refusal
 from lanewise import RoutingError, Scope
-from lanewise.web import WsgiDisconnectWatcher, caller_left_error, disconnect_probe, hang_up_in, log_hang_up
+from lanewise.web import (
+    WsgiDisconnectWatcher,
+    begin_serving,
+    caller_left_error,
+    disconnect_probe,
+    end_serving,
+    hang_up_in,
+    log_hang_up,
+)
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -36,22 +44,23 @@ class RequestScopes:
         installed = self._installed
         scope = installed.begin(environ)
         start = _Start(start_response, installed.inbound.request_id_header, scope.request_id)
-        watcher = _watcher(scope, environ)
+        probe = disconnect_probe(environ)
+        watcher = None if probe is None else _watcher(scope, probe)
+        token = begin_serving(scope)
         try:
-            with scope.serving():
-                failure = installed.failure()
-                body = (self._inner if failure is None else refusal(failure, scope))(environ, start)
-                context = copy_context()
+            failure = installed.failure()
+            body = (self._inner if failure is None else refusal(failure, scope))(environ, start)
+            context = copy_context()
         except BaseException:
             scope.finish()
             raise
+        finally:
+            end_serving(scope, token)
         if _is_file(body, environ):
             start.send()
             scope.finish()
             return body
-        stream = _Stream(
-            body, scope, context, start, lambda error: self._handled(error, environ)(environ, start), watcher, environ
-        )
+        stream = _Stream(body, scope, context, start, self._handled, watcher, environ)
         try:
             stream.begin()
         except BaseException:
@@ -59,18 +68,16 @@ class RequestScopes:
             raise
         return stream
 
-    def _handled(self, error: RoutingError, environ: WSGIEnvironment) -> Response:
+    def _handled(self, error: RoutingError, environ: WSGIEnvironment, start: _Start) -> Iterable[bytes]:
         """The app's own answer to an error, from where its request context is gone already."""
         with self._app.request_context(environ):
             answer = self._app.handle_user_exception(error)
-            return self._app.finalize_request(answer, from_error_handler=True)
+            response = self._app.finalize_request(answer, from_error_handler=True)
+        return response(environ, start)
 
 
-def _watcher(scope: Scope, environ: WSGIEnvironment) -> WsgiDisconnectWatcher | None:
-    """Has the connection watched while calls run, if the server leaves what that takes."""
-    probe = disconnect_probe(environ)
-    if probe is None:
-        return None
+def _watcher(scope: Scope, probe: Callable[[], bool]) -> WsgiDisconnectWatcher:
+    """Has the connection watched while calls run."""
     watcher = WsgiDisconnectWatcher(scope, probe)
     scope.on_busy = watcher.watch
     return watcher
@@ -140,7 +147,7 @@ class _Stream:
         scope: Scope,
         context: Context,
         start: _Start,
-        instead: Callable[[RoutingError], Iterable[bytes]],
+        instead: Callable[[RoutingError, WSGIEnvironment, _Start], Iterable[bytes]],
         watcher: WsgiDisconnectWatcher | None,
         environ: WSGIEnvironment,
     ) -> None:
@@ -180,7 +187,7 @@ class _Stream:
                 self._first = self._piece()
         except RoutingError as error:
             self._close_body()
-            self._body = self._instead(error)
+            self._body = self._instead(error, self._environ, self._start)
             self._pieces = iter(self._body)
         except StopIteration:
             pass
@@ -188,7 +195,10 @@ class _Stream:
 
     def _later_piece(self) -> bytes:
         try:
-            return self._piece()
+            return next(self._pieces)
+        except StopIteration:
+            self._ended = True
+            raise
         except Exception as error:
             gone = None if self._watcher is None or not self._watcher.left else hang_up_in(error)
             if gone is None:

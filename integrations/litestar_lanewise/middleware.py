@@ -224,7 +224,8 @@ class Middleware:
         asgi = cast("AsgiScope", scope)
         self.installation.admit(asgi)
         try:
-            await self.installation.core.serve(self._inside, asgi, cast("Any", receive), cast("Any", send))
+            core = self.installation.core
+            await core.serve(self._inside, asgi, core.begin(asgi), cast("Any", receive), cast("Any", send))
         except _Theirs as carrier:
             raise carrier.error from None
 

@@ -80,7 +80,7 @@ class LanewiseMiddleware:
         if _OUTER in asgi:
             await self._serve_inside(asgi, receive, send)
         else:
-            await self._serve(asgi, receive, send)
+            await self._core.serve(self.app, asgi, self._begin(asgi), receive, send)
 
     def checked(self, app: object) -> None:
         """Note that the endpoints of the app passed the check (lifespan calls this)."""
@@ -100,19 +100,17 @@ class LanewiseMiddleware:
         return self._root
 
     def _routed(self, asgi: MutableMapping[str, Any]) -> Routed:
-        routed = asgi[ROUTED] = Routed(self._places, self._rules, self._root_of(asgi.get("app")), asgi, self._warned)
+        root = self._root if self._root is not None else self._root_of(asgi.get("app"))
+        routed = asgi[ROUTED] = Routed(self._places, self._rules, root, asgi, self._warned)
         return routed
 
-    async def _serve(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    def _begin(self, asgi: MutableMapping[str, Any]) -> Scope:
         asgi[_OUTER] = (self, asgi.get("app"))
-        await self._core.serve(self._run, asgi, receive, send)
-
-    async def _run(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        scope = asgi[SCOPE_KEY]
+        scope = self._core.begin(asgi)
         if "state" not in asgi:
             asgi["state"] = {}
         asgi["state"]["ai"] = scope
-        await self.app(asgi, receive, send)
+        return scope
 
     async def _serve_inside(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve within a request that has a scope: in an app that is mounted in another one."""
@@ -128,7 +126,7 @@ class LanewiseMiddleware:
             return
         scope = asgi[SCOPE_KEY]
         try:
-            await self._serve(asgi, receive, send)
+            await self._core.serve(self.app, asgi, self._begin(asgi), receive, send)
         finally:
             asgi[_OUTER], asgi[SCOPE_KEY], asgi["state"]["ai"] = (outer, app), scope, scope
 

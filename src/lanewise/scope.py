@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 
@@ -20,7 +21,7 @@ from lanewise.types import LaneName
 if TYPE_CHECKING:
     import openai
 
-__all__ = ["OVER", "Clients", "Scope", "current_scope", "entered_scopes"]
+__all__ = ["OVER", "Clients", "Scope", "begin_serving", "current_scope", "end_serving", "entered_scopes"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -60,6 +61,14 @@ class Scope(ScopeCalls):
     """
 
     _outers: tuple[Scope, ...]
+    _finished = False
+    _around: weakref.WeakSet[Scope] | None = None
+    """Scopes that this one is entered in, and was not made in."""
+    _was_under: frozenset[str] = frozenset()
+    """The categories of those that it was entered in, and left again."""
+    _async_openai: openai.AsyncOpenAI | None = None
+    _openai: openai.OpenAI | None = None
+    _review: bytes | None = None
 
     def __init__(
         self,
@@ -81,11 +90,6 @@ class Scope(ScopeCalls):
         is_request: bool = False,
     ) -> None:
         super().__init__(request_id, outers, sensitive, undeclared, marks_resolver, is_request)
-        self._finished = False
-        self._around: weakref.WeakSet[Scope] | None = None
-        """Scopes that this one is entered in, and was not made in."""
-        self._was_under: frozenset[str] = frozenset()
-        """The categories of those that it was entered in, and left again."""
         self._subject = subject
         self._labels: Mapping[str, str] = {} if labels is None else checked_labels(labels)
         self._start = start
@@ -94,9 +98,6 @@ class Scope(ScopeCalls):
         self._named = named
         self._clients = clients
         self._late_subject = late_subject
-        self._async_openai: openai.AsyncOpenAI | None = None
-        self._openai: openai.OpenAI | None = None
-        self._review: bytes | None = None
         if review is not None:
             self.for_review(review)
 
@@ -273,6 +274,21 @@ class Scope(ScopeCalls):
             self._late_subject = None
 
 
+def begin_serving(scope: Scope) -> Token[tuple[Entry, ...]]:
+    """Make a scope current for what its request does (adapters call this, and :func:`end_serving` in the same task)."""
+    entries = entered.get()
+    if entries:
+        scope._note_around(entries)
+    return entered.set((*entries, (scope, True)))
+
+
+def end_serving(scope: Scope, token: Token[tuple[Entry, ...]]) -> None:
+    """Leave a scope where it was entered."""
+    entered.reset(token)
+    if scope._around is not None:
+        scope._note_left()
+
+
 class _Serving:
     """Enters a scope for what its request does. It is left where it was entered, so that a token serves."""
 
@@ -282,16 +298,11 @@ class _Serving:
         self._scope = scope
 
     def __enter__(self) -> Scope:
-        entries = entered.get()
-        if entries:
-            self._scope._note_around(entries)
-        self._token = entered.set((*entries, (self._scope, True)))
+        self._token = begin_serving(self._scope)
         return self._scope
 
     def __exit__(self, *raised: object) -> None:
-        entered.reset(self._token)
-        if self._scope._around is not None:
-            self._scope._note_left()
+        end_serving(self._scope, self._token)
 
 
 def current_scope() -> Scope | None:

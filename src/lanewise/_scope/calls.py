@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from lanewise._scope.reply_ids import reply_ids
@@ -24,24 +24,17 @@ class ScopeCalls(SensitivityState):
 
     _outers: tuple[ScopeCalls, ...]
 
-    def __init__(
-        self,
-        request_id: str,
-        outers: tuple[ScopeCalls, ...],
-        sensitive: frozenset[str],
-        undeclared: str | None,
-        marks_resolver: Callable[[], frozenset[str] | None] | None,
-        is_request: bool,
-    ) -> None:
-        super().__init__(request_id, outers, sensitive, undeclared, marks_resolver, is_request)
-        self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
-        self._by_reply: OrderedDict[str, Call] = OrderedDict()
-        self._ordinals: dict[bytes, int] = {}
-        self._running: set[tuple[Callable[[], None], ScopeCalls]] = set()
-        """How each call is ended that runs, and by which scope it was made: this one, or one within."""
-        self._inner_calls: deque[Call] | None = None
-        self.on_busy: Callable[[], None] | None = None
-        self.ends_at_hang_up = True
+    # What most requests never need is made when it is: nothing of this is of one instance until then.
+    _calls: deque[Call] | tuple[()] = ()
+    _inner_calls: deque[Call] | tuple[()] = ()
+    _by_reply: OrderedDict[str, Call] | None = None
+    _ordinals: dict[bytes, int] | None = None
+    _running: set[tuple[Callable[[], None], ScopeCalls]] | None = None
+    """How each call is ended that runs, and by which scope it was made: this one, or one within."""
+    on_busy: Callable[[], None] | None = None
+    ends_at_hang_up = True
+    has_calls = False
+    """Whether any was made, here or in a scope within."""
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -51,7 +44,7 @@ class ScopeCalls(SensitivityState):
     @property
     def calls_within(self) -> tuple[Call, ...]:
         """The latest calls of this scope, and those of scopes that are within it (adapters ask for them)."""
-        return self.calls if self._inner_calls is None else (*self._inner_calls, *self._calls)
+        return (*self._inner_calls, *self._calls)
 
     def call_for(self, reply: object) -> Call:
         """The call that gave ``reply``: a parsed answer, a stream, a raw response, or an error of ours.
@@ -64,8 +57,9 @@ class ScopeCalls(SensitivityState):
 
             scope.call_for(reply).attempts
         """
+        known: Mapping[str, Call] = self._by_reply or {}
         for candidate in reply_ids(reply):
-            call = self._by_reply.get(candidate)
+            call = known.get(candidate)
             if call is not None:
                 return call
         call = getattr(reply, "call", None)
@@ -80,7 +74,8 @@ class ScopeCalls(SensitivityState):
     def add_call(self, call: Call) -> None:
         """Remember a call from its start, or one that was refused before it (the router calls this)."""
         with self._lock:
-            self._calls.append(call)
+            self._calls = _appended(self._calls, call)
+            self.has_calls = True
         for outer in self._outers:
             outer._add_inner_call(call)
         if call.outcome is not Outcome.REFUSED:
@@ -89,15 +84,16 @@ class ScopeCalls(SensitivityState):
     def _add_inner_call(self, call: Call) -> None:
         """Remember a call of a scope within (the router calls this)."""
         with self._lock:
-            if self._inner_calls is None:
-                self._inner_calls = deque(maxlen=CALLS_KEPT)
-            self._inner_calls.append(call)
+            self._inner_calls = _appended(self._inner_calls, call)
+            self.has_calls = True
         for outer in self._outers:
             outer._add_inner_call(call)
 
     def answered(self, reply_id: str, call: Call) -> None:
         """Remember under which id the app will know the reply (the router calls this)."""
         with self._lock:
+            if self._by_reply is None:
+                self._by_reply = OrderedDict()
             for key in (reply_id, call.id):
                 self._by_reply[key] = call
             while len(self._by_reply) > 2 * CALLS_KEPT:
@@ -113,7 +109,10 @@ class ScopeCalls(SensitivityState):
 
     def _add_running(self, hang_up: Callable[[], None], owner: ScopeCalls) -> None:
         """Remember a call that runs here or in a scope within: it ends with the request that either belongs to."""
-        self._running.add((hang_up, owner))
+        with self._lock:
+            if self._running is None:
+                self._running = set()
+            self._running.add((hang_up, owner))
         if self.on_busy is not None:
             self.on_busy()
         for outer in self._outers:
@@ -121,7 +120,8 @@ class ScopeCalls(SensitivityState):
 
     def _remove_running(self, hang_up: Callable[[], None], owner: ScopeCalls) -> None:
         """Forget it."""
-        self._running.discard((hang_up, owner))
+        if self._running is not None:
+            self._running.discard((hang_up, owner))
         for outer in self._outers:
             outer._remove_running(hang_up, owner)
 
@@ -146,13 +146,21 @@ class ScopeCalls(SensitivityState):
 
         They raise CallerGone; later ones are made. Adapters call this; it may come from any thread.
         """
-        for end, owner in tuple(self._running):
+        for end, owner in tuple(self._running or ()):
             if owner.ends_at_hang_up:
                 end()
 
     def ordinal(self, digest: bytes) -> int:
         """How many identical calls this scope has made, this one included: 1, 2, ..."""
         with self._lock:
+            if self._ordinals is None:
+                self._ordinals = {}
             count = self._ordinals.get(digest, 0) + 1
             self._ordinals[digest] = count
         return count
+
+
+def _appended(calls: deque[Call] | tuple[()], call: Call) -> deque[Call]:
+    found = calls if isinstance(calls, deque) else deque(maxlen=CALLS_KEPT)
+    found.append(call)
+    return found

@@ -29,6 +29,13 @@ class UnusedMark:
 class SensitivityState:
     """The sensitivity of one scope, and of those that it was made within (``outers``), whatever that becomes later."""
 
+    _closed_under: frozenset[str] = _NONE
+    """Of the tasks whose calls failed closed: for the calls that are made after that."""
+    _unused: tuple[UnusedMark, ...] = ()
+    _compromised = False
+    _sent_under: frozenset[str] | None = None
+    """What each call that went out fell under; ``None``: none has."""
+
     def __init__(
         self,
         request_id: str,
@@ -43,14 +50,8 @@ class SensitivityState:
         self._request_id = request_id
         self._outers = outers
         self._sensitive = sensitive | required.get()
-        self._closed_under = _NONE
-        """Of the tasks whose calls failed closed: for the calls that are made after that."""
         self._undeclared = undeclared
         self._late_marks = marks_resolver
-        self._unused: list[UnusedMark] | None = None
-        self._compromised = False
-        self._sent_under: frozenset[str] | None = None
-        """What each call that went out fell under; ``None``: none has."""
         self._lock = threading.Lock()
 
     @property
@@ -70,7 +71,7 @@ class SensitivityState:
             if marks is not None:
                 self._undeclared = None
                 self.raise_sensitivity(*marks)
-        if self._unused is not None:
+        if self._unused:
             self._take_unused()
         own = self._sensitive
         if self._undeclared is not None and not own and self._undeclared.startswith("sensitive:"):
@@ -120,11 +121,11 @@ class SensitivityState:
     def _note_unused(self, mark: UnusedMark) -> None:
         """Note a mark that was made in this scope: if it is on nothing when a call is made, the call falls under it."""
         with self._lock:
-            self._unused = [*(self._unused or ()), mark]
+            self._unused = (*self._unused, mark)
 
     def _take_unused(self) -> None:
         with self._lock:
-            unused, self._unused = self._unused or [], None
+            unused, self._unused = self._unused, ()
         for mark in unused:
             if not mark.is_used:
                 _log.warning(

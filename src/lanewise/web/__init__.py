@@ -5,7 +5,7 @@ from __future__ import annotations
 from lanewise._runtime.real_threads import require_real_threads
 from lanewise._scope.raising import raise_sensitivity, sensitivity
 from lanewise.config.libraries import require_library
-from lanewise.scope import entered_scopes
+from lanewise.scope import begin_serving, end_serving, entered_scopes
 from lanewise.web.app_search import apps_within, categories_within, register_reader
 from lanewise.web.asgi import (
     ENDED_BY,
@@ -73,11 +73,13 @@ __all__ = [
     "answers_of",
     "apps_within",
     "assert_declared",
+    "begin_serving",
     "caller_left_error",
     "categories_within",
     "category_of",
     "check_endpoints",
     "disconnect_probe",
+    "end_serving",
     "endpoint_error",
     "endpoint_table",
     "entered_scopes",

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from lanewise.errors import CallerGone, FailClosed, ReviewPending, RoutingError
-from lanewise.scope import Scope
+from lanewise.scope import Scope, begin_serving, end_serving
 from lanewise.types import Outcome
 from lanewise.web.disconnect_watcher import DisconnectWatcher, Message, Receive
 from lanewise.web.end_guard import HeldEnd, ends_answer, tell_guard
@@ -58,21 +58,25 @@ class AsgiCore:
         self._subject_of = subject_of
         self._id_header = inbound.request_id_header.lower().encode("latin-1")
 
-    async def serve(self, app: App, asgi: AsgiScope, receive: Receive, send: Send) -> None:
-        """Run ``app`` for one HTTP request or WebSocket, in a scope of its own."""
-        scope = self._scope(asgi)
-        asgi[SCOPE_KEY] = scope
+    def begin(self, asgi: AsgiScope) -> Scope:
+        """Make the scope of one HTTP request or WebSocket, and leave it in the ASGI scope."""
+        scope = asgi[SCOPE_KEY] = self._scope(asgi)
         tell_guard(asgi, scope)
+        return scope
+
+    async def serve(self, app: App, asgi: AsgiScope, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run ``app`` for one HTTP request or WebSocket, in the scope that was made for it."""
+        token = begin_serving(scope)
         try:
-            with scope.serving():
-                if asgi["type"] == "http":
-                    await _Request(app, asgi, scope, receive, send, self._id_header).run()
-                else:
-                    await _Socket(app, asgi, scope, receive, send, self._id_header).run()
+            kind = _Request if asgi["type"] == "http" else _Socket
+            await kind(app, asgi, scope, receive, send, self._id_header).run()
         except BaseException:
             _finish_with_task(scope)  # an error handler that lies further out may ask a model, too
             raise
-        scope.finish()
+        else:
+            scope.finish()
+        finally:
+            end_serving(scope, token)
 
     def echo(self, asgi: AsgiScope, message: Message) -> None:
         """Echo the request's id on an answer's start that did not come through ``serve``: a 404, say."""
@@ -116,6 +120,11 @@ class _Request:
     with a problem. An app that wants its headers out at once sends an empty piece.
     """
 
+    _sent = False
+    _complete = False
+    _holds_all = False
+    _end: HeldEnd | None = None
+
     def __init__(self, app: App, asgi: AsgiScope, scope: Scope, receive: Receive, send: Send, id_header: bytes) -> None:
         self._app = app
         self._asgi = asgi
@@ -123,11 +132,7 @@ class _Request:
         self._reader = DisconnectWatcher(receive, asgi, self._caller_left)
         self._send_on = send
         self._id_header = id_header
-        self._sent = False
-        self._complete = False
         self._held: list[Message] = []
-        self._holds_all = False
-        self._end = HeldEnd(self._send_held, scope)
 
     async def run(self) -> None:
         self._scope.on_busy = self._reader.watch
@@ -146,19 +151,23 @@ class _Request:
                 raise
             await self._send_problem(error)
         else:
-            await self._release()
-            await self._end.release()
+            if self._held:
+                await self._release()
+            if self._end is not None:
+                await self._end.release()
         finally:
-            self._end.drop()
+            if self._end is not None:
+                self._end.drop()
             self._scope.on_busy = None
-            self._reader.stop()
+            if not self._complete:
+                self._reader.stop()
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
             _echo(message, self._id_header, self._scope)
             # a mounted app may be about to raise what it answers so plainly
-            self._holds_all = message["status"] == 500 and self._has_failed_call()
+            self._holds_all = message["status"] == 500 and self._scope.has_calls and self._has_failed_call()
             self._held.append(message)
             return
         if ends_answer(message):
@@ -167,10 +176,13 @@ class _Request:
         if self._holds_all:
             self._held.append(message)
             return
-        if self._end.concerns(message):
-            held, self._held = self._held, []
-            self._end.hold(*held, message)
-            return
+        if self._scope.has_calls:
+            if self._end is None:
+                self._end = HeldEnd(self._send_held, self._scope)
+            if self._end.concerns(message):
+                held, self._held = self._held, []
+                self._end.hold(*held, message)
+                return
         if self._held:
             await self._release()
         await self._send_on(message)
@@ -312,8 +324,10 @@ def _weight(error: RoutingError) -> int:
 
 def _echo(message: Message, id_header: bytes, scope: Scope) -> None:
     headers = message.get("headers") or ()
-    if not any(name.lower() == id_header for name, _ in headers):
-        message["headers"] = [*headers, (id_header, scope.request_id.encode("ascii"))]
+    for name, _ in headers:
+        if name == id_header or name.lower() == id_header:
+            return
+    message["headers"] = [*headers, (id_header, scope.request_id.encode("ascii"))]
 
 
 def log_problem(problem: Problem, error: RoutingError, scope: Scope) -> None:

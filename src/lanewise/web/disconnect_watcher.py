@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from types import MappingProxyType
 from typing import Any, Final
 
 __all__ = ["DisconnectWatcher", "Message", "Receive"]
@@ -24,25 +25,26 @@ class DisconnectWatcher:
     left, unless the answer was complete by then.
     """
 
+    # of most requests nothing is ever read ahead: what that takes is made when it is
+    left = False
+    _body_read = False
+    _stopped = False
+    _watching = False
+    _ahead: deque[Message] | tuple[()] = ()
+    _reading: asyncio.Task[None] | None = None
+    _farewell: Message = MappingProxyType({"type": "http.disconnect"})  # type: ignore[assignment]  # is copied
+
     def __init__(self, receive: Receive, asgi: Message, gone: Callable[[], None]) -> None:
-        self.left = False
         self._receive = receive
         self._asgi = asgi
         self._gone = gone
-        self._is_socket = asgi["type"] == "websocket"
-        self._body_read = False
-        self._stopped = False
-        self._watching = False
-        self._ahead: deque[Message] = deque()
-        self._reading: asyncio.Task[None] | None = None
-        self._farewell: Message = {"type": "http.disconnect"}
-        self._loop = _running_loop()  # none on trio: there, a hang-up is noticed when the app itself reads or sends
+        self._loop = asyncio._get_running_loop()  # none on trio: there, a hang-up is noticed when the app itself reads
 
     async def receive(self) -> Message:
         """The next message, as the app gets it."""
         while self._reading is not None and not self._ahead and not self.left:
             await asyncio.wait([self._reading])
-        if self._ahead:
+        if isinstance(self._ahead, deque) and self._ahead:
             message = self._ahead.popleft()
         elif self.left:
             return dict(self._farewell)
@@ -60,12 +62,14 @@ class DisconnectWatcher:
     def stop(self) -> None:
         """The answer is complete: a disconnect that comes now is none."""
         self._stopped = True
-        reading, self._reading = self._reading, None
-        if reading is not None:
-            reading.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
     def _begin(self) -> None:
         self._watching = True
+        if not isinstance(self._ahead, deque):
+            self._ahead = deque()
         self._read_on()
 
     def _read_on(self) -> None:
@@ -75,7 +79,7 @@ class DisconnectWatcher:
         self._reading.add_done_callback(_forget_error)
 
     def _may_read_ahead(self) -> bool:
-        if self._is_socket:
+        if self._asgi["type"] == "websocket":
             return len(self._ahead) < READ_AHEAD
         return self._body_read or (not self._ahead and self._no_body())
 
@@ -84,7 +88,7 @@ class DisconnectWatcher:
             message = self._noted(await self._receive())
         finally:
             self._reading = None
-        if not self.left:
+        if not self.left and isinstance(self._ahead, deque):
             self._ahead.append(message)  # the empty body of a request without one, say: the app may still ask for it
             self._read_on()
 
@@ -110,10 +114,3 @@ def _forget_error(reading: asyncio.Task[None]) -> None:
     """What the server raised, the app gets when it reads itself."""
     if not reading.cancelled():
         reading.exception()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -46,15 +46,16 @@ class HeldEnd:
     after its answer, and one that did not raises at once.
     """
 
+    _messages: tuple[Message, ...] = ()
+    _waiting: asyncio.Task[None] | None = None
+
     def __init__(self, send: Send, scope: Scope | None = None) -> None:
         self.scope = scope
         self._send = send
-        self._messages: list[Message] = []
-        self._waiting: asyncio.Task[None] | None = None
 
     async def send(self, message: Message) -> None:
         """Send a message on, or hold it."""
-        if self.concerns(message):
+        if self.scope is not None and self.scope.has_calls and self.concerns(message):
             self.hold(message)
         else:
             await self._send(message)
@@ -64,15 +65,14 @@ class HeldEnd:
 
         The end of an answer that is passed on is empty; where a stream has failed, a compressor may have filled it.
         """
-        calls = () if self.scope is None else self.scope.calls_within
-        if not calls or not ends_answer(message):
+        if self.scope is None or not ends_answer(message):
             return False
-        failed = [call for call in calls if call.outcome in _FAILED]
+        failed = [call for call in self.scope.calls_within if call.outcome in _FAILED]
         return any(call.stream for call in failed) or bool(failed and not message.get("body"))
 
     def hold(self, *messages: Message) -> None:
         """Hold what ends the answer."""
-        self._messages += messages
+        self._messages = (*self._messages, *messages)
         with contextlib.suppress(RuntimeError):  # trio has no such tasks: there it goes out when the app returns
             self._waiting = asyncio.get_running_loop().create_task(self._release_later())
 
@@ -80,7 +80,7 @@ class HeldEnd:
         """The app has returned: the answer ends, if it has not yet."""
         if self._waiting is not None:
             self._waiting.cancel()
-        messages, self._messages = self._messages, []
+        messages, self._messages = self._messages, ()
         for message in messages:
             await self._send(message)
 
@@ -88,7 +88,7 @@ class HeldEnd:
         """The app has raised: the answer does not end, and whoever serves it closes the connection."""
         if self._waiting is not None:
             self._waiting.cancel()
-        self._messages.clear()
+        self._messages = ()
 
     async def _release_later(self) -> None:
         await asyncio.sleep(PATIENCE)
@@ -127,7 +127,8 @@ class EndGuard:
             raise
         finally:
             _serving.reset(token)
-        await end.release()
+        if end._messages:
+            await end.release()
 
 
 def guarded_scope() -> Scope | None:

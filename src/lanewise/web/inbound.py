@@ -60,9 +60,9 @@ class Inbound:
         return self.router.inbound_scope(
             request_ids,
             subject=subject,
-            sensitive=categories - {STANDARD},
+            sensitive=categories - {STANDARD} if categories else categories,
             undeclared=None if categories else self._undeclared,
-            forwarded=trace_headers(traceparents),
+            forwarded=trace_headers(traceparents) if traceparents else (),
             marks_resolver=marks_resolver,
             late_subject=late_subject,
         )
