@@ -279,7 +279,7 @@ async def _close_unclaimed(reply: RoutedResponse) -> None:
 async def _drive(
     runtime: RouterRuntime, loop_context: LoopContext, request: RoutedRequest, caller: CallContext
 ) -> RoutedResponse:
-    if request.path not in API_OF_PATH:
+    if request.method != "POST" or request.path not in API_OF_PATH:  # a list of stored chats is asked of their path
         reply = answer_locally(runtime.config, request)
         if reply is not None:
             return reply
