@@ -239,7 +239,8 @@ def response(draw: Drawing, text: str | None = None, items: list[Fields] | None 
               "output": output, "parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "metadata": {},
               "usage": draw.pick(_RESPONSE_USAGES) if draw.happens(0.3) else _RESPONSE_USAGE}  # fmt: skip
     draw.disturb(answer, _OF_ANSWERS)
-    if text is None and items is None and draw.happens(0.1):
+    is_call = output[-1].get("type") == "function_call"  # whose arguments are cut, where there are none
+    if text is None and items is None and not is_call and draw.happens(0.1):
         answer |= {"status": "incomplete", "incomplete_details": draw.pick([{"reason": "max_output_tokens"}, None])}
     return answer
 

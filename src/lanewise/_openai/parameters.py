@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["FIXED", "MEANING", "MEMORY", "may_rest_on", "rests_on"]
+__all__ = ["FIXED", "MEANING", "MEMORY", "OUTPUT_LIMITS", "may_rest_on", "rests_on"]
+
+OUTPUT_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+"""The names under which a request says how long its answer may be: chat's, that of Responses, and chat's old one."""
 
 MEANING: Final = frozenset(
     {
@@ -14,9 +17,7 @@ MEANING: Final = frozenset(
         "function_call",
         "functions",
         "instructions",
-        "max_completion_tokens",
-        "max_output_tokens",
-        "max_tokens",
+        *OUTPUT_LIMITS,
         "modalities",
         "n",
         "parallel_tool_calls",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from lanewise.config.models import goes_to_review
 from lanewise.types import Call, FailureKind, LocalTrouble, Stop
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def review_rule(categories: Sequence[SensitiveCategory]) -> ReviewRule | None:
 
         review_rule([config.sensitive["payment"]])
     """
-    if not categories or any(category.on_failure != "review" for category in categories):
+    if not goes_to_review(categories):
         return None
     first = categories[0].review_routes
     return ReviewRule(

@@ -36,6 +36,7 @@ from lanewise._routing.fallback_chain import NextCandidate, skip_of
 from lanewise._routing.last_resort import is_better_elsewhere, last_resorts, resort_to
 from lanewise._routing.retry import may_repeat, wait_before
 from lanewise.types import (
+    NEVER_MOVE,
     BreakerEffect,
     Failure,
     FailureKind,
@@ -51,7 +52,6 @@ from lanewise.types import (
 __all__ = ["DEADLINE", "Plan"]
 
 _K = FailureKind
-_NEVER_MOVE: Final = frozenset({_K.LOCAL, _K.CANCELLED, _K.DEADLINE})
 _ACCEPTED_THE_BODY: Final = frozenset(
     {_K.TIMEOUT, _K.OUTAGE, _K.BAD_RESPONSE, _K.STREAM_BROKEN, _K.CONTRACT, _K.SUBSTITUTED}
 )
@@ -68,7 +68,7 @@ _RANKS: Final = {name: rank for rank, name in enumerate(LaneName)}
 
 def _ends_a_call(failure: Failure) -> bool:
     """Whether nothing is sent any more. What this process lacks may be there a moment later, or be there elsewhere."""
-    return failure.kind in _NEVER_MOVE and failure.trouble in (None, LocalTrouble.LOOP)
+    return failure.kind in NEVER_MOVE and failure.trouble in (None, LocalTrouble.LOOP)
 
 
 class Plan(CallProgress):

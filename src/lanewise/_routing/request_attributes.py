@@ -8,17 +8,17 @@ from typing import Final
 
 import msgspec
 
+from lanewise._openai.parameters import OUTPUT_LIMITS
 from lanewise._openai.request_body import RequestBody, objects_in
 from lanewise._openai.token_estimate import likely, text_bytes
 from lanewise.types import Api
 
-__all__ = ["MOST_OUTPUT", "RequestAttributes", "asked_output", "likely_tokens"]
+__all__ = ["RequestAttributes", "asked_output", "likely_tokens"]
 
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT: Final = msgspec.json.Decoder(str)
 _NUMBER: Final = msgspec.json.Decoder(int)
-MOST_OUTPUT: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 """The names under which an app limits the answer."""
 _IMAGES: Final = ("image_url", "input_image")
 _AUDIO: Final = ("input_audio",)
@@ -140,7 +140,7 @@ def asked_output(body: RequestBody) -> int | None:
 
         assert asked_output(RequestBody.parse(b'{"max_tokens": 100}')) == 100
     """
-    for name in MOST_OUTPUT:
+    for name in OUTPUT_LIMITS:
         value = body.fields.get(name)
         if value is not None and bytes(value) != b"null":
             try:

@@ -29,11 +29,11 @@ from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise.config import Lane, LaneEntry, Task
 from lanewise.config.deadline_budget import deadline_alone
 from lanewise.errors import RoutingError
-from lanewise.types import DRAFT_OF, Api, Call, FailureKind, LaneName, Outcome
+from lanewise.types import DRAFT_OF, NEVER_MOVE, Api, Call, FailureKind, LaneName, Outcome
 
 __all__ = ["start_draft"]
 
-_ANYTHING: Final = frozenset(FailureKind) - {FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE}
+_ANYTHING: Final = frozenset(FailureKind) - NEVER_MOVE
 _STREAMING: Final = ("stream", "stream_options")
 _log: Final = logging.getLogger("lanewise")
 _running: set[asyncio.Task[None]] = set()

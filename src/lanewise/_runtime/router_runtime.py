@@ -14,11 +14,11 @@ from lanewise._health.latency import RouteLatencies
 from lanewise._health.rate_limiter import RateLimiter
 from lanewise._health.router_health import RouterHealth
 from lanewise._health.shared_health import share
+from lanewise._openai.parameters import OUTPUT_LIMITS
 from lanewise._replay.memory_store import ReplaysInMemory
 from lanewise._replay.shared_store import SharedReplays
 from lanewise._reviews import ReviewQueue
 from lanewise._routing.context_window import TokenLimits
-from lanewise._routing.request_attributes import MOST_OUTPUT
 from lanewise._runtime.budget_store import router_budgets
 from lanewise._runtime.call.attempt import ByteLimits
 from lanewise._runtime.candidate_selector import CandidateSelector, SelectorContext
@@ -175,7 +175,7 @@ def _rooms(config: Config) -> dict[str, TokenLimits]:
         route.name: TokenLimits(
             context_window(route, config.providers[route.provider]),
             route.context_window is not None,
-            None if route.set.keys() & MOST_OUTPUT else route.max_output,
+            None if route.set.keys() & set(OUTPUT_LIMITS) else route.max_output,
         )
         for route in config.routes.values()
     }

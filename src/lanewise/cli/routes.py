@@ -14,13 +14,12 @@ from rich.text import Text
 
 from lanewise.cli.reading import config_argument, read_config
 from lanewise.config import DEFAULT_ON, Config, Lane, LaneEntry, Task, duration_text
-from lanewise.types import FailureKind, LaneName
+from lanewise.types import NEVER_MOVE, FailureKind, LaneName
 
 __all__ = ["routes", "routes_table"]
 
 LEAST_WIDTH = 120
 _FIRST = {"weight": "a route drawn by weight", "cheapest": "the cheapest route", "fastest": "the fastest route"}
-_NEVER = {FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE}
 
 
 @click.command()
@@ -35,7 +34,7 @@ def routes(file: Path) -> None:
         needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
         console = Console(width=max(LEAST_WIDTH, needed))
     console.print(table)
-    excepted = ", ".join(kind.value for kind in FailureKind if kind not in DEFAULT_ON and kind not in _NEVER)
+    excepted = ", ".join(kind.value for kind in FailureKind if kind not in DEFAULT_ON and kind not in NEVER_MOVE)
     for line in _orders(config):
         console.print(Text(line), soft_wrap=True)
     console.print(Text(f"default: every failure but {excepted}"), soft_wrap=True)

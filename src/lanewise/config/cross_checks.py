@@ -11,7 +11,7 @@ from lanewise.config.budgets import Budget, Unit, nano_usd
 from lanewise.config.clients import Client
 from lanewise.config.durations import duration_text
 from lanewise.config.mistakes import MistakeCollector, Place, nearest, quoted
-from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
+from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task, approved_routes
 from lanewise.config.parsing import PLACEHOLDER_PROVIDER, Sections
 from lanewise.config.prices import least_cost
 from lanewise.config.store import MEMORY, wrong_with_store_url
@@ -232,7 +232,7 @@ def _may_be_answered(mark: str, task: Task, sections: Sections) -> bool:
     categories = [sections.sensitive[each] for each in marks if each in sections.sensitive]
     if any(category.on_failure == "review" for category in categories) or len(categories) < len(marks):
         return True  # it is left to a person, or is a mistake that is told already
-    return bool(set(task.routes).intersection(*(category.routes for category in categories)))
+    return not approved_routes(categories).isdisjoint(task.routes)
 
 
 def _check_client_keys(sections: Sections, findings: MistakeCollector) -> None:

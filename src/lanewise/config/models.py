@@ -6,7 +6,7 @@ The descriptions are also those of the JSON Schema for editors. Times are float 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -286,6 +286,16 @@ class SensitiveCategory(_Declared):
     review_routes: Names = Field(default=(), description="Routes that may write a draft into a person's case.")
     expires: PositiveSeconds = Field(default=7 * DAY, description="How long a case waits for a person.")
     keep: PositiveSeconds = Field(default=30 * DAY, description="How long a decided case's texts are kept.")
+
+
+def approved_routes(categories: Iterable[SensitiveCategory]) -> frozenset[str]:
+    """The routes that may answer a call under all of these categories, of which there is one at least."""
+    return frozenset.intersection(*(frozenset(category.routes) for category in categories))
+
+
+def goes_to_review(categories: Collection[SensitiveCategory]) -> bool:
+    """Whether a call under all of these categories is left to a person where it fails: one that fails beats others."""
+    return bool(categories) and all(category.on_failure == "review" for category in categories)
 
 
 class HealthSettings(_Declared):

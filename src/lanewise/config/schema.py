@@ -25,7 +25,7 @@ from lanewise.config.models import (
 from lanewise.config.prices import LongPromptPrices, PriceTable, TierPrices
 from lanewise.config.start_rules import StartRule
 from lanewise.config.values import DEFAULT, REVIEW_LOCATION
-from lanewise.types import Api, FailureKind, LaneName
+from lanewise.types import NEVER_MOVE, Api, FailureKind, LaneName
 
 __all__ = ["toml_schema"]
 
@@ -309,7 +309,7 @@ def _duration() -> _Schema:
 
 
 def _failure() -> _Schema:
-    moving = set(FailureKind) - {FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE}
+    moving = set(FailureKind) - NEVER_MOVE
     return {
         "description": "What went wrong in an attempt.",
         "enum": [DEFAULT, *(kind.value for kind in FailureKind if kind in moving)],

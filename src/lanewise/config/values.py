@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from lanewise.config.durations import LONGEST, duration_text, seconds_of
 from lanewise.config.mistakes import nearest, quoted
-from lanewise.types import FailureKind
+from lanewise.types import NEVER_MOVE, FailureKind
 
 __all__ = [
     "DEFAULT",
@@ -81,7 +81,6 @@ DEFAULT_ON: frozenset[FailureKind] = frozenset(FailureKind) - {
 }
 """The failures that may move a call into a lane that has no ``on`` of its own. One for ``context_length`` moves without
 being listed, to a route whose window is known to be larger."""
-_NEVER_MOVES = frozenset({FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE})
 
 
 def wrong(problem: str, fix: str = "") -> PydanticCustomError:
@@ -178,7 +177,7 @@ def _failures(value: object) -> object:
     kinds = frozenset(FailureKind(item) for item in named if item != DEFAULT)
     if DEFAULT in named:
         kinds |= DEFAULT_ON
-    if never := sorted(kinds & _NEVER_MOVES):
+    if never := sorted(kinds & NEVER_MOVE):
         raise wrong(f"{' and '.join(quoted(kind.value) for kind in never)} can never move a call", "Leave it out.")
     return kinds
 

@@ -5,11 +5,12 @@ Everything here is plain data. Nothing here decides, sends or waits.
 
 from lanewise.types.calls import DRAFT_OF, Attempt, Call, Outcome, Score, note
 from lanewise.types.costs import CostStatus
-from lanewise.types.failures import Api, BreakerEffect, Failure, FailureKind, LaneName, LocalTrouble, Retry
+from lanewise.types.failures import NEVER_MOVE, Api, BreakerEffect, Failure, FailureKind, LaneName, LocalTrouble, Retry
 from lanewise.types.moves import Move, Send, Skip, Stop, Switch, Wait
 
 __all__ = [
     "DRAFT_OF",
+    "NEVER_MOVE",
     "Api",
     "Attempt",
     "BreakerEffect",

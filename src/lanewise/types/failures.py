@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
-__all__ = ["Api", "BreakerEffect", "Failure", "FailureKind", "LaneName", "LocalTrouble", "Retry"]
+__all__ = ["NEVER_MOVE", "Api", "BreakerEffect", "Failure", "FailureKind", "LaneName", "LocalTrouble", "Retry"]
 
 
 class Api(StrEnum):
@@ -48,6 +49,10 @@ class FailureKind(StrEnum):
     STREAM_BROKEN = "stream_broken"
     CONTRACT = "contract"
     SUBSTITUTED = "substituted"
+
+
+NEVER_MOVE: Final = frozenset({FailureKind.LOCAL, FailureKind.CANCELLED, FailureKind.DEADLINE})
+"""The failures after which no other route is asked, whatever a lane lists."""
 
 
 class Retry(StrEnum):

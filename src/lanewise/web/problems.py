@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from lanewise.config import Config
+from lanewise.config.models import goes_to_review
 from lanewise.errors import (
     BudgetExceeded,
     ContractViolated,
@@ -117,7 +118,7 @@ def answers_of(categories: Iterable[str], config: Config) -> tuple[tuple[int, st
             (504, "The answer took too long."),
         )
     closed = (503, "No approved route could answer.")
-    if all(category.on_failure == "review" for category in known):
+    if goes_to_review(known):
         return (closed, (202, "The answer waits for a person."))
     return (closed,)
 

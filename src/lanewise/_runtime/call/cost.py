@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lanewise._openai import token_estimate as rough_tokens
+from lanewise._openai.parameters import OUTPUT_LIMITS
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamValidator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Billing"]
 
-_CAPS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 """What APIs and providers call the cap on an answer's tokens."""
 _SEARCHING: Final = frozenset({"web_search_options", "search_parameters", "plugins", "enable_search"})
 """Parameters of chat by which a provider searches: of the fee its usage may say nothing."""
@@ -147,7 +147,7 @@ class Billing:
     def _cap(self, route: Route) -> int | None:
         """The tokens that an answer can have by the route's cap and the app's; ``None`` without any."""
         caps = []
-        for name in _CAPS:
+        for name in OUTPUT_LIMITS:
             raw = self._body.fields.get(name)
             cap: object = route.set.get(name)
             if cap is None and raw is not None:

@@ -24,6 +24,7 @@ from lanewise._transform.emulation import asked_choices
 from lanewise._transform.request_transform import BadBody, RequestBody
 from lanewise.config import Task
 from lanewise.config.deadline_budget import deadline_alone
+from lanewise.config.models import approved_routes
 from lanewise.errors import ErrorDetails, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
 from lanewise.types import Api, Call, Failure, FailureKind, Outcome, note
 
@@ -198,14 +199,13 @@ def _approved(runtime: RouterRuntime, caller: CallContext, call: Call) -> frozen
     refusal = caller.refusal
     if refusal is not None:
         raise FailClosed(f"nothing was sent: {refusal}.", call)
-    approved: frozenset[str] | None = None
+    categories = []
     for name in call.sensitive:
         category = runtime.config.sensitive.get(name)
         if category is None:
             raise FailClosed(f"the sensitive category {name!r} is not in the config; nothing was sent", call)
-        routes = frozenset(category.routes)
-        approved = routes if approved is None else approved & routes
-    return approved
+        categories.append(category)
+    return approved_routes(categories) if categories else None
 
 
 def _review_rule(runtime: RouterRuntime, call: Call) -> ReviewRule | None:

@@ -9,13 +9,13 @@ from typing import Final
 
 import msgspec
 
+from lanewise._openai.parameters import OUTPUT_LIMITS
 from lanewise._openai.request_body import RequestBody
 from lanewise.types import Api
 
 __all__ = ["BadSample", "RecordedSample", "read_samples"]
 
 _ONE_A_LINE: Final = {".jsonl", ".ndjson"}
-_CAPS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
 class BadSample(Exception):
@@ -92,7 +92,7 @@ def _api_of(body: Mapping[str, object], api: Api | None) -> Api:
 
 
 def _sample(body: Mapping[str, object]) -> RecordedSample:
-    caps = [cap for key in _CAPS if isinstance(cap := body.get(key), int)]
+    caps = [cap for key in OUTPUT_LIMITS if isinstance(cap := body.get(key), int)]
     answers = body.get("n")
     return RecordedSample(
         body=RequestBody.parse(json.dumps(body).encode()),
