@@ -28,8 +28,7 @@ from lanewise._scope.combined_caller import CombinedCaller, FindScope, caller_of
 from lanewise._telemetry.scoring import score_of
 from lanewise._transport import Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
-from lanewise._transport.client_argument import HttpClients, check_clients, has_instances
-from lanewise._transport.httpx_transport import HttpxTransport
+from lanewise._transport.httpx_transport import HttpClients, HttpxTransport, check_clients, has_instances
 from lanewise._transport.loop_lag import LoopLag
 from lanewise.config import Config
 from lanewise.errors import NotInScope, RoutingError

@@ -14,7 +14,8 @@ import pytest
 from _transport.peers import ANSWER, Peer, Talk, Wire, answers, answers_once, connect_proxy, dripping, silent
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Target
-from lanewise._transport.httpx_transport import HttpxExchange, HttpxTransport
+from lanewise._transport.exchange import Exchange
+from lanewise._transport.httpx_transport import HttpxTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +32,7 @@ async def transport(anyio_backend: str) -> AsyncIterator[HttpxTransport]:
     await transport.aclose()
 
 
-async def send(transport: HttpxTransport, url: str, *, within: float = 5.0, stream: bool = False) -> HttpxExchange:
+async def send(transport: HttpxTransport, url: str, *, within: float = 5.0, stream: bool = False) -> Exchange:
     return await transport.send(
         Target(url, (("Authorization", "Bearer key-canary"),)),
         (("X-One", "1"),),

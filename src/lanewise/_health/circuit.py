@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from lanewise.config import HealthSettings
 from lanewise.types import BreakerEffect, Failure
 
 __all__ = [
@@ -25,24 +26,25 @@ __all__ = [
 ]
 
 
+_DEFAULTS: Final = HealthSettings()
 COUNTED: Final = (BreakerEffect.FAILURE, BreakerEffect.UNPROVEN)
 """What a failure says of a route that opens it only in numbers."""
 
 
 class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers. Durations are in seconds."""
+    """The numbers of breakers, those of :class:`HealthSettings` and what is not declared. Durations are in seconds."""
 
-    consecutive_failures: int = 5
-    failure_ratio: float = 0.5
-    minimum_throughput: int = 10
-    sampling_duration: float = 60.0
-    break_duration: float = 10.0
-    max_break_duration: float = 30.0
-    throttle_duration: float = 1.0
-    max_throttle_duration: float = 10.0
+    consecutive_failures: int = _DEFAULTS.consecutive_failures
+    failure_ratio: float = _DEFAULTS.failure_ratio
+    minimum_throughput: int = _DEFAULTS.minimum_throughput
+    sampling_duration: float = _DEFAULTS.sampling_duration
+    break_duration: float = _DEFAULTS.break_duration
+    max_break_duration: float = _DEFAULTS.max_break_duration
+    throttle_duration: float = _DEFAULTS.throttle_duration
+    max_throttle_duration: float = _DEFAULTS.max_throttle_duration
     lease: float = 5.0
     """How long a worker that holds the probe is waited for without a word of it."""
-    throttle: bool = True
+    throttle: bool = _DEFAULTS.throttle
     """Whether an open route may be sent to where no other can be, and is throttled there; else it is refused."""
     throttle_after: int = 40
     """Attempts in a row without an answer, rate limits among them, that throttle a route."""

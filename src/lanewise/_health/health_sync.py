@@ -12,17 +12,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from lanewise import _store as connection
 from lanewise._health.breaker_store import BreakerStore, StoredCircuit, WriteConflict, channel_of, read_news
-from lanewise._health.circuit import BreakerSettings, Circuit, Event
+from lanewise._health.circuit import BreakerSettings
+from lanewise._health.router_health import RouterHealth
 from lanewise.config.store import StoreAddress
 
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["HealthSync", "WorkerCount", "WorkerHealth"]
+__all__ = ["HealthSync", "WorkerCount"]
 
 TIMEOUT: Final = 0.5
 """Seconds for which the store is waited for."""
@@ -43,32 +44,6 @@ CLOSE: Final = 2.0
 _log: Final = logging.getLogger("lanewise")
 
 
-class WorkerHealth(Protocol):
-    """What this worker knows, by names of circuits, and by its own clock (``time.monotonic``)."""
-
-    @property
-    def worker(self) -> str: ...
-
-    @property
-    def busy(self) -> bool:
-        """Whether a circuit is not pristine."""
-        ...
-
-    def pending_events(self) -> dict[str, tuple[Event, ...]]: ...
-
-    def ask_leases(self) -> None: ...
-
-    def renew_leases(self) -> None: ...
-
-    def replace(self, name: str, shared: Circuit, version: int, told: int) -> None: ...
-
-    def reconcile(self, name: str, shared: Circuit, version: int) -> Circuit: ...
-
-    def detach(self) -> None: ...
-
-    def at_rest(self) -> None: ...
-
-
 WorkerCount = Callable[[str, int], None]
 """Is told of each key how many workers share it."""
 
@@ -79,7 +54,7 @@ class HealthSync:
     def __init__(
         self,
         address: StoreAddress,
-        health: WorkerHealth,
+        health: RouterHealth,
         keys: Mapping[str, str],
         settings: BreakerSettings,
         *,

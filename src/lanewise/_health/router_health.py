@@ -20,13 +20,13 @@ from lanewise._routing.retry_budget import RetryBudget, RetryBudgetSettings
 from lanewise.config import Config, HealthSettings
 from lanewise.types import Api, Failure
 
-__all__ = ["ApiHealth", "RouterHealth", "SharedHealth", "account_circuit", "breaker_settings", "route_circuit"]
+__all__ = ["ApiHealth", "CircuitSync", "RouterHealth", "account_circuit", "breaker_settings", "route_circuit"]
 
 _NEWEST: Final = 0.1
 """What the newest call weighs in the usual size of calls."""
 
 
-class SharedHealth(Protocol):
+class CircuitSync(Protocol):
     """Carries what happens to circuits to the other workers, and back. Called from any thread, at any time."""
 
     @property
@@ -39,7 +39,7 @@ class SharedHealth(Protocol):
         ...
 
 
-class _Alone:
+class _NoSync:
     """There are no other workers, or none that could be heard."""
 
     answers = False
@@ -67,7 +67,7 @@ class RouterHealth:
         """Whether slow answers count: then it matters when a stream began."""
         self._settings = breaker_settings(settings)
         self.worker = secrets.token_hex(8)
-        self.shared: SharedHealth = _Alone()
+        self.shared: CircuitSync = _NoSync()
         self._at_work = False
         self._usual: dict[str, float] = {}
         self.breakers: dict[str, LocalBreaker] = {}

@@ -14,7 +14,7 @@ from typing import Final
 from lanewise._health.breaker_store import circuit_key
 from lanewise._health.circuit import BreakerSettings
 from lanewise._health.client_limit import ClientLimit
-from lanewise._health.health_sync import HealthSync, WorkerCount, WorkerHealth
+from lanewise._health.health_sync import HealthSync, WorkerCount
 from lanewise._health.rate_limiter import RateLimiter
 from lanewise._health.router_health import RouterHealth, account_circuit, breaker_settings, route_circuit
 from lanewise.config import Config
@@ -37,7 +37,7 @@ class SharedHealth:
     def __init__(
         self,
         address: StoreAddress,
-        health: WorkerHealth,
+        health: RouterHealth,
         keys: Mapping[str, str],
         settings: BreakerSettings,
         *,

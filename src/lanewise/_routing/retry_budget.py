@@ -6,19 +6,25 @@ tokens or fewer nothing is retried. Here tokens come back by time too, so that a
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
+from lanewise.config import HealthSettings
+
 __all__ = ["RetryBudget", "RetryBudgetSettings"]
+
+_DEFAULTS: Final = HealthSettings()
 
 
 class RetryBudgetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers, in tokens; ``per_second`` in tokens a second."""
 
-    tokens: float = 10.0
-    kept: float = 5.0
+    tokens: float = _DEFAULTS.retry_tokens
+    kept: float = _DEFAULTS.retry_tokens_kept
     """No retry while so many are left, or fewer."""
-    per_success: float = 0.1
-    per_second: float = 0.1
+    per_success: float = _DEFAULTS.retry_tokens_per_success
+    per_second: float = _DEFAULTS.retry_tokens_per_second
 
 
 class RetryBudget:

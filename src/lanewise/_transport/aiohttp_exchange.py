@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
 
 import aiohttp
 from multidict import CIMultiDict
@@ -12,8 +11,8 @@ from multidict import CIMultiDict
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport.aiohttp_failures import body_failure
 from lanewise._transport.aiohttp_parser import was_mended
-from lanewise._transport.content_decoding import Decoder, decoder_for, is_odd, read_decoded
-from lanewise._transport.exchange import LATE_BYTES, TURN, RawHeaders
+from lanewise._transport.content_decoding import decoder_for, is_odd, read_decoded
+from lanewise._transport.exchange import LATE_BYTES, TURN, Exchange
 from lanewise._transport.local_trouble import late_failure
 from lanewise._transport.loop_lag import LagDeadline
 
@@ -31,26 +30,21 @@ def abort_connection(transport: asyncio.Transport | None) -> None:
         transport.abort()
 
 
-class AiohttpExchange:
-    """An answer that arrives over aiohttp. As :class:`Exchange`."""
+class AiohttpExchange(Exchange):
+    """An answer that arrives over aiohttp."""
 
     __slots__ = (
         "_aborted",
         "_armed",
         "_content",
         "_deadline",
-        "_decoder",
         "_late_bytes",
         "_loop",
-        "_odd",
         "_response",
         "_timer",
         "_transport",
         "_turn_at",
         "_waits",
-        "headers",
-        "raw_headers",
-        "status",
     )
 
     def __init__(
@@ -60,28 +54,19 @@ class AiohttpExchange:
         loop: asyncio.AbstractEventLoop,
         deadline: LagDeadline,
     ) -> None:
+        odd = ("http",) if was_mended(transport) else ()
+        super().__init__(response.status, response.headers, response.raw_headers, odd)
         self._response = response
         self._content = response.content
         self._transport = transport
         self._loop = loop
         self._deadline = deadline
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
-        self.raw_headers: RawHeaders = response.raw_headers
-        self._odd: tuple[str, ...] = ("http",) if was_mended(transport) else ()
-        self._decoder: Decoder | None = None
         self._timer: asyncio.Handle | None = None
         self._armed = 0.0
         self._waits = False
         self._turn_at = loop.time() + TURN
         self._late_bytes = 0
         self._aborted = False
-
-    @property
-    def lenient(self) -> tuple[str, ...]:
-        if self._decoder is None or self._decoder.was_needed:
-            return self._odd
-        return (*self._odd, "content_encoding")
 
     @property
     def http_version(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import math
 import ssl
 import weakref
 
@@ -25,7 +24,7 @@ from lanewise._transport.aiohttp_pool import (
     make_session,
     shared_context,
 )
-from lanewise._transport.exchange import Headers, Target
+from lanewise._transport.exchange import Headers, OutgoingRequest, Target, Transport
 from lanewise._transport.local_trouble import heard_from, late_failure
 from lanewise._transport.loop_lag import LagDeadline, LagTimeout, LoopLag
 from lanewise._transport.outgoing import check_url, checked, outgoing
@@ -71,7 +70,7 @@ def _parse(url: str, *, credentials: bool = False) -> URL:
     return parsed
 
 
-class AiohttpTransport:
+class AiohttpTransport(Transport):
     """Sends attempts over connections that it keeps. It opens in the loop of its first send, and stays there.
 
     ``ssl_context`` replaces the operating system's trust: for a test's own certificate authority. No more connections
@@ -97,38 +96,24 @@ class AiohttpTransport:
         self._resolver: AbstractResolver | None = None
         self._prepared: weakref.WeakKeyDictionary[Target, _Prepared] = weakref.WeakKeyDictionary()
 
-    async def send(
-        self,
-        target: Target,
-        headers: Headers,
-        body: bytes,
-        *,
-        stream: bool,
-        deadline: float,
-        connect_timeout: float,
-        latest: float = math.inf,
-        fresh: bool = False,
-        method: str = "POST",
-    ) -> AiohttpExchange:
-        """As :meth:`Transport.send`.
-
-        Raises RuntimeError in another loop than that of the first send.
-        """
+    async def _send(self, request: OutgoingRequest) -> AiohttpExchange:
+        """Raises RuntimeError in another loop than that of the first send."""
+        target, body, deadline, latest = request.target, request.body, request.deadline, request.latest
         loop = asyncio.get_running_loop()
         prepared = self._prepared.get(target)
         if prepared is None:
             prepared = self._prepared[target] = self._prepare(target)
-        fields = prepared.fields(headers, stream=stream)
+        fields = prepared.fields(request.headers, stream=request.stream)
         session = self._open(loop)
         lag = self._lag or LoopLag(loop)
-        attempt = AttemptState(connect_timeout, fresh=fresh, host=prepared.host, lag=lag, latest=latest)
+        attempt = AttemptState(request.connect_timeout, fresh=request.fresh, host=prepared.host, lag=lag, latest=latest)
         bound = LagDeadline(lag, deadline, latest)
         timeout = LagTimeout(bound)
         token = ATTEMPT.set(attempt)
         try:
             with timeout:
                 response = await session.request(
-                    method,
+                    request.method,
                     prepared.url,
                     data=(body or None) if len(body) <= _WRITE_WHOLE else io.BytesIO(body),
                     headers=fields,
