@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         ReviewsUnavailable,
     )
     from lanewise._telemetry.json_formatter import JsonFormatter
-    from lanewise.config import Config, ConfigError
+    from lanewise.config import Config, ConfigError, Mistake
     from lanewise.errors import (
         AnswerCut,
         BadResponse,
@@ -49,7 +49,16 @@ if TYPE_CHECKING:
         StreamBroken,
         UnknownTask,
         Unreachable,
+        UpstreamAuthentication,
+        UpstreamBadRequest,
+        UpstreamConflict,
+        UpstreamError,
+        UpstreamNotFound,
+        UpstreamPermissionDenied,
+        UpstreamRateLimit,
+        UpstreamServerError,
         UpstreamTimeout,
+        UpstreamUnprocessable,
     )
     from lanewise.router import Router
     from lanewise.scope import Scope, current_scope
@@ -64,9 +73,18 @@ if TYPE_CHECKING:
         FailureKind,
         LaneName,
         LocalTrouble,
+        Move,
         Outcome,
+        Record,
         Retry,
         Score,
+        Send,
+        Sink,
+        SinkUnavailable,
+        Skip,
+        Stop,
+        Switch,
+        Wait,
     )
 
 __all__ = [
@@ -93,10 +111,13 @@ __all__ = [
     "JsonFormatter",
     "LaneName",
     "LocalTrouble",
+    "Mistake",
+    "Move",
     "NoRouteAvailable",
     "NotInScope",
     "NotRouted",
     "Outcome",
+    "Record",
     "Retry",
     "Review",
     "ReviewDecided",
@@ -110,17 +131,33 @@ __all__ = [
     "RoutingError",
     "Scope",
     "Score",
+    "Send",
+    "Sink",
+    "SinkUnavailable",
+    "Skip",
+    "Stop",
     "StreamBroken",
+    "Switch",
     "UnknownTask",
     "Unreachable",
+    "UpstreamAuthentication",
+    "UpstreamBadRequest",
+    "UpstreamConflict",
+    "UpstreamError",
+    "UpstreamNotFound",
+    "UpstreamPermissionDenied",
+    "UpstreamRateLimit",
+    "UpstreamServerError",
     "UpstreamTimeout",
+    "UpstreamUnprocessable",
+    "Wait",
     "__version__",
     "collect",
     "current_scope",
 ]
 
 _HOMES = {
-    "lanewise.config": ("Config", "ConfigError"),
+    "lanewise.config": ("Config", "ConfigError", "Mistake"),
     "lanewise._telemetry.json_formatter": ("JsonFormatter",),
     "lanewise._reviews": (
         "Case",
@@ -145,9 +182,18 @@ _HOMES = {
         "FailureKind",
         "LaneName",
         "LocalTrouble",
+        "Move",
         "Outcome",
+        "Record",
         "Retry",
         "Score",
+        "Send",
+        "Sink",
+        "SinkUnavailable",
+        "Skip",
+        "Stop",
+        "Switch",
+        "Wait",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -32,7 +32,16 @@ __all__ = [
     "StreamBroken",
     "UnknownTask",
     "Unreachable",
+    "UpstreamAuthentication",
+    "UpstreamBadRequest",
+    "UpstreamConflict",
+    "UpstreamError",
+    "UpstreamNotFound",
+    "UpstreamPermissionDenied",
+    "UpstreamRateLimit",
+    "UpstreamServerError",
     "UpstreamTimeout",
+    "UpstreamUnprocessable",
 ]
 
 BASE_URL: Final = "https://lanewise.invalid/v1/"

@@ -7,6 +7,7 @@ from lanewise.types.calls import DRAFT_OF, Attempt, Call, Outcome, Score, note
 from lanewise.types.costs import CostStatus
 from lanewise.types.failures import NEVER_MOVE, Api, BreakerEffect, Failure, FailureKind, LaneName, LocalTrouble, Retry
 from lanewise.types.moves import Move, Send, Skip, Stop, Switch, Wait
+from lanewise.types.sinks import Record, Sink, SinkUnavailable
 
 __all__ = [
     "DRAFT_OF",
@@ -22,9 +23,12 @@ __all__ = [
     "LocalTrouble",
     "Move",
     "Outcome",
+    "Record",
     "Retry",
     "Score",
     "Send",
+    "Sink",
+    "SinkUnavailable",
     "Skip",
     "Stop",
     "Switch",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from lanewise.types import Call, Score
+from lanewise.types.calls import Call, Score
 
 __all__ = ["Record", "Sink", "SinkUnavailable"]
 
