@@ -318,3 +318,12 @@ def test_what_is_no_error_breaks_nothing(event: dict) -> None:
     assert stream.feed(None, chunk({"content": "Hi"})) is StreamVerdict.CONTENT
     assert stream.feed(None, msgspec.json.encode(event)) is StreamVerdict.PASS
     assert stream.feed(None, b"[DONE]") is StreamVerdict.DONE
+
+
+def test_an_answer_that_goes_on_was_not_broken_by_what_came_before() -> None:
+    """Search results have titles, and the server that sends them no finish reasons."""
+    stream = chat()
+    stream.feed(None, chunk({"content": "Hi"}))
+    stream.feed(None, b'{"object": "results", "results": [{"title": "A page"}]}')
+    assert stream.feed(None, chunk({"content": " there"})) is StreamVerdict.CONTENT
+    assert stream.feed(None, b"[DONE]") is StreamVerdict.DONE

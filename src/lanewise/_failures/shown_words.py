@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
 
-from lanewise._failures.known_parameters import KNOWN_PARAMETERS
 from lanewise._failures.provider_error_codes import KNOWN_CODES, squashed
 
-__all__ = ["OTHER", "shown_code", "shown_param"]
+__all__ = ["KNOWN_PARAMETERS", "OTHER", "shown_code", "shown_param"]
 
 OTHER: Final = "other"
 
@@ -22,6 +21,36 @@ _STATUS: Final = re.compile(r"[45][0-9]{2}", re.ASCII)
 _PART: Final = re.compile(r"\.?([A-Za-z0-9_\-]+)|\[([0-9]{1,4})\]", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9_\-]+", re.ASCII)
 _INDEX: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_OF_THE_APIS: Final = _names(
+    "access_programs audio background background_options context_management conversation dimensions encoding_format "
+    "frequency_penalty function_call functions image include input instructions logit_bias logprobs "
+    "max_completion_tokens max_output_tokens max_tokens max_tool_calls messages metadata modalities model moderation n "
+    "parallel_tool_calls prediction presence_penalty previous_response_id prompt prompt_cache_key prompt_cache_options "
+    "prompt_cache_retention reasoning reasoning_effort response_format safety_identifier seed service_tier stop store "
+    "stream stream_options temperature text tool_choice tools top_logprobs top_p truncation user verbosity "
+    "web_search_options"
+)
+_OF_THEIR_PARTS: Final = _names(
+    "annotations arguments body content data detail effort file file_data file_id file_ids file_url filename format "
+    "function image_url include_usage input_audio input_image input_text json_schema name parameters properties "
+    "refusal role schema strict summary system tool_call_id tool_calls type url value"
+)
+_OF_OTHER_PROVIDERS: Final = _names(
+    "best_of chat_template_kwargs documents enable_search enable_thinking extra_body generationConfig "
+    "generation_config guided_json guided_regex ignore_eos include_reasoning length_penalty min_p min_tokens mirostat "
+    "models num_ctx options plugins prefix provider random_seed reasoning_format reasoning_split repeat_penalty "
+    "repetition_penalty response_mime_type response_schema route safe_prompt safetySettings safety_settings "
+    "search_parameters stop_sequences stop_token_ids suffix thinking thinking_budget top_a top_k transforms typical_p "
+    "use_beam_search"
+)
+KNOWN_PARAMETERS: Final = _OF_THE_APIS | _OF_THEIR_PARTS | _OF_OTHER_PROVIDERS
+"""Names that are no app's and no user's own: an error that names one may be shown."""
 
 
 def shown_code(codes: Iterable[str]) -> str | None:

@@ -284,6 +284,7 @@ class StreamValidator:
         others, thinking = (False, False) if says_something else wire.other_words(data)
         if says_something or thinking:
             self.committed = True
+            self._suspected = None  # the answer goes on after it
             return StreamVerdict.CONTENT
         if others:
             return StreamVerdict.PROGRESS
@@ -322,6 +323,7 @@ class StreamValidator:
         self._hear(event.delta)
         self.refusal = self.refusal or name == "response.refusal.delta"
         self.committed = True
+        self._suspected = None
         return StreamVerdict.CONTENT
 
     def _last(self, response: wire.ResponsesAnswer | None) -> StreamVerdict | Failure:
