@@ -30,6 +30,7 @@ LAYERS = (
     ("config",),
     ("_compat",),
     ("_sealing",),
+    ("_process_hooks",),
     ("streaming",),
     ("errors",),
     ("types",),

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from lanewise._process_hooks import at_fork
 from lanewise.config.http_fields import is_key_name
 
 __all__ = ["open_ledger", "place_of", "writing"]
@@ -130,10 +131,7 @@ class _Forks:
 
 
 _forks: Final = _Forks()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_forks.before, after_in_parent=_forks.after_in_parent, after_in_child=_forks.after_in_child
-    )
+at_fork(_forks.after_in_child, before=_forks.before, in_parent=_forks.after_in_parent)
 
 
 def _between_forks(engine: Engine) -> AbstractContextManager[object]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
-import weakref
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,6 +12,7 @@ import anyio.to_thread
 
 from lanewise._contracts.task_contracts import load_contracts
 from lanewise._health.client_limit import ClientLimit
+from lanewise._process_hooks import notify_of_forks
 from lanewise._reviews import ReviewQueue, ReviewsUnavailable
 from lanewise._runtime.bridge import BridgedStream, ThreadStream, across
 from lanewise._runtime.call.cancellation import CallCancellation
@@ -67,7 +66,7 @@ class Engine:
         self._runtime: RouterRuntime | None = None
         self._opened = 0
         self._closed = False
-        _engines.add(self)
+        notify_of_forks(self)
 
     # -- opening and closing ---------------------------------------------------------------------------------------
 
@@ -179,8 +178,6 @@ class Engine:
         self._lock = threading.RLock()
         self._loop_context = self._portal_home = None
         self._services.after_fork()
-        if self._runtime is not None:
-            self._runtime.after_fork()
 
     def review_queue(self) -> ReviewQueue:
         """The queue of cases. Raises ReviewsUnavailable: the config says of none. As :meth:`ready` raises."""
@@ -368,15 +365,3 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None  # trio, or no loop at all
-
-
-_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for engine in list(_engines):
-        engine.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

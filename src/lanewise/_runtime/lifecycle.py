@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import weakref
 from typing import Final, Protocol, runtime_checkable
 
-from lanewise._runtime.portal import end_all
+from lanewise._process_hooks import Ending, ForkAware, at_exit
 
 __all__ = ["BackgroundService", "BackgroundServices"]
 
 _log: Final = logging.getLogger("lanewise")
 
 
-class BackgroundService(Protocol):
+class BackgroundService(ForkAware, Protocol):
     """Starts at its first use in this process (prefork servers), and again at the first use after a close."""
 
     def close(self) -> None:
         """Finish what is waiting, within a few seconds, and end the thread. From any thread; idempotent."""
-        ...
-
-    def after_fork(self) -> None:
-        """In the child of a fork: the thread, its sockets and what waits for it are the parent's."""
         ...
 
 
@@ -40,11 +35,16 @@ class BackgroundServices:
 
     def __init__(self) -> None:
         self._services: list[BackgroundService] = []
+        self._followed: list[ForkAware] = []
         _living.add(self)
 
     def add(self, service: BackgroundService) -> None:
         """Have a service closed with the router, after those that came before it."""
         self._services.append(service)
+
+    def follow(self, *aware: ForkAware) -> None:
+        """Have what works in no thread of its own, and needs no close, told of forks as well."""
+        self._followed.extend(aware)
 
     def __bool__(self) -> bool:
         return bool(self._services)
@@ -65,17 +65,16 @@ class BackgroundServices:
 
     def after_fork(self) -> None:
         """In the child of a fork."""
-        for service in self._services:
-            service.after_fork()
+        for aware in (*self._services, *self._followed):
+            aware.after_fork()
 
 
 _living: weakref.WeakSet[BackgroundServices] = weakref.WeakSet()
 
 
-def _at_exit() -> None:
-    end_all()  # first: the calls that run there leave their records
+def _close_living() -> None:
     for services in list(_living):
         services.close()
 
 
-atexit.register(_at_exit)
+at_exit(Ending.SERVICES, _close_living)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
 import weakref
 from collections.abc import Callable
 from typing import Final
 
 import anyio
 
+from lanewise._process_hooks import Ending, at_exit, at_fork
 from lanewise._runtime.call.cancellation import CallCancellation, router_closed
 from lanewise._runtime.call.committed_stream import CommittedStream
 from lanewise._runtime.recording import Recording
@@ -125,6 +124,5 @@ def _after_fork() -> None:
         loop_context.forget()
 
 
-atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+at_exit(Ending.CONNECTIONS, _at_exit)
+at_fork(_after_fork)

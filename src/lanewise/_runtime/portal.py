@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import contextvars
 import errno
@@ -15,11 +14,12 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, TypeVar
 
+from lanewise._process_hooks import Ending, at_exit, at_fork
 from lanewise._runtime.real_threads import require_real_threads
 from lanewise._transport.local_trouble import lacks_descriptors
 from lanewise.errors import RouterClosed
 
-__all__ = ["Portal", "PortalThread", "end_all"]
+__all__ = ["Portal", "PortalThread"]
 
 _T = TypeVar("_T")
 Work = Callable[[], Coroutine[Any, Any, _T]]
@@ -230,7 +230,7 @@ _left_behind: list[PortalThread] = []
 """Threads of the parent after a fork: kept, since collecting their tasks would close what the parent still uses."""
 
 
-def end_all() -> None:
+def _end_all() -> None:
     """End all portal threads of this process, as at the interpreter's end. Idempotent."""
     threads = list(_running)
     for thread in threads:
@@ -248,6 +248,5 @@ def _after_fork() -> None:
     _running.clear()
 
 
-atexit.register(end_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+at_exit(Ending.CALLS, _end_all)
+at_fork(_after_fork)

@@ -59,7 +59,7 @@ class Recording:
             self._services.add(self._tracer)
         spending = DailyCost(config.tasks, self.log.cost_alert)
         if spending.limits:
-            self._services.add(spending)
+            self._services.follow(spending)
             self.add("the alerts of costs", lambda: spending)
 
     def trace(self) -> Context | None:

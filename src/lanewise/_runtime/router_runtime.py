@@ -97,6 +97,7 @@ class RouterRuntime:
         self.health = RouterHealth(config, off)
         self.limiters = _limiters(config)
         self.client_limits = _client_limits(config)
+        services.follow(self.health, *self.limiters.values(), *self.client_limits.values())
         if credentials.store is not None and (config.router.health.breakers or self.limiters or self.client_limits):
             services.add(share(config, credentials.store, self.health, self.limiters, self.client_limits))
         self.recording = recording
@@ -127,14 +128,6 @@ class RouterRuntime:
         services.add(self.checks)
         settings = config.router
         self.limits = ByteLimits(settings.max_answer_bytes, settings.max_embeddings_bytes, settings.max_event_bytes)
-
-    def after_fork(self) -> None:
-        """In the child of a fork: another worker, whose calls are none of the parent's."""
-        self.health.after_fork()
-        for limiter in self.limiters.values():
-            limiter.after_fork()
-        for limit in self.client_limits.values():
-            limit.after_fork()
 
 
 def _limiters(config: Config) -> dict[str, RateLimiter]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+from lanewise._process_hooks import Ending, at_exit
 from lanewise._telemetry.drop_counter import Drops
 from lanewise._telemetry.writer_thread import LINGER, WriterThread, living
 from lanewise.types.sinks import Sink
@@ -109,4 +109,4 @@ def _at_exit() -> None:
         run.finish()
 
 
-atexit.register(_at_exit)
+at_exit(Ending.RECORDS, _at_exit)
