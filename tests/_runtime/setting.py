@@ -135,7 +135,7 @@ def script(text: str, provider: FakeProvider, *, environ: Mapping[str, str] | No
     )
 
 
-def output(running: subprocess.Popen[str], within: float = 45.0) -> str:
+def output(running: subprocess.Popen[str], within: float = 150.0) -> str:
     """What the program printed, once it has ended well and without a word on stderr."""
     try:
         out, err = running.communicate(timeout=within)

@@ -12,7 +12,10 @@ import pytest
 from _runtime.setting import output, script
 from lanewise.testing import Answer, FakeProvider, Silence, StreamOf
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and signals")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="forks and signals"),
+    pytest.mark.timeout(200),  # programs of their own, each of which has to import all
+]
 
 ASKS = """
 def ask(router):
@@ -257,9 +260,10 @@ import gc
 for _ in range(5):
     ask(Router.from_mapping(CONFIG))
     gc.collect()
-time.sleep(0.2)
-gc.collect()
-time.sleep(0.2)
+until = time.monotonic() + 20
+while threading.active_count() > 1 and time.monotonic() < until:
+    gc.collect()
+    time.sleep(0.02)
 print([thread.name for thread in threading.enumerate()])
 """,
         provider,

@@ -21,10 +21,20 @@ from packaging.version import Version
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 UV = Path(sys.executable).parent / "uv"
-LEFT_OUT = ("distribution", "libraries", "real", "_routing", "_failures", "test_layers.py", "test_readme.py")
+LEFT_OUT = (
+    "distribution",
+    "docs",
+    "libraries",
+    "real",
+    "_routing",
+    "_failures",
+    "test_layers.py",
+    "test_readme.py",
+)
 """Of the tests: those of packages, of libraries that ask for more than the lowest, and those that touch no library."""
 ON_THE_NEWEST = (
     "_compat",
+    "_budgets",
     "_contracts",
     "_health",
     "_ledger",
@@ -32,6 +42,7 @@ ON_THE_NEWEST = (
     "_reviews",
     "_runtime",
     "_transport",
+    "endpoint",
     "integrations",
 )
 """Of the tests, what leans on Python itself: loops, threads, forks, sockets, and the frameworks."""
