@@ -123,3 +123,24 @@ def test_odd_events_that_decide_nothing_pass() -> None:
     judge = StreamValidator(Api.CHAT, hide_usage=False, accepts=lambda _: True)
     for event in (b"null", chunk(score=float("nan")), chunk(created=[]), b'{"type": "ping"}', b"[DONE] "):
         assert not isinstance(judge.feed(None, event), Failure)
+
+
+RESPONSE: dict[str, Any] = {
+    "model": "m",
+    "status": "completed",
+    "output": [
+        {"type": "message", "content": [{"type": "output_text", "text": "yes"}, {"type": "refusal", "refusal": "no"}]},
+        {"type": "function_call", "name": "pay", "arguments": "{}", "call_id": "c"},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ["text", "refusal", "name", "arguments", "call_id", "content", "output", "status"])
+@pytest.mark.parametrize("other", ["null", '"x"', "[]", "{}"])
+def test_a_response_that_two_readers_read_differently_is_in_doubt(name: str, other: str) -> None:
+    """Whether a reader takes the first or the last of what is there twice."""
+    body = json.dumps(RESPONSE)
+    key = f'"{name}": '
+    for twice in (body.replace(key, f"{key}{other}, {key}", 1), body.replace(key, f'"zz": 1, {key}', 1)):
+        result = check_answer(Api.RESPONSES, twice.encode(), sensitive=True).result
+        assert isinstance(result, Answer) is ("zz" in twice)

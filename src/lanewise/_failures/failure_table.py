@@ -314,7 +314,7 @@ FINISH_ERROR = Row("finish-error", "`finish_reason` `error`, or another word of 
                    _K.OUTAGE, _SAME, _FAILURE, "the model broke off", "with another key", executed=True)
 CONTRACT = Row("contract", "answer breaks the contract", _K.CONTRACT, _NEXT, _NEUTRAL, "the answer breaks the contract",
                "counted apart as quality")
-IN_DOUBT = Row("in-doubt", "sensitive call: finish reason, refusal or calls there twice, or not of their declared type",
+IN_DOUBT = Row("in-doubt", "sensitive call: text, finish reason, refusal or calls there twice, or not of their type",
                _K.BAD_RESPONSE, _NEXT, _NEUTRAL, "what decides in the answer is in doubt",
                "next *approved* route, else X: fails closed")
 SUBSTITUTED = Row("substituted", "sensitive call answered by a model that was not asked for", _K.SUBSTITUTED, _NEXT,

@@ -134,9 +134,9 @@ _WHOLE: Final[dict[Api, type[msgspec.Struct]]] = {
 }
 _EVENT: Final[dict[Api, type[msgspec.Struct]]] = {Api.CHAT: _Chunk, Api.RESPONSES: _Event}
 _DECIDING: Final = frozenset({
-    "arguments", "choices", "content", "custom", "delta", "error", "finish_reason", "function", "function_call", "id",
-    "incomplete_details", "index", "input", "item", "message", "name", "output", "reason", "refusal", "response",
-    "status", "tool_calls", "type",
+    "arguments", "call_id", "choices", "content", "custom", "delta", "error", "finish_reason", "function",
+    "function_call", "id", "incomplete_details", "index", "input", "item", "message", "name", "output", "part",
+    "reason", "refusal", "response", "status", "text", "tool_calls", "type",
 })  # fmt: skip
 _NO_OTHER: Final = frozenset({"utf-8", "utf-8-sig"})
 
