@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 import json
 import re
@@ -164,7 +165,11 @@ def python_page() -> str:
 
 
 def _documented(module: str, name: str, value: object) -> Iterator[str]:
-    if isinstance(value, type):
+    if isinstance(value, enum.EnumType):
+        yield f".. py:class:: {module}.{name}\n"
+        yield _indented(inspect.getdoc(value) if "__doc__" in vars(value) else None)
+        yield "   Its members: " + ", ".join(f"``{one.name}`` (``{one.value!r}``)" for one in value) + ".\n"
+    elif isinstance(value, type):
         yield f".. py:class:: {module}.{name}{_signature(value)}\n"
         yield _indented(inspect.getdoc(value) if "__doc__" in vars(value) else None)
         for member in sorted(vars(value)):
