@@ -21,6 +21,7 @@ from multidict import CIMultiDict
 
 import lanewise.router
 from lanewise import Router, Scope
+from lanewise._client.direct_requests import DirectRequests
 from lanewise._runtime.messages import RoutedRequest
 from lanewise.testing import Answer, FakeProvider, Status
 
@@ -193,8 +194,21 @@ async def test_a_call_runs_few_functions_of_ours(wireless: Router) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_call_makes_one_request_object_and_no_client(wireless: Router, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scope's client is a twin of one that is there, and the URLs of calls are made once."""
+async def test_a_call_makes_no_request_object_and_no_client(wireless: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scope's client is a twin of one that is there, and httpx2 has no part in its call."""
+    async with wireless:
+        await call(wireless)
+        made = made_of(monkeypatch, httpx2.Request, httpx2.Response, httpx2.URL, httpx2.AsyncClient, openai.AsyncOpenAI)
+        await call(wireless)
+    assert made == {}
+
+
+@pytest.mark.anyio
+async def test_a_call_through_httpx2_makes_one_request_object(
+    wireless: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The URLs of calls are made once."""
+    monkeypatch.setattr(DirectRequests, "routed_request", lambda *_, **__: None)
     async with wireless:
         await call(wireless)
         made = made_of(monkeypatch, httpx2.Request, httpx2.Response, httpx2.URL, httpx2.AsyncClient, openai.AsyncOpenAI)

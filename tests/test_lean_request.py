@@ -1,4 +1,4 @@
-"""The SDK clients of a scope build their requests by a shorter way than httpx2's: the requests are the same."""
+"""What a scope's SDK clients send through httpx2 is built by a shorter way than its own: the requests are the same."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from lanewise import Router
+from lanewise._client.direct_requests import DirectRequests
 from lanewise._client.http_clients import RoutedAsyncHttpClient, RoutedHttpClient
 from lanewise.testing import FakeProvider
 
@@ -26,8 +27,9 @@ NOT_SENT = ("accept", "accept-encoding", "connection", "user-agent")
 
 
 @pytest.fixture
-def router(fake_provider: FakeProvider) -> Router:
-    """One route."""
+def router(fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Router:
+    """One route, and no request that goes to it without httpx2."""
+    monkeypatch.setattr(DirectRequests, "routed_request", lambda *_, **__: None)
     return Router.from_mapping(
         {
             "providers": {"first": {"base_url": fake_provider.base_url}},

@@ -27,6 +27,7 @@ from distribution.lowest import declared, lower_bound
 from flask_lanewise import Lanewise
 from lanewise import Config, ConfigError, Router
 from lanewise._compat import CORE, GENAI_PRICES, LIBRARIES, REDIS, Library, Part
+from lanewise._compat.openai_sdk import OPENAI_REQUEST, sdk_internals
 from lanewise.config.credentials import resolve_credentials
 from litestar_lanewise import LanewisePlugin
 from starlette_lanewise import LanewiseMiddleware, lifespan
@@ -174,8 +175,18 @@ def test_a_changed_litestar_is_refused_at_the_start(monkeypatch: pytest.MonkeyPa
     assert raised.group_contains(ConfigError, match="litestar: version")
 
 
-PLACES = {part.where for library in LIBRARIES.values() for part in library.parts}
-USED = {name for library in LIBRARIES.values() for part in library.parts for name in part.uses}
+@pytest.mark.parametrize("part", OPENAI_REQUEST.parts, ids=lambda part: part.where)
+def test_a_request_of_the_sdk_that_has_changed_is_left_to_the_sdk(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer is made in its place, and nothing is refused for that."""
+    assert OPENAI_REQUEST.changes() == []
+    assert sdk_internals() is not None
+    change(monkeypatch, part)
+    assert sdk_internals() is None
+
+
+USED_PARTS = [*(part for library in LIBRARIES.values() for part in library.parts), *OPENAI_REQUEST.parts]
+PLACES = {part.where for part in USED_PARTS}
+USED = {name for part in USED_PARTS for name in part.uses}
 NAMED = {place.rpartition(".")[2].rpartition(":")[2] for place in PLACES} | USED
 
 

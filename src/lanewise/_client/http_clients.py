@@ -7,7 +7,7 @@ of a scope do. Closing them closes nothing shared.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Final, Protocol, Self
 
@@ -17,7 +17,20 @@ from lanewise._runtime.messages import RoutedRequest, RoutedResponse, Stream
 from lanewise.errors import BASE_URL
 from lanewise.scope import Scope
 
-__all__ = ["SCOPE", "Gateway", "RoutedAsyncHttpClient", "RoutedHttpClient", "SyncStream"]
+__all__ = [
+    "SCOPE",
+    "AsyncBody",
+    "Gateway",
+    "RoutedAsyncHttpClient",
+    "RoutedHttpClient",
+    "SyncBody",
+    "SyncStream",
+    "read_response",
+    "read_sync_response",
+    "response_of",
+    "routed_headers",
+    "sync_response_of",
+]
 
 SCOPE: Final = "lanewise.scope"
 """The extension of a request that carries its scope."""
@@ -85,7 +98,7 @@ class RoutedAsyncHttpClient(httpx2.AsyncClient):
         response = await _send_async(self._gateway, request)
         response.request = request
         if not stream:
-            await _read(response)
+            await read_response(response)
         response.elapsed = timedelta(seconds=time.perf_counter() - started)
         return response
 
@@ -114,7 +127,7 @@ class RoutedHttpClient(httpx2.Client):
         response = _send_sync(self._gateway, request)
         response.request = request
         if not stream:
-            _read_sync(response)
+            read_sync_response(response)
         response.elapsed = timedelta(seconds=time.perf_counter() - started)
         return response
 
@@ -149,10 +162,13 @@ async def _send_async(gateway: Gateway, request: httpx2.Request) -> httpx2.Respo
         body = request.content
     except httpx2.RequestNotRead:
         body = await request.aread()
-    reply = await gateway.ask(_routed_request(request, body), request.extensions.get(SCOPE))
-    if reply.stream is None:
-        return httpx2.Response(reply.status, headers=reply.headers, stream=httpx2.ByteStream(reply.body))
-    return httpx2.Response(reply.status, headers=reply.headers, stream=_AsyncBody(reply.stream))
+    return response_of(await gateway.ask(_routed_request(request, body), request.extensions.get(SCOPE)))
+
+
+def response_of(reply: RoutedResponse) -> httpx2.Response:
+    """A reply as httpx2 has it."""
+    body = httpx2.ByteStream(reply.body) if reply.stream is None else AsyncBody(reply.stream)
+    return httpx2.Response(reply.status, headers=reply.headers, stream=body)
 
 
 def _send_sync(gateway: Gateway, request: httpx2.Request) -> httpx2.Response:
@@ -160,13 +176,16 @@ def _send_sync(gateway: Gateway, request: httpx2.Request) -> httpx2.Response:
         body = request.content
     except httpx2.RequestNotRead:
         body = request.read()
-    reply, stream = gateway.ask_sync(_routed_request(request, body), request.extensions.get(SCOPE))
-    if stream is None:
-        return httpx2.Response(reply.status, headers=reply.headers, stream=httpx2.ByteStream(reply.body))
-    return httpx2.Response(reply.status, headers=reply.headers, stream=_SyncBody(stream))
+    return sync_response_of(*gateway.ask_sync(_routed_request(request, body), request.extensions.get(SCOPE)))
 
 
-async def _read(response: httpx2.Response) -> None:
+def sync_response_of(reply: RoutedResponse, stream: SyncStream | None) -> httpx2.Response:
+    """As :func:`response_of`."""
+    body = httpx2.ByteStream(reply.body) if stream is None else SyncBody(stream)
+    return httpx2.Response(reply.status, headers=reply.headers, stream=body)
+
+
+async def read_response(response: httpx2.Response) -> None:
     if isinstance(response.stream, httpx2.ByteStream):
         response.read()  # it is here already
         return
@@ -177,7 +196,7 @@ async def _read(response: httpx2.Response) -> None:
         raise
 
 
-def _read_sync(response: httpx2.Response) -> None:
+def read_sync_response(response: httpx2.Response) -> None:
     try:
         response.read()
     except BaseException:
@@ -185,14 +204,26 @@ def _read_sync(response: httpx2.Response) -> None:
         raise
 
 
-class _AsyncBody(httpx2.AsyncByteStream):
+class AsyncBody(httpx2.AsyncByteStream):
     """Iterable a second time after its end: the SDK drains a stream after ``[DONE]``."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self._unread = b""
+
+    async def read(self) -> bytes:
+        """The next piece, ``b""`` at the end."""
+        if self._unread:
+            piece, self._unread = self._unread, b""
+            return piece
+        return await self._stream.read()
+
+    def unread(self, rest: bytes) -> None:
+        """Give back what was read and not used."""
+        self._unread = rest
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while piece := await self._stream.read():
+        while piece := await self.read():
             yield piece
 
     async def aclose(self) -> None:
@@ -202,12 +233,26 @@ class _AsyncBody(httpx2.AsyncByteStream):
         self._stream.drop()
 
 
-class _SyncBody(httpx2.SyncByteStream):
+class SyncBody(httpx2.SyncByteStream):
+    """As :class:`AsyncBody`, for a thread."""
+
     def __init__(self, stream: SyncStream) -> None:
         self._stream = stream
+        self._unread = b""
+
+    def read(self) -> bytes:
+        """As :meth:`AsyncBody.read`."""
+        if self._unread:
+            piece, self._unread = self._unread, b""
+            return piece
+        return self._stream.read()
+
+    def unread(self, rest: bytes) -> None:
+        """As :meth:`AsyncBody.unread`."""
+        self._unread = rest
 
     def __iter__(self) -> Iterator[bytes]:
-        while piece := self._stream.read():
+        while piece := self.read():
             yield piece
 
     def close(self) -> None:
@@ -218,28 +263,38 @@ class _SyncBody(httpx2.SyncByteStream):
 
 
 def _routed_request(request: httpx2.Request, body: bytes) -> RoutedRequest:
-    forwarded = []
-    on_break: str | None = None
-    for raw_name, raw_value in request.headers.raw:
-        name = raw_name.decode("ascii").lower()
-        if name in _NOT_FORWARDED or name.startswith("x-stainless-"):
-            continue
-        if not name.startswith("x-lanewise-"):
-            forwarded.append((name, raw_value.decode("latin-1")))
-        elif name == _ON_BREAK:
-            on_break = raw_value.decode("latin-1")
+    forwarded, on_break, helper = routed_headers(
+        [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
+    )
     path, _, query = request.url.raw_path.decode("ascii").partition("?")
     timeout = request.extensions.get("timeout") or {}
     return RoutedRequest(
         method=request.method,
         path=_below_base(path),
         query=query,
-        headers=tuple(forwarded),
+        headers=forwarded,
         body=body,
         timeout=timeout.get("read"),
         on_break=on_break,
-        helper=on_break is not None and _HELPER in request.headers,
+        helper=helper,
     )
+
+
+def routed_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[tuple[str, str], ...], str | None, bool]:
+    """Of a request's headers those that may go upstream, what it asks for a stream that breaks, and whether one of the
+    SDK's helpers reads the answer of one that asks for that."""
+    forwarded: list[tuple[str, str]] = []
+    on_break: str | None = None
+    helped = False
+    for written, value in headers:
+        name = written.lower()
+        if name == _HELPER:
+            helped = True
+        elif name == _ON_BREAK:
+            on_break = value
+        elif name not in _NOT_FORWARDED and not name.startswith(("x-stainless-", "x-lanewise-")):
+            forwarded.append((name, value))
+    return tuple(forwarded), on_break, helped and on_break is not None
 
 
 def _below_base(path: str) -> str:

@@ -6,13 +6,29 @@ client carries it on.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final, Self
 
 import httpx2
 import openai
 
-from lanewise._client.http_clients import SCOPE, Gateway, RoutedAsyncHttpClient, RoutedHttpClient
+from lanewise._client.direct_requests import UNREAD, DirectRequests, async_chunks, chunks
+from lanewise._client.http_clients import (
+    SCOPE,
+    AsyncBody,
+    Gateway,
+    RoutedAsyncHttpClient,
+    RoutedHttpClient,
+    SyncBody,
+    read_response,
+    read_sync_response,
+    response_of,
+    sync_response_of,
+)
+from lanewise._compat.openai_sdk import sdk_internals
 from lanewise._runtime.messages import API_OF_PATH
 from lanewise.config.libraries import require_library
 from lanewise.errors import BASE_URL
@@ -66,6 +82,36 @@ def _request(method: str, url: httpx2.URL | str, options: Mapping[str, Any]) -> 
 
 class _BoundAsyncOpenAI(openai.AsyncOpenAI):
     _lanewise_scope: Scope | None = None
+    _lanewise_direct: DirectRequests | None = None
+
+    async def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
+        """As the SDK has it, by the short way where that comes to the same."""
+        direct = self._lanewise_direct
+        routed = None
+        if direct is not None and type(self) is _BoundAsyncOpenAI:
+            routed = direct.routed_request(self, cast_to, options, stream_cls, stream=stream)
+        if routed is None or direct is None:
+            return await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
+        started = time.perf_counter()
+        reply = await direct.gateway.ask(routed, self._lanewise_scope)
+        if not stream and (model := direct.model_of(reply, cast_to, options)) is not UNREAD:
+            return model
+        response = response_of(reply)
+        response.request = self._build_request(options)
+        await self._prepare_request(response.request)
+        if not stream:
+            await read_response(response)
+        response.elapsed = timedelta(seconds=time.perf_counter() - started)
+        if not response.is_success:
+            raise self._make_status_error_from_response(response)
+        result = await self._process_response(
+            cast_to=cast_to, options=options, response=response, stream=stream, stream_cls=stream_cls
+        )
+        if stream and isinstance(response.stream, AsyncBody):
+            result._iterator = async_chunks(
+                result._iterator, response, response.stream, direct.chunk_of(result._cast_to)
+            )
+        return result
 
     def _prepare_url(self, url: str) -> httpx2.URL:
         return _ROUTED.get(url) or super()._prepare_url(url)
@@ -77,6 +123,7 @@ class _BoundAsyncOpenAI(openai.AsyncOpenAI):
         """A copy stays bound to the scope, and to the router's transport: another HTTP client is not taken."""
         copied = super().copy(**{**options, "http_client": None})
         copied._lanewise_scope = self._lanewise_scope
+        copied._lanewise_direct = None if options.get("http_client") is not None else self._lanewise_direct
         copied._platform = self._platform
         return copied
 
@@ -85,6 +132,34 @@ class _BoundAsyncOpenAI(openai.AsyncOpenAI):
 
 class _BoundOpenAI(openai.OpenAI):
     _lanewise_scope: Scope | None = None
+    _lanewise_direct: DirectRequests | None = None
+
+    def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
+        """As the SDK has it, by the short way where that comes to the same."""
+        direct = self._lanewise_direct
+        routed = None
+        if direct is not None and type(self) is _BoundOpenAI:
+            routed = direct.routed_request(self, cast_to, options, stream_cls, stream=stream)
+        if routed is None or direct is None:
+            return super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
+        started = time.perf_counter()
+        reply, read = direct.gateway.ask_sync(routed, self._lanewise_scope)
+        if not stream and (model := direct.model_of(reply, cast_to, options)) is not UNREAD:
+            return model
+        response = sync_response_of(reply, read)
+        response.request = self._build_request(options)
+        self._prepare_request(response.request)
+        if not stream:
+            read_sync_response(response)
+        response.elapsed = timedelta(seconds=time.perf_counter() - started)
+        if not response.is_success:
+            raise self._make_status_error_from_response(response)
+        result = self._process_response(
+            cast_to=cast_to, options=options, response=response, stream=stream, stream_cls=stream_cls
+        )
+        if stream and isinstance(response.stream, SyncBody):
+            result._iterator = chunks(result._iterator, response, response.stream, direct.chunk_of(result._cast_to))
+        return result
 
     def _prepare_url(self, url: str) -> httpx2.URL:
         return _ROUTED.get(url) or super()._prepare_url(url)
@@ -96,6 +171,7 @@ class _BoundOpenAI(openai.OpenAI):
         """A copy stays bound to the scope, and to the router's transport: another HTTP client is not taken."""
         copied = super().copy(**{**options, "http_client": None})
         copied._lanewise_scope = self._lanewise_scope
+        copied._lanewise_direct = None if options.get("http_client") is not None else self._lanewise_direct
         copied._platform = self._platform
         return copied
 
@@ -114,7 +190,7 @@ class SdkClients:
         """An ``openai.AsyncOpenAI`` bound to ``scope``."""
         if self._async_template is None:
             http_client = _BoundAsyncHttpClient(self._gateway)
-            self._async_template = _template(lambda: _BoundAsyncOpenAI(http_client=http_client, **_OPTIONS))
+            self._async_template = self._template(lambda: _BoundAsyncOpenAI(http_client=http_client, **_OPTIONS))
         client = _BoundAsyncOpenAI.__new__(_BoundAsyncOpenAI)
         client.__dict__.update(self._async_template)
         client._lanewise_scope = scope
@@ -124,11 +200,24 @@ class SdkClients:
         """An ``openai.OpenAI`` bound to ``scope``."""
         if self._sync_template is None:
             http_client = _BoundHttpClient(self._gateway)
-            self._sync_template = _template(lambda: _BoundOpenAI(http_client=http_client, **_OPTIONS))
+            self._sync_template = self._template(lambda: _BoundOpenAI(http_client=http_client, **_OPTIONS))
         client = _BoundOpenAI.__new__(_BoundOpenAI)
         client.__dict__.update(self._sync_template)
         client._lanewise_scope = scope
         return client
+
+    def _template(self, make: Callable[[], Any]) -> dict[str, Any]:
+        require_library("openai")  # a router that was never opened opens at the first call, which is later
+        from openai._base_client import get_platform
+
+        client = make()
+        client._platform = get_platform()  # else each client's first call would find it out in a thread
+        template = dict(client.__dict__)
+        internals = sdk_internals()
+        if internals is not None:
+            with contextlib.suppress(KeyError):  # another SDK: its own way
+                template["_lanewise_direct"] = DirectRequests(self._gateway, internals, template)
+        return template
 
 
 _OPTIONS: Final[dict[str, Any]] = {
@@ -138,12 +227,3 @@ _OPTIONS: Final[dict[str, Any]] = {
     "max_retries": 0,
     "timeout": None,  # the task's deadline holds; a timeout of the call tightens it
 }
-
-
-def _template(make: Callable[[], openai.AsyncOpenAI | openai.OpenAI]) -> dict[str, Any]:
-    require_library("openai")  # a router that was never opened opens at the first call, which is later
-    from openai._base_client import get_platform
-
-    client = make()
-    client._platform = get_platform()  # else each client's first call would find it out in a thread
-    return dict(client.__dict__)
