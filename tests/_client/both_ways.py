@@ -24,6 +24,7 @@ MESSAGES: Final[Any] = [{"role": "user", "content": "Wo ist mein Päckchen? 📦
 MODEL: Final = "flagship-1"
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ADDRESS: Final = re.compile(r"127\.0\.0\.1:\d+")
+MOMENT: Final = re.compile(r'"(?:created|created_at|completed_at)": ?\d+')
 MOMENTS: Final = ("created", "created_at", "completed_at")
 VARIES: Final = frozenset({"date", "host", "idempotency-key", "x-client-request-id"})
 
@@ -95,7 +96,7 @@ def plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     if isinstance(value, str):
-        return ADDRESS.sub("here", UUID.sub("id", value))
+        return MOMENT.sub("moment", ADDRESS.sub("here", UUID.sub("id", value)))
     return (type(value).__name__, value) if isinstance(value, int | float) else value
 
 

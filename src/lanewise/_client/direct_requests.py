@@ -20,6 +20,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 
 from lanewise._client.http_clients import AsyncBody, Gateway, SyncBody, routed_headers
+from lanewise._client.model_construction import ModelConstructors
 from lanewise._compat.openai_sdk import SdkInternals
 from lanewise._runtime.call.reply_headers import reply_id
 from lanewise._runtime.messages import RoutedRequest, RoutedResponse
@@ -88,6 +89,7 @@ class DirectRequests:
     def __init__(self, gateway: Gateway, internals: SdkInternals, template: Mapping[str, Any]) -> None:
         self.gateway = gateway
         self._sdk = internals
+        self._models = ModelConstructors(internals.construct)
         self._settings = itemgetter(*_SETTINGS)
         self._as_made = self._settings({**template, "_custom_headers": {}, "_custom_query": {}})
         self._logger = logging.getLogger(internals.logger)
@@ -141,7 +143,7 @@ class DirectRequests:
             data = _OBJECT.decode(reply.body)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return UNREAD
-        model = self._sdk.construct(type_=cast_to, value=data)
+        model = self._models.of(cast_to)(data)
         if not isinstance(options.post_parser, openai.NotGiven):
             model = options.post_parser(model)
         if isinstance(model, openai.BaseModel):
@@ -150,8 +152,7 @@ class DirectRequests:
 
     def chunk_of(self, cast_to: object) -> Callable[[dict[str, Any]], Any]:
         """What makes a stream's chunk of its data."""
-        construct = self._sdk.construct
-        return lambda data: construct(type_=cast_to, value=data)
+        return self._models.of(cast_to)
 
 
 async def async_chunks(
