@@ -186,11 +186,11 @@ async def test_a_call_on_a_kept_connection_waits_once(fake_provider: FakeProvide
 
 @pytest.mark.anyio
 async def test_a_call_runs_few_functions_of_ours(wireless: Router) -> None:
-    """A bound on how much the router does a call: 189 when it was set, 17 of them for its record and cost."""
+    """A bound on how much is done a call: 197 when it was set, 17 of them for its record and cost, 3 for its model."""
     async with wireless:
         await call(wireless)
         ran = functions_of_ours(lambda: run_at_once(call(wireless)))
-    assert sum(ran.values()) <= 195, ran.most_common()
+    assert sum(ran.values()) <= 200, ran.most_common()
 
 
 @pytest.mark.anyio

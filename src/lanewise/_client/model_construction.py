@@ -20,6 +20,8 @@ __all__ = ["ModelConstructors"]
 _Convert = Callable[[Any], Any]
 _AS_THEY_ARE: Final = (str, int, bool, object, Any)
 """Types of which the SDK takes any value as it is."""
+_RESERVED: Final = frozenset({"_fields_set", "_BaseModel__cls"})
+"""Names of parameters of the SDK's ``construct``: what an answer calls so never becomes a field."""
 _set: Final = object.__setattr__
 
 
@@ -57,8 +59,7 @@ class ModelConstructors:
         if any(kind is each for each in _AS_THEY_ARE) or get_origin(kind) is Literal:
             return None
         if _is_plain(kind):
-            model = self._model(kind)
-            return lambda value: model(value) if type(value) is dict else by_the_sdk(value)
+            return self._model(kind)
         if get_origin(kind) is list and len(get_args(kind)) == 1:
             entry = self._converter(get_args(kind)[0])
             if entry is None:
@@ -74,15 +75,16 @@ class ModelConstructors:
         if made is not None:
             return made
         names = frozenset(model.model_fields)
-        fields: list[tuple[str, str, Any, _Convert | None]] = []
+        fields: list[tuple[str, str, Any, type | None, _Convert | None]] = []
+        construct_type = self._construct_type
 
-        def construct(data: dict[str, Any]) -> Any:
-            if not reserved.isdisjoint(data):
-                return model.model_construct(**data)
+        def construct(data: Any) -> Any:
+            if type(data) is not dict or not _RESERVED.isdisjoint(data):
+                return construct_type(value=data, type_=model)
             made = model.__new__(model)
             values: dict[str, Any] = {}
             found = set()
-            for name, key, default, convert in fields:
+            for name, key, default, unchanged, convert in fields:
                 if key not in data:
                     values[name] = default
                     continue
@@ -91,7 +93,7 @@ class ModelConstructors:
                 if value is None:
                     values[name] = default
                 else:
-                    values[name] = value if convert is None else convert(value)
+                    values[name] = value if convert is None or type(value) is unchanged else convert(value)
             _set(made, "__dict__", values)
             _set(made, "__pydantic_private__", None)
             extra = {} if names.issuperset(data) else {key: value for key, value in data.items() if key not in names}
@@ -102,12 +104,10 @@ class ModelConstructors:
         self._made[model] = construct  # before its fields: a model may hold models of its own kind
         for name, field in model.model_fields.items():
             default = None if field.default is PydanticUndefined else field.default
-            fields.append((name, field.alias or name, default, self._converter(field.annotation, field.metadata)))
+            unchanged = None if field.metadata else _unchanged(field.annotation)
+            convert = self._converter(field.annotation, field.metadata)
+            fields.append((name, field.alias or name, default, unchanged, convert))
         return construct
-
-
-reserved: Final = frozenset({"_fields_set", "_BaseModel__cls"})
-"""Names of parameters of the SDK's ``construct``: what an answer calls so never becomes a field."""
 
 
 def _is_plain(kind: Any) -> bool:
