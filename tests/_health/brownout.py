@@ -41,6 +41,11 @@ KINDS = {
     "slow": failures.TIMEOUT.failure(),
     "cut": failures.CUT.failure(http_status=200),
     "stream cut": failures.STREAM_CUT.failure(http_status=200),
+    "500": failures.SERVER_ERROR.failure(http_status=500),
+    "529": failures.OVERLOADED.failure(http_status=529),
+    "refused": failures.UNREACHABLE.failure(),
+    "no connection": failures.CONNECT_TIMEOUT.failure(),
+    "409": failures.CONFLICT.failure(http_status=409),
 }
 PLAIN_RETRIED = frozenset(KINDS) - {"stream cut"}
 

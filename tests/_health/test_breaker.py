@@ -190,14 +190,19 @@ def test_a_long_rate_limit_gets_an_attempt_after_a_second_and_then_every_ten() -
 def test_an_answer_that_began_after_a_rate_limit_lifts_it_and_disproves_the_next_for_a_minute() -> None:
     """Unless no limit was in force, or the provider named no time: then there is nothing to disprove."""
     circuit = played((0.0, Limited(0, limited(300), 300.0)))
-    lifted = after(circuit, Succeeded(0, limits=1), 11.0, NUMBERS)
+    lifted = after(circuit, Succeeded(0, limits=1, despite_limit=True), 11.0, NUMBERS)
     assert lifted == Circuit(disproved_until=71.0)
     assert lifted.pristine
-    again = played((20.0, Limited(0, limited(300), 300.0)), (21.0, Succeeded(0, limits=1)), circuit=lifted)
+    again = played(
+        (20.0, Limited(0, limited(300), 300.0)), (21.0, Succeeded(0, limits=1, despite_limit=True)), circuit=lifted
+    )
     assert (again.limited_until, again.disproved_until) == (None, 81.0)
     assert played((0.0, Limited(0, RATE_LIMIT, None)), (0.5, Succeeded(0, limits=1))) == Circuit()
     under_way = played((0.0, Limited(0, limited(300), 300.0)), (0.5, Succeeded(0, limits=0)))
     assert (under_way.limited_until, under_way.disproved_until) == (300.0, None)
+    later = played((0.0, Limited(0, limited(300), 300.0)), (0.2, Limited(0, limited(300), 300.0)))
+    despite_one = after(later, Succeeded(0, limits=1, despite_limit=True), 0.5, NUMBERS)
+    assert (despite_one.limited_until, despite_one.disproved_until) == (300.2, 60.5)
 
 
 def test_one_worker_holds_the_probe() -> None:

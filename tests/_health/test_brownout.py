@@ -40,6 +40,14 @@ def families() -> dict[str, tuple[Cell, ...]]:
             found["three lanes alike"].append(Cell((alike, alike, alike), rate, workers))
             for kind in ("503", "429", "slow"):
                 found["sensitive"].append(Cell((Provider(kind, share), WELL), rate, workers, approved=(0,)))
+        for kind, share in (("503", 0.5), ("429", 0.3), ("slow", 0.5)):
+            for other in (1.0, 200.0):
+                found["few and many calls"].append(Cell((Provider(kind, share),), other, workers))
+            for second in (Provider("503", 0.7), Provider("429", 0.7), Provider("slow", 0.7)):
+                found["two unlike"].append(Cell((Provider(kind, 0.3), second), rate, workers))
+        for share, after in itertools.product((0.3, 0.6), (0.5, 1.0, 3.0)):
+            found["429 with Retry-After"].append(Cell((Provider("429", share, retry_after=after),), rate, workers))
+        found["slow, 10 s of 40"].append(Cell((Provider("slow", down=down(10, 40).down),), rate, workers))
         found["down 3 s of 10"].append(Cell((down(3, 10),), rate, workers))
         found["down 10 s of 40"].append(Cell((down(10, 40),), rate, workers))
     return {name: tuple(cells) for name, cells in found.items()}

@@ -136,15 +136,12 @@ def _succeeded(circuit: Circuit, event: Succeeded, now: float, settings: Breaker
             return _replace(circuit, unanswered=0) if circuit.unanswered else circuit
         closed = Circuit(generation=circuit.generation + 1)
         return _limited_like(closed, circuit) if still_limited and not event.probe else closed
-    if still_limited:
-        return _limited_like(Circuit(generation=circuit.generation), circuit)
     if circuit.pristine:
         return circuit
-    disproves = (
-        circuit.is_limited(now) and circuit.limited_by is not None and circuit.limited_by.retry_after is not None
-    )
+    disproves = event.despite_limit and circuit.is_limited(now)
     until = now + settings.disproved if disproves else circuit.disproved_until
-    return Circuit(generation=circuit.generation, disproved_until=until)
+    answered = Circuit(generation=circuit.generation)
+    return _replace(_limited_like(answered, circuit) if still_limited else answered, disproved_until=until)
 
 
 def _limited_like(circuit: Circuit, other: Circuit) -> Circuit:

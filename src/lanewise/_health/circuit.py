@@ -151,11 +151,13 @@ def _moved(time: float | None, seconds: float) -> float | None:
 
 class Succeeded(msgspec.Struct, frozen=True):
     """An attempt that began in ``generation`` succeeded, when ``limits`` rate limits in a row had been met. ``probe``
-    is the worker whose probe it was, if it was one."""
+    is the worker whose probe it was, if it was one; ``despite_limit`` says that a Retry-After was in force when it
+    began."""
 
     generation: int
     probe: str = ""
     limits: int = 0
+    despite_limit: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True):

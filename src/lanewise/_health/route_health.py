@@ -45,6 +45,7 @@ class Permit:
     __slots__ = (
         "account_generation",
         "began",
+        "despite_limit",
         "limits",
         "probes_account",
         "probes_route",
@@ -60,6 +61,7 @@ class Permit:
         since: float,
         *,
         limits: int = 0,
+        despite_limit: bool = False,
         probes_route: bool = False,
         probes_account: bool = False,
         slot: bool = False,
@@ -69,6 +71,7 @@ class Permit:
         self.since = since
         self.began: float | None = None
         self.limits = limits
+        self.despite_limit = despite_limit
         self.probes_route = probes_route
         self.probes_account = probes_account
         self.slot = slot
@@ -164,7 +167,9 @@ class RouteHealth:
         """
         route, account = self.route, self.account
         generations = route.circuit.generation, account.circuit.generation
-        permit = Permit(*generations, now, limits=route.circuit.limits, slot=slot)
+        limit = route.circuit.limited_by if route.circuit.is_limited(now) else None
+        despite_limit = limit is not None and limit.retry_after is not None
+        permit = Permit(*generations, now, limits=route.circuit.limits, despite_limit=despite_limit, slot=slot)
         if account.circuit.open_until is not None:
             if not account.may_probe(now, shared=shared):
                 return None
@@ -325,7 +330,7 @@ class RouteHealth:
             if route_probe:
                 self._outcomes.clear()
             return (
-                Succeeded(permit.route_generation, route_probe, permit.limits),
+                Succeeded(permit.route_generation, route_probe, permit.limits, permit.despite_limit),
                 Succeeded(permit.account_generation, account_probe),
             )
         released = Released(account_probe) if account_probe else None
