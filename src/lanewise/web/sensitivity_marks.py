@@ -8,6 +8,7 @@ can hide the data, but never what it does; and data that is hidden, or that find
 from __future__ import annotations
 
 import contextlib
+import dis
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Generator
@@ -70,10 +71,24 @@ def misplaced(target: object, place: str) -> str | None:
     while isinstance(target, functools.partial):
         target = target.func
     is_maker = any(target is maker for maker in _makers)
+    if _gives_back_mark(target):
+        return f"a mark that is given back marks nothing, and this is {place}: a mark is put on a function"
     if not (is_maker or isinstance(target, SensitiveMark) or (inspect.isclass(target) and _is_mark_class(target))):
         return None
     name = getattr(target, "__name__", None) or repr(target)
     return f"{name} is a mark, and not {place}: a mark is put on a function, as in @sensitive(...)"
+
+
+def _gives_back_mark(target: object) -> bool:
+    """Whether a function does nothing but give back a mark that was made before, as in ``lambda: payment``."""
+    if not inspect.isfunction(target):
+        return False
+    read = [target.__globals__.get(name) for name in target.__code__.co_names]
+    with contextlib.suppress(ValueError):  # a cell that is not yet filled
+        read += [cell.cell_contents for cell in target.__closure__ or ()]
+    if not any(isinstance(each, SensitiveMark) for each in read):
+        return False
+    return not any(each.opname.startswith("CALL") for each in dis.get_instructions(target))
 
 
 def _is_mark_class(cls: type) -> bool:

@@ -702,6 +702,7 @@ MISUSES: dict[str, Shape] = {
     "a dependency without Depends": _depending(payment),
     "a partial dependency": _depending(Depends(functools.partial(sensitive, "payment"))),
     "a dependency that is middleware": _depending(Depends(SensitiveMiddleware)),
+    "a dependency that gives a mark back": _depending(Depends(lambda: payment)),
     "a dependency that is standard": _depending(Depends(standard)),
     "a dependency of Flask's": _depending(Depends(flask_lanewise.sensitive("payment"))),
     "a dependency of a router without routes": _including(APIRouter(prefix="/in", dependencies=[Depends(sensitive)])),
