@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lanewise import Config, ConfigError
+from lanewise.config import Client
 
 CONFIG: dict[str, Any] = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},
@@ -49,6 +50,12 @@ def test_a_client_is_read() -> None:
     assert (client.name, client.key, client.tasks) == ("node-backend", (key,), ("chat",))
     assert (client.labels, client.subject_header, client.deadline) == ({"tier": "internal"}, "x-user-id", 20.0)
     assert key not in repr(client), "a digest is no secret, and yet nobody's business"
+
+
+def test_a_client_is_declared_in_python() -> None:
+    """As the other parts of a config are."""
+    config = Config(**CONFIG, clients={"node": Client(key=(STRONG,), deadline=20.0), "web": {"tasks": ["chat"]}})
+    assert [(client.name, client.key) for client in config.clients.values()] == [("node", (STRONG,)), ("web", ())]
 
 
 @pytest.mark.parametrize(

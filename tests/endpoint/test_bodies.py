@@ -141,6 +141,7 @@ def test_a_head_has_a_size(endpoint: Caller) -> None:
     """Where the server lets it through at all."""
     answer = endpoint.http.get("models", headers={f"x-{number}": "y" for number in range(200)})
     assert answer.status_code == 431
+    assert answer.headers.get("x-request-id") != ""
 
 
 def head(**headers: str) -> RequestHead:
@@ -154,6 +155,17 @@ def test_a_size_that_is_told_is_refused_before_it_comes() -> None:
     for length in (str(LARGEST_BODY + 1), "9" * 30):
         with pytest.raises(EndpointError, match="larger"):
             BodyReader(head(content_length=length))
+
+
+def test_a_gzip_of_nothing_without_end_is_refused() -> None:
+    """What comes in has a size too, whatever comes of it."""
+    reader = BodyReader(head(content_encoding="gzip"))
+    reader.feed(gzip.compress(b"{"))
+    empty = gzip.compress(b"") * 3000
+    for _ in range(LARGEST_BODY // len(empty)):
+        reader.feed(empty)
+    with pytest.raises(EndpointError, match="larger"):
+        reader.feed(empty)
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(1, 40), max_size=8), st.booleans())

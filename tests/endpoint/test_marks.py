@@ -6,6 +6,7 @@ from typing import Any
 
 import flask
 import pytest
+from fastapi import FastAPI
 from litestar import Litestar, asgi
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -184,6 +185,23 @@ def test_litestar_mounts_it(stage: Stage, has_plugin: bool) -> None:
         stage.first.script_all(Status(500))
         with served(app) as url:
             assert call(url).status_code == status
+
+
+def test_fastapi_mounts_it(stage: Stage) -> None:
+    """Also at the root, beside endpoints of its own."""
+    router = stage.router()
+    app = FastAPI(lifespan=lifespan(router))
+    app.add_middleware(LanewiseMiddleware, router=router)
+
+    @app.get("/health")
+    def health() -> str:
+        return "x"
+
+    app.mount("/ai/v1", OpenAIEndpoint(router))
+    app.mount("/", OpenAIEndpoint(router))
+    with served(app) as url:
+        assert call(url).headers["x-lanewise-route"] == "first"
+        assert call(url, "").headers["x-lanewise-route"] == "first"
 
 
 def test_it_works_without_any_middleware(stage: Stage) -> None:

@@ -103,7 +103,7 @@ class _Request:
         except EndpointError as refused:
             answer = refused.answer()
         if answer is not None:
-            headers = self._core.headers(answer, self._request_id)
+            headers = self._core.headers(answer, self._request_id or self._core.fresh_request_id())
             await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
             await self._send({"type": "http.response.body", "body": answer.body})
 

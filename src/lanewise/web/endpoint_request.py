@@ -147,10 +147,13 @@ class BodyReader:
         self._gzip = encoding != "identity"
         self._inflating = _new_member() if self._gzip else None
         self._pieces: list[bytes] = []
-        self._size = 0
+        self._size = self._received = 0
 
     def feed(self, data: bytes) -> None:
         """Take in a piece."""
+        self._received += len(data)
+        if self._received > LARGEST_BODY:
+            raise _too_large()  # whatever comes of it: a gzip can be made of empty members without end
         if self._inflating is None:
             self._take(data)
             return

@@ -80,8 +80,11 @@ class EndpointCore:
         around = current_scope()
         if around is not None and around.in_request:
             return around.request_id
-        own = keys.accept_request_id(head.values(self._id_header))
-        return own or keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10))
+        return keys.accept_request_id(head.values(self._id_header)) or self.fresh_request_id()
+
+    def fresh_request_id(self) -> str:
+        """An id for a request that has none, or whose head can't be read."""
+        return keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10))
 
     def check_target(self, head: RequestHead) -> None:
         """Raise EndpointError unless the path and the method are routed here."""

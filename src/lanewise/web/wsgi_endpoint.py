@@ -151,7 +151,8 @@ class _Request:
         return body
 
     def _whole(self, answer: EndpointAnswer) -> WsgiAnswer:
-        return WsgiAnswer(answer.status, _as_text(self._core.headers(answer, self._request_id)), (answer.body,))
+        headers = self._core.headers(answer, self._request_id or self._core.fresh_request_id())
+        return WsgiAnswer(answer.status, _as_text(headers), (answer.body,))
 
 
 class _Ending:
