@@ -219,7 +219,7 @@ def sources() -> list[Path]:
 
 
 OF_THE_LANGUAGE = frozenset(
-    {"_is_coroutine", "_Decompress", "_asdict", "_replace", "_fields", "_abc_impl", "_is_protocol"}
+    {"_is_coroutine", "_get_running_loop", "_Decompress", "_asdict", "_replace", "_fields", "_abc_impl", "_is_protocol"}
 )
 """Python's own: what it documents, what its types are called, and up to 3.11 what has no other name."""
 OF_SQLALCHEMY = frozenset({"_mapping"})
