@@ -38,7 +38,10 @@ class DisconnectWatcher:
         self._receive = receive
         self._asgi = asgi
         self._gone = gone
-        self._loop = asyncio._get_running_loop()  # none on trio: there, a hang-up is noticed when the app itself reads
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:  # trio: there, a hang-up is noticed when the app itself reads
+            self._loop = None
 
     async def receive(self) -> Message:
         """The next message, as the app gets it."""
