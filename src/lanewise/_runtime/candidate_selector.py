@@ -19,6 +19,7 @@ from lanewise._openai.token_estimate import text_bytes
 from lanewise._routing.call_progress import NO_ROUTE
 from lanewise._routing.candidates import Candidate, candidates, home_provider, marked, static_candidates
 from lanewise._routing.context_window import TokenDemand, TokenLimits, fitting, unsure
+from lanewise._routing.conversations import Conversations, conversation_key, pinned_first
 from lanewise._routing.ordering import Arrange, as_declared, by_cost, by_speed, by_weight, subject_picks
 from lanewise._routing.request_attributes import RequestAttributes, asked_output, likely_tokens
 from lanewise._routing.start_rules import compile_rule
@@ -61,6 +62,8 @@ class Selection(msgspec.Struct, frozen=True):
     bound: str | None
     nowhere: Failure
     unsure: NeedsTokenCount | None = None
+    conversation: str | None = None
+    """What the calls of its conversation have in common, where the task's calls stick to that."""
 
 
 class SelectorContext(msgspec.Struct, frozen=True):
@@ -74,6 +77,7 @@ class SelectorContext(msgspec.Struct, frozen=True):
     rooms: Mapping[str, TokenLimits]
     prices: PriceBook
     speeds: RouteLatencies | None
+    conversations: Conversations | None = None
 
     def __repr__(self) -> str:
         return f"<Shared by {len(self.config.tasks)} tasks>"
@@ -89,6 +93,7 @@ class CandidateSelector:
         self._windows = {route: window for route in task.routes if (window := rooms[route].window) is not None}
         self._static = static_candidates(task, routes, off=shared.off, windows=self._windows)
         self._takes_all = all(upstreams[route].recipe.takes_all for route in task.routes if route in upstreams)
+        self._conversations = shared.conversations if task.sticky == "conversation" else None
         self._starts = task.start is not None
         self._always, self._rules = _starts(task)
         has_caps = any(rooms[route].max_output is not None for route in task.routes)
@@ -106,12 +111,24 @@ class CandidateSelector:
         else:
             found = self._narrowly(body, api, caller, lane, approved, bound=bound is not None)
         start = None if lane is None else f"{lane}: {why}"
+        key = None
+        if self._conversations is not None and bound is None:
+            key = conversation_key(body, api, caller.labels)
+            pinned = self._conversations.route_of(self._task.name, key, time.monotonic())
+            found = pinned_first(found, pinned, lane)
         if len(body.raw) > self._measured_from:
-            return self._measured(found, body, api, start, bound)
-        return Selection(found, start, bound, NO_ROUTE if bound is None else _nowhere(found, bound, body, api))
+            return self._measured(found, body, api, start, bound, key)
+        nowhere = NO_ROUTE if bound is None else _nowhere(found, bound, body, api)
+        return Selection(found, start, bound, nowhere, conversation=key)
 
     def _measured(
-        self, found: tuple[Candidate, ...], body: RequestBody, api: Api, start: str | None, bound: str | None
+        self,
+        found: tuple[Candidate, ...],
+        body: RequestBody,
+        api: Api,
+        start: str | None,
+        bound: str | None,
+        conversation: str | None,
     ) -> Selection:
         """The candidates, with those marked that the question, or the answer that is asked for, does not fit."""
         rooms = self._shared.rooms
@@ -119,7 +136,7 @@ class CandidateSelector:
         fits = fitting(found, need, rooms)
         models = {route: self._countable[route] for route in unsure(found, need, rooms) if route in self._countable}
         doubt = NeedsTokenCount(found, need, rooms, models) if models else None
-        return Selection(fits, start, bound, _nowhere(fits, bound, body, api), doubt)
+        return Selection(fits, start, bound, _nowhere(fits, bound, body, api), doubt, conversation)
 
     def _start(self, body: RequestBody, api: Api, caller: CallContext) -> tuple[LaneName | None, str]:
         """The lane to start in, and why. A drill comes first, then the rules in their order."""
@@ -174,9 +191,13 @@ class CandidateSelector:
     def _arranged(self, body: RequestBody, api: Api, caller: CallContext) -> Arrange:
         """The order within the lanes for this call."""
         task, routes = self._task, self._shared.config.routes
+        sticks_to = None
+        if task.sticky is not None:
+            is_subject = task.sticky == "subject"
+            sticks_to = caller.subject if is_subject else conversation_key(body, api, caller.labels)
+        picks = _drawn if sticks_to is None else subject_picks(sticks_to, self._shared.secret)
         if task.select == "weight":
-            subject = caller.subject if task.sticky else None
-            return by_weight(routes, _drawn if subject is None else subject_picks(subject, self._shared.secret))
+            return by_weight(routes, picks)
         if task.select == "cheapest":
             return by_cost(self._cost_of(body, api))
         speeds = self._shared.speeds
@@ -184,7 +205,7 @@ class CandidateSelector:
             return by_speed(
                 lambda route: speeds.seconds(route, api, stream=body.stream),
                 lambda route: speeds.fails(route, api),
-                _drawn,
+                picks,
             )
         return as_declared
 
@@ -192,10 +213,11 @@ class CandidateSelector:
         """What a route takes for the call, in US dollars: estimated, for one order of the routes."""
         output = 0 if api is Api.EMBEDDINGS else asked_output(body) or ASSUMED_OUTPUT
         told = likely_tokens(body)
-        prices, routes = self._shared.prices, self._shared.config.routes
+        prices, routes, conversations = self._shared.prices, self._shared.config.routes, self._shared.conversations
 
         def cost(route: str) -> float | None:
-            return prices.rough_cost(route, told, output, asked_tier(routes[route], body))
+            share = 0.0 if conversations is None else conversations.cache_share(route)
+            return prices.rough_cost(route, told, output, asked_tier(routes[route], body), share)
 
         return cost
 

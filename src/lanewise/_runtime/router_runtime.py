@@ -19,6 +19,7 @@ from lanewise._replay.memory_store import ReplaysInMemory
 from lanewise._replay.shared_store import SharedReplays
 from lanewise._reviews import ReviewQueue
 from lanewise._routing.context_window import TokenLimits
+from lanewise._routing.conversations import Conversations
 from lanewise._runtime.budget_store import router_budgets
 from lanewise._runtime.call.attempt import ByteLimits
 from lanewise._runtime.candidate_selector import CandidateSelector, SelectorContext
@@ -118,8 +119,18 @@ class RouterRuntime:
         self.memory = ResponseAffinity(shared_affinity)
         wants_speeds = any(task.select == "fastest" for task in config.tasks.values())
         self.speeds = RouteLatencies() if wants_speeds else None
+        wants_shares = any(task.sticky == "conversation" or task.select == "cheapest" for task in config.tasks.values())
+        self.conversations = Conversations() if wants_shares else None
         shared = SelectorContext(
-            config, upstreams, off, self.secret, self.memory, _rooms(config), self.prices, self.speeds
+            config,
+            upstreams,
+            off,
+            self.secret,
+            self.memory,
+            _rooms(config),
+            self.prices,
+            self.speeds,
+            self.conversations,
         )
         self.selectors = {task.name: CandidateSelector(task, shared) for task in config.tasks.values()}
         self.replay = _replay(config, credentials, services)

@@ -40,7 +40,7 @@ class PriceBook:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._found: dict[tuple[str, str | None], Price | None] = {}
-        self._rough: dict[tuple[str, int, int, str | None], tuple[object, float | None]] = {}
+        self._rough: dict[tuple[str, int, int, str | None, float], tuple[object, float | None]] = {}
         self._list: Callable[[], DataSnapshot] | None = None
         self._snapshot: DataSnapshot | None = None
 
@@ -74,8 +74,12 @@ class PriceBook:
         """The tokens that a route's model can answer with: ``max_output``, else its window; ``None`` if not known."""
         return route.max_output or context_window(route, self._config.providers[route.provider])
 
-    def rough_cost(self, route: str, told: int, given: int, asked_tier: str | None = None) -> float | None:
+    def rough_cost(
+        self, route: str, told: int, given: int, asked_tier: str | None = None, cached_share: float = 0.0
+    ) -> float | None:
         """US dollars for about so many tokens in and out, to three digits: for the order of routes, before a call.
+
+        ``cached_share`` is the share of the tokens in that come from the provider's cache.
 
         A microsecond, once a call of about this size has been reckoned.
         """
@@ -84,11 +88,13 @@ class PriceBook:
             return None
         now = datetime.now(UTC)
         prices = price.identity(now)
-        key = (route, _rounded(told), _rounded(given), asked_tier)
+        share = round(cached_share, 2)
+        key = (route, _rounded(told), _rounded(given), asked_tier, share)
         known = self._rough.get(key)
         if known is not None and known[0] is prices:
             return known[1]
-        reckoned = price.reckon(Usage(input_tokens=key[1], output_tokens=key[2]), now, asked_tier=asked_tier)
+        usage = Usage(input_tokens=key[1], output_tokens=key[2], cached_tokens=int(share * key[1]) or None)
+        reckoned = price.reckon(usage, now, asked_tier=asked_tier)
         if len(self._rough) >= _ORDERED:
             self._rough.clear()
         cost = None if reckoned is None else reckoned.usd

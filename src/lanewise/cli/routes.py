@@ -48,7 +48,7 @@ def _orders(config: Config) -> Iterator[str]:
         elif task.start is not None:
             yield from (f"{name}: starts in {rule.lane} if {rule.when}" for rule in task.start)
         if task.select != "order":
-            kept = ", the same for all calls of a subject" if task.sticky is not None else ""
+            kept = f", the same for all calls of a {task.sticky}" if task.sticky is not None else ""
             yield f"{name}: of a lane {_FIRST[task.select]} goes first{kept}"
 
 

@@ -172,7 +172,7 @@ def _check_task(place: Place, task: Task, sections: Sections, findings: MistakeC
     _check_deadline(place, task, findings)
     _check_sensitive(place, task, sections, findings)
     _check_start(place, task, findings)
-    if task.sticky is not None and task.select != "weight":
+    if task.sticky == "subject" and task.select != "weight":
         problem = f"calls that stick to a route can't select the {task.select} one"
         if task.select == "order":
             problem = "calls that stick to a route are shared out by weight, not by order"

@@ -250,8 +250,10 @@ class Task(_Declared):
     select: Literal["order", "weight", "cheapest", "fastest"] = Field(
         default="order", description="Which route of a lane goes first."
     )
-    sticky: Literal["subject"] | None = Field(
-        default=None, description='"subject" keeps all calls of a subject on one route of a lane, shared out by weight.'
+    sticky: Literal["subject", "conversation"] | None = Field(
+        default=None,
+        description='"subject" keeps all calls of a subject on one route of a lane, shared out by weight; '
+        '"conversation" those of a conversation, where its prompt is cached, with every `select`.',
     )
     start: StartField | None = Field(
         default=None, description="The lane that calls start in, or rules that pick it. Default: the primary lane."

@@ -247,7 +247,7 @@ def _task() -> Mapping[str, _Schema]:
         "contract": {"anyOf": [_NON_EMPTY, _table(Contract, _CONTRACT, "What an answer must look like.")]},
         "stream": _table(StreamSettings, _STREAM, "How streams behave."),
         "select": {"enum": ["order", "weight", "cheapest", "fastest"]},
-        "sticky": {"enum": ["subject"]},
+        "sticky": {"enum": ["subject", "conversation"]},
         "start": {"anyOf": [{"enum": _LANE_NAMES}, {"type": "array", "minItems": 1, "items": _start_rule()}]},
         "alert_cost_per_day": {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? USD$"},
     }

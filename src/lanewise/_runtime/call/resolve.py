@@ -58,6 +58,8 @@ class ResolvedCall(msgspec.Struct, frozen=True):
     """The body's format is the task's, not the app's."""
     contract: Contract | None = None
     """What an answer must keep to count."""
+    conversation: str | None = None
+    """What the calls of its conversation have in common, where they are kept on one route."""
     review: ReviewRule | None = None
     """How the call is left to a person if nobody answers it. Then ``candidates`` may be empty."""
     ends_as: Outcome = Outcome.ANSWERED
@@ -171,6 +173,7 @@ def _resolved(
         refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in selection.candidates[1:]),
         on_break=restarts.ERROR if request.on_break is None else _on_break(request, call, body, task),
         contract=contract,
+        conversation=selection.conversation,
         review=review,
     )
 

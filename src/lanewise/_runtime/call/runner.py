@@ -213,7 +213,11 @@ class CallRunner:
     def end_attempt(self, failure: Failure | None) -> None:
         """The latest attempt is over: health, caps and the record hear of it. Does nothing if it was before."""
         self._recorder.end_attempt(failure)  # before caps and budgets hear of it: it writes what the attempt used
-        self._admission.leave(failure, self._recorder.attempt)
+        record = self._recorder.attempt
+        self._admission.leave(failure, record)
+        conversations = self._runtime.conversations
+        if conversations is not None and failure is None and record is not None:
+            conversations.answered(self._call.task, self._resolved.conversation, record, time.monotonic())
 
     def _note_speed(self, speeds: RouteLatencies, failure: Failure | None) -> None:
         """For tasks that select the fastest route: how long this one took, or that it failed."""
