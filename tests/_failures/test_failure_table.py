@@ -80,6 +80,7 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
     "unjudged": [(failures.UNJUDGED.failure, "bad_request X 0")],
     "no-room": [(failures.NO_ROOM.failure, "rate_limit N 0")],
     "cancelled": [(failures.CANCELLED.failure, "cancelled X 0")],
+    "hedged": [(failures.HEDGED.failure, "cancelled X 0")],
     "deadline": [(failures.DEADLINE.failure, "deadline X 0")],
     "deadline-long": [(failures.DEADLINE_LONG.failure, "deadline X F")],
     "unreachable": [(transport(TransportSignal.UNREACHABLE), "unreachable S F")],

@@ -75,6 +75,7 @@ SHOWN = {
     "too-long": "test_a_question_too_long_for_every_route_is_sent_nowhere",
     "bound-gone": "test_a_call_whose_memory_is_out_of_reach_is_sent_nowhere",
     "no-room": "test_a_route_whose_limits_leave_no_room_is_left_alone_before_it_says_429",
+    "hedged": "test_a_hedge_that_answers_first_is_the_answer",
     "cancelled": "test_a_caller_that_goes_away_ends_the_upstream_exchange",
     "deadline": "test_the_deadline_of_the_call_ends_it",
     "deadline-long": "test_the_deadline_of_the_call_ends_it",
@@ -347,6 +348,18 @@ async def test_a_provider_that_hangs_is_found_by_few(stage: Stage, monkeypatch: 
 
     assert probe.routes == ["first", "second"]
     assert probe.call.attempts[0].total_ms < 1600
+
+
+@each_form
+async def test_a_hedge_that_answers_first_is_the_answer(form: Form, stage: Stage) -> None:
+    """What it was to help is closed, and recorded as such."""
+    stage.first.script(FIRST_MODEL, SlowHeaders(5.0))
+    task = {"hedge": {"after": "30ms", "share": 1.0}}
+    async with Router.from_mapping(config(stage, task=task)) as router:
+        got = await ask(router, form)
+
+    assert got.text == "Hello from model-two"
+    assert [attempt.failure for attempt in got.call.attempts] == ["cancelled", None]
 
 
 @each_form

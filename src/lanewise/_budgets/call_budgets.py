@@ -124,7 +124,7 @@ class CallBudgets:
         self._call = call
         self._body = body
         self._choices = choices
-        self._counted = False
+        self._counted = bool(call.attempts)
         self._size: tuple[int, int | None] | None = None
         self._reserved: tuple[tuple[Budget, Reservation], ...] = ()
 

@@ -116,6 +116,8 @@ UNJUDGED = Row("unjudged", "an answer that can't be judged in time by a JSON Sch
                _K.BAD_REQUEST, _STOP, _NEUTRAL, "the call's JSON Schema can't be judged in time")
 CANCELLED = Row("cancelled", "caller went away", _K.CANCELLED, _STOP, _NEUTRAL, "the caller went away",
                 "the upstream exchange is closed", outcome_unknown=True)
+HEDGED = Row("hedged", "a hedge, or what it was to help: another route of the call answered first", _K.CANCELLED, _STOP,
+             _NEUTRAL, "another route answered first", "the upstream exchange is closed", outcome_unknown=True)
 DEADLINE = Row("deadline", "call deadline hit, in an attempt that had less than half its normal timeout",
                _K.DEADLINE, _STOP, _NEUTRAL, "the call's deadline passed", outcome_unknown=True)
 DEADLINE_LONG = Row("deadline-long", "call deadline hit, in an attempt that had at least half its normal timeout",

@@ -10,6 +10,7 @@ from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.isolated_checks import IsolatedChecks
 from lanewise._health.client_limit import ClientLimit
 from lanewise._health.gcra_limit import Caps
+from lanewise._health.hedge_budget import HedgeBudget
 from lanewise._health.latency import RouteLatencies
 from lanewise._health.rate_limiter import RateLimiter
 from lanewise._health.router_health import RouterHealth
@@ -119,6 +120,7 @@ class RouterRuntime:
         self.memory = ResponseAffinity(shared_affinity)
         wants_speeds = any(task.select == "fastest" for task in config.tasks.values())
         self.speeds = RouteLatencies() if wants_speeds else None
+        self.hedges = {task.name: HedgeBudget(task.hedge) for task in config.tasks.values() if task.hedge is not None}
         wants_shares = any(task.sticky == "conversation" or task.select == "cheapest" for task in config.tasks.values())
         self.conversations = Conversations() if wants_shares else None
         shared = SelectorContext(

@@ -14,6 +14,7 @@ from lanewise.config.lanes import DEFAULT_ON, Lane, LaneEntry
 from lanewise.config.mistakes import ConfigError, Mistake
 from lanewise.config.models import (
     HealthSettings,
+    HedgeSettings,
     Provider,
     Route,
     RouterSettings,
@@ -32,6 +33,7 @@ __all__ = [
     "Contract",
     "Credentials",
     "HealthSettings",
+    "HedgeSettings",
     "KeySource",
     "Lane",
     "LaneEntry",

@@ -36,6 +36,7 @@ from lanewise.config.values import (
     Count,
     Dollars,
     FailureKey,
+    HedgeDelay,
     Names,
     NonEmpty,
     NonNegative,
@@ -54,7 +55,16 @@ from lanewise.config.values import (
 )
 from lanewise.types import Api
 
-__all__ = ["HealthSettings", "Provider", "Route", "RouterSettings", "SensitiveCategory", "StreamSettings", "Task"]
+__all__ = [
+    "HealthSettings",
+    "HedgeSettings",
+    "Provider",
+    "Route",
+    "RouterSettings",
+    "SensitiveCategory",
+    "StreamSettings",
+    "Task",
+]
 
 DAY = 86400.0
 MB = 1_000_000
@@ -225,6 +235,17 @@ class StreamSettings(_Declared):
     max: PositiveSeconds = Field(default=1800.0, description="The longest that a stream may take.")
 
 
+class HedgeSettings(_Declared):
+    """A second request to the next route, when the first has not begun to answer. Times are in seconds."""
+
+    after: HedgeDelay = Field(
+        default="p95",
+        description='When: "p95" of what the first route took lately, to the answer or a stream\'s first content, or a '
+        "duration.",
+    )
+    share: Share = Field(default=0.05, description="The most of the task's calls that may be hedged.")
+
+
 class Task(_Declared):
     """A class of work: its lanes, deadline and rules. The ``model`` argument of an SDK call names a task."""
 
@@ -257,6 +278,11 @@ class Task(_Declared):
     )
     start: StartField | None = Field(
         default=None, description="The lane that calls start in, or rules that pick it. Default: the primary lane."
+    )
+    hedge: HedgeSettings | None = Field(
+        default=None,
+        description="A second request to the next route when the first is slow. Not with tools, for sensitive or bound "
+        "calls, or several answers. Default: off.",
     )
     alert_cost_per_day: Dollars | None = Field(
         default=None, description='A warning is logged when the calls of a day (UTC) cost more, a process: "20 USD".'

@@ -15,6 +15,7 @@ from lanewise.config.durations import duration_text
 from lanewise.config.lanes import LaneEntry
 from lanewise.config.models import (
     HealthSettings,
+    HedgeSettings,
     Provider,
     Route,
     RouterSettings,
@@ -74,6 +75,10 @@ _BUDGET: Mapping[str, _Schema] = {
     "per": {"type": "string", "pattern": PER_PATTERN},
     "tasks": {**_TEXTS, "minItems": 1},
     "over": {"enum": ["refuse", "equivalent", "degraded"]},
+}
+_HEDGE: Mapping[str, _Schema] = {
+    "after": {"anyOf": [{"const": "p95"}, _DURATION]},
+    "share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
 }
 _STAND_IN: Mapping[str, _Schema] = {
     "response_format": {"const": "prompt"},
@@ -247,6 +252,7 @@ def _task() -> Mapping[str, _Schema]:
         "contract": {"anyOf": [_NON_EMPTY, _table(Contract, _CONTRACT, "What an answer must look like.")]},
         "stream": _table(StreamSettings, _STREAM, "How streams behave."),
         "select": {"enum": ["order", "weight", "cheapest", "fastest"]},
+        "hedge": _table(HedgeSettings, _HEDGE, "A second request to the next route."),
         "sticky": {"enum": ["subject", "conversation"]},
         "start": {"anyOf": [{"enum": _LANE_NAMES}, {"type": "array", "minItems": 1, "items": _start_rule()}]},
         "alert_cost_per_day": {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? USD$"},

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +37,7 @@ __all__ = [
     "Dollars",
     "FailureKey",
     "FailureSet",
+    "HedgeDelay",
     "JsonTable",
     "Names",
     "NonEmpty",
@@ -143,6 +144,16 @@ def _slow_call(value: object, info: ValidationInfo) -> object:
             f"{quoted(value)} is out of range", 'A slow call takes longer than usual: "3x" is three times that.'
         )
     return SlowCall(None, times)
+
+
+def _hedge_delay(value: object, info: ValidationInfo) -> object:
+    if value == "p95":
+        return value
+    if isinstance(value, str) and seconds_of(value) is None:
+        raise wrong(f"{quoted(value)} is no time to hedge after", 'Write "p95", or a duration: "2s".')
+    seconds = _seconds(value, info)
+    assert isinstance(seconds, float)
+    return _positive(seconds)
 
 
 def _non_empty(text: str) -> str:
@@ -252,6 +263,7 @@ Dollars = Annotated[float, BeforeValidator(_dollars)]
 Weight = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 SlowCallField = Annotated[SlowCall, BeforeValidator(_slow_call), PlainSerializer(str)]
+HedgeDelay = Annotated[Literal["p95"] | float, BeforeValidator(_hedge_delay)]
 PositiveSeconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
 ReviewLocation = Annotated[str, Strict(), AfterValidator(_review_location)]
 Undeclared = Annotated[str, Strict(), AfterValidator(_undeclared)]

@@ -17,6 +17,7 @@ _VERBS: Final = {
     "switch": "switches to",
     "drop": "tries again with less",
     "restart": "starts over on",
+    "hedge": "hedges with",
     "repair": "asks to mend the answer of",
 }
 

@@ -32,7 +32,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="s
     first_token: float | None = None
     first_byte: float | None = None
     patience: float = 0.0
-    cause: Literal["first", "retry", "switch", "drop", "restart", "repair"] = "first"
+    cause: Literal["first", "retry", "switch", "drop", "restart", "repair", "hedge"] = "first"
     last_resort: bool = False
     slot: bool = False
     skipped: tuple[Skip, ...] = ()

@@ -91,6 +91,38 @@ class Admission:
             self._lost = self.lag.lost
         return send
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether the attempt that is out tries a route that is half-open or throttled."""
+        return self._permit is not None and self._permit.decides_early
+
+    async def enter_beside(self, send: Send) -> bool:
+        """Let a second attempt of a call out, if nothing has to be waited or paid for: not as a probe."""
+        limiter = self._runtime.limiters.get(self._runtime.upstreams[send.route].provider.name)
+        if limiter is not None:
+            if await limiter.enter(self._tokens(), 0.0) is None:
+                return False
+            self._limiter = limiter
+        self._route = send.route
+        if self._budgets is not None:
+            self._attempt_number = send.attempt_number
+            try:
+                is_reserved = isinstance(await self._budgets.reserve(send), str)
+            except BaseException:
+                self._leave_gate(0)
+                raise
+            if not is_reserved:
+                self._leave_gate(0)
+                return False
+        self._permit = self._health.enter(send.route, self._api)
+        if self._permit is not None and not self._permit.decides_early:
+            return True
+        self.leave(failures.CANCELLED.failure())
+        if self._budgets is not None:
+            self._budgets.settle(None)
+        self._leave_gate(0)
+        return False
+
     def leave(self, failure: Failure | None, record: Attempt | None = None) -> None:
         """Note how the attempt that is out ended, with what the record of the latest attempt says that it took.
 

@@ -51,6 +51,12 @@ class CallRecorder:
         self._loop = asyncio.get_running_loop()
         self.started = self._attempt_started = self._loop.time()
 
+    def beside(self) -> CallRecorder:
+        """A recorder of the same call, for an attempt that goes out beside the latest one."""
+        other = CallRecorder(self.call, self._first_lane, self._recording, self._billing)
+        other.started = self.started
+        return other
+
     def move(self, move: Move) -> None:
         """Note what the plan does next; a warning tells when the call leaves its first lane."""
         call = self.call

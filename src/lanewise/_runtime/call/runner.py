@@ -13,12 +13,14 @@ import msgspec
 
 from lanewise._contracts.contract import Contract
 from lanewise._failures import failure_table as failures
+from lanewise._health.hedge_budget import HedgeBudget
 from lanewise._health.latency import RouteLatencies
 from lanewise._openai.choices import Choice, said_by
 from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamValidator
 from lanewise._routing.acceptance import READ_BY_THE_APP, may_be_read, unacceptable
 from lanewise._routing.escalation import is_escalated
+from lanewise._routing.hedge import hedge, hedge_unsent
 from lanewise._routing.plan import Plan
 from lanewise._routing.restarts import announcement
 from lanewise._runtime.call import attempt
@@ -31,6 +33,7 @@ from lanewise._runtime.call.contract_check import LONGEST, breach_of
 from lanewise._runtime.call.cost import Billing
 from lanewise._runtime.call.fan_out import run_all
 from lanewise._runtime.call.final_errors import broken_stream, error_for
+from lanewise._runtime.call.hedging import SecondAttempt, close, may_be_asked_twice
 from lanewise._runtime.call.recorder import CallRecorder
 from lanewise._runtime.call.reply_headers import reply_headers
 from lanewise._runtime.call.resolve import ResolvedCall
@@ -43,7 +46,7 @@ from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._runtime.unforeseen import as_failure, as_routing_error
 from lanewise._runtime.upstreams import Upstream
 from lanewise.errors import RoutingError
-from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
+from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Move, Outcome, Send, Stop, Wait, note
 
 __all__ = ["CallRunner"]
 
@@ -70,6 +73,7 @@ class CallRunner:
         self._contract = resolved.contract
         self._kept: CompleteResponse | StreamStarted | None = None
         self._begun = False
+        self._hedges = self._hedge_budget() if runtime.hedges else None
 
     @property
     def call(self) -> Call:
@@ -178,8 +182,15 @@ class CallRunner:
         record = self._recorder.begin_attempt(sent)
         result: CompleteResponse | StreamStarted | Failure | None = None
         try:
-            result = await (self._several(sent, record) if sent.more else attempt.run(sent.request, record))
-            return await self._judged(result, sent.request.upstream)
+            if sent.more:
+                result = await self._several(sent, record)
+            elif self._hedges is not None and record.attempt_number == 1:
+                result = await self._hedged(self._hedges, sent, record)
+            else:
+                result = await attempt.run(sent.request, record)
+            answering = self._recorder.attempt
+            route = record.route if answering is None else answering.route  # a hedge may have taken its place
+            return await self._judged(result, self._runtime.upstreams[route])
         except RoutingError:
             raise
         except Exception as error:  # noqa: BLE001 - no foreign error leaves
@@ -202,6 +213,83 @@ class CallRunner:
         if self._contract is not None and not isinstance(checked, Failure):
             self.check_sensitivity(checked)  # once more: it may have been checked for a while
         return checked
+
+    async def _hedged(
+        self, hedges: HedgeBudget, sent: BuiltAttempt, record: Attempt
+    ) -> CompleteResponse | StreamStarted | Failure:
+        """The first attempt, and a second one beside it if it has not begun to answer in the usual time."""
+        api, stream, started = self._call.api, self._call.stream, self._loop.time()
+        delay = hedges.delay(record.route, api, stream=stream)
+        first = asyncio.ensure_future(attempt.run(sent.request, record))
+        second: SecondAttempt | None = None
+        is_second = False
+        try:
+            if delay is not None:
+                await asyncio.wait((first,), timeout=delay)
+                if not first.done() and hedges.may_hedge and not self._admission.is_probe:
+                    second = await self._second(hedges)
+            result, is_second = (await first, False) if second is None else await second.race(first)
+        except BaseException:
+            await close(first)
+            if second is not None:
+                await second.lose()
+            raise
+        if is_second or not isinstance(result, Failure):
+            hedges.note(record.route, api, self._loop.time() - started, stream=stream)
+        if second is None:
+            return result
+        if not is_second:
+            others = tuple(each for each in self._call.attempts if each is not record)
+            note(self._call, "attempts", (*others, record))  # what answered comes last
+            return result
+        lost = first.result() if first.done() and not first.cancelled() and first.exception() is None else None
+        await close(first)
+        self.end_attempt(lost if isinstance(lost, Failure) else failures.HEDGED.failure())
+        second.adopt()
+        return result
+
+    def _hedge_budget(self) -> HedgeBudget | None:
+        """What this call may be hedged by; ``None`` for one that may not be asked twice."""
+        budget = self._runtime.hedges.get(self._call.task)
+        resolved = self._resolved
+        if budget is None or self._call.sensitive or resolved.bound or resolved.choices > 1:
+            return None
+        if not may_be_asked_twice(resolved.body, self._call.api):
+            return None
+        budget.count()
+        return budget
+
+    async def _second(self, hedges: HedgeBudget) -> SecondAttempt | None:
+        """A second attempt that has gone out; ``None`` if there is no route for it."""
+        found = hedge(self._plan, self._loop.time()) if self._caller.still_allowed(self._call) else None
+        if found is None:
+            return None
+        position, send = found
+        hedges.take()
+        recorder = self._recorder.beside()
+        admission = Admission(self._runtime, self._resolved, self._caller, recorder.started)
+        admission.lag = self._loop_context.lag
+        builder = AttemptBuilder(self._runtime, self._resolved, self._request, self._caller, admission.heard)
+        is_out = await admission.enter_beside(send)
+        sent = builder.make(send, self._loop_context, self._plan.deadline) if is_out else None
+        if sent is None or sent.more:
+            admission.leave(failures.HEDGED.failure())
+            hedge_unsent(self._plan, position)
+            hedges.give_back()
+            return None
+        now = self._loop.time()
+        note(self._call, "moves", (*self._call.moves, ((now - recorder.started) * 1000, send)))
+        record = recorder.begin_attempt(sent)
+
+        def end(failure: Failure) -> None:
+            recorder.end_attempt(failure)
+            admission.leave(failure, record)
+
+        def adopt() -> None:
+            self._recorder, self._admission, self._sender = recorder, admission, builder
+
+        task = asyncio.ensure_future(attempt.run(sent.request, record))
+        return SecondAttempt(self._plan, position, task, end, adopt)
 
     async def _several(self, sent: BuiltAttempt, record: Attempt) -> CompleteResponse | Failure:
         result = await run_all((sent.request, *sent.more), record)

@@ -1,0 +1,81 @@
+"""When a task's calls are hedged: how long they wait for their first route, and how many may be."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Final
+
+from lanewise.config import HedgeSettings
+from lanewise.types import Api
+
+__all__ = ["HedgeBudget"]
+
+KEPT: Final = 200
+"""A route's latest times that are looked at."""
+KNOWN: Final = 20
+"""With fewer of them nothing is hedged by the 95th percentile."""
+MOST: Final = 10.0
+"""Hedges that may go out one after the other, once enough calls went without one."""
+_SHARE: Final = 0.95
+
+_Key = tuple[str, Api, bool]
+
+
+class HedgeBudget:
+    """Of one task, in this process: a token bucket of its own, into which each call pays ``share`` of a hedge.
+
+    Used from both of a router's loops at once: a race of the two costs a token at the most.
+
+    Example::
+
+        delay = budget.delay("flagship", Api.CHAT, stream=False)
+        if delay is not None and budget.may_hedge:
+            budget.take()
+    """
+
+    __slots__ = ("_settings", "_times", "_tokens", "_usual")
+
+    def __init__(self, settings: HedgeSettings) -> None:
+        self._settings = settings
+        self._tokens = 0.0
+        self._times: dict[_Key, deque[float]] = {}
+        self._usual: dict[_Key, float] = {}
+
+    def count(self) -> None:
+        """A call has begun."""
+        self._tokens = min(MOST, self._tokens + self._settings.share)
+
+    @property
+    def may_hedge(self) -> bool:
+        """Whether a hedge may go out now: never more than ``share`` of the calls are."""
+        return self._tokens >= 1.0
+
+    def take(self) -> None:
+        """A hedge goes out."""
+        self._tokens -= 1.0
+
+    def give_back(self) -> None:
+        """It did not go out."""
+        self._tokens += 1.0
+
+    def note(self, route: str, api: Api, seconds: float, *, stream: bool) -> None:
+        """Take in how long a route took to answer, or of a stream to begin; of one that lost, how long at the least."""
+        key = route, api, stream
+        self._times.setdefault(key, deque(maxlen=KEPT)).append(seconds)
+        self._usual.pop(key, None)
+
+    def delay(self, route: str, api: Api, *, stream: bool) -> float | None:
+        """The seconds after which a call is hedged that its first route has not answered; ``None``: too little is
+        known."""
+        after = self._settings.after
+        if isinstance(after, float):
+            return after
+        key = route, api, stream
+        usual = self._usual.get(key)
+        if usual is None:
+            times = sorted(self._times.get(key, ()))
+            if len(times) < KNOWN:
+                return None
+            usual = self._usual[key] = times[math.ceil(_SHARE * len(times)) - 1]
+        return usual

@@ -1,0 +1,53 @@
+"""A second attempt beside the one that is out: where it may go, and what its end changes in what the plan knows."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lanewise._failures import failure_table as failures
+from lanewise._routing.call_progress import CallProgress
+from lanewise._routing.retry import wait_before
+from lanewise.types import Failure, Send
+
+__all__ = ["hedge", "hedge_failed", "hedge_unsent", "hedge_won"]
+
+
+def hedge(progress: CallProgress, now: float) -> tuple[int, Send] | None:
+    """The attempt on the next route that is well and lists time-outs, with its position; ``None`` without one.
+
+    It counts as an attempt of the call, and the call stays where it is.
+
+    Example::
+
+        found = hedge(plan, now)
+    """
+    if progress.attempts >= progress.most:
+        return None
+    onward = progress.chain.onward(progress.frontier, progress.attempts, failures.TIMEOUT.failure())
+    if onward.position is None or onward.position in progress.tried:
+        return None
+    before = progress.position, progress.frontier, progress.cause
+    send = progress.send(onward.position, now, "first", ())
+    progress.position, progress.frontier, progress.cause = before
+    return onward.position, msgspec.structs.replace(send, cause="hedge")
+
+
+def hedge_unsent(progress: CallProgress, position: int) -> None:
+    """It could not go out."""
+    progress.attempts -= 1
+    progress.tried.pop(position, None)
+
+
+def hedge_won(progress: CallProgress, position: int) -> None:
+    """It answered: the call goes on from there."""
+    progress.position = position
+    progress.frontier = max(progress.frontier, position)
+
+
+def hedge_failed(progress: CallProgress, position: int, failure: Failure, now: float, jitter: float) -> None:
+    """It failed, and the call still waits for its first route: the next move does not go there first."""
+    tried = progress.tried[position]
+    tried.failed += (failure.kind,)
+    tried.latest = failure
+    tried.due = now + wait_before(failure, len(tried.failed), jitter, alone=True)
+    progress.frontier = max(progress.frontier, position)
