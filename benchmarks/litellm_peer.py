@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["VERSION", "environment"]
 
-VERSION = "1.106.2"
+VERSION = "1.110.2"
 
 _MESSAGES = [
     {"role": "system", "content": "You summarise support tickets in two sentences, in the language of the ticket."},
