@@ -28,6 +28,7 @@ bench: $(VENV)/ready
 
 docs: $(VENV)/ready
 	$(BIN)/python -m lanewise._failures.failure_table > docs/failures.md
+	PYTHONPATH=tests $(BIN)/python -m servers.table > docs/servers.md
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 	@echo "The site is in docs/_build/index.html"

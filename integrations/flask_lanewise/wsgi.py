@@ -13,6 +13,7 @@ from flask_lanewise.problems import refusal
 from lanewise import RoutingError, Scope
 from lanewise.web import (
     WsgiDisconnectWatcher,
+    abort_connection,
     begin_serving,
     caller_left_error,
     disconnect_probe,
@@ -202,6 +203,7 @@ class _Stream:
         except Exception as error:
             gone = None if self._watcher is None or not self._watcher.left else hang_up_in(error)
             if gone is None:
+                abort_connection(self._environ)
                 raise
         log_hang_up(gone, self._scope)
         raise caller_left_error(self._environ)

@@ -21,6 +21,7 @@ from litestar.testing import TestClient as LitestarClient
 from packaging.version import Version
 from pydantic import BaseModel
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
 from distribution.lowest import declared, lower_bound
@@ -34,6 +35,20 @@ from starlette_lanewise import LanewiseMiddleware, lifespan
 
 ROOT = Path(__file__).parent.parent.parent
 PARTS = [(library, part) for library in LIBRARIES.values() for part in library.there()]
+
+
+def test_what_a_monitor_has_put_around_a_part_is_seen_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentry's integration for Starlette replaces methods by functions that call them, without ``functools.wraps``."""
+    part = Part("starlette.middleware:Middleware.__init__", uses=("cls", "args", "kwargs"))
+    original = Middleware.__init__
+
+    def around(self: Middleware, *given: object) -> None:
+        original(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Middleware, "__init__", around)
+    assert part.change() is None
+    monkeypatch.setattr(Middleware, "__init__", lambda self: None)
+    assert part.change() == "starlette.middleware:Middleware.__init__ does nothing with 'cls'"
 
 
 def config(**router: object) -> Config:

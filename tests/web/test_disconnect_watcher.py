@@ -172,3 +172,37 @@ async def test_what_the_server_raises_reaches_the_app() -> None:
     await resolve_subject()
     with pytest.raises(OSError, match=r"the connection is gone"):
         await reader.receive()
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize("first", ["the app", "the watch"])
+async def test_nobody_reads_while_another_does(first: str, kind: str) -> None:
+    """Of two reads at once granian answers the second with a disconnect, whose caller is still there."""
+    messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    reading = 0
+    gone: list[bool] = []
+
+    async def receive() -> dict[str, Any]:
+        nonlocal reading
+        assert reading == 0, "two reads at once"
+        reading += 1
+        try:
+            return await messages.get()
+        finally:
+            reading -= 1
+
+    reader = DisconnectWatcher(receive, {"type": kind, "headers": []}, lambda: gone.append(True))
+    if first == "the watch":
+        reader.watch()
+        await resolve_subject()
+    app = asyncio.ensure_future(reader.receive())
+    await resolve_subject()
+    reader.watch()
+    await resolve_subject()
+    app.cancel()  # as an app does that waits for a while only
+    await resolve_subject()
+    assert reading == 1, "the watch goes on where the app has left off"
+    messages.put_nowait({"type": f"{kind}.disconnect"})
+    await resolve_subject()
+    assert gone == [True]
+    assert (await reader.receive())["type"] == f"{kind}.disconnect"

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from types import CodeType
@@ -38,7 +38,7 @@ class Part:
                 found = getattr(found, name)
         except (ImportError, AttributeError):
             return f"{self.where} is gone"
-        found = inspect.unwrap(found) if callable(found) else found
+        found = _own(inspect.unwrap(found), module) if callable(found) else found
         missing = [name for name in self.takes if name not in _parameters(found)]
         if missing:
             return f"{self.where} takes no {missing[0]!r}"
@@ -80,6 +80,23 @@ class Library:
             return metadata.version(self.distribution)
         except metadata.PackageNotFoundError:
             return "(unknown)"
+
+
+def _own(found: Callable[..., object], module: str) -> Callable[..., object]:
+    """The library's own function, where a monitor (Sentry's, say) has put one around it that has no ``__wrapped__``."""
+    if not inspect.isfunction(found) or _package(found.__module__) == _package(module):
+        return found
+    for cell in found.__closure__ or ():
+        inner = cell.cell_contents
+        if inspect.isfunction(inner):
+            own = _own(inspect.unwrap(inner), module)
+            if _package(own.__module__) == _package(module):
+                return own
+    return found
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -90,7 +90,7 @@ def ledger_of(file: Path) -> LedgerPlace:
     """
     config = read_config(file)
     findings = MistakeCollector()
-    url = look_up_ledger(config, os.environ, findings)
+    url = look_up_ledger(config.router.ledger, config.source, os.environ, findings)
     if findings.found:
         raise click.ClickException("\n".join(str(mistake) for mistake in findings.found))
     if url is None:

@@ -113,7 +113,7 @@ def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credential
     warnings += _secret_warnings(config, environ)
     seal = _seal(config, environ, findings)
     store = find_store(config.router.state, environ, findings)
-    ledger = look_up_ledger(config, environ, findings)
+    ledger = look_up_ledger(config.router.ledger, config.source, environ, findings)
     warnings += ledger_warnings(ledger)
     _check_packages(config, findings)
     check_libraries(config, findings, shared_store=store is not None)

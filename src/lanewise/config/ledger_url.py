@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Strict
@@ -13,9 +13,6 @@ from pydantic import AfterValidator, Strict
 from lanewise.config.http_fields import ServiceUrl, is_env_name
 from lanewise.config.mistakes import MistakeCollector
 from lanewise.config.values import wrong
-
-if TYPE_CHECKING:
-    from lanewise.config.config import Config
 
 __all__ = ["LedgerUrl", "ledger_warnings", "look_up_ledger"]
 
@@ -59,16 +56,18 @@ def _declared(url: str) -> str:
 LedgerUrl = Annotated[ServiceUrl, Strict(), AfterValidator(_declared)]
 
 
-def look_up_ledger(config: Config, environ: Mapping[str, str], findings: MistakeCollector) -> str | None:
+def look_up_ledger(
+    declared: str | None, source: Path | None, environ: Mapping[str, str], findings: MistakeCollector
+) -> str | None:
     """The URL of the ledger's database, as SQLAlchemy takes it: it may have a password in it. ``None``: no ledger.
 
-    A path is relative to the config's file. What is missing, a variable or a package, is noted in ``findings``.
+    A path is relative to ``source``, the file of the config. What is missing is noted in ``findings``.
 
     Example::
 
-        assert look_up_ledger(config, os.environ, Findings()) == "sqlite:////srv/shop/lanewise.db"
+        url = look_up_ledger("sqlite:///l.db", Path("/srv/lanewise.toml"), os.environ, findings)
+        assert url == "sqlite:////srv/l.db"
     """
-    declared = config.router.ledger
     if declared is None:
         return None
     place = ("router", "ledger")
@@ -86,7 +85,7 @@ def look_up_ledger(config: Config, environ: Mapping[str, str], findings: Mistake
         fix = "pip install 'lanewise[ledger]'"
         findings.add(place, f"the package {' and '.join(missing)} is not installed", fix)
         return None
-    return _resolved(url, None if config.source is None else config.source.parent)
+    return _resolved(url, None if source is None else source.parent)
 
 
 def ledger_warnings(url: str | None) -> tuple[str, ...]:

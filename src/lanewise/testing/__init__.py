@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         RejectParameters,
         RequestQuota,
         Reset,
-        Scripted,
         Silence,
         SlowHeaders,
         Status,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from lanewise.testing.journal import Asked, Received, ReceivedHeaders
     from lanewise.testing.process import FakeProviderProcess
     from lanewise.testing.provider import FakeProvider
+    from lanewise.testing.scripts import Scripted
 
 __all__ = [
     "NUMBERED",
@@ -72,7 +72,7 @@ __all__ = [
     "TruncatedBody",
 ]
 
-_HOMES = ("behaviours", "provider", "process", "journal", "control")
+_HOMES = ("behaviours", "provider", "process", "journal", "control", "scripts")
 
 
 def __getattr__(name: str) -> object:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from lanewise.testing.journal import Received
+from typing import Literal
 
 __all__ = [
     "NUMBERED",
@@ -25,7 +22,6 @@ __all__ = [
     "RejectParameters",
     "RequestQuota",
     "Reset",
-    "Scripted",
     "Silence",
     "SlowHeaders",
     "Status",
@@ -40,15 +36,7 @@ NUMBERED = "numbered"
 
 
 class Behaviour:
-    """What all behaviours are.
-
-    In a script, a callable that takes the request and returns a behaviour may stand for one. It is called in the
-    provider's thread, which serves nobody else meanwhile.
-    """
-
-
-Scripted = Behaviour | Callable[["Received"], Behaviour]
-"""What a script is made of."""
+    """What all behaviours are."""
 
 
 @dataclass(frozen=True)

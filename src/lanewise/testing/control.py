@@ -12,11 +12,11 @@ from typing import get_type_hints
 
 import msgspec
 
-from lanewise.testing import behaviours as kinds
-from lanewise.testing.behaviours import Behaviour, JsonBody, Scripted, Status, ToolCall
+import lanewise.testing.behaviours as kinds
+from lanewise.testing.behaviours import Behaviour, JsonBody, Status, ToolCall
 from lanewise.testing.journal import Journal
 from lanewise.testing.requests import Request
-from lanewise.testing.scripts import Scripts
+from lanewise.testing.scripts import Scripted, Scripts
 
 __all__ = ["Counts", "ScriptOrder", "control", "from_json", "to_json"]
 

@@ -8,13 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-if TYPE_CHECKING:
-    from lanewise.testing.behaviours import Behaviour
+from lanewise.testing.behaviours import Behaviour
 
 __all__ = ["Asked", "Journal", "Received", "ReceivedHeaders"]
 

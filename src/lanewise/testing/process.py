@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from lanewise.testing.behaviours import Scripted
 from lanewise.testing.control import Counts, ScriptOrder, to_json
+from lanewise.testing.scripts import Scripted
 
 __all__ = ["FakeProviderProcess"]
 

@@ -9,13 +9,13 @@ from typing import Self
 
 import msgspec
 
-from lanewise.testing.behaviours import Behaviour, Reset, Scripted, Status
+from lanewise.testing.behaviours import Behaviour, Reset, Status
 from lanewise.testing.connection import Connection
 from lanewise.testing.control import control
 from lanewise.testing.journal import Journal, Received
 from lanewise.testing.rendering import render
 from lanewise.testing.requests import Request
-from lanewise.testing.scripts import Resolved, Scripts
+from lanewise.testing.scripts import Resolved, Scripted, Scripts
 from lanewise.testing.server import Server
 from lanewise.testing.steps import Finish, Rendering
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lanewise.testing.answers import model_object, models_list, unsupported_parameter
@@ -20,7 +20,6 @@ from lanewise.testing.behaviours import (
     RejectParameters,
     RequestQuota,
     Reset,
-    Scripted,
     SlowHeaders,
     Status,
     TokenQuota,
@@ -28,10 +27,17 @@ from lanewise.testing.behaviours import (
 )
 from lanewise.testing.journal import Asked, Received
 
-__all__ = ["Resolved", "Scripts"]
+__all__ = ["Resolved", "Scripted", "Scripts"]
 
 _DEFAULT = Answer()
 _UNKNOWN_URL = Status(404, {"message": "Unknown request URL.", "code": "unknown_url"})
+
+
+Scripted = Behaviour | Callable[[Received], Behaviour]
+"""What a script is made of: behaviours, and callables that take the request and return one.
+
+Such a callable is called in the provider's thread, which serves nobody else meanwhile.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ from lanewise.web.sensitivity_marks import (
     misplaced,
     standard,
 )
-from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
+from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, abort_connection, caller_left_error, disconnect_probe
 from lanewise.web.wsgi_endpoint import WsgiAnswer, WsgiEndpoint, endpoint_error
 
 __all__ = [
@@ -70,6 +70,7 @@ __all__ = [
     "WsgiAnswer",
     "WsgiDisconnectWatcher",
     "WsgiEndpoint",
+    "abort_connection",
     "answers_of",
     "apps_within",
     "assert_declared",

@@ -11,7 +11,7 @@ from lanewise.errors import CallerGone, FailClosed, ReviewPending, RoutingError
 from lanewise.scope import Scope, begin_serving, end_serving
 from lanewise.types import Outcome
 from lanewise.web.disconnect_watcher import DisconnectWatcher, Message, Receive
-from lanewise.web.end_guard import HeldEnd, ends_answer, tell_guard
+from lanewise.web.end_guard import HeldEnd, abandon_answer, ends_answer, tell_guard
 from lanewise.web.inbound import Inbound
 from lanewise.web.problems import Problem, problem_for
 
@@ -40,6 +40,8 @@ SCOPE_KEY: Final = "lanewise"
 ENDED_BY: Final = "lanewise.ended_by"
 """Where the ASGI scope has the error of a call that a framework is about to close a WebSocket for."""
 _log: Final = logging.getLogger("lanewise")
+_CALLER_GONE: Final = 499
+"""nginx's word for it, for middleware that counts statuses. No server ever sends it."""
 _TRY_AGAIN_LATER: Final = 1013
 """The WebSocket close code for a server that can't serve now (IANA registry)."""
 
@@ -141,7 +143,7 @@ class _Request:
         except Exception as raised:
             gone = hang_up_in(raised)
             if gone is not None and self._reader.left:
-                log_hang_up(gone, self._scope)
+                await self._give_up(gone)
                 return
             error = routing_error_in(raised)
             if error is None or self._sent:
@@ -206,9 +208,16 @@ class _Request:
         if self._complete:
             await self._release()
 
+    async def _give_up(self, error: RoutingError) -> None:
+        """End without an answer, since nobody is there to have one."""
+        log_hang_up(error, self._scope)
+        if not self._sent and abandon_answer(self._asgi):
+            await self._send_on({"type": "http.response.start", "status": _CALLER_GONE, "headers": []})
+            await self._send_on({"type": "http.response.body", "body": b""})
+
     async def _send_problem(self, error: RoutingError) -> None:
         if self._reader.left:
-            log_hang_up(error, self._scope)
+            await self._give_up(error)
             return
         problem = problem_for(error, request_id=self._scope.request_id)
         log_problem(problem, error, self._scope)

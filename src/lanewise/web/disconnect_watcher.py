@@ -30,6 +30,7 @@ class DisconnectWatcher:
     _body_read = False
     _stopped = False
     _watching = False
+    _app_reads = 0
     _ahead: deque[Message] | tuple[()] = ()
     _reading: asyncio.Task[None] | None = None
     _farewell: Message = MappingProxyType({"type": "http.disconnect"})  # type: ignore[assignment]  # is copied
@@ -44,18 +45,35 @@ class DisconnectWatcher:
             self._loop = None
 
     async def receive(self) -> Message:
-        """The next message, as the app gets it."""
-        while self._reading is not None and not self._ahead and not self.left:
-            await asyncio.wait([self._reading])
+        """The next message, as the app gets it.
+
+        One read at a time, and none that waits for the caller's leaving is given up with the app's own: of two at once
+        granian answers the second with a disconnect, and after one that was cancelled gunicorn does.
+        """
+        while not self._ahead and not self.left:
+            if self._reading is None and not self._waits_for_disconnect():
+                return await self._read_for_app()
+            reading = self._reading or self._begin_reading()
+            await asyncio.wait([reading])
+            if reading.done() and not reading.cancelled() and (error := reading.exception()) is not None:
+                raise error
         if isinstance(self._ahead, deque) and self._ahead:
             message = self._ahead.popleft()
-        elif self.left:
-            return dict(self._farewell)
         else:
-            message = self._noted(await self._receive())
-        if self._watching:
-            self._read_on()
+            message = dict(self._farewell)
+        self._read_on()
         return message
+
+    def _waits_for_disconnect(self) -> bool:
+        return self._body_read and self._asgi["type"] == "http" and not self._stopped and self._loop is not None
+
+    async def _read_for_app(self) -> Message:
+        self._app_reads += 1
+        try:
+            return self._noted(await self._receive())
+        finally:
+            self._app_reads -= 1
+            self._read_on()
 
     def watch(self) -> None:
         """Begin to watch, since a call runs. From any thread."""
@@ -71,15 +89,20 @@ class DisconnectWatcher:
 
     def _begin(self) -> None:
         self._watching = True
-        if not isinstance(self._ahead, deque):
-            self._ahead = deque()
         self._read_on()
 
     def _read_on(self) -> None:
-        if self._stopped or self.left or self._reading is not None or not self._may_read_ahead():
+        if not self._watching or self._stopped or self.left or self._app_reads or self._reading is not None:
             return
-        self._reading = asyncio.ensure_future(self._read_ahead())
-        self._reading.add_done_callback(_forget_error)
+        if self._may_read_ahead():
+            self._begin_reading()
+
+    def _begin_reading(self) -> asyncio.Task[None]:
+        if not isinstance(self._ahead, deque):
+            self._ahead = deque()
+        self._reading = reading = asyncio.ensure_future(self._read_ahead())
+        reading.add_done_callback(_forget_error)
+        return reading
 
     def _may_read_ahead(self) -> bool:
         if self._asgi["type"] == "websocket":

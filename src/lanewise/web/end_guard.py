@@ -48,13 +48,17 @@ class HeldEnd:
 
     _messages: tuple[Message, ...] = ()
     _waiting: asyncio.Task[None] | None = None
+    abandoned = False
+    """The caller has gone, and there is no answer: what middleware makes of that is for nobody."""
 
     def __init__(self, send: Send, scope: Scope | None = None) -> None:
         self.scope = scope
         self._send = send
 
     async def send(self, message: Message) -> None:
-        """Send a message on, or hold it."""
+        """Send a message on, hold it, or drop it where its caller has gone."""
+        if self.abandoned:
+            return
         if self.scope is not None and self.scope.has_calls and self.concerns(message):
             self.hold(message)
         else:
@@ -135,6 +139,18 @@ def guarded_scope() -> Scope | None:
     """The scope of the request that is served here, if the app has a guard and the request has got its scope."""
     end = _serving.get()
     return None if end is None else end.scope
+
+
+def abandon_answer(asgi: MutableMapping[str, Any]) -> bool:
+    """Have what is sent from now on dropped by the guard of an app. Whether it has one.
+
+    Middleware that waits for an answer may then be given one, where it would raise if none came.
+    """
+    guarded = asgi.get(_KEY)
+    if isinstance(guarded, HeldEnd):
+        guarded.abandoned = True
+        return True
+    return False
 
 
 def tell_guard(asgi: MutableMapping[str, Any], scope: Scope) -> None:

@@ -2,16 +2,19 @@
 
 WSGI has no word for it. gunicorn and werkzeug leave the connection's socket, which is asked without reading from it.
 waitress leaves a function, which by itself only knows with a ``channel_request_lookahead``; so the socket of its
-channel is asked too. Where a server leaves nothing (mod_wsgi, uWSGI, a WSGI app within an ASGI server), a call runs to
-its end.
+channel is asked too. uWSGI tells the number of the connection's descriptor. Where a server leaves nothing (granian,
+mod_wsgi, a WSGI app within an ASGI server), a call runs to its end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import select
 import socket
 import ssl
+import struct
 import sys
 from collections.abc import Callable, Mapping
 from errno import EPIPE
@@ -20,7 +23,7 @@ from typing import Final
 
 from lanewise.scope import Scope
 
-__all__ = ["WsgiDisconnectWatcher", "caller_left_error", "disconnect_probe"]
+__all__ = ["WsgiDisconnectWatcher", "abort_connection", "caller_left_error", "disconnect_probe"]
 
 EVERY: Final = 0.1
 """Seconds between two looks."""
@@ -42,6 +45,9 @@ def disconnect_probe(environ: Mapping[str, object]) -> Callable[[], bool] | None
         connection = environ.get(name)
         if isinstance(connection, socket.socket):
             return partial(_has_hung_up, connection)
+    number = _number_of_uwsgi(environ)
+    if number is not None:
+        return partial(_has_closed, number)
     asked = environ.get(_WAITRESS)
     if not callable(asked):
         return None
@@ -57,6 +63,26 @@ def caller_left_error(environ: Mapping[str, object]) -> Exception:
     if _WAITRESS in environ and isinstance(of_waitress, type) and issubclass(of_waitress, Exception):
         return of_waitress()
     return BrokenPipeError(EPIPE, "the caller hung up")
+
+
+def abort_connection(environ: Mapping[str, object]) -> None:
+    """Have a broken answer end as one where the server would close it in order: uWSGI sends no chunks.
+
+    Its connection is reset as soon as it is closed, in place of the end that a whole answer has. One over a unix socket
+    can't be.
+    """
+    number = _number_of_uwsgi(environ)
+    if number is None:
+        return
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _number_of_uwsgi(environ: Mapping[str, object]) -> int | None:
+    """The descriptor of the connection of the request that this thread serves, under uWSGI."""
+    uwsgi = sys.modules.get("uwsgi") if "uwsgi.version" in environ else None
+    ask = getattr(uwsgi, "connection_fd", None)
+    return int(ask()) if callable(ask) else None
 
 
 class WsgiDisconnectWatcher:
@@ -109,11 +135,17 @@ def _has_hung_up(connection: socket.socket) -> bool:
             return False  # the server has closed it: the request is over
         if not hasattr(select, "POLLRDHUP"):  # macOS
             return _has_ended(connection)
-        asking = select.poll()
-        asking.register(number, select.POLLRDHUP)
-        return any(happened & _GONE for _, happened in asking.poll(0))
+        return _has_closed(number)
     except (OSError, ValueError):
         return False
+
+
+def _has_closed(number: int) -> bool:
+    if not hasattr(select, "POLLRDHUP"):
+        return False
+    asking = select.poll()
+    asking.register(number, select.POLLRDHUP)
+    return any(happened & _GONE for _, happened in asking.poll(0))
 
 
 def _has_ended(connection: socket.socket) -> bool:

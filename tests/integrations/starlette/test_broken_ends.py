@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from fastapi import FastAPI
@@ -17,10 +18,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from integrations.asgi_stage import MESSAGES, Stage
+from integrations.asgi_stage import MESSAGES, Caller, Stage
 from integrations.contract.asgi import serving
 from lanewise.errors import RoutingError
-from lanewise.testing import Status, StreamOf
+from lanewise.testing import Silence, Status, StreamOf
+from lanewise.web import EndGuard
 from starlette_lanewise import LanewiseMiddleware, lifespan
 
 
@@ -128,3 +130,30 @@ def test_a_stream_that_breaks_is_no_whole_answer(
         stage.first.script("model-one", StreamOf(chunks=("one", " two")))
         assert client.get("/streamed").text == "one two"
         assert client.get("/plain").text == "hello"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_caller_who_left_is_no_error_of_the_middleware(times: int, stage: Stage) -> None:
+    """It waits for an answer, and would complain of none; what it gets goes to nobody."""
+    stage.first.script_all(Silence())
+    router = stage.router()
+    app = Starlette()
+    app.router.add_route("/x", answered)
+    app.add_middleware(LanewiseMiddleware, router=router)
+    for _ in range(times):
+        app.add_middleware(BaseHTTPMiddleware, dispatch=passes_on)
+    caller = Caller("/x")
+    app.middleware_stack = EndGuard(app.build_middleware_stack())  # as the lifespan does
+    async with router:
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as group:
+                group.start_soon(caller.run, app)
+                await anyio.to_thread.run_sync(stage.first.wait_for, 1)
+                caller.hang_up()
+    assert caller.sent == []
+
+
+async def answered(request: Request) -> Response:
+    reply = await request.state.ai.async_openai.chat.completions.create(model="alone", messages=MESSAGES)
+    return PlainTextResponse(reply.choices[0].message.content)

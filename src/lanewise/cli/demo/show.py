@@ -11,7 +11,7 @@ import anyio
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from lanewise.cli.demo import screen
+import lanewise.cli.demo.screen as screen
 from lanewise.cli.demo.commands import as_typed, run_command
 from lanewise.cli.demo.hosting import AppProcess, CouldNotStart
 from lanewise.cli.demo.stage import PHASES, Stage
