@@ -96,6 +96,7 @@ class _Request:
         self._watcher = DisconnectWatcher(receive, asgi, self._caller_left)
         self._scope: Scope | None = None
         self._request_id = ""
+        self._leave: Callable[[], None] | None = None
 
     async def run(self) -> None:
         try:
@@ -117,7 +118,7 @@ class _Request:
         models = core.models(client, head)
         if models is not None:
             return models
-        leave = core.enter(client)
+        self._leave = core.enter(client)
         try:
             scope = self._scope = core.scope(client, head, self._request_id, _paths(asgi), asgi.get("root_path", ""))
             scope.on_busy = self._watcher.watch
@@ -129,7 +130,7 @@ class _Request:
                 self._watcher.stop()
                 scope.finish()
         finally:
-            leave()
+            self._give_back()
 
     async def _told(self) -> object:
         """What the app's function says of the request."""
@@ -176,6 +177,7 @@ class _Request:
         start = {"type": "http.response.start", "status": reply.status, "headers": headers}
         if reply.stream is None:
             self._watcher.stop()
+            self._give_back()
             await self._send(start)
             await self._send({"type": "http.response.body", "body": reply.body})
             return
@@ -186,6 +188,7 @@ class _Request:
             await reply.stream.aclose()
         if last is not None:
             self._watcher.stop()
+            self._give_back()
             await self._send({"type": "http.response.body", "body": last})
 
     async def _send_stream(self, stream: Stream, scope: Scope, api: Api) -> bytes | None:
@@ -200,6 +203,12 @@ class _Request:
             log_failure(200, error, scope)
             return broken_stream_event(error, api)
         return b""
+
+    def _give_back(self) -> None:
+        """The client may begin another call: it may do so as soon as it has the end of this one's answer."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
 
     def _caller_left(self) -> None:
         if self._scope is not None and self._scope.ends_at_hang_up:

@@ -211,6 +211,7 @@ class _Stream:
             if piece:
                 return piece
             self._ended = True
+            self._ending()  # before the caller has the end: it may begin another call then
             raise StopIteration
         raise caller_left_error(self._ending.environ)
 
