@@ -127,7 +127,6 @@ def _is_noticed(provider: FakeProvider, path: str, patience: float) -> None:
 
 
 def _stops(server: Running, stage: Stage, _: float) -> None:
-    stage.first.wait_until(lambda: stage.first.in_flight == 0, 30)  # for calls whose callers' leaving nothing told of
     before = len(server.log)
     stage.first.script_all(Answer(delay=1))
     with ThreadPoolExecutor(1) as pool:

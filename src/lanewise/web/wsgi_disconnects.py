@@ -62,6 +62,8 @@ def caller_left_error(environ: Mapping[str, object]) -> Exception:
     of_waitress = getattr(sys.modules.get("waitress.channel"), "ClientDisconnected", None)
     if _WAITRESS in environ and isinstance(of_waitress, type) and issubclass(of_waitress, Exception):
         return of_waitress()
+    if "uwsgi.version" in environ:
+        return StopIteration()  # it has no word for it, and prints a traceback of anything else
     return BrokenPipeError(EPIPE, "the caller hung up")
 
 
