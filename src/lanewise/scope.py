@@ -152,7 +152,7 @@ class Scope(ScopeCalls):
         """What a person is to know if a call of this scope is left to one, as JSON (the router asks for it)."""
         if self._review is not None:
             return self._review
-        return next((review for outer in reversed(self._outers) if (review := outer.review) is not None), None)
+        return next((outer._review for outer in reversed(self._outers) if outer._review is not None), None)
 
     def for_review(self, data: Mapping[str, object]) -> None:
         """Say what a person is to know of this request, if a sensitive call of it is left to one.

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from contextvars import copy_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -102,7 +103,7 @@ def test_the_code_of_a_page_runs(
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
     with asyncio.Runner() as runner:
-        _run(page, module, place, fake_provider, runner)
+        copy_context().run(_run, page, module, place, fake_provider, runner)
     if page in APPS:
         _ask_the_app(APPS[page], vars(module)["app"])
 

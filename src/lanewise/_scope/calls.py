@@ -82,12 +82,9 @@ class ScopeCalls(SensitivityState):
             self.note_call(call)
 
     def _add_inner_call(self, call: Call) -> None:
-        """Remember a call of a scope within (the router calls this)."""
         with self._lock:
             self._inner_calls = _appended(self._inner_calls, call)
             self.has_calls = True
-        for outer in self._outers:
-            outer._add_inner_call(call)
 
     def answered(self, reply_id: str, call: Call) -> None:
         """Remember under which id the app will know the reply (the router calls this)."""
@@ -101,11 +98,13 @@ class ScopeCalls(SensitivityState):
 
     def begun(self, hang_up: Callable[[], None]) -> None:
         """Remember how to end a call that runs (the router calls this)."""
-        self._add_running(hang_up, self)
+        for scope in (self, *self._outers):
+            scope._add_running(hang_up, self)
 
     def ended(self, hang_up: Callable[[], None]) -> None:
         """Forget a call that no longer runs (the router calls this)."""
-        self._remove_running(hang_up, self)
+        for scope in (self, *self._outers):
+            scope._remove_running(hang_up, self)
 
     def _add_running(self, hang_up: Callable[[], None], owner: ScopeCalls) -> None:
         """Remember a call that runs here or in a scope within: it ends with the request that either belongs to."""
@@ -115,15 +114,10 @@ class ScopeCalls(SensitivityState):
             self._running.add((hang_up, owner))
         if self.on_busy is not None:
             self.on_busy()
-        for outer in self._outers:
-            outer._add_running(hang_up, owner)
 
     def _remove_running(self, hang_up: Callable[[], None], owner: ScopeCalls) -> None:
-        """Forget it."""
         if self._running is not None:
             self._running.discard((hang_up, owner))
-        for outer in self._outers:
-            outer._remove_running(hang_up, owner)
 
     @property
     def is_busy(self) -> bool:

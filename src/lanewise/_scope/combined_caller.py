@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from lanewise._scope.entered import began_here
-from lanewise._scope.sensitivity import required_sensitivity
+from lanewise._scope.sensitivity import required_sensitivity, with_their_outers
 from lanewise.errors import NotInScope
 from lanewise.scope import OVER, Scope, entered_scopes
 from lanewise.types import Call, LaneName, Outcome
@@ -84,6 +84,7 @@ class CombinedCaller:
         self.named = owner.named
         self._owner = owner
         self._scopes = here if owner in here else (owner, *here)
+        self._all = with_their_outers(self._scopes)
         self._required = required
 
     @property
@@ -120,20 +121,21 @@ class CombinedCaller:
 
     def begun(self, hang_up: Callable[[], None]) -> None:
         """As of each of the scopes: the end of the request that any of them belongs to is the call's."""
-        for scope in self._scopes:
+        for scope in self._all:
             scope._add_running(hang_up, self._owner)
 
     def ended(self, hang_up: Callable[[], None]) -> None:
         """As of each of the scopes."""
-        for scope in self._scopes:
+        for scope in self._all:
             scope._remove_running(hang_up, self._owner)
 
     def add_call(self, call: Call) -> None:
         """As the scope's own; in the others, a mark that comes later is late."""
         self._owner.add_call(call)
-        for scope in self._scopes:
-            if scope is not self._owner:
-                scope._add_inner_call(call)
+        for scope in self._all:
+            if scope is self._owner or scope in self._owner._outers:
+                continue
+            scope._add_inner_call(call)
             if call.outcome is not Outcome.REFUSED:
                 scope.note_call(call)
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, TypeVar, cast
 
 from lanewise.types import Call
 
-__all__ = ["SensitivityState", "UnusedMark", "required", "required_sensitivity"]
+__all__ = ["SensitivityState", "UnusedMark", "required", "required_sensitivity", "with_their_outers"]
 
 required: Final[ContextVar[frozenset[str]]] = ContextVar("lanewise_sensitivity", default=frozenset())
 """Categories that any scope opened in this context falls under: a marked function that runs outside of any request."""
 _NONE: Final[frozenset[str]] = frozenset()
 _log: Final = logging.getLogger("lanewise")
+StateT = TypeVar("StateT", bound="SensitivityState")
 
 
 class UnusedMark:
@@ -48,7 +49,7 @@ class SensitivityState:
         self.is_request = is_request
         """Whether an adapter made it, for a request that it serves."""
         self._request_id = request_id
-        self._outers = outers
+        self._outers = with_their_outers(outers) if outers else ()
         self._sensitive = sensitive | required.get()
         self._undeclared = undeclared
         self._late_marks = marks_resolver
@@ -66,44 +67,44 @@ class SensitivityState:
         Where an adapter opened the scope, an endpoint that turns out to carry no mark counts as the router's
         ``undeclared`` says.
         """
-        if self._late_marks is not None:
-            marks = self._late_marks()
-            if marks is not None:
-                self._undeclared = None
-                self.raise_sensitivity(*marks)
-        if self._unused:
-            self._take_unused()
-        own = self._sensitive
-        if self._undeclared is not None and not own and self._undeclared.startswith("sensitive:"):
-            own = frozenset((self._undeclared.removeprefix("sensitive:"),))
-        if self._closed_under:
-            own |= self._closed_under
-        for outer in self._outers:
-            own |= outer.sensitive
-        return own
+        found = _NONE
+        for scope in (self, *self._outers):
+            if scope._late_marks is not None:
+                scope._look_marks_up()
+            if scope._unused:
+                scope._take_unused()
+            own = scope._sensitive
+            if scope._undeclared is not None and not own and scope._undeclared.startswith("sensitive:"):
+                own = frozenset((scope._undeclared.removeprefix("sensitive:"),))
+            found = found | own | scope._closed_under if found or scope._closed_under else own
+        return found
+
+    def _look_marks_up(self) -> None:
+        marks = None if self._late_marks is None else self._late_marks()
+        if marks is not None:
+            self._undeclared = None
+            self.raise_sensitivity(*marks)
 
     @property
     def refusal(self) -> str | None:
         """Why every call of this scope is refused from now on, or ``None``."""
-        if self._compromised:
-            return (
-                "this request became sensitive after a call had already gone out. Mark the endpoint itself, so that "
-                "the mark is known before the first call"
-            )
-        if self._undeclared == "refuse" and not self._sensitive:
-            return (
-                "this endpoint does not say whether it is sensitive, and the config refuses such (undeclared = "
-                '"refuse"). Mark it with @sensitive(...) or @standard, or by a path under [endpoints]'
-            )
-        for outer in self._outers:
-            if (refusal := outer.refusal) is not None:
-                return refusal
+        for scope in (self, *self._outers):
+            if scope._compromised:
+                return (
+                    "this request became sensitive after a call had already gone out. Mark the endpoint itself, so "
+                    "that the mark is known before the first call"
+                )
+            if scope._undeclared == "refuse" and not scope._sensitive:
+                return (
+                    "this endpoint does not say whether it is sensitive, and the config refuses such (undeclared = "
+                    '"refuse"). Mark it with @sensitive(...) or @standard, or by a path under [endpoints]'
+                )
         return None
 
     @property
     def in_request(self) -> bool:
         """Whether this is a request's scope, or was made in one."""
-        return self.is_request or any(outer.in_request for outer in self._outers)
+        return self.is_request or any(outer.is_request for outer in self._outers)
 
     @property
     def marks_resolver(self) -> Callable[[], frozenset[str] | None] | None:
@@ -166,10 +167,9 @@ class SensitivityState:
         A fallback layer above may catch any error and ask another model: through this request it gets no further. A
         scope that is used in many requests stays out of it.
         """
-        with self._lock:
-            self._closed_under |= categories
-        for outer in [each for each in self._outers if each.in_request] or self._outers:
-            outer.close_under(categories)
+        for scope in (self, *([each for each in self._outers if each.in_request] or self._outers)):
+            with scope._lock:
+                scope._closed_under |= categories
 
     def still_allowed(self, call: Call) -> bool:
         """Whether a call of this scope may go on: it doesn't, once the scope is more sensitive than when it began.
@@ -179,17 +179,27 @@ class SensitivityState:
         if self._sensitive and not self._sensitive.issubset(call.sensitive):
             return False
         for outer in self._outers:  # noqa: SIM110 - asked of each piece of a stream
-            if not outer.still_allowed(call):
+            if outer._sensitive and not outer._sensitive.issubset(call.sensitive):
                 return False
         return True
 
     def note_call(self, call: Call) -> None:
         """Note that a call goes out in this scope: for what it did not fall under, it is too late from now on."""
-        with self._lock:
-            under = frozenset(call.sensitive)
-            self._sent_under = under if self._sent_under is None else self._sent_under & under
-        for outer in self._outers:
-            outer.note_call(call)
+        under = frozenset(call.sensitive)
+        for scope in (self, *self._outers):
+            with scope._lock:
+                scope._sent_under = under if scope._sent_under is None else scope._sent_under & under
+
+
+def with_their_outers(scopes: Iterable[StateT]) -> tuple[StateT, ...]:
+    """These scopes and all that they were made within, each once: the innermost last.
+
+    Those of each are complete already, so nothing that asks them goes further: in scopes within scopes, each of which
+    was made in all of those around it, there are more ways than anybody can go.
+    """
+    return tuple(
+        dict.fromkeys(each for scope in scopes for each in (*cast("tuple[StateT, ...]", scope._outers), scope))
+    )
 
 
 def required_sensitivity() -> frozenset[str]:
