@@ -9,12 +9,13 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 __all__ = ["ROOT", "Curled", "Example", "curl"]
@@ -52,18 +53,18 @@ class Example:
         while self._answers():
             assert time.monotonic() < free_by, f"something else answers at {self._url}"
             time.sleep(0.2)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen([sys.executable, self.app], cwd=ROOT, **quiet)  # type: ignore[call-overload]
-        try:
-            until = time.monotonic() + 120
-            while not self._answers():
-                assert process.poll() is None, "it ended at once: is a port taken?"
-                assert time.monotonic() < until
-                time.sleep(0.05)
-            yield
-        finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(45) in (0, 130, -signal.SIGINT)
+        with tempfile.TemporaryFile() as printed:
+            process = subprocess.Popen([sys.executable, self.app], cwd=ROOT, stdout=printed, stderr=printed)
+            try:
+                until = time.monotonic() + 120
+                while not self._answers():
+                    assert process.poll() is None, f"it ended at once: {_last_lines(printed)}"
+                    assert time.monotonic() < until
+                    time.sleep(0.05)
+                yield
+            finally:
+                process.send_signal(signal.SIGINT)
+                assert process.wait(45) in (0, 130, -signal.SIGINT)
 
     def commands(self, section: str) -> list[str]:
         """The commands of a section of the README."""
@@ -91,6 +92,11 @@ class Example:
             return curl(f"curl {self._url}").status == 200
         except OSError:
             return False
+
+
+def _last_lines(printed: IO[bytes]) -> str:
+    printed.seek(0)
+    return printed.read().decode(errors="replace")[-2000:]
 
 
 def curl(command: str) -> Curled:
