@@ -111,7 +111,7 @@ class DirectRequests:
         if known is None or options.method != "post" or not options.model_fields_set <= _OPTIONS:
             return None
         path, model, streams = known
-        if not (any(stream_cls is each for each in streams) if stream else cast_to is model):
+        if not (stream_cls in streams if stream else cast_to is model):
             return None
         if options.files is not None or options.content is not None or not self._is_as_made(client):
             return None

@@ -136,6 +136,8 @@ def _of(error: BaseException) -> LocalTrouble | None:
         return _of_look_up(error)
     if not isinstance(error, OSError):
         return None
+    if error.errno == errno.EINVAL and lacks_descriptors():
+        return _T.DESCRIPTORS  # what some resolvers say of a look-up that gets no descriptor
     if error.errno is not None or type(error) is not OSError:
         return _OF_ERRNO.get(error.errno or 0)
     # asyncio and aiohappyeyeballs put the errors of several addresses into one text, where they are not the same.

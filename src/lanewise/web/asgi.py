@@ -294,21 +294,24 @@ def routing_error_in(raised: BaseException) -> RoutingError | None:
     return None
 
 
+_MOST_ERRORS: Final = 64
+"""How many errors are looked at in what an app let out."""
+
+
 def hang_up_in(raised: BaseException) -> RoutingError | None:
     """The error of a call that ended because its caller had gone, wherever it is in what an app let out.
 
     An app may wrap it, or stumble over it; there is nobody left who could be told.
     """
-    waiting, seen = [raised], 0
-    while waiting and seen < 32:
-        error = waiting.pop()
-        seen += 1
+    waiting = [raised]  # each once: a group's errors have that group among what they were raised in
+    for error in waiting:
         if is_hang_up(error):
             assert isinstance(error, RoutingError)
             return error
-        waiting += [each for each in (error.__cause__, error.__context__) if each is not None]
-        if isinstance(error, BaseExceptionGroup):
-            waiting += error.exceptions
+        inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+        for each in (error.__cause__, error.__context__, *inner):
+            if each is not None and len(waiting) < _MOST_ERRORS and not any(each is known for known in waiting):
+                waiting.append(each)
     return None
 
 
