@@ -85,6 +85,15 @@ def test_each_log_field_is_named() -> None:
     assert missing == []
 
 
+def test_each_order_for_the_fake_provider_is_one_that_it_takes() -> None:
+    """By its path, wherever a page shows one."""
+    text = "".join(path.read_text() for path in DOCS.rglob("*.md"))
+    known = (ROOT / "src/lanewise/testing/control.py").read_text()
+    shown = set(re.findall(r"/_fake/[a-z]+", text))
+    assert shown
+    assert all(f'"{path}"' in known for path in shown)
+
+
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#]*)(#[^)]*)?\)")
 
 
