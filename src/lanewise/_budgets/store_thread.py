@@ -27,8 +27,6 @@ CLOSE: Final = 3.0
 """Seconds that closing waits for the store at most."""
 TOLD_EVERY: Final = 60.0
 """Seconds between two lines of the log about the same trouble."""
-_BATCH: Final = 64
-"""How many attempts ask together."""
 
 
 class Untold(msgspec.Struct, frozen=True):
@@ -40,13 +38,16 @@ class Untold(msgspec.Struct, frozen=True):
     alone: int
 
 
-class _Ask(msgspec.Struct, frozen=True):
+class _Wake(msgspec.Struct, frozen=True):
+    """Something is to be told."""
+
+
+class _Ask(_Wake, frozen=True):
     claims: Sequence[Claim]
     tell: Callable[[object | None], None]
 
 
-_WAKE: Final = "wake"
-_END: Final = "end"
+_WAKE: Final = _Wake()
 
 
 class StoreThread:
@@ -63,7 +64,7 @@ class StoreThread:
         self._untold = untold
         self._told = told
         self._trouble = trouble
-        self._queue: queue.SimpleQueue[_Ask | str] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Wake | None] = queue.SimpleQueue()
         self._paused_until = 0.0
         self._doubted = True
         self._reported_at = -TOLD_EVERY
@@ -88,7 +89,7 @@ class StoreThread:
 
     def close(self) -> None:
         """Tell what is to be told, and end. Waits some seconds at most."""
-        self._queue.put(_END)
+        self._queue.put(None)
         if threading.current_thread() is not self._thread:
             self._thread.join(CLOSE)
 
@@ -103,18 +104,9 @@ class StoreThread:
 
     def _next(self) -> tuple[list[_Ask], bool]:
         """The attempts that ask, and whether that is all; none if it is time to tell again what failed before."""
-        asks: list[_Ask] = []
         timeout = max(0.0, self._paused_until - time.monotonic()) or None
-        with contextlib.suppress(queue.Empty):
-            item = self._queue.get(timeout=timeout)
-            while item is not _END:
-                if isinstance(item, _Ask):
-                    asks.append(item)
-                if len(asks) == _BATCH:
-                    return asks, False
-                item = self._queue.get_nowait()
-            return asks, True
-        return asks, False
+        batch, ended = connection.next_batch(self._queue, timeout)
+        return [item for item in batch if isinstance(item, _Ask)], ended
 
     def _round(self, store: redis.Redis, asks: list[_Ask]) -> None:
         if self.is_paused:

@@ -32,8 +32,6 @@ OWED_BYTES: Final = 16_000_000
 """How much of what a failing store could not take waits for it to come back; beyond that the oldest is forgotten."""
 CLOSE: Final = 3.0
 """Seconds that closing waits for the store at most."""
-_BATCH: Final = 64
-"""How many commands go out together."""
 
 _CLAIM: Final = """
 local held = redis.call('GET', KEYS[1])
@@ -201,17 +199,8 @@ class _Desk:
 
     def _next(self) -> tuple[list[_Command], bool]:
         """What has been put since, nothing if it is time to bring again what is owed; and whether that was all."""
-        batch: list[_Command] = []
         timeout = max(0.0, self._paused_until - time.monotonic()) if self._owed else None
-        with contextlib.suppress(queue.Empty):
-            command = self.commands.get(timeout=timeout)
-            while command is not None:
-                batch.append(command)
-                if len(batch) == _BATCH:
-                    return batch, False
-                command = self.commands.get_nowait()
-            return batch, True
-        return batch, False
+        return connection.next_batch(self.commands, timeout)
 
     def _bring_owed(self, store: redis.Redis) -> None:
         while self._owed and time.monotonic() >= self._paused_until:
