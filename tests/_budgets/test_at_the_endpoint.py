@@ -9,7 +9,7 @@ import msgspec
 from _budgets.test_over_http import MESSAGES, config
 from lanewise import BudgetExceeded, Router
 from lanewise.testing import FakeProvider
-from lanewise.web.endpoint_answers import answer_for
+from lanewise.web.openai_endpoint.endpoint_answers import answer_for
 
 
 def test_a_client_over_its_budget_is_told_so_in_the_shape_of_openai(fake_provider: FakeProvider) -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from endpoint.stage import MESSAGES, Caller, Stage
 from lanewise._openai.json_scan import repeated_name, top_level
-from lanewise.web.endpoint_answers import EndpointError
-from lanewise.web.endpoint_request import DEEPEST, LARGEST_BODY, BodyReader, RequestHead, depth_checks
+from lanewise.web.openai_endpoint.endpoint_answers import EndpointError
+from lanewise.web.openai_endpoint.endpoint_request import DEEPEST, LARGEST_BODY, BodyReader, RequestHead, depth_checks
 
 PLAIN = {"model": "chat", "messages": MESSAGES}
 FORBIDDEN = ["base_url", "api_base", "api_key", "extra_headers", "extra_query", "extra_body", "model_list", "fallbacks"]

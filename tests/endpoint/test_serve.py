@@ -23,8 +23,8 @@ from endpoint.stage import KEY, MESSAGES, Caller, Stage, digest, served
 from lanewise import Config, Router
 from lanewise.cli import main
 from lanewise.testing import Status, StreamOf
-from lanewise.web.openai_endpoint import EndpointCore
-from lanewise.web.standalone import StandaloneApp
+from lanewise.web.openai_endpoint.endpoint_core import EndpointCore
+from lanewise.web.openai_endpoint.standalone import StandaloneApp
 
 COMMAND = [sys.executable, "-c", "from lanewise.cli import main; main()"]
 

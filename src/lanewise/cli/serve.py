@@ -51,12 +51,12 @@ def serve(file: Path, host: str, port: int, workers: int, is_open: bool) -> None
 
     import uvicorn
 
-    from lanewise.web.standalone import CONFIG, OPEN
+    from lanewise.web.openai_endpoint.standalone import CONFIG, OPEN
 
     os.environ[CONFIG] = str(file.absolute())
     os.environ[OPEN] = "1" if is_open else ""
     uvicorn.run(
-        "lanewise.web.standalone:make_app",
+        "lanewise.web.openai_endpoint.standalone:make_app",
         factory=True,
         host=host,
         port=port,

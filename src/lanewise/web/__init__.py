@@ -19,7 +19,6 @@ from lanewise.web.asgi import (
     log_problem,
     routing_error_in,
 )
-from lanewise.web.asgi_endpoint import OpenAIEndpoint
 from lanewise.web.end_guard import EndGuard, guarded_scope
 from lanewise.web.endpoint_report import (
     Endpoint,
@@ -32,6 +31,8 @@ from lanewise.web.endpoint_report import (
 from lanewise.web.inbound import Inbound, router_of
 from lanewise.web.logs import RequestIdFilter
 from lanewise.web.mark_search import STANDARD, Marks, find_marks, lost_marks, marks_version, own_marks
+from lanewise.web.openai_endpoint.asgi_endpoint import OpenAIEndpoint
+from lanewise.web.openai_endpoint.wsgi_endpoint import WsgiAnswer, WsgiEndpoint, endpoint_error
 from lanewise.web.paths import PathRules
 from lanewise.web.problems import MEDIA_TYPE, Problem, answers_of, problem_for
 from lanewise.web.sensitivity_marks import (
@@ -45,7 +46,6 @@ from lanewise.web.sensitivity_marks import (
     standard,
 )
 from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, abort_connection, caller_left_error, disconnect_probe
-from lanewise.web.wsgi_endpoint import WsgiAnswer, WsgiEndpoint, endpoint_error
 
 __all__ = [
     "DONE",

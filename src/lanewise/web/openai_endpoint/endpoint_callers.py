@@ -9,8 +9,8 @@ from hashlib import sha256
 from typing import Final, Protocol
 
 from lanewise.config import Client, Config, ConfigError, Mistake
-from lanewise.web.endpoint_answers import EndpointError
-from lanewise.web.endpoint_request import RequestHead
+from lanewise.web.openai_endpoint.endpoint_answers import EndpointError
+from lanewise.web.openai_endpoint.endpoint_request import RequestHead
 
 __all__ = ["AppCallers", "Callers", "EndpointClient", "KeyCallers", "LoopbackCallers", "usable_tasks"]
 

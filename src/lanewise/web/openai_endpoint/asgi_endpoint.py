@@ -17,16 +17,16 @@ from lanewise.scope import Scope
 from lanewise.types import Api
 from lanewise.web.asgi import log_hang_up
 from lanewise.web.disconnect_watcher import DisconnectWatcher, Message, Receive
-from lanewise.web.endpoint_answers import (
+from lanewise.web.openai_endpoint.endpoint_answers import (
     EndpointAnswer,
     EndpointError,
     answer_for,
     broken_stream_event,
     log_failure,
 )
-from lanewise.web.endpoint_callers import EndpointClient
-from lanewise.web.endpoint_request import BodyReader, RequestHead, depth_checks
-from lanewise.web.openai_endpoint import EndpointCore
+from lanewise.web.openai_endpoint.endpoint_callers import EndpointClient
+from lanewise.web.openai_endpoint.endpoint_core import EndpointCore
+from lanewise.web.openai_endpoint.endpoint_request import BodyReader, RequestHead, depth_checks
 
 __all__ = ["AsgiEndpoint", "OpenAIEndpoint", "Receive", "Send"]
 

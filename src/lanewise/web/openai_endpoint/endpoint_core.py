@@ -21,11 +21,17 @@ from lanewise._runtime.messages import API_OF_PATH, RoutedRequest, RoutedRespons
 from lanewise.router import Router
 from lanewise.scope import Scope, current_scope, entered_scopes
 from lanewise.types import Call
-from lanewise.web.endpoint_answers import EndpointAnswer, EndpointError, HeaderList, json_answer
-from lanewise.web.endpoint_callers import AppCallers, Callers, EndpointClient, KeyCallers, LoopbackCallers
-from lanewise.web.endpoint_request import RequestHead, check_body
 from lanewise.web.inbound import trace_headers
 from lanewise.web.mark_search import STANDARD
+from lanewise.web.openai_endpoint.endpoint_answers import EndpointAnswer, EndpointError, HeaderList, json_answer
+from lanewise.web.openai_endpoint.endpoint_callers import (
+    AppCallers,
+    Callers,
+    EndpointClient,
+    KeyCallers,
+    LoopbackCallers,
+)
+from lanewise.web.openai_endpoint.endpoint_request import RequestHead, check_body
 from lanewise.web.paths import PathRules
 
 __all__ = ["EndpointCore"]

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from lanewise._openai.json_scan import repeated_name
 from lanewise._openai.request_body import BadBody, RequestBody
-from lanewise.web.endpoint_answers import EndpointError
+from lanewise.web.openai_endpoint.endpoint_answers import EndpointError
 
 __all__ = ["LARGEST_BODY", "BodyReader", "RequestHead", "check_body", "depth_checks"]
 

@@ -15,7 +15,7 @@ from lanewise.router import Router
 from lanewise.scope import Scope
 from lanewise.types import Api
 from lanewise.web.asgi import log_hang_up
-from lanewise.web.endpoint_answers import (
+from lanewise.web.openai_endpoint.endpoint_answers import (
     EndpointAnswer,
     EndpointError,
     HeaderList,
@@ -23,9 +23,9 @@ from lanewise.web.endpoint_answers import (
     broken_stream_event,
     log_failure,
 )
-from lanewise.web.endpoint_callers import EndpointClient
-from lanewise.web.endpoint_request import BodyReader, RequestHead, depth_checks
-from lanewise.web.openai_endpoint import EndpointCore
+from lanewise.web.openai_endpoint.endpoint_callers import EndpointClient
+from lanewise.web.openai_endpoint.endpoint_core import EndpointCore
+from lanewise.web.openai_endpoint.endpoint_request import BodyReader, RequestHead, depth_checks
 from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
 
 __all__ = ["WsgiAnswer", "WsgiEndpoint", "endpoint_error"]

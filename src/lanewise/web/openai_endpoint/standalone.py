@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from lanewise.router import Router
-from lanewise.web.asgi_endpoint import AsgiEndpoint, Receive, Send
-from lanewise.web.endpoint_answers import EndpointAnswer, EndpointError, json_answer
-from lanewise.web.openai_endpoint import EndpointCore
+from lanewise.web.openai_endpoint.asgi_endpoint import AsgiEndpoint, Receive, Send
+from lanewise.web.openai_endpoint.endpoint_answers import EndpointAnswer, EndpointError, json_answer
+from lanewise.web.openai_endpoint.endpoint_core import EndpointCore
 
 __all__ = ["CONFIG", "OPEN", "StandaloneApp", "make_app"]
 

@@ -1,0 +1,1 @@
+"""The OpenAI-compatible endpoint: the router for callers over HTTP, mounted in an app or standing alone."""
