@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ class Desk:
 
     def rows(self, columns: str = "*", table: str = "reviews") -> list[tuple[Any, ...]]:
         """What a stranger with SQL would see."""
-        with sqlite3.connect(self.file) as connection:
+        with closing(sqlite3.connect(self.file)) as connection:
             return connection.execute(f"SELECT {columns} FROM {table}").fetchall()
 
 
