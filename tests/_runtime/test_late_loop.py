@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +19,14 @@ from lanewise.testing import Answer, Cycle, FakeProvider, Silence
 pytestmark = pytest.mark.anyio
 
 PROGRAM = """
-    import json, logging, signal, subprocess
+    import json, logging, subprocess
+    from concurrent.futures import ThreadPoolExecutor
     logging.disable(logging.CRITICAL)
     from lanewise import RoutingError
 
     HOW, FORM = os.environ["HOW"], os.environ["FORM"]
     COUNT, SECONDS = int(os.environ["COUNT"]), float(os.environ["SECONDS"])
+    ANSWERED = os.environ.get("ANSWERED", "")  # a file that is there once the provider has sent all answers
 
     async def call(router):
         with router.scope() as scope:
@@ -49,20 +52,23 @@ PROGRAM = """
 
     def stand_still():
         if HOW == "stopped":
-            stops = f"kill -STOP {os.getpid()}; sleep {SECONDS}; kill -CONT {os.getpid()}"
+            waits = f"sleep {SECONDS}; until [ -e '{ANSWERED}' ]; do sleep 0.05; done"
+            stops = f"kill -STOP {os.getpid()}; {waits}; kill -CONT {os.getpid()}"
             subprocess.run(["sh", "-c", stops], check=True)
-        elif HOW == "busy":
-            until = time.monotonic() + SECONDS
-            while time.monotonic() < until:
+            return
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until or not os.path.exists(ANSWERED):
+            if HOW == "busy":
                 sum(range(100_000))
-        elif HOW == "blocked":
-            time.sleep(SECONDS)
+            else:
+                time.sleep(0.05)
 
     async def main():
         async with Router.from_mapping(CONFIG) as router:
             if HOW != "backlog":
                 await call(router)
                 sys.stdin.readline()
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(COUNT))
             run = (lambda: asyncio.to_thread(sync_call, router)) if FORM == "sync" else (lambda: call(router))
             tasks = [asyncio.create_task(run()) for _ in range(COUNT)]
             if HOW == "backlog":
@@ -70,7 +76,7 @@ PROGRAM = """
                     time.sleep(0.3)
                     await asyncio.sleep(0)
             else:
-                while sum(bool(task.done()) for task in tasks) == 0 and not await sent():
+                while not await sent():
                     await asyncio.sleep(0.01)
                 stand_still()
             print(json.dumps(await asyncio.gather(*tasks)), flush=True)
@@ -97,10 +103,11 @@ PROGRAM = """
     ],
 )
 def test_answers_in_the_sockets_of_a_loop_that_stood_still_count(
-    how: str, form: str, seconds: float, provider: FakeProvider
+    how: str, form: str, seconds: float, provider: FakeProvider, tmp_path: Path
 ) -> None:
     """Twelve calls, twelve answers, twelve requests: past the attempts' timeouts, and past the calls' own deadline."""
-    environ = {"HOW": how, "FORM": form, "COUNT": "12", "SECONDS": str(seconds)}
+    answered = tmp_path / "answered"
+    environ = {"HOW": how, "FORM": form, "COUNT": "12", "SECONDS": str(seconds), "ANSWERED": str(answered)}
     mapping = json.dumps({"timeout": "1s", "deadline": "2s" if seconds < 5 else "4s"})
     running = script(_configured(mapping) + PROGRAM, provider, environ=environ)
     provider.wait_until(lambda: provider.request_count == 1, timeout=30)
@@ -111,6 +118,8 @@ def test_answers_in_the_sockets_of_a_loop_that_stood_still_count(
     provider.wait_until(lambda: provider.request_count == 13, timeout=30)
     running.stdin.write("now\n")
     running.stdin.flush()
+    provider.wait_until(lambda: all(each.finished_at is not None for each in provider.journal), timeout=30)
+    answered.touch()
     assert json.loads(output(running)) == [["answered", None]] * 12
     assert provider.request_count == 13
 
