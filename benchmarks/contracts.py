@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.measure import machine
 from lanewise._contracts.contract import SHAPING, Contract, contract_of
-from lanewise._openai.choices import said_by
+from lanewise._openai.choices import read_choices
 from lanewise._openai.request_body import RequestBody, binding
 from lanewise._transform.request_transform import RequestTransform
 from lanewise.config import Route
@@ -75,8 +75,8 @@ def checked(contract: Contract, title: str, lines: int) -> float:
     text = json.dumps({"number": "2026-0042", "lines": [line] * lines})
     assert 3900 <= len(text) <= 4200, len(text)
     body = json.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}).encode()
-    assert contract.breach(said_by(Api.CHAT, body)) is None
-    return micros(lambda: contract.breach(said_by(Api.CHAT, body)), 3000)
+    assert contract.breach(read_choices(Api.CHAT, body)) is None
+    return micros(lambda: contract.breach(read_choices(Api.CHAT, body)), 3000)
 
 
 def contract_for(response_format: dict[str, Any]) -> Contract:

@@ -16,7 +16,7 @@ import msgspec
 
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
-from lanewise._openai.usage_so_far import UsageSoFar
+from lanewise._openai.usage.accumulator import UsageAccumulator
 from lanewise._runtime.call.cost import Billing
 from lanewise._runtime.lifecycle import BackgroundServices
 from lanewise._runtime.recording import Recording
@@ -105,7 +105,7 @@ def _accountant(call: Call) -> Callable[[], None]:
     )
 
     def account() -> None:
-        told = UsageSoFar()
+        told = UsageAccumulator()
         told.add(_USAGE)
         billing.settle(sent, None, Answer(usage=told.usage))
 

@@ -21,7 +21,7 @@ from lanewise._contracts.contract import (
     with_declared_format,
 )
 from lanewise._contracts.json_schema import BadSchema, Schema
-from lanewise._openai.choices import Choice, StreamAccumulator, ToolCall, said_by
+from lanewise._openai.choices import Choice, StreamAccumulator, ToolCall, read_choices
 from lanewise._openai.request_body import RequestBody
 from lanewise._routing.plan import Plan
 from lanewise._transform.repair import repaired
@@ -73,7 +73,7 @@ def chat(text: object, *, finish_reason: str = "stop", **message: Any) -> bytes:
 
 
 def failure_of(rules: Contract, answer: bytes, api: Api = Api.CHAT) -> Failure | None:
-    found = rules.breach(said_by(api, answer))
+    found = rules.breach(read_choices(api, answer))
     return None if found is None else found.failure
 
 

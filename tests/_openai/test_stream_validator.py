@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
-from lanewise._openai.usage import Usage
+from lanewise._openai.usage.usage import Usage
 from lanewise.types import Api, Failure, FailureKind, Retry
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lanewise._contracts.tool_calls import tool_rules
-from lanewise._openai.choices import StreamAccumulator, ToolCall, said_by
+from lanewise._openai.choices import StreamAccumulator, ToolCall, read_choices
 from lanewise.types import Api
 
 TOOLS = json.dumps([
@@ -25,7 +25,9 @@ def breach(calls: tuple[ToolCall, ...]) -> str | None:
 
 def whole(call: Any) -> tuple[ToolCall, ...]:
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
-    said = said_by(Api.CHAT, json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).encode())
+    said = read_choices(
+        Api.CHAT, json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).encode()
+    )
     assert said is not None
     return said[0].calls
 
@@ -118,7 +120,7 @@ def test_the_calls_of_a_response_are_read_likewise() -> None:
     """Responses has its calls flat."""
     for arguments in ("", None, "{}", {}):
         item = {"type": "function_call", "name": "now", "arguments": arguments}
-        said = said_by(Api.RESPONSES, json.dumps({"output": [None, item], "status": "completed"}).encode())
+        said = read_choices(Api.RESPONSES, json.dumps({"output": [None, item], "status": "completed"}).encode())
         assert said is not None
         assert breach(said[0].calls) is None
 
@@ -130,7 +132,7 @@ BLANK = [{"name": None, "arguments": None}, {"name": "", "arguments": ""}, {"nam
 def test_a_call_of_nothing_is_none(function: dict[str, Any]) -> None:
     """Servers fill in the fields of a call that there is not, beside a text."""
     message = {"role": "assistant", "content": "Hi", "function_call": function}
-    said = said_by(Api.CHAT, json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+    said = read_choices(Api.CHAT, json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
     assert said is not None
     assert said[0].calls == whole({"index": 0, "type": "function", "function": function}) == ()
     assert streamed([{"index": 0, "function": function}]) == ()

@@ -8,10 +8,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._openai.usage import NO_USAGE, Usage, add_up
-from lanewise._openai.usage_entries import UsageEntries
-from lanewise._openai.usage_reading import read_usage
-from lanewise._openai.usage_so_far import UsageSoFar
+from lanewise._openai.usage.accumulator import UsageAccumulator
+from lanewise._openai.usage.entries import UsageEntries
+from lanewise._openai.usage.reading import read_usage
+from lanewise._openai.usage.usage import NO_USAGE, Usage, add_up
 
 counts = st.integers(0, 10**6)
 maybe = st.none() | counts
@@ -93,7 +93,7 @@ def test_a_count_that_nobody_knows_is_named(table: dict[str, Any], name: str, co
 @given(st.lists(st.tuples(counts, counts), min_size=1, max_size=60))
 def test_a_usage_that_grows_with_its_stream_is_its_last(grown: list[tuple[int, int]]) -> None:
     """However many chunks tell it."""
-    so_far = UsageSoFar()
+    so_far = UsageAccumulator()
     told, given_ = 1, 0
     for more, further in grown:
         told, given_ = told + more, given_ + further
@@ -108,12 +108,12 @@ def test_what_one_answer_does_not_tell_is_told_of_none() -> None:
     assert add_up([one, other]) == Usage(input_tokens=30, cached_tokens=4, tool_calls=(("web_search", 1),))
     assert add_up([one, one]) == Usage(input_tokens=20, output_tokens=10, cached_tokens=8, reported_cost_usd=1.0)
     assert not NO_USAGE
-    assert UsageSoFar().usage == NO_USAGE
+    assert UsageAccumulator().usage == NO_USAGE
 
 
 def test_choices_that_each_tell_a_usage_are_added_up_and_are_unclear() -> None:
     """Nobody knows whether it is theirs, or that of all."""
-    so_far = UsageSoFar()
+    so_far = UsageAccumulator()
     for index in range(2):
         so_far.add({"prompt_tokens": 10, "completion_tokens": 5}, index)
     assert so_far.usage == Usage(input_tokens=10, output_tokens=10, unclear=("choices",))

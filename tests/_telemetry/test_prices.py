@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise import Config
-from lanewise._openai.usage import Usage
+from lanewise._openai.usage.usage import Usage
 from lanewise._telemetry.prices import PriceBook, context_window, price_of
 from lanewise.config import Provider, Route
 

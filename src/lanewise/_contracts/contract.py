@@ -160,7 +160,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
         Example::
 
-            contract.breach(said_by(Api.CHAT, body))
+            contract.breach(read_choices(Api.CHAT, body))
         """
         if not said:
             return Breach(_failure("the answer can't be read as what was asked for"))

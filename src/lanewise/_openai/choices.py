@@ -12,7 +12,7 @@ from lanewise._openai.lenient_json import NoAnswer, as_far_as_it_fits, read_json
 from lanewise._openai.response_schema import MALFORMED
 from lanewise.types import Api
 
-__all__ = ["Choice", "StreamAccumulator", "ToolCall", "said_by"]
+__all__ = ["Choice", "StreamAccumulator", "ToolCall", "read_choices"]
 
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -78,10 +78,10 @@ class _ToolCall(msgspec.Struct):
         named = self.custom or self.function
         return bool(named and named.name)
 
-    def called(self) -> ToolCall:
+    def tool_call(self) -> ToolCall:
         if self.custom is not None:
             return ToolCall(self.custom.name or "", None)
-        return _called(self.function)
+        return _tool_call(self.function)
 
 
 class _Message(msgspec.Struct):
@@ -91,9 +91,9 @@ class _Message(msgspec.Struct):
     function_call: _Function | None = None
 
     def calls(self) -> tuple[ToolCall, ...]:
-        calls = [call.called() for call in self.tool_calls or ()]
+        calls = [call.tool_call() for call in self.tool_calls or ()]
         if self.function_call is not None:
-            calls.append(_called(self.function_call))
+            calls.append(_tool_call(self.function_call))
         return tuple([call for call in calls if not call.is_blank])
 
 
@@ -136,17 +136,17 @@ _CHAT: Final = msgspec.json.Decoder(_Chat)
 _RESPONSE: Final = msgspec.json.Decoder(_Response)
 _EVENT: Final = msgspec.json.Decoder(_Event)
 _LAST: Final = frozenset({"response.completed", "response.incomplete", "response.done"})
-_OLD_CALL: Final = -1
+_LEGACY_CALL: Final = -1
 """Stands for the one call of the old ``function_call``."""
 _ITEM_DONE: Final = "response.output_item.done"
 
 
-def said_by(api: Api, body: bytes) -> tuple[Choice, ...] | None:
+def read_choices(api: Api, body: bytes) -> tuple[Choice, ...] | None:
     """What a whole answer of chat or Responses says, a :class:`Choice` a choice; ``None`` if it can't be read.
 
     Example::
 
-        said_by(Api.CHAT, b'{"choices": [{"message": {"content": "Hi"}}]}')[0].text  # "Hi"
+        read_choices(Api.CHAT, b'{"choices": [{"message": {"content": "Hi"}}]}')[0].text  # "Hi"
     """
     try:
         if api is Api.RESPONSES:
@@ -174,8 +174,8 @@ def _of_choice(message: _Message, finish_reason: str | None) -> Choice:
 
 def _of_response(response: _Response) -> Choice:
     items = response.output or []
-    told = response.incomplete_details.reason if response.incomplete_details else None
-    reason = in_chats_words(told) if told else None
+    detail = response.incomplete_details.reason if response.incomplete_details else None
+    reason = in_chats_words(detail) if detail else None
     return Choice(
         "".join([_text(item.content) for item in items if item.type == "message"]),
         tuple([_of_item(item) for item in items if item.type in ("function_call", "custom_tool_call")]),
@@ -186,15 +186,15 @@ def _of_response(response: _Response) -> Choice:
 
 def _of_item(item: _Item) -> ToolCall:
     return (
-        _called(_Function(item.name, item.arguments))
+        _tool_call(_Function(item.name, item.arguments))
         if item.type == "function_call"
         else ToolCall(item.name or "", None)
     )
 
 
-def _called(function: _Function | None) -> ToolCall:
-    given = function or _Function()
-    return ToolCall(given.name or "", _as_text(given.arguments))
+def _tool_call(function: _Function | None) -> ToolCall:
+    known = function or _Function()
+    return ToolCall(known.name or "", _as_text(known.arguments))
 
 
 def _as_text(arguments: object) -> str:
@@ -219,15 +219,15 @@ def _refuses(content: object) -> bool:
     return any(isinstance(part, dict) and part.get("type") == "refusal" for part in parts)
 
 
-class _Growing:
+class _PartialChoice:
     """One choice of a chat stream, while it comes."""
 
     __slots__ = ("_latest", "calls", "finish_reason", "pieces", "refused")
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
-        self.calls: dict[int, _GrowingCall] = {}
-        self._latest: dict[int | None, _GrowingCall] = {}
+        self.calls: dict[int, _PartialToolCall] = {}
+        self._latest: dict[int | None, _PartialToolCall] = {}
         """The call that each index stands for."""
         self.refused = False
         self.finish_reason: str | None = None
@@ -238,15 +238,15 @@ class _Growing:
         self.refused = self.refused or bool(delta.refusal)
         if finish_reason:
             self.finish_reason = in_chats_words(finish_reason)
-        added: list[_GrowingCall] = []
+        added: list[_PartialToolCall] = []
         for call in delta.tool_calls or ():
-            growing = self._call_of(call, added)
-            growing.add(call)
-            added.append(growing)
+            partial = self._call_of(call, added)
+            partial.add(call)
+            added.append(partial)
         if delta.function_call is not None:
-            self._call(_OLD_CALL).add(_ToolCall(function=delta.function_call))
+            self._call(_LEGACY_CALL).add(_ToolCall(function=delta.function_call))
 
-    def _call_of(self, piece: _ToolCall, added: Sequence[_GrowingCall]) -> _GrowingCall:
+    def _call_of(self, piece: _ToolCall, added: Sequence[_PartialToolCall]) -> _PartialToolCall:
         """The call that a piece belongs to. Its index says so, but some servers leave it out, or give all calls one:
         then another id, or another name after arguments, begins another call. ``added`` are those that the same event
         has added to."""
@@ -255,18 +255,18 @@ class _Growing:
             known = self._latest[piece.index] = self._call(len(self.calls))
         return known
 
-    def _call(self, key: int) -> _GrowingCall:
-        return self.calls.setdefault(key, _GrowingCall())
+    def _call(self, key: int) -> _PartialToolCall:
+        return self.calls.setdefault(key, _PartialToolCall())
 
     def said(self) -> Choice:
         refused = self.refused or self.finish_reason == CONTENT_FILTER
-        calls = [call.called() for call in self.calls.values()]
+        calls = [call.tool_call() for call in self.calls.values()]
         return Choice(
             "".join(self.pieces), tuple([call for call in calls if not call.is_blank]), refused, self.finish_reason
         )
 
 
-class _GrowingCall:
+class _PartialToolCall:
     """One call of a function in a chat stream: the name comes first, the arguments in pieces."""
 
     __slots__ = ("custom", "id", "name", "pieces")
@@ -297,7 +297,7 @@ class _GrowingCall:
         if not self.name.endswith(piece) or not self.name.startswith(piece):
             self.name = piece if piece.startswith(self.name) else self.name + piece
 
-    def called(self) -> ToolCall:
+    def tool_call(self) -> ToolCall:
         return ToolCall(self.name, None if self.custom else "".join(self.pieces))
 
 
@@ -311,19 +311,19 @@ class StreamAccumulator:
         gathered.said()[0].text  # "Hi"
     """
 
-    __slots__ = ("_choices", "_items", "_last", "_left", "_responses")
+    __slots__ = ("_bytes_left", "_choices", "_items", "_last", "_responses")
 
     def __init__(self, api: Api, limit: int) -> None:
         self._responses = api is Api.RESPONSES
-        self._left = limit
-        self._choices: dict[int, _Growing] = {}
+        self._bytes_left = limit
+        self._choices: dict[int, _PartialChoice] = {}
         self._items: list[_Item] = []
         self._last: _Response | None = None
 
     def add(self, data: bytes) -> None:
         """Take in an event that the judge found well."""
-        self._left -= len(data)
-        if self._left < 0:
+        self._bytes_left -= len(data)
+        if self._bytes_left < 0:
             return
         try:
             if self._responses:
@@ -334,11 +334,11 @@ class StreamAccumulator:
         except NoAnswer:
             return  # no object: the judge found nothing of an answer in it
         except MALFORMED:
-            self._left = -1  # what can't be read can't be checked
+            self._bytes_left = -1  # what can't be read can't be checked
 
     def said(self) -> tuple[Choice, ...] | None:
         """All that was said, a :class:`Choice` a choice; ``None`` if it was too much, or can't be read."""
-        if self._left < 0:
+        if self._bytes_left < 0:
             return None
         if not self._responses:
             return tuple([self._choices[index].said() for index in sorted(self._choices)])
@@ -346,8 +346,8 @@ class StreamAccumulator:
         return (_of_response(last if last.output else msgspec.structs.replace(last, output=self._items)),)
 
     def _choice(self, choice: _Choice) -> None:
-        growing = self._choices.setdefault(choice.index or 0, _Growing())
-        growing.add(choice.delta or _Message(), choice.finish_reason)
+        partial = self._choices.setdefault(choice.index or 0, _PartialChoice())
+        partial.add(choice.delta or _Message(), choice.finish_reason)
 
     def _response_event(self, data: bytes) -> None:
         if b'"response.output_item.done"' not in data and b'"output"' not in data:

@@ -15,9 +15,9 @@ from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
 from lanewise._openai.lenient_json import as_far_as_it_fits, read_json, write_json
 from lanewise._openai.response_schema import MALFORMED, is_blank, is_no_error, is_utf8
-from lanewise._openai.usage import NO_USAGE, Usage
-from lanewise._openai.usage_reading import read_usage
-from lanewise._openai.usage_so_far import UsageSoFar
+from lanewise._openai.usage.accumulator import UsageAccumulator
+from lanewise._openai.usage.reading import read_usage
+from lanewise._openai.usage.usage import NO_USAGE, Usage
 from lanewise.types import Api, Failure
 
 __all__ = ["Answer", "Checked", "check_answer", "from_answer"]
@@ -130,8 +130,8 @@ def _chat(answer: wire.ChatAnswer, body: bytes) -> Failure | Answer:
     if len(answer.choices) > wire.MOST_CHOICES:
         return failures.TOO_LARGE.failure(http_status=200)
     refusal = False
-    so_far = UsageSoFar()
-    answer.tell_usage(so_far)
+    so_far = UsageAccumulator()
+    answer.report_usage(so_far)
     usage = so_far.usage
     said = 0
     reasons: list[str | None] = []
@@ -158,8 +158,8 @@ def _responses(answer: wire.ResponsesAnswer, body: bytes) -> Failure | Answer:
         return failures.FINISH_ERROR.failure(http_status=200)
     if not answer.output and answer.status not in _MAY_BE_EMPTY:
         return from_inner_error(body, otherwise=failures.NO_CHOICES)
-    so_far = UsageSoFar()
-    answer.tell_usage(so_far)
+    so_far = UsageAccumulator()
+    answer.report_usage(so_far)
     usage = so_far.usage
     said = 0 if usage.output_tokens else len(body)
     found = _answer(answer.model, usage, (reason,), answer.refuses(), answer.id, said=said)

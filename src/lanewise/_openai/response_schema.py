@@ -12,7 +12,7 @@ import msgspec
 
 from lanewise._openai.finish_reasons import in_chats_words
 from lanewise._openai.lenient_json import read_json
-from lanewise._openai.usage_so_far import UsageSoFar
+from lanewise._openai.usage.accumulator import UsageAccumulator
 
 __all__ = [
     "MALFORMED",
@@ -27,7 +27,7 @@ __all__ = [
     "is_blank",
     "is_no_error",
     "is_utf8",
-    "may_tell_of_error",
+    "may_hold_error",
     "other_words",
 ]
 
@@ -66,19 +66,19 @@ def is_no_error(value: object) -> bool:
     return not value or value == _OK
 
 
-def may_tell_of_error(value: object) -> bool:
+def may_hold_error(value: object) -> bool:
     """Whether a value that is no answer may be an error in words that nobody knows.
 
     Example::
 
-        may_tell_of_error({"fault": {"faultstring": "no"}})  # True
+        may_hold_error({"fault": {"faultstring": "no"}})  # True
     """
     if isinstance(value, dict):
         return any(
-            not is_no_error(inner) if isinstance(name, str) and _TELLS(name) else may_tell_of_error(inner)
+            not is_no_error(inner) if isinstance(name, str) and _TELLS(name) else may_hold_error(inner)
             for name, inner in value.items()
         )
-    return isinstance(value, list) and any(may_tell_of_error(item) for item in value)
+    return isinstance(value, list) and any(may_hold_error(item) for item in value)
 
 
 def calls_something(value: object) -> bool:
@@ -147,7 +147,7 @@ class ChatAnswer(msgspec.Struct, gc=False):
     service_tier: msgspec.Raw = NULL
     error: msgspec.Raw = NULL
 
-    def tell_usage(self, so_far: UsageSoFar) -> None:
+    def report_usage(self, so_far: UsageAccumulator) -> None:
         """Tell what it says of its usage, in whatever place."""
         so_far.add(self.usage)
         if self.x_groq is not NULL:
@@ -286,7 +286,7 @@ class ResponsesAnswer(msgspec.Struct):
             return reason and in_chats_words(reason)
         return in_chats_words(self.status)
 
-    def tell_usage(self, so_far: UsageSoFar) -> None:
+    def report_usage(self, so_far: UsageAccumulator) -> None:
         """Tell what it says of its usage."""
         so_far.add(self.usage)
         so_far.add_service_tier(self.service_tier)

@@ -18,10 +18,10 @@ from lanewise._openai.choices import StreamAccumulator
 from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
 from lanewise._openai.lenient_json import as_far_as_it_fits, read_json, write_json
-from lanewise._openai.response_schema import MALFORMED, is_utf8, may_tell_of_error
+from lanewise._openai.response_schema import MALFORMED, is_utf8, may_hold_error
 from lanewise._openai.sse import event_bytes
-from lanewise._openai.usage import Usage
-from lanewise._openai.usage_so_far import UsageSoFar
+from lanewise._openai.usage.accumulator import UsageAccumulator
+from lanewise._openai.usage.usage import Usage
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
 
 __all__ = ["StreamValidator", "StreamVerdict"]
@@ -101,7 +101,7 @@ class StreamValidator:
         self._open: set[int] = set()
         self._finished: set[int] = set()
         self._done = False
-        self._marked = False
+        self._saw_done_marker = False
         self.instead: bytes | None = None
         """The latest event written anew, where the bytes that came could be read otherwise than they were judged."""
         self.lenient: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class StreamValidator:
         self.refusal = False
         self.said = 0
         """About the bytes of what was said, where the provider gives no tokens to go by."""
-        self._usage = UsageSoFar()
+        self._usage = UsageAccumulator()
 
     unfinished = False
     """A stream ends with its answer."""
@@ -135,7 +135,7 @@ class StreamValidator:
     @property
     def may_go_on(self) -> bool:
         """Whether events may follow the last one: after that of a response, and never after ``[DONE]``."""
-        return self._responses and not self._marked
+        return self._responses and not self._saw_done_marker
 
     @property
     def complete(self) -> bool:
@@ -148,7 +148,7 @@ class StreamValidator:
         if data == _DONE:
             return self._finish()
         if not data or data.isspace():  # a blank `data:` line
-            return self._nothing()
+            return self._without_content()
         if not data.isascii() and not is_utf8(data):
             return self._broken(failures.MALFORMED_EVENT)
         if self._accepts is not None and (doubt := doubt_about(self._api, data, event=True)) is not None:
@@ -162,14 +162,14 @@ class StreamValidator:
             verdict = self._read_again(event_name, data, "types")
         except MALFORMED:
             verdict = self._read_again(event_name, data, "json")
-        if self.gathered is not None and isinstance(verdict, StreamVerdict) and not self._marked:
+        if self.gathered is not None and isinstance(verdict, StreamVerdict) and not self._saw_done_marker:
             self.gathered.add(data)
         return verdict
 
     def after_the_end(self, event_name: str | None, data: bytes) -> bytes | None:
         """The bytes to pass on of an event that follows the last one, if it can be read."""
-        self._marked = self._marked or data.lstrip().startswith(_DONE)
-        if self._marked:
+        self._saw_done_marker = self._saw_done_marker or data.lstrip().startswith(_DONE)
+        if self._saw_done_marker:
             return None
         try:
             return event_bytes(event_name, write_json(read_json(data.decode("utf-8-sig"))))
@@ -205,13 +205,13 @@ class StreamValidator:
         if self._reports_error(event_name, data, known=False):
             return self._error(data)
         # A number or a text may be a piece of the answer: nobody can tell.
-        return self._broken(failures.MALFORMED_EVENT) if value and value is not True else self._nothing()
+        return self._broken(failures.MALFORMED_EVENT) if value and value is not True else self._without_content()
 
     def _let_pass(self, odd: str) -> None:
         if odd not in self.lenient:
             self.lenient = (*self.lenient, odd)
 
-    def _nothing(self) -> StreamVerdict:
+    def _without_content(self) -> StreamVerdict:
         """What an event is that says nothing."""
         return StreamVerdict.PASS if self.committed else StreamVerdict.PREAMBLE
 
@@ -256,7 +256,7 @@ class StreamValidator:
                 return StreamVerdict.HIDE
             if chunk.choices is None:
                 self._suspect(data)
-            return self._nothing()
+            return self._without_content()
         if len(chunk.choices) > wire.MOST_CHOICES:
             return self._broken(failures.STREAM_TOO_LARGE)
         says_something = malformed = False
@@ -264,7 +264,7 @@ class StreamValidator:
             delta = choice.delta
             if delta is not None and delta.says_something():
                 says_something = True
-                self._hear(delta.content)
+                self._count_text(delta.content)
                 self.refusal = self.refusal or bool(delta.refusal)
             index, reason = choice.index or 0, choice.finish_reason
             if choice.usage:
@@ -298,7 +298,7 @@ class StreamValidator:
             model = event.response.model
             if self._accepts is not None and model and not self._accepts(model):
                 return self._swapped(model)
-            self._note(event.response)
+            self._take_response(event.response)
         if name in _BROKEN_OFF or event.error:
             return self._error(data if event.response is None else event.response.error)
         if name in _LAST:
@@ -310,7 +310,7 @@ class StreamValidator:
             return StreamVerdict.CONTENT
         if not name.startswith("response."):
             self._suspect(data)
-            return self._nothing()
+            return self._without_content()
         if name in _NO_SIGN_OF_LIFE:
             return StreamVerdict.PASS if self.committed else StreamVerdict.PREAMBLE
         return StreamVerdict.PROGRESS
@@ -320,7 +320,7 @@ class StreamValidator:
             self._usage.add_item(event.item)
         if name.endswith(".delta") and not event.delta:
             return StreamVerdict.PASS if self.committed else StreamVerdict.PREAMBLE
-        self._hear(event.delta)
+        self._count_text(event.delta)
         self.refusal = self.refusal or name == "response.refusal.delta"
         self.committed = True
         self._suspected = None
@@ -337,11 +337,11 @@ class StreamValidator:
     def _suspect(self, data: bytes) -> None:
         """Keep what may be an error in words that nobody knows: if no end of the answer follows, it was broken off."""
         with suppress(*MALFORMED):
-            if len(data) <= _LONGEST_SUSPECT and may_tell_of_error(read_json(data)):
+            if len(data) <= _LONGEST_SUSPECT and may_hold_error(read_json(data)):
                 self._suspected = data
 
     def _finish(self) -> StreamVerdict | Failure:
-        self._marked = True
+        self._saw_done_marker = True
         if self._suspected is not None and not self.complete:
             return self._error(self._suspected)
         if not self.committed and not self._finished:
@@ -349,16 +349,16 @@ class StreamValidator:
         self._done = True
         return StreamVerdict.DONE
 
-    def _hear(self, text: object) -> None:
+    def _count_text(self, text: object) -> None:
         """Count what was said, in case that no usage comes: each piece is a token at least."""
         self.said += max(_TOKEN, len(text)) if isinstance(text, str) else _TOKEN
 
-    def _note(self, response: wire.ResponsesAnswer) -> None:
+    def _take_response(self, response: wire.ResponsesAnswer) -> None:
         self.model = (response.model or "")[:_LONGEST_NAME] or self.model
         self.response_id = (response.id or "")[:_LONGEST_NAME] or self.response_id
         self.finish_reason = response.finish_reason()
         self.refusal = self.refusal or response.refuses()
-        response.tell_usage(self._usage)
+        response.report_usage(self._usage)
 
     def _reports_error(self, event_name: str | None, data: bytes, *, known: bool) -> bool:
         """Whether an event that holds nothing of an answer is an error in a shape of its own (vLLM, Gemini)."""

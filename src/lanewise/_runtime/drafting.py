@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.choices import Choice, said_by
+from lanewise._openai.choices import Choice, read_choices
 from lanewise._openai.request_body import RequestBody
 from lanewise._reviews import ReviewsUnavailable
 from lanewise._routing import idempotency as keys
@@ -156,7 +156,7 @@ class _Draft:
             self._loop_context
         )
         call = self._resolved.call
-        return _text(said_by(call.api, reply.body) or ()), call.route or ""
+        return _text(read_choices(call.api, reply.body) or ()), call.route or ""
 
 
 def _text(said: Iterable[Choice]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lanewise._openai.request_body import RequestBody
-from lanewise._openai.usage import Usage
+from lanewise._openai.usage.usage import Usage
 from lanewise._routing.model_match import is_substitute
 from lanewise._telemetry.reckoning import ComputedCost, Price
 from lanewise.config import Config, PriceTable, Provider, Route

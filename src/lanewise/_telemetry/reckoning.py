@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from lanewise._openai.usage import Usage
+from lanewise._openai.usage.usage import Usage
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -19,7 +19,7 @@ from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.choices import StreamAccumulator
 from lanewise._openai.response_check import Answer, check_answer, from_answer
 from lanewise._openai.stream_validator import StreamValidator
-from lanewise._openai.usage_entries import with_cost
+from lanewise._openai.usage.entries import with_cost
 from lanewise._runtime.call.reply_headers import as_json, as_stream
 from lanewise._runtime.call.upstream_stream import Chunk, UpstreamStream
 from lanewise._runtime.upstreams import KeyUnavailable, Upstream

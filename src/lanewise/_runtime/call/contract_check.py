@@ -26,7 +26,7 @@ async def breach_of(
 
     Example::
 
-        breach = await breach_of(contract, said_by(Api.CHAT, body), checks, seconds=5.0)
+        breach = await breach_of(contract, read_choices(Api.CHAT, body), checks, seconds=5.0)
     """
     verdicts: dict[Question, str | None] = {}
     until = time.monotonic() + seconds

@@ -13,7 +13,7 @@ from lanewise._openai.parameters import OUTPUT_LIMITS
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamValidator
-from lanewise._openai.usage import NO_USAGE, Usage
+from lanewise._openai.usage.usage import NO_USAGE, Usage
 from lanewise._telemetry.prices import PriceBook, asked_tier
 from lanewise.config import Route
 from lanewise.types import Api, Attempt, CostStatus, Failure, note

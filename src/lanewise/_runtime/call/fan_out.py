@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from lanewise._openai.response_check import Answer, from_answer
-from lanewise._openai.usage import add_up
+from lanewise._openai.usage.usage import add_up
 from lanewise._runtime.call import attempt
 from lanewise._runtime.call.attempt import AttemptRequest, CompleteResponse, StreamStarted
 from lanewise._transform.merge_choices import merged

@@ -15,7 +15,7 @@ from lanewise._contracts.contract import Contract
 from lanewise._failures import failure_table as failures
 from lanewise._health.hedge_budget import HedgeBudget
 from lanewise._health.latency import RouteLatencies
-from lanewise._openai.choices import Choice, said_by
+from lanewise._openai.choices import Choice, read_choices
 from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamValidator
 from lanewise._routing.acceptance import READ_BY_THE_APP, may_be_read, unacceptable
@@ -334,7 +334,7 @@ class CallRunner:
             answer, upstream.route, sensitive=bool(self._call.sensitive), refusals_move=self._resolved.refusals_move
         )
         if failure is None and self._contract is not None and not self._goes_on(answer):
-            failure = await self._breach(self._contract, said_by(self._call.api, result.body), self._plan.deadline)
+            failure = await self._breach(self._contract, read_choices(self._call.api, result.body), self._plan.deadline)
         self.end_attempt(failure)
         if failure is not None:
             if self._may_be_read(failure):

@@ -13,7 +13,7 @@ from lanewise._failures.classification import from_inner_error
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.sse import Event, EventSplitter
 from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
-from lanewise._openai.usage_chunk import without_usage
+from lanewise._openai.usage.hidden_chunk import without_usage
 from lanewise._transport import Exchange
 from lanewise.types import Failure
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from lanewise._openai.tokens import TokenCount, count_body
-from lanewise._openai.usage import Usage
+from lanewise._openai.usage.usage import Usage
 from lanewise._telemetry.prices import ComputedCost, Price, asked_tier, context_window, price_of
 from lanewise._transform.request_transform import RequestTransform
 from lanewise.cli.estimate.samples import RecordedSample

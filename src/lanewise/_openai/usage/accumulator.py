@@ -10,15 +10,15 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from lanewise._openai.usage import Usage, add_up, most
-from lanewise._openai.usage_entries import number
-from lanewise._openai.usage_reading import read_usage
+from lanewise._openai.usage.entries import number
+from lanewise._openai.usage.reading import read_usage
+from lanewise._openai.usage.usage import Usage, add_up, most
 
-__all__ = ["UsageSoFar"]
+__all__ = ["UsageAccumulator"]
 
 _MALFORMED: Final = (msgspec.MsgspecError, RecursionError, ValueError)
 _LONGEST_NAME: Final = 64
-_TOLD_AT_MOST: Final = 8
+_MOST_KEPT: Final = 8
 _APPS_OWN: Final = frozenset({
     "function_call", "custom_tool_call", "computer_call", "mcp_call", "local_shell_call", "apply_patch_call",
     "tool_search_call",
@@ -26,7 +26,7 @@ _APPS_OWN: Final = frozenset({
 """Calls that the app answers itself, or that cost nothing but their tokens."""
 
 
-class UsageSoFar:
+class UsageAccumulator:
     """Gathers what one answer says of its usage, wherever it says that, and however often.
 
     Of what is told several times, or piece by piece, the most counts: in a stream counts only grow, and one that is
@@ -34,18 +34,18 @@ class UsageSoFar:
 
     Example::
 
-        so_far = UsageSoFar()
+        so_far = UsageAccumulator()
         so_far.add(chunk.usage)
         so_far.usage.output_tokens
     """
 
-    __slots__ = ("_by_choice", "_parts", "_service_tier", "_tools", "_tools_told", "_whole")
+    __slots__ = ("_by_choice", "_parts", "_service_tier", "_tool_usage", "_tools", "_whole")
 
     def __init__(self) -> None:
         self._whole: list[object] = []
         self._by_choice: dict[int, list[object]] = {}
         self._tools: dict[str, int] = {}
-        self._tools_told: object = None
+        self._tool_usage: object = None
         self._parts = False
         self._service_tier: str | None = None
 
@@ -53,10 +53,10 @@ class UsageSoFar:
         """A usage: of the whole answer, or of one of its choices (Moonshot)."""
         if isinstance(raw, msgspec.Raw) and bytes(raw) == b"null":
             return
-        told = self._whole if choice is None else self._by_choice.setdefault(choice, [])
-        told.append(raw)
-        if len(told) > _TOLD_AT_MOST:  # in each chunk: what lies between the first and the last only grows
-            del told[_TOLD_AT_MOST // 2]
+        raws = self._whole if choice is None else self._by_choice.setdefault(choice, [])
+        raws.append(raw)
+        if len(raws) > _MOST_KEPT:  # in each chunk: what lies between the first and the last only grows
+            del raws[_MOST_KEPT // 2]
 
     def add_groq(self, raw: object) -> None:
         """What Groq adds to an answer: the usage is in there."""
@@ -91,7 +91,7 @@ class UsageSoFar:
 
     def add_tool_usage(self, raw: object) -> None:
         """What the provider's own tools used, in its own count (`tool_usage` of Responses)."""
-        self._tools_told = raw
+        self._tool_usage = raw
 
     def add_parts(self) -> None:
         """The answer was made by several models, each with a usage of its own (`usage_breakdown` of Groq)."""
@@ -104,15 +104,15 @@ class UsageSoFar:
             return self._completed(read_usage(self._whole[0]))
         usages = [read_usage(raw) for raw in self._whole]
         if self._by_choice:
-            usages.append(_of_choices([most([read_usage(raw) for raw in told]) for told in self._by_choice.values()]))
+            usages.append(_of_choices([most([read_usage(raw) for raw in raws]) for raws in self._by_choice.values()]))
         return self._completed(most(usages))
 
     def _completed(self, usage: Usage) -> Usage:
         """A usage, with what is told beside it."""
         if self._service_tier is not None:
             usage = replace(usage, service_tier=self._service_tier)
-        if self._tools or self._tools_told is not None:
-            usage = _with_tools(usage, self._tools, self._tools_told)
+        if self._tools or self._tool_usage is not None:
+            usage = _with_tools(usage, self._tools, self._tool_usage)
         return _unclear(usage, "usage_breakdown") if self._parts else usage
 
 
@@ -134,11 +134,11 @@ def _of_choices(usages: Sequence[Usage]) -> Usage:
     return _unclear(replace(add_up(usages), input_tokens=read or None), "choices")
 
 
-def _with_tools(usage: Usage, called: Mapping[str, int], told: object) -> Usage:
+def _with_tools(usage: Usage, called: Mapping[str, int], raws: object) -> Usage:
     """With the calls of the provider's own tools: its own count of what it bills goes before what was seen."""
     tools = {**called, **dict(usage.tool_calls)}
     try:
-        table = msgspec.json.decode(told) if isinstance(told, msgspec.Raw) else told
+        table = msgspec.json.decode(raws) if isinstance(raws, msgspec.Raw) else raws
     except _MALFORMED:
         table = None
     for tool, use in table.items() if isinstance(table, dict) else ():

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from lanewise._openai.usage import Usage
+from lanewise._openai.usage.usage import Usage
 
 __all__ = ["MOST", "UsageEntries", "number", "with_cost"]
 
@@ -212,8 +212,8 @@ class UsageEntries:
         if count is None:
             self._unclear.append(name[:_LONGEST_NAME])
         elif count:
-            told = f"{int(lifetime[1])}{lifetime[2]}"
-            self._lifetimes[told] = max(self._lifetimes.get(told, 0), math.ceil(count))
+            label = f"{int(lifetime[1])}{lifetime[2]}"
+            self._lifetimes[label] = max(self._lifetimes.get(label, 0), math.ceil(count))
 
     def _unknown(self, name: str, value: object) -> None:
         """An entry that nobody here knows: one that counts something may be billed."""
@@ -247,27 +247,27 @@ class UsageEntries:
         """Make the input and the output the whole of theirs, wherever a server counts a part of them apart."""
         found = self._found
         apart = found.get("cached_tokens", 0) + found.get("cache_write_tokens", 0)
-        told, given = found.get("input_tokens"), found.get("output_tokens")
-        if whole is not None and told is None:
-            rest = whole - (given or 0)
+        input_tokens, output_tokens = found.get("input_tokens"), found.get("output_tokens")
+        if whole is not None and input_tokens is None:
+            rest = whole - (output_tokens or 0)
             if rest > 0:
-                found["input_tokens"] = told = rest
-        elif whole is not None and given is None and told is not None and whole > told:
-            found["output_tokens"] = given = whole - told
-        if told is None:
+                found["input_tokens"] = input_tokens = rest
+        elif whole is not None and output_tokens is None and input_tokens is not None and whole > input_tokens:
+            found["output_tokens"] = output_tokens = whole - input_tokens
+        if input_tokens is None:
             return
-        gap = None if whole is None else whole - told - (given or 0)
+        gap = None if whole is None else whole - input_tokens - (output_tokens or 0)
         reasoning = found.get("reasoning_tokens", 0)
-        native = self._native and (gap is None or apart > told)
-        if apart and (native or gap in (apart, apart + reasoning) or (gap is None and apart > told)):
-            found["input_tokens"] = told + apart
+        native = self._native and (gap is None or apart > input_tokens)
+        if apart and (native or gap in (apart, apart + reasoning) or (gap is None and apart > input_tokens)):
+            found["input_tokens"] = input_tokens + apart
             gap = None if gap is None else gap - apart
         if gap is not None and gap > 0:  # thought that is not counted as written: xAI tells it apart, Gemini nowhere
-            found["output_tokens"] = (given or 0) + gap
+            found["output_tokens"] = (output_tokens or 0) + gap
             if gap != reasoning:
                 self._unclear.append("total_tokens")
-        elif reasoning > (given or 0):
-            found["output_tokens"] = (given or 0) + reasoning
+        elif reasoning > (output_tokens or 0):
+            found["output_tokens"] = (output_tokens or 0) + reasoning
             self._unclear.append("reasoning_tokens")
         self._bound()
 

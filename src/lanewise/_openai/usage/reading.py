@@ -6,8 +6,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from lanewise._openai.usage import NO_USAGE, Usage
-from lanewise._openai.usage_entries import MOST, UsageEntries
+from lanewise._openai.usage.entries import MOST, UsageEntries
+from lanewise._openai.usage.usage import NO_USAGE, Usage
 
 __all__ = ["read_usage"]
 
@@ -69,28 +69,32 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     def usage(self) -> Usage | None:
         """The usage, if it adds up."""
-        told, given = self.prompt_tokens, self.completion_tokens
-        if told is not None and self.input_tokens is None:
-            read, written = self.prompt_tokens_details, self.completion_tokens_details
+        input_tokens, output_tokens = self.prompt_tokens, self.completion_tokens
+        if input_tokens is not None and self.input_tokens is None:
+            input_details, output_details = self.prompt_tokens_details, self.completion_tokens_details
         else:
-            told, given = self.input_tokens, self.output_tokens
-            read, written = self.input_tokens_details, self.output_tokens_details
-        if not told or told + (given or 0) != self.total_tokens or (self.prompt_tokens and self.input_tokens):
+            input_tokens, output_tokens = self.input_tokens, self.output_tokens
+            input_details, output_details = self.input_tokens_details, self.output_tokens_details
+        if (
+            not input_tokens
+            or input_tokens + (output_tokens or 0) != self.total_tokens
+            or (self.prompt_tokens and self.input_tokens)
+        ):
             return None
-        cached = None if read is None else read.cached_tokens
-        kept = None if read is None else read.cache_write_tokens
-        reasoning = None if written is None else written.reasoning_tokens
-        if (cached or 0) + (kept or 0) > told or (reasoning or 0) > (given or 0):
+        cached = None if input_details is None else input_details.cached_tokens
+        cache_written = None if input_details is None else input_details.cache_write_tokens
+        reasoning = None if output_details is None else output_details.reasoning_tokens
+        if (cached or 0) + (cache_written or 0) > input_tokens or (reasoning or 0) > (output_tokens or 0):
             return None
         return Usage(
-            input_tokens=told,
-            output_tokens=given,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
             cached_tokens=cached,
-            cache_write_tokens=kept,
+            cache_write_tokens=cache_written,
             reasoning_tokens=reasoning,
-            input_audio_tokens=None if read is None else read.audio_tokens,
-            input_image_tokens=None if read is None else read.image_tokens,
-            output_audio_tokens=None if written is None else written.audio_tokens,
+            input_audio_tokens=None if input_details is None else input_details.audio_tokens,
+            input_image_tokens=None if input_details is None else input_details.image_tokens,
+            output_audio_tokens=None if output_details is None else output_details.audio_tokens,
         )
 
 
