@@ -33,7 +33,7 @@ from lanewise._transport.loop_lag import LoopLag
 from lanewise.config import Config
 from lanewise.errors import NotInScope, RoutingError
 from lanewise.scope import Scope, entered_scopes
-from lanewise.types import Call, LaneName
+from lanewise.types import Call, HealthReport, LaneName
 from lanewise.types.sinks import Record, Sink
 
 __all__ = ["Router"]
@@ -341,6 +341,22 @@ class Router:
     def client_limit(self, client: str) -> ClientLimit | None:
         """What a client of the app's own endpoint may use; ``None``: as much as it likes (the endpoint asks this)."""
         return self._engine.client_limit(client)
+
+    @property
+    def health(self) -> HealthReport:
+        """How each route, and each provider's account, stands: its state, since when, why, and its next probe.
+
+        It is what this process knows, at no cost: nobody is asked. With a shared store that is what all workers found
+        together, from the first call on; a process that has made none begins to listen when it is asked, and knows the
+        rest a moment later. Without one it is what this process found itself. It can be had at any time, also before
+        the router opens and after it has closed.
+
+        Example::
+
+            route = router.health.routes["flagship"]
+            print(route.state, route.since, route.why, route.next_probe)  # closed None  None
+        """
+        return self._engine.health()
 
     def readiness(self) -> dict[str, object]:
         """What keeps new calls from each route, and whether the store answers, as this process knows it.

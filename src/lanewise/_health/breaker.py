@@ -106,6 +106,7 @@ def merged(one: Circuit, other: Circuit) -> Circuit:
         consecutive_failures=max(one.consecutive_failures, other.consecutive_failures),
         consecutive_opens=max(one.consecutive_opens, other.consecutive_opens),
         limits=max(one.limits, other.limits),
+        limited_since=limits.limited_since,
         limited_until=limits.limited_until,
         limited_by=limits.limited_by,
         disproved_until=one.disproved_until
@@ -113,6 +114,7 @@ def merged(one: Circuit, other: Circuit) -> Circuit:
         else other.disproved_until,
         unanswered=row.unanswered,
         unanswered_since=row.unanswered_since,
+        unanswered_by=row.unanswered_by,
         slot_at=slot.slot_at,
         slot_of=slot.slot_of,
     )
@@ -148,6 +150,7 @@ def _limited_like(circuit: Circuit, other: Circuit) -> Circuit:
     return _replace(
         circuit,
         limits=other.limits,
+        limited_since=other.limited_since,
         limited_until=other.limited_until,
         limited_by=other.limited_by,
         disproved_until=other.disproved_until,
@@ -157,7 +160,7 @@ def _limited_like(circuit: Circuit, other: Circuit) -> Circuit:
 
 
 def _failed(circuit: Circuit, event: Failed, now: float, settings: BreakerSettings) -> Circuit:
-    counted = _unanswered(circuit, now)
+    counted = _unanswered(circuit, event.failure, now)
     if circuit.open_until is not None:
         if event.probe and circuit.is_half_open(now):
             return _opened(counted, event.failure, event.jitter, now, settings)
@@ -176,9 +179,9 @@ def _settled(circuit: Circuit, event: CircuitOpened, now: float, settings: Break
     return _opened(circuit, event.failure, event.jitter, now, settings)
 
 
-def _unanswered(circuit: Circuit, now: float) -> Circuit:
+def _unanswered(circuit: Circuit, failure: Failure, now: float) -> Circuit:
     since = circuit.unanswered_since if circuit.unanswered else now
-    return _replace(circuit, unanswered=circuit.unanswered + 1, unanswered_since=since)
+    return _replace(circuit, unanswered=circuit.unanswered + 1, unanswered_since=since, unanswered_by=failure)
 
 
 def _throttled(circuit: Circuit, why: Failure, jitter: float, now: float, settings: BreakerSettings) -> Circuit:
@@ -218,7 +221,7 @@ def _opened(circuit: Circuit, why: Failure, jitter: float, now: float, settings:
 
 def _limited(circuit: Circuit, event: Limited, now: float, settings: BreakerSettings) -> Circuit:
     if event.met:
-        circuit = _throttled(_unanswered(circuit, now), event.failure, event.jitter, now, settings)
+        circuit = _throttled(_unanswered(circuit, event.failure, now), event.failure, event.jitter, now, settings)
         if event.probe and circuit.throttled_at is not None and circuit.is_half_open(now) and circuit.why is not None:
             circuit = _opened(circuit, circuit.why, event.jitter, now, settings)  # else each call would be a probe
     doubled = settings.throttle_duration * 2.0 ** min(circuit.limits, _MOST_DOUBLINGS)
@@ -228,7 +231,10 @@ def _limited(circuit: Circuit, event: Limited, now: float, settings: BreakerSett
     until = now + min(seconds, LONGEST_RETRY_AFTER)
     if circuit.limited_until is not None and circuit.limited_until >= until:
         return circuit
-    limited = _replace(circuit, limits=circuit.limits + 1, limited_until=until, limited_by=event.failure)
+    since = circuit.limited_since if circuit.is_limited(now) else now
+    limited = _replace(
+        circuit, limits=circuit.limits + 1, limited_since=since, limited_until=until, limited_by=event.failure
+    )
     if event.seconds is None or circuit.slot_at > now:
         return limited
     return _replace(limited, slot_at=now + settings.slot)

@@ -78,6 +78,7 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A worker that would probe, if the holder does not."""
     limits: int = 0
     """Rate limits in a row."""
+    limited_since: float | None = None
     limited_until: float | None = None
     limited_by: Failure | None = None
     disproved_until: float | None = None
@@ -85,6 +86,8 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unanswered: int = 0
     """Attempts in a row without an answer: failures that count, and rate limits."""
     unanswered_since: float = 0.0
+    unanswered_by: Failure | None = None
+    """The latest of them."""
     throttled_at: float | None = None
     slot_at: float = 0.0
     """When the next attempt of a throttled route, or of one that is limited for long, may go out."""
@@ -137,6 +140,7 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             opened_at=_moved(self.opened_at, seconds),
             open_until=_moved(self.open_until, seconds),
             lease_until=self.lease_until + seconds,
+            limited_since=_moved(self.limited_since, seconds),
             limited_until=_moved(self.limited_until, seconds),
             disproved_until=_moved(self.disproved_until, seconds),
             unanswered_since=self.unanswered_since + seconds,

@@ -31,7 +31,12 @@ class CircuitSync(Protocol):
 
     @property
     def answers(self) -> bool:
-        """Whether the store was heard lately, so that a probe takes its lease."""
+        """Whether the store was heard just now, so that a probe takes its lease."""
+        ...
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether what the others tell is heard."""
         ...
 
     def tell(self) -> None:
@@ -43,6 +48,7 @@ class _NoSync:
     """There are no other workers, or none that could be heard."""
 
     answers = False
+    is_connected = False
 
     def tell(self) -> None:
         pass
@@ -124,11 +130,16 @@ class RouterHealth:
 
     # -- what attempts pass ------------------------------------------------------------------------------------------
 
-    def enter(self, route: str, api: Api, *, last_resort: bool = False, slot: bool = False) -> Permit | None:
-        """Let an attempt in, as its plan wants it; ``None`` if another call has just opened the route, or probes it."""
+    def begin(self) -> None:
+        """Hear the others from now on, and be heard by them. Does not wait."""
         if not self._at_work:
             self._at_work = True
             self.shared.tell()
+
+    def enter(self, route: str, api: Api, *, last_resort: bool = False, slot: bool = False) -> Permit | None:
+        """Let an attempt in, as its plan wants it; ``None`` if another call has just opened the route, or probes it."""
+        if not self._at_work:
+            self.begin()
         health = self._routes[api][route]
         now = self._clock()
         if health.pristine or not self._breakers:
@@ -260,6 +271,13 @@ class RouterHealth:
         """Nothing is shared any more until the next call."""
         self.detach()
         self._at_work = False
+
+    def circuits_now(self) -> tuple[float, dict[str, tuple[Circuit, bool]]]:
+        """All circuits as this worker knows them, by name, each with whether one of its calls probes it; and the time
+        by their clock."""
+        with self._lock:
+            found = {name: (breaker.circuit, breaker.probing) for name, breaker in self.breakers.items()}
+            return self._clock(), found
 
     def circuit(self, name: str) -> Circuit:
         """A circuit as this worker knows it."""

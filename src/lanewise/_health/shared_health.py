@@ -61,6 +61,12 @@ class SharedHealth:
         sync = self._sync
         return sync is not None and sync.connected and time.monotonic() - sync.heard < HEARD
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the store answered when it was last asked, and what the others tell is heard."""
+        sync = self._sync
+        return sync is not None and sync.connected
+
     def tell(self) -> None:
         """Something is to be told, or this worker has begun to work. Does not wait."""
         sync = self._sync

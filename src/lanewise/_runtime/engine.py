@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from lanewise._contracts.task_contracts import load_contracts
 from lanewise._health.client_limit import ClientLimit
+from lanewise._health.health_report import health_report, untried
 from lanewise._process_hooks import notify_of_forks
 from lanewise._reviews import ReviewQueue, ReviewsUnavailable
 from lanewise._runtime.bridge import BridgedStream, ThreadStream, across
@@ -40,6 +41,7 @@ from lanewise._transport.local_trouble import LACKING, NOT_SENT, trouble_in
 from lanewise.config import Config, ConfigError
 from lanewise.config.credentials import resolve_credentials
 from lanewise.errors import ReviewPending, RouterClosed, RoutingError, Unreachable
+from lanewise.types import HealthReport
 
 __all__ = ["Engine"]
 
@@ -191,6 +193,18 @@ class Engine:
     def client_limit(self, client: str) -> ClientLimit | None:
         """What a client of the app's own endpoint may use, if the config says so. As :meth:`ready` raises."""
         return self.ready().client_limits.get(client)
+
+    def health(self) -> HealthReport:
+        """How the routes stand, as far as this process knows. Neither asks anybody nor raises.
+
+        Whoever asks an open router wants to hear the other workers from then on.
+        """
+        runtime = self._runtime
+        if runtime is None:
+            return untried(self.config)
+        if not self._closed:
+            runtime.health.begin()
+        return health_report(self.config, runtime.health, runtime.off)
 
     def readiness(self) -> dict[str, object]:
         """What keeps new calls from the routes, and whether the store answers. As :meth:`ready` raises."""

@@ -22,7 +22,7 @@ def readiness(runtime: RouterRuntime) -> dict[str, object]:
             continue
         closed = [found for api in route.api if (found := runtime.health.closed_to(name, api)) is not None]
         routes[name] = f"closed: {_reason(closed[0])}" if closed else "usable"
-    store = "memory" if runtime.store is None else "answers" if runtime.health.shared.answers else "not heard"
+    store = "memory" if runtime.store is None else "answers" if runtime.health.shared.is_connected else "not heard"
     return {"routes": routes, "store": store}
 
 

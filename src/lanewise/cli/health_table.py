@@ -13,10 +13,11 @@ from rich.text import Text
 
 from lanewise._health.breaker_store import BreakerStore
 from lanewise._health.circuit import Circuit
+from lanewise._health.health_report import breaker_status
 from lanewise._health.router_health import account_circuit
 from lanewise._health.shared_health import circuit_keys, circuits_of
 from lanewise.config import Config
-from lanewise.types import Failure
+from lanewise.types import HealthState
 
 __all__ = ["LEAST_WIDTH", "HealthRow", "look", "table"]
 
@@ -81,33 +82,13 @@ def _read(store: BreakerStore, key: str) -> tuple[Circuit, float]:
 
 
 def _row(name: str, circuit: Circuit, now: float) -> HealthRow:
-    shown = name.removeprefix("route ")
-    since = None if circuit.opened_at is None else datetime.fromtimestamp(circuit.opened_at, UTC)
-    if circuit.by_hand:
-        return HealthRow(shown, "open", since, "by hand", note="none: close it by hand")
-    if circuit.throttled_at is not None:
-        since = datetime.fromtimestamp(circuit.throttled_at, UTC)
-        why = f"{circuit.unanswered} failures in a row: {_why(circuit.why)}"
-        return HealthRow(shown, "throttled", since, why, max(0.0, circuit.slot_at - now))
-    if circuit.is_open(now):
-        return HealthRow(shown, "open", since, _why(circuit.why), (circuit.open_until or now) - now)
-    if circuit.open_until is not None:
-        probing = circuit.holder and circuit.lease_until > now
-        return HealthRow(
-            shown, "half-open", since, _why(circuit.why), note="under way" if probing else "with the next call"
-        )
-    if circuit.is_limited(now):
-        return HealthRow(shown, "limited", None, _why(circuit.limited_by), (circuit.limited_until or now) - now)
-    row = circuit.unanswered or circuit.consecutive_failures
-    return HealthRow(shown, "failing", None, f"{row} in a row") if row else HealthRow(shown, "closed")
-
-
-def _why(failure: Failure | None) -> str:
-    if failure is None:
-        return ""
-    facts = [str(failure.kind)]
-    if failure.http_status is not None:
-        facts.append(f"HTTP {failure.http_status}")
-    if failure.code:
-        facts.append(failure.code)
-    return ", ".join(facts)
+    """The line of a circuit; ``now`` is the store's time, in which the circuit's times are."""
+    at = datetime.fromtimestamp(now, UTC)
+    status = breaker_status(circuit, now, at)
+    seconds = None if status.next_probe is None else max(0.0, (status.next_probe - at).total_seconds())
+    note = ""
+    if status.by_hand:
+        note = "none: close it by hand"
+    elif status.state is HealthState.HALF_OPEN:
+        note, seconds = ("under way" if seconds is None else "with the next call"), None
+    return HealthRow(name.removeprefix("route "), status.state, status.since, status.why, seconds, note)

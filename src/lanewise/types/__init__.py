@@ -6,6 +6,7 @@ Everything here is plain data. Nothing here decides, sends or waits.
 from lanewise.types.calls import DRAFT_OF, Attempt, Call, Outcome, Score, note
 from lanewise.types.costs import CostStatus
 from lanewise.types.failures import NEVER_MOVE, Api, BreakerEffect, Failure, FailureKind, LaneName, LocalTrouble, Retry
+from lanewise.types.health import BreakerStatus, HealthReport, HealthState, RouteStatus
 from lanewise.types.moves import Move, Send, Skip, Stop, Switch, Wait
 from lanewise.types.sinks import Record, Sink, SinkUnavailable
 
@@ -15,16 +16,20 @@ __all__ = [
     "Api",
     "Attempt",
     "BreakerEffect",
+    "BreakerStatus",
     "Call",
     "CostStatus",
     "Failure",
     "FailureKind",
+    "HealthReport",
+    "HealthState",
     "LaneName",
     "LocalTrouble",
     "Move",
     "Outcome",
     "Record",
     "Retry",
+    "RouteStatus",
     "Score",
     "Send",
     "Sink",
