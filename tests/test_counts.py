@@ -23,6 +23,7 @@ import lanewise.router
 from lanewise import Router, Scope
 from lanewise._client.direct_requests import DirectRequests
 from lanewise._runtime.messages import RoutedRequest
+from lanewise.router import scopes_of
 from lanewise.testing import Answer, FakeProvider, Status
 
 MESSAGES: Any = [{"role": "user", "content": "Summarise the ticket."}]
@@ -221,14 +222,14 @@ async def test_the_engine_leaves_nothing_for_the_garbage_collector(wireless: Rou
     """What a call made is freed as soon as it is over: nothing of it refers to itself."""
     async with wireless:
         scope = new_scope(wireless)
-        await wireless.ask(ASK, scope)
+        await scopes_of(wireless).ask(ASK, scope)
         left = []
         gc.disable()
         try:
             for _ in range(5):  # threads of earlier tests may leave something meanwhile, but not each time
                 gc.collect()
                 for _ in range(20):
-                    await wireless.ask(ASK, scope)
+                    await scopes_of(wireless).ask(ASK, scope)
                 left.append(gc.collect())
         finally:
             gc.enable()

@@ -10,7 +10,7 @@ from flask import Flask, current_app, g, has_app_context, has_request_context, r
 
 from flask_lanewise.marks import EndpointMarks
 from lanewise import Config, ConfigError, NotInScope, Router, RouterClosed, Scope
-from lanewise.web import Inbound, PathRules, require_real_threads
+from lanewise.web import Inbound, PathRules, require_real_threads, state_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -79,11 +79,7 @@ class Installed:
         scope = here.environ.get(self._scope_key) or self.scope_of_request()
         if here.url_rule is None:
             return  # a page for what is not found: looked up if it asks a model
-        marks = self._marks.of(here)
-        if marks is not None:
-            scope.declare()
-            scope.raise_sensitivity(*marks)
-        scope.use_marks(None)
+        state_of(scope).settle_marks(self._marks.of(here))
 
     def scope_of_request(self) -> Scope:
         """The scope of the request that is being served. Raises NotInScope: none is. ConfigError: marks can't hold."""
@@ -137,7 +133,7 @@ class Installed:
         """Why every request is refused, if so: marks that can't hold, keys or real threads that are missing."""
         if not self._audited:
             try:
-                self.inbound.router.check_keys()
+                self.inbound.check_keys()
             except RouterClosed:
                 pass  # the calls will say so
             except ConfigError as error:

@@ -20,6 +20,7 @@ from lanewise.web import (
     end_serving,
     hang_up_in,
     log_hang_up,
+    state_of,
 )
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ class RequestScopes:
             body = (self._inner if failure is None else refusal(failure, scope))(environ, start)
             context = copy_context()
         except BaseException:
-            scope.finish()
+            state_of(scope).finish()
             raise
         finally:
             end_serving(scope, token)
         if _is_file(body, environ):
             start.send()
-            scope.finish()
+            state_of(scope).finish()
             return body
         stream = _Stream(body, scope, context, start, self._handled, watcher, environ)
         try:
@@ -80,7 +81,7 @@ class RequestScopes:
 def _watcher(scope: Scope, probe: Callable[[], bool]) -> WsgiDisconnectWatcher:
     """Has the connection watched while calls run."""
     watcher = WsgiDisconnectWatcher(scope, probe)
-    scope.on_busy = watcher.watch
+    state_of(scope).on_busy = watcher.watch
     return watcher
 
 
@@ -212,12 +213,12 @@ class _Stream:
         """The server is done with it, or its client has gone."""
         if self._watcher is not None:
             self._watcher.stop()
-        if not self._ended and not self._sized and self._scope.ends_at_hang_up:
-            self._scope.hang_up()
+        if not self._ended and not self._sized:
+            state_of(self._scope).hang_up()
         try:
             self._context.copy().run(self._close_body)  # a copy: another thread may be waiting for a piece
         finally:
-            self._scope.finish()
+            state_of(self._scope).finish()
 
     def _piece(self) -> bytes:
         try:

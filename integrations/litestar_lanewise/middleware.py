@@ -24,9 +24,10 @@ from lanewise.web import (
     Inbound,
     PathRules,
     check_endpoints,
-    entered_scopes,
+    entered_states,
     marks_version,
     require_library,
+    state_of,
     unmatched_rules,
 )
 from litestar_lanewise.audit import endpoints, handlers_on
@@ -109,7 +110,7 @@ class Installation:
     def _check_late(self, app: Litestar) -> None:
         try:
             self.check(app)
-            self._router.check_keys()
+            self._inbound.check_keys()
         except RouterClosed:
             pass  # requests that ask no model are none the worse for it, and the calls of the others say so
         except ConfigError as error:
@@ -132,10 +133,8 @@ class Installation:
         prefixes = self._prefixes(handler, asgi["litestar_app"])
         paths = (path for prefix in prefixes for path in (prefix, prefix + asgi["path"]))
         found = [self._rules.match(path, asgi.get("root_path", "")) for path in paths]
-        scope = asgi[SCOPE_KEY]
         if any(found):
-            scope.declare()
-            scope.raise_sensitivity(*frozenset().union(*found) - {STANDARD})
+            state_of(asgi[SCOPE_KEY]).add_marks(frozenset().union(*found) - {STANDARD})
 
     def _prefixes(self, handler: ASGIRouteHandler, app: Litestar) -> frozenset[str]:
         known = self._mounts.get(id(handler))
@@ -168,7 +167,7 @@ class Installation:
 
     def _is_handed_on(self, asgi: AsgiScope) -> bool:
         """Whether another adapter, further inside, serves the request by now."""
-        requests = [scope for scope in entered_scopes() if scope.is_request]
+        requests = [state for state in entered_states() if state.is_request]
         resolver = requests[-1].marks_resolver if requests else None
         return resolver is not None and getattr(resolver, "args", None) != (asgi,)
 

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Send
 
 from lanewise import ConfigError, Router, RouterClosed, Scope
-from lanewise.web import SCOPE_KEY, AsgiCore, EndGuard, Inbound, PathRules, guarded_scope, router_of
+from lanewise.web import SCOPE_KEY, AsgiCore, EndGuard, Inbound, PathRules, guarded_scope, router_of, state_of
 from starlette_lanewise.places import RoutePlaces, root_of
 from starlette_lanewise.routed import ROUTED, Routed, watch
 
@@ -57,7 +57,8 @@ class LanewiseMiddleware:
         self.app = app
         self.router = router_of(router)
         subject_of = None if subject is None else lambda asgi: subject(HTTPConnection(asgi))
-        self._core = AsgiCore(Inbound(self.router, self._scope_here), self._routed, subject_of)
+        self._inbound = Inbound(self.router, self._scope_here)
+        self._core = AsgiCore(self._inbound, self._routed, subject_of)
         self._places = RoutePlaces(router_in, self.router, self.router.config.sensitive)
         self._rules = PathRules(self.router.config.endpoints)
         self._root: object | None = None
@@ -119,7 +120,7 @@ class LanewiseMiddleware:
         if app is app_here:
             raise RuntimeError("LanewiseMiddleware is installed twice in one app: take one of them out")
         if outer.router is self.router:
-            routed = asgi[SCOPE_KEY].marks_resolver
+            routed = state_of(asgi[SCOPE_KEY]).marks_resolver
             if isinstance(routed, Routed):
                 routed.enter(self._root_of(app_here), asgi)  # from here on, the endpoint is one of this app
             await self.app(asgi, receive, send)
@@ -145,7 +146,7 @@ class LanewiseMiddleware:
             app = asgi.get("app", self.app)
             check(app, self.router, is_whole=_OUTER not in asgi)
             self.checked(app)
-            self.router.check_keys()
+            self._inbound.check_keys()
             _log.info("no lifespan(router): the router opens at its first call, and nothing closes it with the app")
         except RouterClosed:
             pass  # requests that ask no model are none the worse for it, and the calls of the others say so

@@ -13,7 +13,7 @@ from typing import Any, Final
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Send
 
-from lanewise.web import SCOPE_KEY, STANDARD, Endpoint, PathRules, Source, entered_scopes
+from lanewise.web import SCOPE_KEY, STANDARD, Endpoint, PathRules, Source, entered_states, state_of
 from starlette_lanewise.places import Asgi, Branch, RoutePlace, RoutePlaces
 
 __all__ = ["ROUTED", "Routed", "RouterWatch", "watch"]
@@ -42,10 +42,10 @@ class RouterWatch:
         """Serve, as the router would."""
         routed = asgi.get(ROUTED)
         if asgi["type"] != "lifespan" and (routed is None or not routed.starts_at(self.router, asgi)):
-            for scope in {asgi.get(SCOPE_KEY), *entered_scopes()}:
-                resolver = None if scope is None else scope.marks_resolver
-                if isinstance(resolver, Routed):
-                    resolver.enter(self.router, asgi)
+            own = asgi.get(SCOPE_KEY)
+            for state in {*entered_states(), *([] if own is None else [state_of(own)])}:
+                if isinstance(state.marks_resolver, Routed):
+                    state.marks_resolver.enter(self.router, asgi)
         return self.app(asgi, receive, send)
 
 
@@ -193,7 +193,7 @@ class Routed:
 
     def _is_handed_on(self) -> bool:
         """Whether another adapter, further inside, serves the request by now."""
-        requests = [scope for scope in entered_scopes() if scope.is_request]
+        requests = [state for state in entered_states() if state.is_request]
         return bool(requests) and requests[-1].marks_resolver is not self
 
     def _deeper(self, endpoint: object) -> frozenset[str]:

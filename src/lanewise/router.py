@@ -4,51 +4,32 @@ from __future__ import annotations
 
 import inspect
 import os
-import time
-import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 from uuid import UUID
 
 import httpx2
 
 from lanewise._client.http_clients import RoutedAsyncHttpClient, RoutedHttpClient
-from lanewise._client.sdk_clients import SdkClients
-from lanewise._health.client_limit import ClientLimit
+from lanewise._client.router_scopes import RouterScopes
 from lanewise._reviews import Review, Reviews, SyncReviews
-from lanewise._routing import idempotency as keys
-from lanewise._runtime.bridge import ThreadStream
 from lanewise._runtime.engine import Engine
 from lanewise._runtime.loop_context import TransportFactory
-from lanewise._runtime.messages import RoutedRequest, RoutedResponse
 from lanewise._runtime.preloading import preload
-from lanewise._scope.combined_caller import CombinedCaller, FindScope, caller_of, scopes_here
 from lanewise._telemetry.scoring import score_of
 from lanewise._transport import Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
 from lanewise._transport.httpx_transport import HttpClients, HttpxTransport, check_clients, has_instances
 from lanewise._transport.loop_lag import LoopLag
 from lanewise.config import Config
-from lanewise.errors import NotInScope, RoutingError
-from lanewise.scope import Scope, entered_scopes
+from lanewise.errors import RoutingError
+from lanewise.scope import Scope
 from lanewise.types import Call, HealthReport, LaneName
 from lanewise.types.sinks import Record, Sink
 
-__all__ = ["Router"]
-
-_NO_REQUEST: Final = (
-    "router.scope() was called outside any request, in an app that has lanewise installed: nothing tells whether what "
-    "is asked there is sensitive. In a thread of your own take the request's scope along: "
-    "`executor.submit(scope.wrap(function))`. A job that belongs to no request (a listener, a timer, a command) says "
-    "so: `with router.scope(detached=True) as scope:`"
-)
-_DETACHED: Final = (
-    "router.scope(detached=True) was called in a request, or in what one began: it would lose its marks. Open "
-    "`router.scope()`, which keeps them; or begin the job outside of the request, where the app starts, or in a thread "
-    "or in a task with a context of its own (`asyncio.create_task(job(), context=contextvars.Context())`)"
-)
+__all__ = ["Router", "scopes_of"]
 
 
 class Router:
@@ -82,9 +63,7 @@ class Router:
             only_portal=has_instances(http_client),
             environ=os.environ,
         )
-        self._clients = SdkClients(self)
-        self._scopes_required = False
-        self._finders: tuple[FindScope, ...] = ()
+        self._scopes = RouterScopes(config, self._engine)
 
     @classmethod
     def from_file(cls, path: str | Path, *, http_client: HttpClients | None = None) -> Self:
@@ -118,13 +97,6 @@ class Router:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._engine.close()
-
-    def check_keys(self) -> None:
-        """Look up the providers' keys now, for apps whose framework has no start to open the router at.
-
-        Raises ConfigError: keys are missing. RouterClosed: it was closed, and not opened again.
-        """
-        self._engine.ready()
 
     def preload(self) -> None:
         """Bring in now what the first call needs: modules and tables. Starts no thread and opens no socket.
@@ -171,61 +143,14 @@ class Router:
             with router.scope(request_id="nightly-2026-11-22", sensitive="payment", start="degraded") as scope:
                 ...
         """
-        categories = frozenset((sensitive,) if isinstance(sensitive, str) else sensitive)
-        unknown = categories - self.config.sensitive.keys()
-        if unknown:
-            known = ", ".join(self.config.sensitive) or "none"
-            raise ValueError(f"unknown sensitive category {min(unknown)!r}; the config has: {known}")
-        outers = scopes_here(self._finders)
-        if detached and any(scope.is_request for scope in outers):
-            raise NotInScope(_DETACHED)
-        if not outers and not detached and self._scopes_required:
-            raise NotInScope(_NO_REQUEST)
-        return Scope(
-            self._clients,
-            _fresh_request_id() if request_id is None else keys.own_request_id(request_id),
-            subject=None if subject is None else str(subject),
-            labels=labels,
-            sensitive=categories,
-            start=None if start is None else _lane(start),
-            review=review,
-            outers=outers,
-        )
-
-    def inbound_scope(
-        self,
-        request_ids: Sequence[str | bytes],
-        *,
-        subject: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        sensitive: frozenset[str] = frozenset(),
-        client: str | None = None,
-        named: str | None = None,
-        undeclared: str | None = None,
-        forwarded: tuple[tuple[str, str], ...] = (),
-        marks_resolver: Callable[[], frozenset[str] | None] | None = None,
-        late_subject: Callable[[], str | None] | None = None,
-    ) -> Scope:
-        """The scope of an inbound request (adapters call this, through ``lanewise.web``).
-
-        ``request_ids`` are the values of the header as often as it came; ``undeclared`` is the config's word on
-        endpoints without a mark, ``forwarded`` goes upstream with each attempt. ``client`` is who calls the app's own
-        OpenAI endpoint, and ``named`` what it named its call by, to have it known again.
-        """
-        return Scope(
-            self._clients,
-            keys.accept_request_id(request_ids) or _fresh_request_id(),
+        return self._scopes.open(
+            request_id=request_id,
             subject=subject,
             labels=labels,
             sensitive=sensitive,
-            client=client,
-            named=named,
-            undeclared=undeclared,
-            forwarded=forwarded,
-            marks_resolver=marks_resolver,
-            late_subject=late_subject,
-            outers=entered_scopes(),
-            is_request=True,
+            start=start,
+            review=review,
+            detached=detached,
         )
 
     def http_client(self) -> httpx2.AsyncClient:
@@ -237,11 +162,11 @@ class Router:
 
             ChatOpenAI(model="ticket-summary", api_key="-", http_async_client=router.http_client())
         """
-        return RoutedAsyncHttpClient(self)
+        return RoutedAsyncHttpClient(self._scopes)
 
     def sync_http_client(self) -> httpx2.Client:
         """As :meth:`http_client`, for synchronous clients."""
-        return RoutedHttpClient(self)
+        return RoutedHttpClient(self._scopes)
 
     # -- records ---------------------------------------------------------------------------------------------------
 
@@ -328,20 +253,6 @@ class Router:
         self._engine.review_hooks.add(hook)
         return hook
 
-    def require_scopes(self, find: FindScope | None = None) -> None:
-        """Refuse calls outside any scope from now on. Adapters ask for it: a lost context is no unmarked call.
-
-        ``find``, a method of what the adapter keeps of an app, and goes with that, finds the scope of a request by what
-        the framework knows, where no context tells of it.
-        """
-        self._scopes_required = True
-        if find is not None:
-            self._finders = (*self._finders, _held_weakly(find))
-
-    def client_limit(self, client: str) -> ClientLimit | None:
-        """What a client of the app's own endpoint may use; ``None``: as much as it likes (the endpoint asks this)."""
-        return self._engine.client_limit(client)
-
     @property
     def health(self) -> HealthReport:
         """How each route, and each provider's account, stands: its state, since when, why, and its next probe.
@@ -369,39 +280,10 @@ class Router:
         """
         return self._engine.readiness()
 
-    # -- the clients' way in ---------------------------------------------------------------------------------------
 
-    async def ask(self, request: RoutedRequest, scope: Scope | None) -> RoutedResponse:
-        """Route one request of a client (the clients call this). Raises RoutingError."""
-        return await self._engine.send(request, self._caller(scope))
-
-    def ask_sync(self, request: RoutedRequest, scope: Scope | None) -> tuple[RoutedResponse, ThreadStream | None]:
-        """Route one request of a synchronous client (the clients call this). Raises RoutingError."""
-        return self._engine.send_sync(request, self._caller(scope))
-
-    def _caller(self, scope: Scope | None) -> Scope | CombinedCaller:
-        return caller_of(scope, self._finders, None if self._scopes_required else self.scope)
-
-
-def _held_weakly(find: FindScope) -> FindScope:
-    method = weakref.WeakMethod(find)
-
-    def found() -> Scope | None:
-        alive = method()
-        return None if alive is None else alive()
-
-    return found
-
-
-def _fresh_request_id() -> str:
-    return keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10))
-
-
-def _lane(name: str) -> LaneName:
-    try:
-        return LaneName(name)
-    except ValueError:
-        raise ValueError(f"unknown lane {name!r}; a lane is one of {', '.join(LaneName)}") from None
+def scopes_of(router: Router) -> RouterScopes:
+    """What clients and adapters use of a router."""
+    return router._scopes
 
 
 def _transports(given: HttpClients | None, config: Config) -> TransportFactory:

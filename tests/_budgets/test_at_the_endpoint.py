@@ -8,6 +8,7 @@ import msgspec
 
 from _budgets.test_over_http import MESSAGES, config
 from lanewise import BudgetExceeded, Router
+from lanewise.router import scopes_of
 from lanewise.testing import FakeProvider
 from lanewise.web.openai_endpoint.endpoint_answers import answer_for
 
@@ -18,7 +19,7 @@ def test_a_client_over_its_budget_is_told_so_in_the_shape_of_openai(fake_provide
     with Router.from_mapping(config(fake_provider, per_client=per_client)) as router:
         errors = []
         for client in ("curl", "curl", "node"):
-            scope = router.inbound_scope(("req-2026-000042",), client=client)
+            scope = scopes_of(router).inbound(("req-2026-000042",), client=client)
             with scope:
                 try:
                     scope.openai.chat.completions.create(model="summary", messages=MESSAGES)

@@ -13,7 +13,7 @@ import pytest
 
 from _runtime.setting import MESSAGES, ask_stream, ask_stream_sync, config, eventually, router_of
 from lanewise import CallerGone, Router, StreamBroken
-from lanewise.scope import Scope
+from lanewise.scope import Scope, state_of
 from lanewise.testing import FakeProvider, StreamOf
 
 ENDLESS = StreamOf(chunks=("word ",) * 10_000, interval=0.005)
@@ -245,7 +245,7 @@ async def test_hanging_up_ends_a_stream(provider: FakeProvider) -> None:
             threaded = asyncio.create_task(anyio.to_thread.run_sync(lambda: list(stream_of(scope))))
             await anyio.to_thread.run_sync(provider.wait_for, 2)
             await asyncio.sleep(0.1)
-            scope.hang_up()
+            state_of(scope).hang_up()
             ends = await asyncio.gather(reader, threaded, return_exceptions=True)
         assert [type(end) for end in ends] == [CallerGone, CallerGone]
         await eventually(lambda: provider.open_connections == 0)

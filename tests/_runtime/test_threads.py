@@ -16,6 +16,7 @@ import pytest
 
 from _runtime.setting import MESSAGES, Held, ask, ask_stream_sync, ask_sync, eventually, router_of, router_with_key
 from lanewise import RoutingError
+from lanewise.scope import state_of
 from lanewise.testing import Answer, FakeProvider, Silence, SlowHeaders, StreamOf
 
 
@@ -163,7 +164,7 @@ async def test_a_scope_may_be_used_by_loops_and_threads_at_once(provider: FakePr
 
 @pytest.mark.anyio
 async def test_a_synchronous_call_ends_when_its_thread_is_told_to(provider: FakeProvider) -> None:
-    """``scope.hang_up()`` reaches a thread that waits."""
+    """``hang_up()`` reaches a thread that waits."""
     provider.script_all(Silence())
     router = router_of(provider)
     with router, router.scope() as scope:
@@ -177,6 +178,6 @@ async def test_a_synchronous_call_ends_when_its_thread_is_told_to(provider: Fake
 
         waiting = asyncio.create_task(anyio.to_thread.run_sync(call))  # type: ignore[arg-type]
         await anyio.to_thread.run_sync(provider.wait_for, 1)
-        scope.hang_up()
+        state_of(scope).hang_up()
         assert await asyncio.wait_for(waiting, 1.0) == "CallerGone"
         await eventually(lambda: provider.open_connections == 0)

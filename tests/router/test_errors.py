@@ -27,6 +27,7 @@ from lanewise import (
     Unreachable,
     UpstreamTimeout,
 )
+from lanewise.router import scopes_of
 from lanewise.testing import Answer, Behaviour, Body, Html, JsonBody, Raw, Silence, Status, StreamOf
 from router.driving import (
     FIRST_KEY,
@@ -299,7 +300,7 @@ async def test_a_closed_router_says_so(stage: Stage) -> None:
 async def test_a_lost_scope_is_refused_where_an_adapter_is_installed(stage: Stage) -> None:
     """A lost context must not become an unmarked call."""
     async with Router.from_mapping(config(stage)) as router:
-        router.require_scopes()
+        scopes_of(router).require()
         client = openai.AsyncOpenAI(http_client=router.http_client(), api_key="-", max_retries=0)
         with pytest.raises(NotInScope) as caught:
             await client.chat.completions.create(model="both", messages=[{"role": "user", "content": PROMPT}])

@@ -14,6 +14,7 @@ import pytest
 
 from _transport.peers import Peer, Talk, Wire
 from lanewise import CallerGone, FailureKind, Router, StreamBroken
+from lanewise.scope import state_of
 from router.driving import MESSAGES
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +105,7 @@ async def test_a_caller_that_hangs_up_ends_it(flood: bytes) -> None:
     """It is heard in between."""
     async with flooded(after_content(flood)) as router:
         with router.scope() as scope:
-            asyncio.get_running_loop().call_later(0.3, scope.hang_up)
+            asyncio.get_running_loop().call_later(0.3, state_of(scope).hang_up)
             with pytest.raises(CallerGone):
                 await asyncio.wait_for(read(scope.async_openai), 60)
 

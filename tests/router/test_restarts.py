@@ -16,6 +16,7 @@ import trio
 import lanewise
 from _runtime.stepping import CancelAt
 from lanewise import CallerGone, FailClosed, FailureKind, InvalidCall, Outcome, Router, RouterClosed, StreamBroken
+from lanewise.scope import state_of
 from lanewise.testing import Behaviour, Silence, Status, StreamOf
 from router.driving import MESSAGES, STREAMS, Form, Got, Stage, ask, config, routes_of, sends_of, using
 from router.test_streams import AFTER_CONTENT
@@ -380,7 +381,7 @@ async def test_ending_a_stream_while_it_starts_over(end: str, form: Form, stage:
     reader = asyncio.create_task(using(scope, form.client, read_sync if form.client == "sync" else read))
     await anyio.to_thread.run_sync(stage.second.wait_until, lambda: stage.second.in_flight == 1)
     if end == "hang up":
-        scope.hang_up()
+        state_of(scope).hang_up()
     elif end == "router":
         await router.__aexit__(None, None, None)
     elif form.client == "sync":

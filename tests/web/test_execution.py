@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from lanewise import FailClosed, NotInScope, Router, Scope
+from lanewise.scope import serving, state_of
 from lanewise.testing import Answer, FakeProvider, Status, StreamOf
 from lanewise.web import Inbound, mark_and_wrap, sensitivity
 
@@ -95,14 +96,14 @@ def in_a_bare_thread(call: Callable[[], object]) -> object:
 def test_a_scope_that_was_made_before_adds_the_request_it_is_entered_in(house: House) -> None:
     """By its own client, by one that is bound to none, in an executor, and in a scope that is opened inside."""
     job = house.job
-    with house.request("payment").serving(), job:
+    with serving(house.request("payment")), job:
         house.closes(lambda: ask(job.openai))
         house.closes(house.ask_here)
         house.closes(lambda: in_a_bare_thread(lambda: ask(job.openai)))
         with house.router.scope() as own:
             house.closes(lambda: in_a_bare_thread(lambda: ask(own.openai)))
     house.closes(lambda: in_a_bare_thread(lambda: ask(job.openai)))  # nothing tells whose thread it is
-    with house.request().serving(), job:
+    with serving(house.request()), job:
         assert ask(job.openai) == house.ask_here() == SECOND, "a request without a mark is known to have none"
 
 
@@ -112,7 +113,7 @@ def test_a_scope_entered_in_two_requests_at_once_is_of_each_in_its_own(house: Ho
     asked = threading.Event()
 
     def serve_marked() -> None:
-        with house.request("payment").serving(), house.job:
+        with serving(house.request("payment")), house.job:
             entered.set()
             asked.wait(10)
 
@@ -120,7 +121,7 @@ def test_a_scope_entered_in_two_requests_at_once_is_of_each_in_its_own(house: Ho
         served = pool.submit(serve_marked)
         entered.wait(10)
         try:
-            with house.request().serving(), house.job:
+            with serving(house.request()), house.job:
                 assert ask(house.job.openai) == SECOND
         finally:
             asked.set()
@@ -137,12 +138,12 @@ def test_the_last_requests_scope_relaxes_nothing(house: House) -> None:
 
     wrapped_async = last.wrap(ask_wrapped)
     client = last.openai
-    with house.request("payment").serving():
+    with serving(house.request("payment")):
         with last:
             house.closes(house.ask_here)
         for call in (wrapped, lambda: asyncio.run(wrapped_async()), lambda: ask(client)):  # type: ignore[arg-type]
             house.closes(call)
-        last.finish()
+        state_of(last).finish()
         house.closes(wrapped)
         house.refuses(lambda: ask(client))
         house.refuses(last.__enter__)
@@ -150,7 +151,7 @@ def test_the_last_requests_scope_relaxes_nothing(house: House) -> None:
 
 def test_a_mark_that_is_raised_in_an_inner_scope_is_the_requests(house: House) -> None:
     """A marked function runs in a scope of its own: what comes after it in the request is sensitive."""
-    with house.request().serving() as request:
+    with serving(house.request()) as request:
         with house.router.scope(), sensitivity("payment"):
             pass
         assert request.sensitive == {"payment"}
@@ -160,7 +161,7 @@ def test_a_mark_that_is_raised_in_an_inner_scope_is_the_requests(house: House) -
 def test_a_mark_that_a_call_fell_under_already_is_not_late(house: House) -> None:
     """It went to approved routes only; what is more than that is too late."""
     house.first.script_all(Answer())
-    with house.request().serving() as request, house.router.scope(sensitive="payment") as inner:
+    with serving(house.request()) as request, house.router.scope(sensitive="payment") as inner:
         ask(inner.openai)
         request.raise_sensitivity("payment")
         assert ask(request.openai) == "Hello from model-one"
@@ -175,12 +176,12 @@ def test_a_mark_that_a_call_fell_under_already_is_not_late(house: House) -> None
 def test_a_client_of_a_finished_request_is_refused_elsewhere(house: House) -> None:
     """In a bare thread, in another request, in a job; and so is its scope."""
     request = house.request()
-    with request.serving():
+    with serving(request):
         kept = request.openai
         assert ask(kept) == in_a_bare_thread(lambda: ask(kept)) == SECOND
-    request.finish()
+    state_of(request).finish()
     house.refuses(lambda: in_a_bare_thread(lambda: ask(kept)))
-    with house.request().serving():
+    with serving(house.request()):
         house.refuses(lambda: ask(kept))
     with house.router.scope(detached=True):
         house.refuses(lambda: ask(kept))
@@ -206,10 +207,10 @@ async def test_what_a_request_began_goes_on_under_its_marks(category: str | None
         found = [await asyncio.gather(asyncio.to_thread(call), return_exceptions=True) for call in calls]
         return [each for (each,) in found]
 
-    with request.serving():
+    with serving(request):
         task = asyncio.create_task(later())
         wrapped = request.wrap(in_its_own)
-    request.finish()
+    state_of(request).finish()
     over.set()
     outcomes = [*await task, *await asyncio.gather(asyncio.to_thread(wrapped), return_exceptions=True)]
     if category is None:
@@ -234,7 +235,7 @@ def test_a_thread_that_entered_a_requests_scope_by_hand_is_not_the_requests(hous
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work)
         inside.wait(10)
-        request.finish()
+        state_of(request).finish()
         over.set()
         working.result()
 
@@ -262,14 +263,14 @@ async def test_a_detached_scope_is_refused_in_a_request(house: House) -> None:
         with house.router.scope(detached=True) as own:
             return await ask_async(own.async_openai)
 
-    with house.request("payment").serving() as request:
+    with serving(house.request("payment")) as request:
         with pytest.raises(NotInScope, match=r"detached=True"):
             house.router.scope(detached=True)
         with house.router.scope(), pytest.raises(NotInScope, match=r"detached=True"):
             house.router.scope(detached=True)
         inside = asyncio.create_task(job())
         outside = asyncio.create_task(job(), context=contextvars.Context())
-    request.finish()
+    state_of(request).finish()
     with pytest.raises(NotInScope):
         await inside
     assert await outside == SECOND
@@ -327,7 +328,7 @@ def test_functions_of_any_kind_are_wrapped(house: House) -> None:
 def test_a_stream_stops_where_its_request_becomes_sensitive(house: House) -> None:
     """Not a piece more of it is read, whether it is here already or not."""
     house.first.script_all(StreamOf(chunks=("one", "two", "three", "end"), interval=0.05))
-    with house.request().serving() as request:
+    with serving(house.request()) as request:
         stream = request.openai.chat.completions.create(model="t", messages=MESSAGES, stream=True)
         pieces = iter(stream)
         next(pieces)

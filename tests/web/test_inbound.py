@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from lanewise import FailClosed, NotInScope, Router
+from lanewise.scope import state_of
 from lanewise.web import Inbound, RequestIdFilter, router_of
 
 CONFIG = {
@@ -56,13 +57,13 @@ def test_anything_else_is_replaced(given: list[str | bytes]) -> None:
 
 def test_a_trace_is_passed_on() -> None:
     """The header of W3C Trace Context goes upstream as it came."""
-    assert inbound().scope(path="/", traceparents=[TRACE]).forwarded == (("traceparent", TRACE),)
+    assert state_of(inbound().scope(path="/", traceparents=[TRACE])).forwarded == (("traceparent", TRACE),)
 
 
 @pytest.mark.parametrize("given", [[TRACE, TRACE], ["00-nonsense"], [TRACE + "\r\nX: 1"], [TRACE.encode() + b"\x00"]])
 def test_a_malformed_trace_is_not(given: list[str | bytes]) -> None:
     """Two of them, or text of another form, are left out."""
-    assert inbound().scope(path="/", traceparents=given).forwarded == ()
+    assert state_of(inbound().scope(path="/", traceparents=given)).forwarded == ()
 
 
 def test_a_path_rule_makes_the_scope_sensitive() -> None:
@@ -74,11 +75,11 @@ def test_a_path_rule_makes_the_scope_sensitive() -> None:
 def test_undeclared_endpoints_can_be_refused() -> None:
     """Nothing is sent for an endpoint that does not say what it is; one that says so is served."""
     strict = inbound(undeclared="refuse")
-    assert "undeclared" in (strict.scope(path="/health").refusal or "")
-    assert strict.scope(path="/payments/7").refusal is None
+    assert "undeclared" in (state_of(strict.scope(path="/health")).refusal or "")
+    assert state_of(strict.scope(path="/payments/7")).refusal is None
     declared = strict.scope(path="/health", marks_resolver=lambda: frozenset())
     assert declared.sensitive == frozenset()
-    assert declared.refusal is None
+    assert state_of(declared).refusal is None
 
 
 def test_undeclared_endpoints_can_be_sensitive() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from lanewise import Router
+from lanewise.scope import state_of
 from lanewise.testing import FakeProvider
 from router.driving import MESSAGES
 
@@ -27,7 +28,7 @@ def test_a_call_in_many_scopes_is_in_each_of_them_once(fake_provider: FakeProvid
         innermost = scopes[-1]
         innermost.openai.chat.completions.create(model="chat", messages=MESSAGES)
         (call,) = innermost.calls
-        assert [scope.calls_within for scope in scopes] == [(call,)] * DEPTH
+        assert [state_of(scope).calls_within for scope in scopes] == [(call,)] * DEPTH
         assert call.sensitive == ("payment",)
         assert all(scope.sensitive == {"payment"} for scope in scopes)
-        assert not any(scope.is_busy for scope in scopes)
+        assert not any(state_of(scope).is_busy for scope in scopes)

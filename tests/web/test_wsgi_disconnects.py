@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from lanewise import Router
+from lanewise.scope import state_of
 from lanewise.web import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
 
 pytestmark = pytest.mark.anyio
@@ -88,20 +89,20 @@ async def test_it_looks_only_while_a_call_runs() -> None:
 
     with router.scope() as scope:
         watcher = WsgiDisconnectWatcher(scope, probe)
-        scope.on_busy = watcher.watch
+        state_of(scope).on_busy = watcher.watch
         ended: list[str] = []
 
         def hang_up() -> None:
             ended.append("call")
 
-        scope.begun(hang_up)
-        scope.ended(hang_up)
+        state_of(scope).begun(hang_up)
+        state_of(scope).ended(hang_up)
         await asyncio.sleep(0.25)
         assert looks == 0
-        scope.begun(hang_up)
+        state_of(scope).begun(hang_up)
         await asyncio.sleep(0.8)
         assert (looks, ended, watcher.left) == (3, ["call"], True)
         watcher.stop()
-        scope.begun(hang_up)
+        state_of(scope).begun(hang_up)
         await asyncio.sleep(0.25)
         assert looks == 3

@@ -33,6 +33,7 @@ class ScopeCalls(SensitivityState):
     """How each call is ended that runs, and by which scope it was made: this one, or one within."""
     on_busy: Callable[[], None] | None = None
     ends_at_hang_up = True
+    """Whether its calls end where the caller of the request hangs up."""
     has_calls = False
     """Whether any was made, here or in a scope within."""
 
@@ -47,16 +48,7 @@ class ScopeCalls(SensitivityState):
         return (*self._inner_calls, *self._calls)
 
     def call_for(self, reply: object) -> Call:
-        """The call that gave ``reply``: a parsed answer, a stream, a raw response, or an error of ours.
-
-        Of a stream it is the stream itself that knows, not its chunks.
-
-        Raises LookupError: the reply is none of this scope's, or older than its last 256.
-
-        Example::
-
-            scope.call_for(reply).attempts
-        """
+        """The call that gave ``reply``. Raises LookupError: it is none of this scope's last ones."""
         known: Mapping[str, Call] = self._by_reply or {}
         for candidate in reply_ids(reply):
             call = known.get(candidate)
@@ -124,22 +116,13 @@ class ScopeCalls(SensitivityState):
         """Whether a call runs, or a stream of one is still being read."""
         return bool(self._running)
 
-    def survive_hang_up(self) -> None:
-        """Let this scope's calls run to their end, also if the request's caller hangs up: their answers are wanted.
-
-        Of a request's own scope it holds for those of all scopes within it.
-
-        Example::
-
-            current_scope().survive_hang_up()  # the summary goes into the database
-        """
-        self.ends_at_hang_up = False
-
     def hang_up(self) -> None:
         """End the calls that run, here and in scopes within: the caller of the request has gone.
 
-        They raise CallerGone; later ones are made. Adapters call this; it may come from any thread.
+        They raise CallerGone; later ones are made. It may come from any thread.
         """
+        if not self.ends_at_hang_up:
+            return
         for end, owner in tuple(self._running or ()):
             if owner.ends_at_hang_up:
                 end()

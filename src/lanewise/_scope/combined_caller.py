@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from lanewise._scope.entered import began_here
+from lanewise._scope.entered import began_here, entered_states
 from lanewise._scope.sensitivity import required_sensitivity, with_their_outers
+from lanewise._scope.state import ScopeState
 from lanewise.errors import NotInScope
-from lanewise.scope import OVER, Scope, entered_scopes
+from lanewise.scope import OVER, Scope, state_of
 from lanewise.types import Call, LaneName, Outcome
 
 __all__ = ["CombinedCaller", "FindScope", "caller_of", "scopes_here"]
@@ -28,19 +29,19 @@ _NO_SCOPE: Final = (
 )
 
 
-def scopes_here(finders: tuple[FindScope, ...]) -> tuple[Scope, ...]:
+def scopes_here(finders: tuple[FindScope, ...]) -> tuple[ScopeState, ...]:
     """The scopes that this runs in, the current one last: by the context, and by what the frameworks know."""
-    scopes = entered_scopes()
+    scopes = entered_states()
     for find in finders:
         found = find()
-        if found is not None and found not in scopes:
-            scopes = (found, *scopes)
+        if found is not None and state_of(found) not in scopes:
+            scopes = (state_of(found), *scopes)
     return scopes
 
 
 def caller_of(
     bound: Scope | None, finders: tuple[FindScope, ...], open_scope: Callable[[], Scope] | None
-) -> Scope | CombinedCaller:
+) -> ScopeState | CombinedCaller:
     """Who makes a call through a client of the scope ``bound``, or through one that is bound to none.
 
     All ways into the engine lead through here, in the app's own thread. ``open_scope`` opens a scope for a call outside
@@ -52,20 +53,25 @@ def caller_of(
 
         reply = await engine.ask(ask, caller_of(scope, (), router.scope))
     """
-    here = scopes_here(finders) if finders else entered_scopes()
-    owner = bound if bound is not None else here[-1] if here else None
+    here = scopes_here(finders) if finders else entered_states()
+    owner = state_of(bound) if bound is not None else here[-1] if here else None
     if owner is None:
         if open_scope is None:
             raise NotInScope(_NO_SCOPE)
-        return open_scope()
-    for scope in (owner, *here):
-        if scope.finished and not began_here(scope) and not any(find() is scope for find in finders):
-            raise NotInScope(OVER % scope.request_id)
+        return state_of(open_scope())
+    for state in (owner, *here):
+        if state.finished and not began_here(state) and not any(_finds(find, state) for find in finders):
+            raise NotInScope(OVER % state.request_id)
     owner.resolve_subject()
     required = required_sensitivity()
     if not required and (not here or here == (owner,)) and not owner.was_entered_elsewhere:
         return owner
     return CombinedCaller(owner, here, required)
+
+
+def _finds(find: FindScope, state: ScopeState) -> bool:
+    found = find()
+    return found is not None and state_of(found) is state
 
 
 class CombinedCaller:
@@ -74,7 +80,7 @@ class CombinedCaller:
     Everything else is the business of the scope that the client is bound to: its id, its calls, its hang-up.
     """
 
-    def __init__(self, owner: Scope, here: tuple[Scope, ...], required: frozenset[str]) -> None:
+    def __init__(self, owner: ScopeState, here: tuple[ScopeState, ...], required: frozenset[str]) -> None:
         self.request_id = owner.request_id
         self.subject: str | None = owner.subject
         self.labels: Mapping[str, str] = owner.labels

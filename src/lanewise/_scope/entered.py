@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Final
 
-from lanewise._scope.sensitivity import SensitivityState
+from lanewise._scope.state import ScopeState
 
-__all__ = ["Entry", "began_here", "entered"]
+__all__ = ["Entry", "began_here", "entered", "entered_states"]
 
-Entry = tuple[SensitivityState, bool]
-"""A scope that was entered; and whether what runs here was begun by its request, or was wrapped by it.
+
+Entry = tuple[ScopeState, bool, object]
+"""A scope that was entered; whether what runs here was begun by its request, or was wrapped by it; and the ``Scope``
+that the app holds.
 
 A scope can also be entered by hand (``with scope:``), by whoever has hold of it: that makes nothing the request's own.
 """
@@ -20,6 +22,14 @@ entered: Final[ContextVar[tuple[Entry, ...]]] = ContextVar("lanewise_scopes", de
 it was entered in (a generator's)."""
 
 
-def began_here(scope: SensitivityState) -> bool:
+def entered_states() -> tuple[ScopeState, ...]:
+    """The scopes that this context is in, each once, the current one last."""
+    entries = entered.get()
+    if len(entries) < 2:
+        return (entries[0][0],) if entries else ()
+    return tuple(dict.fromkeys(state for state, _, _ in reversed(entries)))[::-1]
+
+
+def began_here(state: ScopeState) -> bool:
     """Whether what runs in this context was begun by the scope's request: in a task of its, or wrapped by it."""
-    return (scope, True) in entered.get()
+    return any(each is state and is_its_own for each, is_its_own, _ in entered.get())

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lanewise._scope.entered import entered
-from lanewise._scope.sensitivity import SensitivityState, UnusedMark, required
+from lanewise._scope.sensitivity import UnusedMark, required
+from lanewise._scope.state import ScopeState
 
 __all__ = ["UnusedMark", "note_unused", "raise_sensitivity", "sensitivity"]
 
@@ -51,7 +52,7 @@ def _raised(category: str) -> bool:
     return bool(scopes)
 
 
-def _concerned() -> list[SensitivityState]:
+def _concerned() -> list[ScopeState]:
     """The scopes of the request that this runs in; outside of any, all that it runs in."""
-    scopes = [scope for scope, _ in entered.get()]
+    scopes = [state for state, _, _ in entered.get()]
     return [each for each in scopes if each.in_request] or scopes

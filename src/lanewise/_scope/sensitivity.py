@@ -80,7 +80,11 @@ class SensitivityState:
         return found
 
     def _look_marks_up(self) -> None:
-        marks = None if self._late_marks is None else self._late_marks()
+        if self._late_marks is not None:
+            self.add_marks(self._late_marks())
+
+    def add_marks(self, marks: frozenset[str] | None) -> None:
+        """Add the marks of the endpoint; ``None``: it says nothing, and counts as ``undeclared``."""
         if marks is not None:
             self._undeclared = None
             self.raise_sensitivity(*marks)
@@ -111,13 +115,10 @@ class SensitivityState:
         """Where the marks of the endpoint are looked up at each call; what an adapter gave."""
         return self._late_marks
 
-    def use_marks(self, marks_resolver: Callable[[], frozenset[str] | None] | None) -> None:
-        """Have the marks looked up elsewhere, where more is known of the endpoint; or no more (adapters call this)."""
-        self._late_marks = marks_resolver
-
-    def declare(self) -> None:
-        """Note that the endpoint says what it is: ``undeclared`` is not for it."""
-        self._undeclared = None
+    def settle_marks(self, marks: frozenset[str] | None) -> None:
+        """As :meth:`add_marks`, of the endpoint that the request has come to: they are looked up no more."""
+        self.add_marks(marks)
+        self._late_marks = None
 
     def _note_unused(self, mark: UnusedMark) -> None:
         """Note a mark that was made in this scope: if it is on nothing when a call is made, the call falls under it."""

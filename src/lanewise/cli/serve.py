@@ -98,10 +98,10 @@ def _is_loopback(host: str) -> bool:
 
 def _check_keys(config: Config) -> None:
     """The providers' keys, before any worker starts."""
-    from lanewise.router import Router
+    from lanewise.router import Router, scopes_of
 
     try:
-        Router(config).check_keys()
+        scopes_of(Router(config)).check_keys()
     except ConfigError as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from lanewise._runtime.real_threads import require_real_threads
+from lanewise._scope.entered import entered_states
 from lanewise._scope.raising import raise_sensitivity, sensitivity
 from lanewise.config.libraries import require_library
-from lanewise.scope import begin_serving, end_serving, entered_scopes
+from lanewise.scope import begin_serving, end_serving, state_of
 from lanewise.web.app_search import apps_within, categories_within, register_reader
 from lanewise.web.asgi import (
     ENDED_BY,
@@ -83,7 +84,7 @@ __all__ = [
     "end_serving",
     "endpoint_error",
     "endpoint_table",
-    "entered_scopes",
+    "entered_states",
     "find_marks",
     "guarded_scope",
     "hang_up_in",
@@ -105,5 +106,6 @@ __all__ = [
     "routing_error_in",
     "sensitivity",
     "standard",
+    "state_of",
     "unmatched_rules",
 ]

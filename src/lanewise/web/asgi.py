@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from lanewise.errors import CallerGone, FailClosed, ReviewPending, RoutingError
-from lanewise.scope import Scope, begin_serving, end_serving
+from lanewise.scope import Scope, begin_serving, end_serving, state_of
 from lanewise.types import Outcome
 from lanewise.web.disconnect_watcher import DisconnectWatcher, Message, Receive
 from lanewise.web.end_guard import HeldEnd, abandon_answer, ends_answer, tell_guard
@@ -76,7 +76,7 @@ class AsgiCore:
             _finish_with_task(scope)  # an error handler that lies further out may ask a model, too
             raise
         else:
-            scope.finish()
+            state_of(scope).finish()
         finally:
             end_serving(scope, token)
 
@@ -110,9 +110,9 @@ def _finish_with_task(scope: Scope) -> None:
     except RuntimeError:  # trio
         task = None
     if task is None:
-        scope.finish()
+        state_of(scope).finish()
     else:
-        task.add_done_callback(lambda _: scope.finish())
+        task.add_done_callback(lambda _: state_of(scope).finish())
 
 
 class _Request:
@@ -131,13 +131,14 @@ class _Request:
         self._app = app
         self._asgi = asgi
         self._scope = scope
+        self._state = state_of(scope)
         self._reader = DisconnectWatcher(receive, asgi, self._caller_left)
         self._send_on = send
         self._id_header = id_header
         self._held: list[Message] = []
 
     async def run(self) -> None:
-        self._scope.on_busy = self._reader.watch
+        self._state.on_busy = self._reader.watch
         try:
             await self._app(self._asgi, self._reader.receive, self._send)
         except Exception as raised:
@@ -160,7 +161,7 @@ class _Request:
         finally:
             if self._end is not None:
                 self._end.drop()
-            self._scope.on_busy = None
+            self._state.on_busy = None
             if not self._complete:
                 self._reader.stop()
 
@@ -169,7 +170,7 @@ class _Request:
         if kind == "http.response.start":
             _echo(message, self._id_header, self._scope)
             # a mounted app may be about to raise what it answers so plainly
-            self._holds_all = message["status"] == 500 and self._scope.has_calls and self._has_failed_call()
+            self._holds_all = message["status"] == 500 and self._state.has_calls and self._has_failed_call()
             self._held.append(message)
             return
         if ends_answer(message):
@@ -178,7 +179,7 @@ class _Request:
         if self._holds_all:
             self._held.append(message)
             return
-        if self._scope.has_calls:
+        if self._state.has_calls:
             if self._end is None:
                 self._end = HeldEnd(self._send_held, self._scope)
             if self._end.concerns(message):
@@ -195,7 +196,7 @@ class _Request:
 
     def _has_failed_call(self) -> bool:
         failed = (Outcome.FAILED, Outcome.REFUSED, Outcome.PENDING_REVIEW)
-        return any(call.outcome in failed for call in self._scope.calls_within)
+        return any(call.outcome in failed for call in self._state.calls_within)
 
     async def _release(self) -> None:
         held, self._held = self._held, []
@@ -227,8 +228,8 @@ class _Request:
         await self._send_on({"type": "http.response.body", "body": problem.body})
 
     def _caller_left(self) -> None:
-        if not self._complete and self._scope.ends_at_hang_up:
-            self._scope.hang_up()
+        if not self._complete:
+            self._state.hang_up()
 
 
 class _Socket:
@@ -238,13 +239,14 @@ class _Socket:
         self._app = app
         self._asgi = asgi
         self._scope = scope
+        self._state = state_of(scope)
         self._reader = DisconnectWatcher(receive, asgi, self._caller_left)
         self._send_on = send
         self._id_header = id_header
         self._closed = False
 
     async def run(self) -> None:
-        self._scope.on_busy = self._reader.watch
+        self._state.on_busy = self._reader.watch
         try:
             await self._app(self._asgi, self._reader.receive, self._send)
         except Exception as raised:
@@ -255,7 +257,7 @@ class _Socket:
             if closing is not None and not self._closed:
                 await self._send_on(closing)
         finally:
-            self._scope.on_busy = None
+            self._state.on_busy = None
             self._reader.stop()
 
     async def _send(self, message: Message) -> None:
@@ -277,8 +279,7 @@ class _Socket:
         return {"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "no answer"}
 
     def _caller_left(self) -> None:
-        if self._scope.ends_at_hang_up:
-            self._scope.hang_up()
+        self._state.hang_up()
 
 
 def routing_error_in(raised: BaseException) -> RoutingError | None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from typing import Any, Final
 
-from lanewise.scope import Scope
+from lanewise.scope import Scope, state_of
 from lanewise.types import Outcome
 from lanewise.web.disconnect_watcher import Message, Receive
 
@@ -59,7 +59,7 @@ class HeldEnd:
         """Send a message on, hold it, or drop it where its caller has gone."""
         if self.abandoned:
             return
-        if self.scope is not None and self.scope.has_calls and self.concerns(message):
+        if self.scope is not None and state_of(self.scope).has_calls and self.concerns(message):
             self.hold(message)
         else:
             await self._send(message)
@@ -71,7 +71,7 @@ class HeldEnd:
         """
         if self.scope is None or not ends_answer(message):
             return False
-        failed = [call for call in self.scope.calls_within if call.outcome in _FAILED]
+        failed = [call for call in state_of(self.scope).calls_within if call.outcome in _FAILED]
         return any(call.stream for call in failed) or bool(failed and not message.get("body"))
 
     def hold(self, *messages: Message) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from lanewise.config import Config
-from lanewise.router import Router
+from lanewise.router import Router, scopes_of
 from lanewise.scope import Scope
 from lanewise.web.mark_search import STANDARD
 from lanewise.web.paths import PathRules
@@ -33,12 +33,20 @@ class Inbound:
         self.request_id_header = settings.request_id_header
         self._rules = PathRules(router.config.endpoints)
         self._undeclared = None if settings.undeclared == STANDARD else settings.undeclared
-        router.require_scopes(find)
+        self._scopes = scopes_of(router)
+        self._scopes.require(find)
 
     @property
     def config(self) -> Config:
         """The router's config."""
         return self.router.config
+
+    def check_keys(self) -> None:
+        """Look up the providers' keys, where the framework has no start to open the router at.
+
+        Raises ConfigError: keys are missing. RouterClosed: it was closed, and not opened again.
+        """
+        self._scopes.check_keys()
 
     def scope(
         self,
@@ -57,7 +65,7 @@ class Inbound:
         ``late_subject`` gives the subject; it is asked once, before the first call.
         """
         categories = self._rules.match(path, root_path)
-        return self.router.inbound_scope(
+        return self._scopes.inbound(
             request_ids,
             subject=subject,
             sensitive=categories - {STANDARD} if categories else categories,

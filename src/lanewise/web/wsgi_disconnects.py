@@ -21,7 +21,7 @@ from errno import EPIPE
 from functools import partial
 from typing import Final
 
-from lanewise.scope import Scope
+from lanewise.scope import Scope, state_of
 
 __all__ = ["WsgiDisconnectWatcher", "abort_connection", "caller_left_error", "disconnect_probe"]
 
@@ -95,7 +95,7 @@ class WsgiDisconnectWatcher:
 
     def __init__(self, scope: Scope, probe: Callable[[], bool]) -> None:
         self.left = False
-        self._scope = scope
+        self._state = state_of(scope)
         self._probe = probe
         self._looks = False
         self._stopped = False
@@ -115,13 +115,12 @@ class WsgiDisconnectWatcher:
         self._stopped = True
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._stopped or not self._scope.is_busy:
+        if self._stopped or not self._state.is_busy:
             self._looks = False
         elif self._probe():
             self.left = True
             self._looks = False
-            if self._scope.ends_at_hang_up:
-                self._scope.hang_up()
+            self._state.hang_up()
         else:
             loop.call_later(EVERY, self._look, loop)
 

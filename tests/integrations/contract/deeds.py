@@ -12,6 +12,7 @@ import openai
 
 from integrations.contract.harness import Answer, Ask, Later, Stream
 from lanewise import Scope, current_scope
+from lanewise.scope import state_of
 from lanewise.web import mark_and_wrap, sensitivity
 
 __all__ = ["BOARD", "PROMPT", "Board"]
@@ -166,13 +167,21 @@ def _noted(ask: Ask, work: Callable[[], str]) -> None:
 async def quiet(ask: Ask) -> Answer:
     """No AI at all: what the app knows of the request."""
     log.info("quiet in %s", threading.current_thread().name)
-    return {"request_id": ask.scope.request_id, "sensitive": sorted(ask.scope.sensitive), "refusal": ask.scope.refusal}
+    return {
+        "request_id": ask.scope.request_id,
+        "sensitive": sorted(ask.scope.sensitive),
+        "refusal": state_of(ask.scope).refusal,
+    }
 
 
 def quiet_sync(ask: Ask) -> Answer:
     """No AI at all: what the app knows of the request."""
     log.info("quiet in %s", threading.current_thread().name)
-    return {"request_id": ask.scope.request_id, "sensitive": sorted(ask.scope.sensitive), "refusal": ask.scope.refusal}
+    return {
+        "request_id": ask.scope.request_id,
+        "sensitive": sorted(ask.scope.sensitive),
+        "refusal": state_of(ask.scope).refusal,
+    }
 
 
 def types(ask: Ask) -> Answer:

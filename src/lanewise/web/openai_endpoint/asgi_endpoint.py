@@ -13,7 +13,7 @@ from lanewise._runtime.messages import API_OF_PATH, RoutedResponse, Stream
 from lanewise.config import ConfigError
 from lanewise.errors import RoutingError
 from lanewise.router import Router
-from lanewise.scope import Scope
+from lanewise.scope import Scope, serving, state_of
 from lanewise.types import Api
 from lanewise.web.asgi import log_hang_up
 from lanewise.web.disconnect_watcher import DisconnectWatcher, Message, Receive
@@ -121,14 +121,14 @@ class _Request:
         self._leave = core.enter(client)
         try:
             scope = self._scope = core.scope(client, head, self._request_id, _paths(asgi), asgi.get("root_path", ""))
-            scope.on_busy = self._watcher.watch
+            state_of(scope).on_busy = self._watcher.watch
             try:
-                with scope.serving():
+                with serving(scope):
                     return await self._call(scope, client, head)
             finally:
-                scope.on_busy = None
+                state_of(scope).on_busy = None
                 self._watcher.stop()
-                scope.finish()
+                state_of(scope).finish()
         finally:
             self._give_back()
 
@@ -146,7 +146,7 @@ class _Request:
             return None
         request = self._core.request(client, head, body)
         try:
-            reply = await self._core.router.ask(request, scope)
+            reply = await self._core.scopes.ask(request, scope)
             await self._send_reply(reply, scope, API_OF_PATH[head.path])
         except RoutingError as error:
             if self._watcher.left:
@@ -211,8 +211,8 @@ class _Request:
             leave()
 
     def _caller_left(self) -> None:
-        if self._scope is not None and self._scope.ends_at_hang_up:
-            self._scope.hang_up()
+        if self._scope is not None:
+            state_of(self._scope).hang_up()
 
 
 def _below_mount(asgi: MutableMapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from lanewise.errors import (
     RoutingError,
     UnknownTask,
 )
-from lanewise.scope import Scope
+from lanewise.scope import Scope, state_of
 from lanewise.types import Api
 from lanewise.web.problems import problem_for
 
@@ -97,7 +97,7 @@ def log_failure(status: int, error: RoutingError, scope: Scope) -> None:
     _log.log(
         logging.ERROR if status == 500 else logging.INFO if status in (202, 400, 404) else logging.WARNING,
         "a request of the client %s was answered with %d: %s",
-        scope.client,
+        state_of(scope).client,
         status,
         error,
         extra={"request_id": scope.request_id, "call_id": call_id},

@@ -18,8 +18,9 @@ from typing import Final
 
 from lanewise._routing import idempotency as keys
 from lanewise._runtime.messages import API_OF_PATH, RoutedRequest, RoutedResponse
-from lanewise.router import Router
-from lanewise.scope import Scope, current_scope, entered_scopes
+from lanewise._scope.entered import entered_states
+from lanewise.router import Router, scopes_of
+from lanewise.scope import Scope, current_scope, state_of
 from lanewise.types import Call
 from lanewise.web.inbound import trace_headers
 from lanewise.web.mark_search import STANDARD
@@ -56,6 +57,7 @@ class EndpointCore:
 
     def __init__(self, router: Router, callers: Callers) -> None:
         self.router = router
+        self.scopes = scopes_of(router)
         self._config = router.config
         self._callers = callers
         self._rules = PathRules(router.config.endpoints)
@@ -84,7 +86,7 @@ class EndpointCore:
     def request_id(self, head: RequestHead) -> str:
         """The id of a request: its own if it is harmless, that of the request around it, or a fresh one."""
         around = current_scope()
-        if around is not None and around.in_request:
+        if around is not None and state_of(around).in_request:
             return around.request_id
         return keys.accept_request_id(head.values(self._id_header)) or self.fresh_request_id()
 
@@ -128,7 +130,7 @@ class EndpointCore:
 
     def enter(self, client: EndpointClient) -> Callable[[], None]:
         """Begin a call of a client; what is given back ends it. Raises EndpointError: it has used up what it may."""
-        limit = self.router.client_limit(client.name)
+        limit = self.scopes.client_limit(client.name)
         if limit is None:
             return _nothing
         wait = limit.enter()
@@ -148,8 +150,8 @@ class EndpointCore:
         Raises EndpointError: the Idempotency-Key can't be one.
         """
         ruled = frozenset[str]().union(*(self._rules.match(path, root_path) for path in paths))
-        inside = any(scope.is_request for scope in entered_scopes())  # which says itself what is undeclared
-        return self.router.inbound_scope(
+        inside = any(scope.is_request for scope in entered_states())  # which says itself what is undeclared
+        return self.scopes.inbound(
             (request_id,),
             subject=client.subject(head),
             labels=client.declared.labels,

@@ -12,7 +12,7 @@ from lanewise._runtime.bridge import ThreadStream
 from lanewise._runtime.messages import API_OF_PATH
 from lanewise.errors import RoutingError
 from lanewise.router import Router
-from lanewise.scope import Scope
+from lanewise.scope import Scope, serving, state_of
 from lanewise.types import Api
 from lanewise.web.asgi import log_hang_up
 from lanewise.web.openai_endpoint.endpoint_answers import (
@@ -119,7 +119,7 @@ class _Request:
             raise
         ending = _Ending(scope, self._environ, leave)
         try:
-            with scope.serving():
+            with serving(scope):
                 answer = self._call(scope, client, head, ending)
         except BaseException:
             ending()
@@ -131,7 +131,7 @@ class _Request:
     def _call(self, scope: Scope, client: EndpointClient, head: RequestHead, ending: _Ending) -> WsgiAnswer:
         request = self._core.request(client, head, self._body(head))
         try:
-            reply, stream = self._core.router.ask_sync(request, scope)
+            reply, stream = self._core.scopes.ask_sync(request, scope)
         except RoutingError as error:
             answer = answer_for(error)
             log_failure(answer.status, error, scope)
@@ -166,7 +166,7 @@ class _Ending:
         probe = disconnect_probe(environ)
         self._watcher = None if probe is None else WsgiDisconnectWatcher(scope, probe)
         if self._watcher is not None:
-            scope.on_busy = self._watcher.watch
+            state_of(scope).on_busy = self._watcher.watch
 
     @property
     def caller_left(self) -> bool:
@@ -178,8 +178,8 @@ class _Ending:
         self._done = True
         if self._watcher is not None:
             self._watcher.stop()
-        self._scope.on_busy = None
-        self._scope.finish()
+        state_of(self._scope).on_busy = None
+        state_of(self._scope).finish()
         self._leave()
 
 
