@@ -34,7 +34,9 @@ class Beyond(msgspec.Struct, frozen=True):
 class Prices(Protocol):
     """What is asked of the prices of routes."""
 
-    def rough_cost(self, route: str, told: int, given: int, asked_tier: str | None = None) -> float | None:
+    def rough_cost(
+        self, route: str, input_tokens: int, output_tokens: int, asked_tier: str | None = None
+    ) -> float | None:
         """US dollars for about so many tokens in and out; ``None`` if the route has no price."""
         ...
 
@@ -89,11 +91,13 @@ class RouterBudgets:
         )
         return CallBudgets(self, buckets, call, body, choices)
 
-    def dollars(self, budget: Budget, route: str, told: int, given: int, tier: str | None = None) -> int:
+    def dollars(
+        self, budget: Budget, route: str, input_tokens: int, output_tokens: int, tier: str | None = None
+    ) -> int:
         """What so many tokens cost on a route, in billionths. One without a price counts as the budget's dearest."""
-        cost = self._prices.rough_cost(route, told, given, tier)
+        cost = self._prices.rough_cost(route, input_tokens, output_tokens, tier)
         if cost is None:
-            costs = (self._prices.rough_cost(other, told, given) for other in self._routes[budget.name])
+            costs = (self._prices.rough_cost(other, input_tokens, output_tokens) for other in self._routes[budget.name])
             cost = max((known for known in costs if known is not None), default=None)
         return budget.limit.amount if cost is None else nano_usd(cost)
 
@@ -176,20 +180,20 @@ class CallBudgets:
         usual = self._own.usual.of((self._call.task, route, unit))
         if usual is not None:
             return usual
-        told, given = self._likely_size(route)
+        input_tokens, output_tokens = self._likely_size(route)
         if unit is Unit.TOKENS:
-            return told + given
-        return self._own.dollars(budget, route, told, given, self._own.tier(route, self._body))
+            return input_tokens + output_tokens
+        return self._own.dollars(budget, route, input_tokens, output_tokens, self._own.tier(route, self._body))
 
     def _likely_size(self, route: str) -> tuple[int, int]:
         """Tokens in and out, while nothing is known of the task."""
         if self._size is None:
             self._size = likely_tokens(self._body), asked_output(self._body)
-        told, asked = self._size
+        input_tokens, asked = self._size
         if self._call.api is Api.EMBEDDINGS:
-            return told, 0
+            return input_tokens, 0
         caps = [cap for cap in (asked, self._own.most_output(route)) if cap is not None and cap >= 0]
-        return told, min([ASSUMED_OUTPUT, *caps]) * self._choices
+        return input_tokens, min([ASSUMED_OUTPUT, *caps]) * self._choices
 
     # -- after ---------------------------------------------------------------------------------------------------------
 
@@ -209,14 +213,14 @@ class CallBudgets:
         return known
 
     def _known(self, budget: Budget, unit: Unit, attempt: Attempt) -> int | None:
-        told, given = attempt.input_tokens, attempt.output_tokens
+        input_tokens, output_tokens = attempt.input_tokens, attempt.output_tokens
         if unit is Unit.USD and attempt.cost_usd is not None:
             return nano_usd(max(0.0, attempt.cost_usd))
-        if told is None and given is None:
+        if input_tokens is None and output_tokens is None:
             return None
         if unit is Unit.TOKENS:
-            return max(0, told or 0) + max(0, given or 0)
-        return self._own.dollars(budget, attempt.route, told or 0, given or 0)
+            return max(0, input_tokens or 0) + max(0, output_tokens or 0)
+        return self._own.dollars(budget, attempt.route, input_tokens or 0, output_tokens or 0)
 
 
 def _reserved(budget: Budget, reservation: Reservation) -> str:

@@ -37,9 +37,11 @@ def spent_before(
     Records don't tell clients apart, nor without a secret (``knows_subjects``) subjects: what these spent counts in no
     bucket.
     """
-    told = tuple(budget for budget in budgets if budget.per != "client" and (knows_subjects or budget.per != "subject"))
+    refillable = tuple(
+        budget for budget in budgets if budget.per != "client" and (knows_subjects or budget.per != "subject")
+    )
     for each in past:
-        for budget in told:
+        for budget in refillable:
             if budget.covers(each.task):
                 bucket = bucket_of(budget, whose(budget, each.task, each.subject_hash, None, each.labels))
                 yield bucket, each.at.timestamp(), _amount(budget.limit.unit, each)

@@ -59,8 +59,8 @@ def main() -> None:
         if question is None:
             return
         _end_in(seconds + LEAST_GRACE)
-        said = json.dumps(answer(json.loads(question))).encode()
-        writer.write(_SIZE.pack(len(said)) + said)
+        reply = json.dumps(answer(json.loads(question))).encode()
+        writer.write(_SIZE.pack(len(reply)) + reply)
         writer.flush()
         _end_in(IDLE)
 

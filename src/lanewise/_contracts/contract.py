@@ -222,13 +222,13 @@ def contract_of(
         contract = contract_of(RequestBody.parse(b'{"response_format": {"type": "json_object"}}'), Api.CHAT, None)
     """
     fields = body.fields
-    given = fields.get("text" if api is Api.RESPONSES else "response_format")
+    format_field = fields.get("text" if api is Api.RESPONSES else "response_format")
     tools = fields.get("tools")
     functions = fields.get("functions")
     if api is Api.EMBEDDINGS:
         return None
     cache = FormatCache() if cache is None else cache
-    asked = None if given is None else cache.get(api.value, bytes(given), partial(_asked, api))
+    asked = None if format_field is None else cache.get(api.value, bytes(format_field), partial(_asked, api))
     rules: tuple[JsonRule, ...] = () if asked is None else (asked,)
     if declared is not None and declared.json is not None and (asked is None or asked.schema is None):
         rules += (declared.json,)
@@ -254,9 +254,9 @@ def with_declared_format(body: RequestBody, api: Api, declared: DeclaredContract
         return (
             body if _gives_format(body.fields.get("response_format")) else body.with_added("response_format", format_)
         )
-    given = body.fields.get("text")
+    format_field = body.fields.get("text")
     try:
-        options = {} if given is None or bytes(given) == b"null" else _FIELDS.decode(given)
+        options = {} if format_field is None or bytes(format_field) == b"null" else _FIELDS.decode(format_field)
     except MALFORMED:
         return body  # the provider says what is wrong with it
     if _gives_format(options.get("format")):
@@ -298,8 +298,8 @@ def _asked(api: Api, raw: bytes) -> JsonRule | None:
     """The rule that a request's format asks for. Raises BadFormat."""
     try:
         if api is Api.RESPONSES:
-            given = msgspec.json.decode(raw, type=_Text | None)
-            format_ = None if given is None else given.format
+            format_field = msgspec.json.decode(raw, type=_Text | None)
+            format_ = None if format_field is None else format_field.format
         else:
             chat = msgspec.json.decode(raw, type=_ChatFormat | None)
             format_ = None if chat is None else _Format(chat.type, chat.json_schema and chat.json_schema.schema)

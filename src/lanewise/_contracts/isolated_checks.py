@@ -111,10 +111,10 @@ class IsolatedChecks:
                 if process is not None:
                     self._keep(process)
                 return None
-            said = process.ask(job.frame)
-            if job.finish() and said is not None:
+            reply = process.ask(job.frame)
+            if job.finish() and reply is not None:
                 self._keep(process)
-                verdict: dict[str, str | None] = json.loads(said)
+                verdict: dict[str, str | None] = json.loads(reply)
                 return verdict
             process.end()
             if job.ended:
@@ -188,10 +188,10 @@ class _Process:
             stdin.write(frame)
             stdin.flush()
             size = stdout.read(_SIZE.size)
-            said = stdout.read(_SIZE.unpack(size)[0]) if len(size) == _SIZE.size else None
+            reply = stdout.read(_SIZE.unpack(size)[0]) if len(size) == _SIZE.size else None
         except (OSError, ValueError):
             return None
-        return said
+        return reply
 
     def kill(self) -> None:
         """Have it end now, whatever it is doing. From any thread."""
@@ -222,8 +222,8 @@ class _Process:
 
 
 def _framed(question: Question, seconds: float) -> bytes:
-    said = json.dumps({question.kind: question.source, "text": question.text}).encode()
-    return _FRAME.pack(len(said), max(1, round(seconds))) + said
+    question_bytes = json.dumps({question.kind: question.source, "text": question.text}).encode()
+    return _FRAME.pack(len(question_bytes), max(1, round(seconds))) + question_bytes
 
 
 def _python() -> str:

@@ -24,7 +24,7 @@ from lanewise.types import Api
 __all__ = ["load_contracts", "look_up_contracts"]
 
 _FORMAT_NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
-_TOLD: Final = 3
+_SHOWN: Final = 3
 
 
 def load_contracts(config: Config) -> dict[str, DeclaredContract]:
@@ -180,8 +180,8 @@ def _by_model(model: type[BaseModel], schema: Schema) -> Callable[[str], str | N
         try:
             model.model_validate_json(text)
         except ValidationError as error:
-            told = error.errors(include_url=False, include_context=False, include_input=False)[:_TOLD]
-            return "; ".join(f"{path_text(mistake['loc'], schema.names)}: {mistake['type']}" for mistake in told)
+            shown = error.errors(include_url=False, include_context=False, include_input=False)[:_SHOWN]
+            return "; ".join(f"{path_text(mistake['loc'], schema.names)}: {mistake['type']}" for mistake in shown)
         except Exception as error:  # noqa: BLE001 - the model's validators are the app's
             return f"the model's validation raised {type(error).__name__}"
         return None

@@ -158,14 +158,14 @@ def _required(choice: bytes) -> str | None:
     if choice == b'"required"':
         return ""
     try:
-        given = msgspec.json.decode(choice, type=_Choice)
+        chosen = msgspec.json.decode(choice, type=_Choice)
     except MALFORMED:
         return None
-    if given.type == "allowed_tools":
-        return "" if (given.allowed_tools or given).mode == "required" else None
-    if given.type not in (None, "function"):
+    if chosen.type == "allowed_tools":
+        return "" if (chosen.allowed_tools or chosen).mode == "required" else None
+    if chosen.type not in (None, "function"):
         return None
-    return given.name or (given.function.name if given.function else None)
+    return chosen.name or (chosen.function.name if chosen.function else None)
 
 
 def _offer(tools: bytes, cache: FormatCache) -> _Offer | None:

@@ -218,8 +218,8 @@ def _row(status: int, error: ErrorBody, waits: float | None, bound: bool, model:
         case 429:
             return _rate_limited(error, waits)
         case 500:
-            told = told_with_failure(error)
-            return failures.SERVER_ERROR if told is None else _FAILED[told]
+            meaning_inside = told_with_failure(error)
+            return failures.SERVER_ERROR if meaning_inside is None else _FAILED[meaning_inside]
         case 501:
             return _not_implemented(error)
         case 503:

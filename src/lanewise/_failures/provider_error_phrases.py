@@ -202,8 +202,8 @@ def by_likely_phrase(message: str) -> Meaning | None:
     if any(phrase in message for phrase in _CONTEXT_LENGTH):
         return Meaning.CONTEXT_LENGTH
     quotation = _QUOTATION.search(message)
-    said = message[: _LOOKED_AT if quotation is None else min(quotation.start(), _LOOKED_AT)]
-    likely = next((meaning for meaning, pattern in _LIKELY if pattern.search(said)), None)
+    own_words = message[: _LOOKED_AT if quotation is None else min(quotation.start(), _LOOKED_AT)]
+    likely = next((meaning for meaning, pattern in _LIKELY if pattern.search(own_words)), None)
     if likely is not Meaning.LIKELY_KEY and any(phrase in message for phrase in _POLICY):
         return Meaning.CONTENT_POLICY  # not of an account that was closed for what it did
     return likely

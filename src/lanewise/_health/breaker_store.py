@@ -115,9 +115,9 @@ class BreakerStore:
         kept = 0 if circuit is not None and circuit.by_hand else KEPT
         written = b"" if circuit is None else _ENCODE(circuit)
         sent = time.monotonic()
-        changed, said, now, held = self._script(keys=[key], args=[version, written, kept, self._channel])
+        changed, new_version, now, held = self._script(keys=[key], args=[version, written, kept, self._channel])
         clock = float(now) - (sent + time.monotonic()) / 2
-        return bool(changed), StoredCircuit(_sane(held, float(now)), int(said), clock)
+        return bool(changed), StoredCircuit(_sane(held, float(now)), int(new_version), clock)
 
 
 def channel_of(client: redis.Redis) -> str:
@@ -144,8 +144,8 @@ def read_news(message: bytes) -> tuple[str, StoredCircuit] | None:
     head, _, circuit = message.partition(b"\n")
     try:
         version, now, key = head.decode().split(" ", 2)
-        told = float(now)
-        return key, StoredCircuit(_sane(circuit, told), int(version), told - time.monotonic())
+        clock = float(now)
+        return key, StoredCircuit(_sane(circuit, clock), int(version), clock - time.monotonic())
     except ValueError:
         return None
 

@@ -148,50 +148,71 @@ def read_facts(
 
 
 def _calls(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
-    its = calls.c
-    by = (_day(connection, its.started_at), its.task, its.lane, its.outcome, bucket(connection, its.total_ms))
-    answers_an_app = its.labels.not_like(f'%"{DRAFT_OF}"%')  # a draft is for a person: it only costs
-    sums = (func.count(), _how_many(its.attempts == 0))
-    return _grouped(by, sums).where(its.started_at >= since, its.started_at < until, answers_an_app)
+    columns = calls.c
+    by = (
+        _day(connection, columns.started_at),
+        columns.task,
+        columns.lane,
+        columns.outcome,
+        bucket(connection, columns.total_ms),
+    )
+    answers_an_app = columns.labels.not_like(f'%"{DRAFT_OF}"%')  # a draft is for a person: it only costs
+    sums = (func.count(), _how_many(columns.attempts == 0))
+    return _grouped(by, sums).where(columns.started_at >= since, columns.started_at < until, answers_an_app)
 
 
 def _attempts(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
-    its = attempts.c
-    by = (_day(connection, its.started_at), its.task, its.lane, its.route, its.failure, its.dropped)
+    columns = attempts.c
+    by = (
+        _day(connection, columns.started_at),
+        columns.task,
+        columns.lane,
+        columns.route,
+        columns.failure,
+        columns.dropped,
+    )
     sums = (
         func.count(),
-        _how_many(its.answered),
-        _how_many(its.absorbed),
-        _how_many(its.first_on_route),
-        _how_many(its.first_in_lane),
-        _sum(its.input_tokens),
-        _sum(its.output_tokens),
-        func.sum(its.cost_usd),
-        func.sum(case((its.cost_status == "estimated", its.cost_usd))),
-        _how_many(and_(its.cost_usd.is_(None), its.cost_status == "unknown")),
+        _how_many(columns.answered),
+        _how_many(columns.absorbed),
+        _how_many(columns.first_on_route),
+        _how_many(columns.first_in_lane),
+        _sum(columns.input_tokens),
+        _sum(columns.output_tokens),
+        func.sum(columns.cost_usd),
+        func.sum(case((columns.cost_status == "estimated", columns.cost_usd))),
+        _how_many(and_(columns.cost_usd.is_(None), columns.cost_status == "unknown")),
     )
-    return _grouped(by, sums).where(its.started_at >= since, its.started_at < until)
+    return _grouped(by, sums).where(columns.started_at >= since, columns.started_at < until)
 
 
 def _times(connection: Connection, since: datetime, until: datetime, told_apart: Collection[GroupBy]) -> Select[Any]:
     # Apart from what is added up: the fewer columns a database groups by, the faster it is.
-    its = attempts.c
-    day = _day(connection, its.started_at) if GroupBy.DAY in told_apart else literal_column("''")
-    task = its.task if GroupBy.TASK in told_apart else literal_column("''")
-    grouped = _grouped((day, task, its.lane, its.route, bucket(connection, its.total_ms)), (func.count(),))
-    answered = its.answered.is_(true()) & its.total_ms.is_not(None)
-    return grouped.where(its.started_at >= since, its.started_at < until, answered)
+    columns = attempts.c
+    day = _day(connection, columns.started_at) if GroupBy.DAY in told_apart else literal_column("''")
+    task = columns.task if GroupBy.TASK in told_apart else literal_column("''")
+    grouped = _grouped((day, task, columns.lane, columns.route, bucket(connection, columns.total_ms)), (func.count(),))
+    answered = columns.answered.is_(true()) & columns.total_ms.is_not(None)
+    return grouped.where(columns.started_at >= since, columns.started_at < until, answered)
 
 
 def _scores(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
-    its, given = calls.c, scores.c
-    by = (_day(connection, its.started_at), its.task, its.lane, its.route, given.name)
-    both = scores.join(calls, given.call_id == its.id)
-    joined = _grouped(by, (func.count(), func.sum(given.value))).select_from(both)
+    columns, score_columns = calls.c, scores.c
+    by = (
+        _day(connection, columns.started_at),
+        columns.task,
+        columns.lane,
+        columns.route,
+        score_columns.name,
+    )
+    both = scores.join(calls, score_columns.call_id == columns.id)
+    joined = _grouped(by, (func.count(), func.sum(score_columns.value))).select_from(both)
     later = scores.alias("later")
-    replaced = exists().where(later.c.call_id == given.call_id, later.c.name == given.name, later.c.at > given.at)
+    replaced = exists().where(
+        later.c.call_id == score_columns.call_id, later.c.name == score_columns.name, later.c.at > score_columns.at
+    )
     # No score is older than its call: an index leaves the older ones out.
-    return joined.where(given.at >= since, its.started_at >= since, its.started_at < until, ~replaced)
+    return joined.where(score_columns.at >= since, columns.started_at >= since, columns.started_at < until, ~replaced)
 
 
 def _grouped(by: tuple[ColumnElement[Any], ...], sums: tuple[ColumnElement[Any], ...]) -> Select[Any]:

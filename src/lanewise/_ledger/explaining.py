@@ -31,5 +31,8 @@ def calls_of(connection: Connection, wanted: str) -> list[Call]:
 
 def scores_of(connection: Connection, call_id: str) -> list[Score]:
     """The scores that the app gave to a call, oldest first."""
-    given = select(scores).where(scores.c.call_id == call_id).order_by(scores.c.at, scores.c.name)
-    return [Score(call_id=row.call_id, name=row.name, value=row.value, at=row.at) for row in connection.execute(given)]
+    scores_of_call = select(scores).where(scores.c.call_id == call_id).order_by(scores.c.at, scores.c.name)
+    return [
+        Score(call_id=row.call_id, name=row.name, value=row.value, at=row.at)
+        for row in connection.execute(scores_of_call)
+    ]

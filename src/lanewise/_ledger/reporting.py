@@ -71,12 +71,12 @@ class ReportLine:
         return percentile(self.times, share)
 
 
-def total(facts: Aggregates) -> ReportLine:
+def total(aggregates: Aggregates) -> ReportLine:
     """Everything in one line."""
-    return next(iter(lines(facts, ())), ReportLine())
+    return next(iter(lines(aggregates, ())), ReportLine())
 
 
-def lines(facts: Aggregates, by: Sequence[GroupBy]) -> list[ReportLine]:
+def lines(aggregates: Aggregates, by: Sequence[GroupBy]) -> list[ReportLine]:
     """A line a key, in the order of the keys.
 
     Example::
@@ -85,7 +85,7 @@ def lines(facts: Aggregates, by: Sequence[GroupBy]) -> list[ReportLine]:
             print(line.key, line.calls, line.cost_usd)
     """
     found: dict[tuple[str, ...], ReportLine] = {}
-    _Sum(by, found).add(facts)
+    _Sum(by, found).add(aggregates)
     return sorted(found.values(), key=lambda line: tuple(_place(part) for part in line.key))
 
 
@@ -107,17 +107,17 @@ class _Sum:
         self._by_route = GroupBy.ROUTE in by
         self._by_way = self._by_route or GroupBy.LANE in by
 
-    def add(self, facts: Aggregates) -> None:
-        for call in facts.calls:
+    def add(self, aggregates: Aggregates) -> None:
+        for call in aggregates.calls:
             if not self._by_way:
                 self._add_call(self._line((call.day, call.task, "", "")), call)
             elif call.unsent:
                 self._add_unsent(call)
-        for attempt in facts.attempts:
+        for attempt in aggregates.attempts:
             self._add_attempt(self._line((attempt.day, attempt.task, attempt.lane, attempt.route)), attempt)
-        for times in facts.times if self._by_way else ():
+        for times in aggregates.times if self._by_way else ():
             self._line((times.day, times.task, times.lane, times.route)).times[times.bucket] += times.answers
-        for score in facts.scores:
+        for score in aggregates.scores:
             self._add_score(self._line((score.day, score.task, score.lane or "", score.route or "")), score)
 
     def _line(self, values: tuple[str, str, str, str]) -> ReportLine:

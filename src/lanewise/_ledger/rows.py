@@ -128,42 +128,42 @@ def score_row(score: Score) -> Columns:
 
 def call_of(row: Row[tuple[object, ...]], attempt_rows: Sequence[Row[tuple[object, ...]]]) -> Call:
     """The call of a row, with its attempts: what ``explain()`` says of it is what it said when it had ended."""
-    said = row._mapping
+    columns = row._mapping
     return Call(
-        id=said["id"],
-        request_id=said["request_id"],
-        task=said["task"],
-        api=Api(said["api"]),
-        started_at=said["started_at"],
-        stream=said["stream"],
-        sensitive=_listed(said["sensitive"]),
-        subject_hash=said["subject_hash"],
-        labels=tuple(msgspec.json.decode(said["labels"], type=dict[str, str]).items()),
-        route=said["route"],
-        lane=None if said["lane"] is None else LaneName(said["lane"]),
-        outcome=Outcome(said["outcome"]),
-        failure=None if said["failure"] is None else FailureKind(said["failure"]),
+        id=columns["id"],
+        request_id=columns["request_id"],
+        task=columns["task"],
+        api=Api(columns["api"]),
+        started_at=columns["started_at"],
+        stream=columns["stream"],
+        sensitive=_listed(columns["sensitive"]),
+        subject_hash=columns["subject_hash"],
+        labels=tuple(msgspec.json.decode(columns["labels"], type=dict[str, str]).items()),
+        route=columns["route"],
+        lane=None if columns["lane"] is None else LaneName(columns["lane"]),
+        outcome=Outcome(columns["outcome"]),
+        failure=None if columns["failure"] is None else FailureKind(columns["failure"]),
         attempts=tuple(_attempt_of(attempt) for attempt in attempt_rows),
-        moves=_moves_of(said["moves"]),
-        notes=_notes.decode(said["notes"]),
-        replayed_from=said["replayed_from"],
-        total_ms=said["total_ms"],
+        moves=_moves_of(columns["moves"]),
+        notes=_notes.decode(columns["notes"]),
+        replayed_from=columns["replayed_from"],
+        total_ms=columns["total_ms"],
     )
 
 
 def _attempt_of(row: Row[tuple[object, ...]]) -> Attempt:
-    said = {name: value for name, value in row._mapping.items() if name in _ATTEMPT_FIELDS}
+    columns = {name: value for name, value in row._mapping.items() if name in _ATTEMPT_FIELDS}
     return Attempt(
         **{
-            **said,
-            "lane": LaneName(said["lane"]),
-            "failure": None if said["failure"] is None else FailureKind(said["failure"]),
-            "cost_status": CostStatus(said["cost_status"]),
-            "cache_write_lifetimes": _counted(said["cache_write_lifetimes"]),
-            "tool_calls": _counted(said["tool_calls"]),
-            "dropped": _listed(said["dropped"]),
-            "adapted": _listed(said["adapted"], _AND),
-            "lenient": _listed(said["lenient"]),
+            **columns,
+            "lane": LaneName(columns["lane"]),
+            "failure": None if columns["failure"] is None else FailureKind(columns["failure"]),
+            "cost_status": CostStatus(columns["cost_status"]),
+            "cache_write_lifetimes": _counted(columns["cache_write_lifetimes"]),
+            "tool_calls": _counted(columns["tool_calls"]),
+            "dropped": _listed(columns["dropped"]),
+            "adapted": _listed(columns["adapted"], _AND),
+            "lenient": _listed(columns["lenient"]),
         }
     )
 

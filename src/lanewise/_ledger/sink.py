@@ -97,7 +97,7 @@ def ready(engine: Engine, url: str) -> None:
     _log.info("made a new ledger: %s", place_of(url))
 
 
-_TOLD: Final = (
+_SHOWN_PHRASES: Final = (
     "connection refused",
     "connection timeout",
     "timeout expired",
@@ -135,7 +135,7 @@ def why_unavailable(error: Exception) -> str | None:
     # Class 42: no such table or column, or no right to it; 40: a deadlock; 25: a server that only reads.
     if not away and code[:2] not in ("40", "42", "25", "53", "57", "58"):
         return None
-    said = str(getattr(error, "orig", error)).lower()
-    told = ", ".join(phrase for phrase in _TOLD if phrase in said)
+    text = str(getattr(error, "orig", error)).lower()
+    phrases = ", ".join(phrase for phrase in _SHOWN_PHRASES if phrase in text)
     kind = type(getattr(error, "orig", error)).__name__
-    return f"{kind}: {told}" if told else " ".join(filter(None, (kind, code)))
+    return f"{kind}: {phrases}" if phrases else " ".join(filter(None, (kind, code)))

@@ -87,16 +87,16 @@ def _struct(kind: type[msgspec.Struct]) -> _Reader:
     def read(value: object) -> msgspec.Struct | None:
         if not isinstance(value, dict):
             return None
-        given = {}
+        fitted = {}
         for name, reader in fields:
             if (there := value.get(name)) is None:
                 continue
             fitting = reader(there)
             if fitting is not None:
-                given[name] = fitting
+                fitted[name] = fitting
             elif there and name in _NEEDED:
                 raise NoAnswer(f"{name} is of another type")
-        return kind(**given)
+        return kind(**fitted)
 
     fields += [
         (field.encode_name, _end if field.name in _ENDS else _reader(field.type, field.name)) for field in info.fields

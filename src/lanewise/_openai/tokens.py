@@ -95,19 +95,19 @@ class _Parts:
         instructions = body.get("instructions")
         if isinstance(instructions, str):
             self._message({"role": "system", "content": instructions})
-        given = body.get("input")
-        if isinstance(given, str):
-            self._message({"role": "user", "content": given})
-        for item in _list(given):
+        texts = body.get("input")
+        if isinstance(texts, str):
+            self._message({"role": "user", "content": texts})
+        for item in _list(texts):
             self._message(item)
         for key in ("tools", "text"):
             self._structure(body.get(key))
 
-    def embeddings(self, given: object) -> None:
-        if isinstance(given, str):
-            self.texts.append(given)
+    def embeddings(self, texts: object) -> None:
+        if isinstance(texts, str):
+            self.texts.append(texts)
             return
-        for item in _list(given):
+        for item in _list(texts):
             if isinstance(item, int):
                 self.framing += 1  # a list of tokens
             else:

@@ -112,6 +112,6 @@ def _tight(need: TokenDemand, room: TokenLimits, count: int | None) -> str | Non
     tokens = need.likely if count is None else count
     if room.window is None or tokens + need.output <= room.window:
         return None
-    told = f"about {tokens} by its size" if count is None else f"{tokens}"
+    size = f"about {tokens} by its size" if count is None else f"{tokens}"
     answer = f", and {need.output} more are asked for" if need.output else ""
-    return f"has a window of {room.window} tokens, and the question has {told}{answer}"
+    return f"has a window of {room.window} tokens, and the question has {size}{answer}"

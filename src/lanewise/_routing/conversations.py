@@ -110,11 +110,11 @@ class Conversations:
                     self._routes.popitem(last=False)
             except KeyError:  # the other loop was faster
                 pass
-        told = attempt.input_tokens
-        if told and not attempt.tokens_estimated:
+        input_tokens = attempt.input_tokens
+        if input_tokens and not attempt.tokens_estimated:
             count, share = self._shares.get(attempt.route, (0, 0.0))
             weight = max(_NEWEST, 1 / (count + 1))
-            cached = min(1.0, (attempt.cached_tokens or 0) / told)
+            cached = min(1.0, (attempt.cached_tokens or 0) / input_tokens)
             self._shares[attempt.route] = count + 1, share + weight * (cached - share)
 
     def cache_share(self, route: str) -> float:

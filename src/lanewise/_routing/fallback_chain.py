@@ -78,7 +78,7 @@ class FallbackChain(msgspec.Struct, frozen=True):
     sensitive: bool
     most: int
 
-    def onward(self, here: int, used: int, failure: Failure | None) -> NextCandidate:
+    def next_candidate(self, here: int, used: int, failure: Failure | None) -> NextCandidate:
         """The next candidate that may be used, the failure that leads into it, and what was skipped on the way."""
         skipped: tuple[Skip, ...] = ()
         resorts: tuple[LastResort, ...] = ()

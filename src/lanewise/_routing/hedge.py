@@ -23,13 +23,13 @@ def hedge(progress: CallProgress, now: float) -> tuple[int, Send] | None:
     """
     if progress.attempts >= progress.most:
         return None
-    onward = progress.chain.onward(progress.frontier, progress.attempts, failures.TIMEOUT.failure())
-    if onward.position is None or onward.position in progress.tried:
+    following = progress.chain.next_candidate(progress.frontier, progress.attempts, failures.TIMEOUT.failure())
+    if following.position is None or following.position in progress.tried:
         return None
     before = progress.position, progress.frontier, progress.cause
-    send = progress.send(onward.position, now, "first", ())
+    send = progress.send(following.position, now, "first", ())
     progress.position, progress.frontier, progress.cause = before
-    return onward.position, msgspec.structs.replace(send, cause="hedge")
+    return following.position, msgspec.structs.replace(send, cause="hedge")
 
 
 def hedge_unsent(progress: CallProgress, position: int) -> None:

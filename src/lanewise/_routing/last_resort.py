@@ -32,10 +32,10 @@ def _is_asked_to_wait(closed: Unavailable) -> bool:
 
 
 def last_resorts(
-    call: CallProgress, onward: NextCandidate, failure: Failure | None, now: float, capped: int | None
+    call: CallProgress, following: NextCandidate, failure: Failure | None, now: float, capped: int | None
 ) -> list[tuple[LastResort, Unavailable | None]]:
     """The routes that are left where none ahead is well, the best first."""
-    ahead = {resort.position: resort for resort in onward.resorts}
+    ahead = {resort.position: resort for resort in following.resorts}
     found: list[tuple[tuple[bool, bool, float, float, int], LastResort, Unavailable | None]] = []
     here, count = call.position, len(call.candidates)
     for position in range(count):
@@ -69,9 +69,9 @@ def last_resorts(
     return [(resort, closed) for _, resort, closed in sorted(found, key=lambda one: one[0])]
 
 
-def is_better_elsewhere(call: CallProgress, onward: NextCandidate, failure: Failure, now: float) -> bool:
+def is_better_elsewhere(call: CallProgress, following: NextCandidate, failure: Failure, now: float) -> bool:
     """Whether a route that is known to answer clearly more may be tried again instead of this one."""
-    resorts = last_resorts(call, onward, failure, now, None) if _handicap(call, call.position) else []
+    resorts = last_resorts(call, following, failure, now, None) if _handicap(call, call.position) else []
     return bool(resorts) and resorts[0][0].position != call.position
 
 
@@ -116,8 +116,8 @@ def resort_to(
     if closed is None:
         return call.send(position, now, cause, skipped, resort.entered_by)
     asked = closed.failure.retry_after
-    told = _is_asked_to_wait(closed) and closed.failure.http_status is not None  # and not only foreseen
-    if told and asked is not None and call.deadline - now - asked < call.floor:
+    asked_to_wait = _is_asked_to_wait(closed) and closed.failure.http_status is not None  # and not only foreseen
+    if asked_to_wait and asked is not None and call.deadline - now - asked < call.floor:
         if not is_first or call.used_slot or _is_asked_elsewhere(call, position):
             return None
         reason = f"all are rate limited for longer than the call may take; this one for {asked:.0f} s"

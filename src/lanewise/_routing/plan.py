@@ -96,7 +96,7 @@ class Plan(CallProgress):
         if now >= self.deadline:
             reason = f"the deadline of {self.budget:.3g} s passed before the first attempt"
             return Stop(failure=DEADLINE, reason=reason, skipped=self.chain.untried(self.frontier, None, _NO_TIME))
-        return self._on(self.chain.onward(self.position, self.attempts, None), None, now, jitter)
+        return self._on(self.chain.next_candidate(self.position, self.attempts, None), None, now, jitter)
 
     def failed(
         self,
@@ -140,12 +140,12 @@ class Plan(CallProgress):
             return Stop(failure=failure, reason=f"all {self.most} attempts are used", skipped=skipped)
 
         deciding = self._deciding(failure, lane, transformed)
-        onward = self.chain.onward(self.frontier, self.attempts, deciding)
+        following = self.chain.next_candidate(self.frontier, self.attempts, deciding)
         changed: Changed | None = "drop" if droppable else "repair" if repairable else None
-        if changed is None and onward.position is None and is_better_elsewhere(self, onward, failure, now):
-            return self._on(onward, failure, now, jitter)
-        again = self._same_route(failure, now, jitter, alone=onward.position is None, changed=changed)
-        return again or self._on(onward, failure, now, jitter)
+        if changed is None and following.position is None and is_better_elsewhere(self, following, failure, now):
+            return self._on(following, failure, now, jitter)
+        again = self._same_route(failure, now, jitter, alone=following.position is None, changed=changed)
+        return again or self._on(following, failure, now, jitter)
 
     def broke(
         self,
@@ -177,8 +177,8 @@ class Plan(CallProgress):
         if now >= self.deadline:
             return Stop(failure=DEADLINE, reason=f"the deadline of {self.budget:.3g} s has passed")
         if position is None:  # for the end of a throttle
-            onward = self.chain.onward(self.frontier, self.attempts, self.last)
-            return self._on(onward, self.last, now, jitter)
+            following = self.chain.next_candidate(self.frontier, self.attempts, self.last)
+            return self._on(following, self.last, now, jitter)
         closed = self.health.closed_to(self.candidates[position].route)
         if closed is None or (position == self.position and self._has_waited_for(closed.failure)):
             return self.send(position, now, "retry" if position == self.position else "switch", ())
@@ -218,9 +218,9 @@ class Plan(CallProgress):
             for candidate in self.candidates
         )
         self.chain = msgspec.structs.replace(self.chain, candidates=self.candidates)
-        onward = self.chain.onward(self.frontier, self.attempts, None)
-        onward = msgspec.structs.replace(onward, skipped=(skip, *onward.skipped))
-        return self._on(onward, self.last, now, jitter, opened=failure)
+        following = self.chain.next_candidate(self.frontier, self.attempts, None)
+        following = msgspec.structs.replace(following, skipped=(skip, *following.skipped))
+        return self._on(following, self.last, now, jitter, opened=failure)
 
     def _has_waited_for(self, opened: Failure) -> bool:
         """Whether the route is closed to new calls only, by a 429 that named no time: this call has waited its turn."""
@@ -230,16 +230,16 @@ class Plan(CallProgress):
     def _past(self, position: int, closed: Unavailable, now: float, jitter: float, *, capped: bool = False) -> Move:
         """On from a route that was about to be sent to and has been opened meanwhile, or that a cap of ours keeps."""
         here = self.candidates[position]
-        onward = self.chain.onward(self.frontier, self.attempts, closed.failure)
+        following = self.chain.next_candidate(self.frontier, self.attempts, closed.failure)
         reached = closed.failure.cause if capped else ""  # a cap of our own has opened nothing
         skip = Skip(here.route, here.lane, reached, closed.failure) if reached else skip_of(here, closed)
-        onward = msgspec.structs.replace(onward, skipped=(skip, *onward.skipped))
-        return self._on(onward, self.last, now, jitter, opened=closed.failure, capped=position if capped else None)
+        following = msgspec.structs.replace(following, skipped=(skip, *following.skipped))
+        return self._on(following, self.last, now, jitter, opened=closed.failure, capped=position if capped else None)
 
     def _too_late(self, failure: Failure, now: float) -> Stop | None:
         if self.deadline - now < self.floor and self.budget < self.alone:
-            onward = self.chain.onward(self.frontier, self.attempts, failure)
-            if onward.position is not None and not self.chain.remaining(onward.position).after_timeout:
+            following = self.chain.next_candidate(self.frontier, self.attempts, failure)
+            if following.position is not None and not self.chain.remaining(following.position).after_timeout:
                 self.prolong()  # the last route that could be used is not denied the time that it would have had alone
         left = self.deadline - now
         if left >= self.floor:
@@ -309,7 +309,7 @@ class Plan(CallProgress):
 
     def _on(
         self,
-        onward: NextCandidate,
+        following: NextCandidate,
         failure: Failure | None,
         now: float,
         jitter: float,
@@ -322,19 +322,19 @@ class Plan(CallProgress):
         ``opened`` is what the route was closed by that the call was about to go to, ``capped`` one that it may not go
         to now.
         """
-        if onward.position is not None:
+        if following.position is not None:
             cause: Cause = "switch" if self.last is not None else "first"
-            return self.send(onward.position, now, cause, onward.skipped, onward.entered_by)
-        resorts = [] if self.attempts >= self.most else last_resorts(self, onward, failure, now, capped)
+            return self.send(following.position, now, cause, following.skipped, following.entered_by)
+        resorts = [] if self.attempts >= self.most else last_resorts(self, following, failure, now, capped)
         for resort, closed in resorts:
             route = self.candidates[resort.position].route
-            others = tuple(skip for skip in onward.skipped if skip.route != route)
+            others = tuple(skip for skip in following.skipped if skip.route != route)
             move = resort_to(self, resort, closed, now, jitter, others)
             if move is not None:
                 return move
-        ends_in = failure or opened or onward.entered_by or self.nowhere
-        reason = ends_in.detail if ends_in is self.nowhere else self._nothing_left(onward.skipped)
-        return Stop(failure=ends_in, reason=reason, skipped=onward.skipped)
+        ends_in = failure or opened or following.entered_by or self.nowhere
+        reason = ends_in.detail if ends_in is self.nowhere else self._nothing_left(following.skipped)
+        return Stop(failure=ends_in, reason=reason, skipped=following.skipped)
 
     # -- sending -------------------------------------------------------------------------------------------------
 

@@ -91,11 +91,11 @@ class RequestAttributes:
     @cached_property
     def json(self) -> bool:
         """Whether the answer is to be JSON."""
-        given = _object(self._body.fields.get("response_format"))
-        if given is None:
+        format_object = _object(self._body.fields.get("response_format"))
+        if format_object is None:
             text = _object(self._body.fields.get("text"))
-            given = _object(text.get("format")) if text is not None else None
-        return given is not None and _text(given.get("type")) in _JSON
+            format_object = _object(text.get("format")) if text is not None else None
+        return format_object is not None and _text(format_object.get("type")) in _JSON
 
     @property
     def stream(self) -> bool:

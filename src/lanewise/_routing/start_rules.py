@@ -48,7 +48,7 @@ def compile_rule(text: str) -> Condition:
         is_small = compile_rule("tokens < 2000 and not tools")
     """
     read = _compiled(parse_rule(text))
-    return lambda facts: bool(read(facts))
+    return lambda attributes: bool(read(attributes))
 
 
 def _compiled(rule: Rule) -> _Reader:
@@ -56,18 +56,18 @@ def _compiled(rule: Rule) -> _Reader:
         case Literal(value):
             return lambda _: value
         case Fact(name):
-            return lambda facts: facts.value(name)
+            return lambda attributes: attributes.value(name)
         case Label(name):
-            return lambda facts: facts.labels.get(name, "")
+            return lambda attributes: attributes.labels.get(name, "")
         case Not(part):
             read = _compiled(part)
-            return lambda facts: not read(facts)
+            return lambda attributes: not read(attributes)
         case Both(parts):
             every = [_compiled(part) for part in parts]
-            return lambda facts: all(read(facts) for read in every)
+            return lambda attributes: all(read(attributes) for read in every)
         case Either(parts):
             some = [_compiled(part) for part in parts]
-            return lambda facts: any(read(facts) for read in some)
+            return lambda attributes: any(read(attributes) for read in some)
         case Compare(first, rest):
             return _comparison(_compiled(first), [(_SIGNS[sign], _compiled(value)) for sign, value in rest])
         case OneOf(part, values):
@@ -77,10 +77,10 @@ def _compiled(rule: Rule) -> _Reader:
 def _comparison(
     first: _Reader, rest: Sequence[tuple[Callable[[Any, Any], bool], _Reader]]
 ) -> Callable[[RuleInput], bool]:
-    def holds(facts: RuleInput) -> bool:
-        left = first(facts)
+    def holds(attributes: RuleInput) -> bool:
+        left = first(attributes)
         for compare, read in rest:
-            right = read(facts)
+            right = read(attributes)
             if not compare(left, right):
                 return False
             left = right
@@ -90,8 +90,8 @@ def _comparison(
 
 
 def _membership(part: _Reader, values: Sequence[_Reader]) -> Callable[[RuleInput], bool]:
-    def holds(facts: RuleInput) -> bool:
-        wanted = part(facts)
-        return any(read(facts) == wanted for read in values)
+    def holds(attributes: RuleInput) -> bool:
+        wanted = part(attributes)
+        return any(read(attributes) == wanted for read in values)
 
     return holds

@@ -75,7 +75,12 @@ class PriceBook:
         return route.max_output or context_window(route, self._config.providers[route.provider])
 
     def rough_cost(
-        self, route: str, told: int, given: int, asked_tier: str | None = None, cached_share: float = 0.0
+        self,
+        route: str,
+        input_tokens: int,
+        output_tokens: int,
+        asked_tier: str | None = None,
+        cached_share: float = 0.0,
     ) -> float | None:
         """US dollars for about so many tokens in and out, to three digits: for the order of routes, before a call.
 
@@ -89,7 +94,7 @@ class PriceBook:
         now = datetime.now(UTC)
         prices = price.identity(now)
         share = round(cached_share, 2)
-        key = (route, _rounded(told), _rounded(given), asked_tier, share)
+        key = (route, _rounded(input_tokens), _rounded(output_tokens), asked_tier, share)
         known = self._rough.get(key)
         if known is not None and known[0] is prices:
             return known[1]
@@ -208,10 +213,10 @@ class _Declared(Price):
         self._built: dict[str, ModelPrice] = {}
 
     def _terms(self, usage: Usage, asked_tier: str | None) -> tuple[dict[str, str], bool]:
-        terms, told = super()._terms(usage, asked_tier)
+        terms, complete = super()._terms(usage, asked_tier)
         if self._own_tier is not None and terms.get("service_tier") == self._own_tier:
             return {name: term for name, term in terms.items() if name != "service_tier"}, True
-        return terms, told
+        return terms, complete
 
     def _prices(self, at: datetime, terms: Mapping[str, str]) -> ModelPrice:
         tier = terms.get("service_tier", "")

@@ -52,11 +52,11 @@ class Price(ABC):
         kinds of token that were sent beside text (``input_audio``). ``requests``: the usage is that of so many requests
         together, which asked the same.
         """
-        terms, told = self._terms(usage, asked_tier)
+        terms, known_tier = self._terms(usage, asked_tier)
         counted = _counted(usage, requests)
         try:
             usd, prices = self._calculated(counted, at, terms)
-            covered = told and not usage.unclear and self._covers(usage, prices, at, terms, media)
+            covered = known_tier and not usage.unclear and self._covers(usage, prices, at, terms, media)
         except ValueError:  # of parts whose prices don't go together
             counted = {name: counted[name] for name in ("input_tokens", "output_tokens")}
             try:
@@ -73,12 +73,14 @@ class Price(ABC):
 
         US dollars; ``None`` if they have no price. ``usage`` tells the kinds that there may be: as many as all of them.
         """
-        told, given = usage.input_tokens or 0, usage.output_tokens or 0
-        kinds = [Usage(input_tokens=told, output_tokens=given)]
-        kinds.append(msgspec.structs.replace(kinds[0], cache_write_tokens=told))
-        kinds.append(msgspec.structs.replace(kinds[1], cache_write_lifetimes=(("1h", told),)))
+        input_tokens, output_tokens = usage.input_tokens or 0, usage.output_tokens or 0
+        kinds = [Usage(input_tokens=input_tokens, output_tokens=output_tokens)]
+        kinds.append(msgspec.structs.replace(kinds[0], cache_write_tokens=input_tokens))
+        kinds.append(msgspec.structs.replace(kinds[1], cache_write_lifetimes=(("1h", input_tokens),)))
         if usage.input_audio_tokens or usage.output_audio_tokens:
-            kinds.append(msgspec.structs.replace(kinds[0], input_audio_tokens=told, output_audio_tokens=given))
+            kinds.append(
+                msgspec.structs.replace(kinds[0], input_audio_tokens=input_tokens, output_audio_tokens=output_tokens)
+            )
         tiers = {None, asked_tier}
         costs = [self.reckon(kind, at, asked_tier=tier, requests=requests) for kind in kinds for tier in tiers]
         return max((cost.usd for cost in costs if cost is not None), default=None)
@@ -105,12 +107,12 @@ class Price(ABC):
         """On which terms an answer is sold, and whether its provider has told them."""
         tier = (usage.service_tier or "").lower()
         asked = (asked_tier or "").lower()
-        told = bool(tier) or not asked or asked in STANDARD_TIERS
+        known_tier = bool(tier) or not asked or asked in STANDARD_TIERS
         tier = tier or asked
         terms = {"service_tier": tier} if tier and tier not in STANDARD_TIERS else {}
         if usage.speed and usage.speed.lower() not in STANDARD_TIERS:
             terms["speed"] = usage.speed.lower()
-        return terms, told
+        return terms, known_tier
 
     def _covers(
         self, usage: Usage, prices: ModelPrice, at: datetime, terms: Mapping[str, str], media: Collection[str]

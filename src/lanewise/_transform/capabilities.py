@@ -67,14 +67,14 @@ def _json_schema(body: RequestBody, api: Api) -> bool:
 
 
 def _format(body: RequestBody, api: Api) -> str | None:
-    given = body.fields.get("response_format" if api is Api.CHAT else "text")
-    if given is None:
+    value = body.fields.get("response_format" if api is Api.CHAT else "text")
+    if value is None:
         return None
     try:
         if api is Api.CHAT:
-            chat = msgspec.json.decode(given, type=_Kind | None)
+            chat = msgspec.json.decode(value, type=_Kind | None)
             return None if chat is None else chat.type
-        text = msgspec.json.decode(given, type=_Text | None)
+        text = msgspec.json.decode(value, type=_Text | None)
     except MALFORMED:
         return None
     return None if text is None or text.format is None else text.format.type

@@ -125,8 +125,8 @@ class Emulator:
     def _take_format(self, fields: _Fields, api: Api) -> str | None:
         """Take the format out of the fields; what to say of it instead."""
         if api is Api.CHAT:
-            given = fields.pop("response_format", None)
-            return None if given is None else _chat_words(bytes(given))
+            declared = fields.pop("response_format", None)
+            return None if declared is None else _chat_words(bytes(declared))
         text = fields.get("text")
         if text is None or bytes(text) == _NULL:
             return None
@@ -134,12 +134,12 @@ class Emulator:
             options = _FIELDS.decode(text)
         except MALFORMED:
             return None
-        given = options.pop("format", None)
+        declared = options.pop("format", None)
         if options and self._takes_text:
             fields["text"] = msgspec.Raw(_ENCODE(options))
         else:
             del fields["text"]
-        return None if given is None else _words(bytes(given))
+        return None if declared is None else _words(bytes(declared))
 
 
 def asked_choices(fields: _Fields) -> int:
@@ -163,20 +163,20 @@ class _ChatFormat(msgspec.Struct):
 
 def _chat_words(raw: bytes) -> str | None:
     try:
-        given = msgspec.json.decode(raw, type=_ChatFormat | None)
+        declared = msgspec.json.decode(raw, type=_ChatFormat | None)
     except MALFORMED:
         return None
-    if given is None:
+    if declared is None:
         return None
-    return _wanted(given.type, NULL if given.json_schema is None else given.json_schema.schema)
+    return _wanted(declared.type, NULL if declared.json_schema is None else declared.json_schema.schema)
 
 
 def _words(raw: bytes) -> str | None:
     try:
-        given = msgspec.json.decode(raw, type=_Format | None)
+        declared = msgspec.json.decode(raw, type=_Format | None)
     except MALFORMED:
         return None
-    return None if given is None else _wanted(given.type, given.schema)
+    return None if declared is None else _wanted(declared.type, declared.schema)
 
 
 def _wanted(kind: str | None, schema: msgspec.Raw) -> str | None:
@@ -189,11 +189,11 @@ def _wanted(kind: str | None, schema: msgspec.Raw) -> str | None:
 
 def _without_developer(fields: _Fields, api: Api) -> bool:
     name = "messages" if api is Api.CHAT else "input"
-    given = fields.get(name)
-    if given is None or b'"developer"' not in bytes(given):
+    declared = fields.get(name)
+    if declared is None or b'"developer"' not in bytes(declared):
         return False
     try:
-        items = _ITEMS.decode(given)
+        items = _ITEMS.decode(declared)
     except MALFORMED:
         return False
     found = [item for item in items if (role := item.get("role")) is not None and bytes(role) == b'"developer"']
@@ -205,11 +205,11 @@ def _without_developer(fields: _Fields, api: Api) -> bool:
 
 
 def _without_strict(fields: _Fields, api: Api) -> bool:
-    given = fields.get("tools")
-    if given is None or b'"strict"' not in bytes(given):
+    declared = fields.get("tools")
+    if declared is None or b'"strict"' not in bytes(declared):
         return False
     try:
-        tools = _ITEMS.decode(given)
+        tools = _ITEMS.decode(declared)
         changed = [_relax(tool, api) for tool in tools]
     except MALFORMED:
         return False

@@ -157,18 +157,18 @@ class RequestTransform:
             assert rendered.dropped == ("temperature",)
         """
         adapted = NOT_ADAPTED
-        given = body.fields
+        app_fields = body.fields
         left_out: tuple[str, ...] = ()
         added: tuple[str, ...] = ()
         if added_format and Addition.FORMAT in without:
-            given = _without_format(given, api)
+            app_fields = _without_format(app_fields, api)
             left_out = (Addition.FORMAT.value,)
         elif added_format and self._sends_format(api):
             added = (Addition.FORMAT.value,)
         if self._adapter is not None:
-            given = dict(given)
-            adapted = self._adapter.adapt(given, api)
-        fields, dropped = self._declared(given)
+            app_fields = dict(app_fields)
+            adapted = self._adapter.adapt(app_fields, api)
+        fields, dropped = self._declared(app_fields)
         learned = _take(fields, without) if without else ()
         if self._suffix is not None:
             only_extend = Addition.SUFFIX in without
@@ -210,21 +210,21 @@ class RequestTransform:
         sent = self._declared(body.fields)[0].get(param)
         return param if sent is not None and not rests_on(param, bytes(sent)) else None
 
-    def _declared(self, given: _Fields) -> tuple[_Fields, tuple[str, ...]]:
+    def _declared(self, app_fields: _Fields) -> tuple[_Fields, tuple[str, ...]]:
         """The fields after the route's own rules, and what of the app's was taken out."""
         if not (self._drop or self._rename or self._set):
-            return dict(given), ()
-        out = {name for name in given if name in self._drop or self._gives_way(name, given)}
-        fields = {self._rename.get(name, name): value for name, value in given.items() if name not in out}
+            return dict(app_fields), ()
+        out = {name for name in app_fields if name in self._drop or self._gives_way(name, app_fields)}
+        fields = {self._rename.get(name, name): value for name, value in app_fields.items() if name not in out}
         fields.update(self._set)
-        return fields, tuple(name for name in given if name in out and bytes(given[name]) != _NULL)
+        return fields, tuple(name for name in app_fields if name in out and bytes(app_fields[name]) != _NULL)
 
-    def _gives_way(self, name: str, given: _Fields) -> bool:
+    def _gives_way(self, name: str, app_fields: _Fields) -> bool:
         """Of a renamed parameter and one that has the new name already, the app's explicit one stays."""
         target = self._rename.get(name)
         if target is None:
-            return name in self._rename.values() and bytes(given[name]) == _NULL
-        return target in given and target not in self._rename and bytes(given[target]) != _NULL
+            return name in self._rename.values() and bytes(app_fields[name]) == _NULL
+        return target in app_fields and target not in self._rename and bytes(app_fields[target]) != _NULL
 
     def _fingerprint(self, api: Api, injected: bool, learned: tuple[str, ...]) -> bytes:
         return hashlib.sha256(self._seed + _ENCODE((api, injected, learned))).digest()
@@ -260,9 +260,9 @@ def _noted(
     return ((*left_out, addition.value), added) if is_out else (left_out, (*added, addition.value))
 
 
-def _without_format(given: _Fields, api: Api) -> _Fields:
+def _without_format(app_fields: _Fields, api: Api) -> _Fields:
     """The fields as the app wrote them, before a task's format was added."""
-    fields = dict(given)
+    fields = dict(app_fields)
     if api is not Api.RESPONSES:
         del fields["response_format"]
         return fields
@@ -277,12 +277,12 @@ def _without_format(given: _Fields, api: Api) -> _Fields:
 
 def _ask_usage(fields: _Fields) -> bool:
     """Ask for the usage chunk; whether that changed anything."""
-    given = fields.get(_STREAM_OPTIONS)
-    if given is None or bytes(given) == _NULL:
+    written = fields.get(_STREAM_OPTIONS)
+    if written is None or bytes(written) == _NULL:
         fields[_STREAM_OPTIONS] = _USAGE_OPTIONS
         return True
     try:
-        options = _OPTIONS.decode(given)
+        options = _OPTIONS.decode(written)
     except msgspec.MsgspecError:
         return False  # malformed: the provider says so
     asked = options.get("include_usage")

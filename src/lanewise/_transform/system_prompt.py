@@ -36,9 +36,9 @@ def add_suffix(fields: dict[str, msgspec.Raw], suffix: str, api: Api, *, only_ex
         add_suffix(fields, "Return bullet points.", Api.CHAT)
     """
     if api is Api.RESPONSES:
-        given = fields.get("instructions")
-        is_new = _is_empty(given)
-        instructions = None if is_new and only_extend else _extended(given, suffix)
+        written = fields.get("instructions")
+        is_new = _is_empty(written)
+        instructions = None if is_new and only_extend else _extended(written, suffix)
         if instructions is not None:
             fields["instructions"] = instructions
         return is_new
@@ -87,10 +87,10 @@ def _extended(text: msgspec.Raw | None, suffix: str) -> msgspec.Raw | None:
     """A JSON text or a list of text parts, with the suffix; ``None`` if it is neither."""
     if text is None or _is_empty(text):
         return msgspec.Raw(_ENCODE(suffix))
-    given = bytes(text)
-    if given.startswith(b'"'):
-        return msgspec.Raw(given[:-1] + _ENCODE(_GAP + suffix)[1:])
-    if not given.startswith(b"["):
+    text_bytes = bytes(text)
+    if text_bytes.startswith(b'"'):
+        return msgspec.Raw(text_bytes[:-1] + _ENCODE(_GAP + suffix)[1:])
+    if not text_bytes.startswith(b"["):
         return None
     parts = _ITEMS.decode(text)
     parts.append(msgspec.Raw(_ENCODE({"type": "text", "text": suffix})))

@@ -30,8 +30,8 @@ def certificate_problem(chain: Iterable[BaseException]) -> str | None:
         if not isinstance(error, ssl.SSLCertVerificationError):
             continue
         problem = _OF_CODE.get(getattr(error, "verify_code", 0))  # which an error that truststore has made lacks
-        told = " ".join(part for part in error.args if isinstance(part, str)).lower()
-        problem = problem or next((words for word, words in _OF_WORDS if word in told), None)
+        text = " ".join(part for part in error.args if isinstance(part, str)).lower()
+        problem = problem or next((words for word, words in _OF_WORDS if word in text), None)
         if problem is not None:
             return problem
     return None

@@ -156,11 +156,11 @@ def _parsed(text: str, source: Path) -> dict[str, object]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        said = str(error)
+        detail = str(error)
     except RecursionError:
-        said = "it is nested too deeply"
-    at = re.search(r" \(at line (\d+), column (\d+)\)$", said)
+        detail = "it is nested too deeply"
+    at = re.search(r" \(at line (\d+), column (\d+)\)$", detail)
     line = int(at[1]) if at else None
     place: Place = (f"column {at[2]}",) if at else ()
-    problem = said[: at.start()] if at else said
+    problem = detail[: at.start()] if at else detail
     raise ConfigError([Mistake(str(place[0]) if place else "", f"this is not TOML: {problem}", line=line)], str(source))

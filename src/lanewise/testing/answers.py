@@ -194,9 +194,9 @@ def response_object(
 
 
 def _embeddings(received: Received, answer: Answer) -> JsonObject:
-    given = received.json.get("input")
+    texts = received.json.get("input")
     # One text, or one list of tokens, is one input.
-    inputs = given if isinstance(given, list) and not all(isinstance(item, int) for item in given) else [given]
+    inputs = texts if isinstance(texts, list) and not all(isinstance(item, int) for item in texts) else [texts]
     asked_for = received.json.get("dimensions")
     dimensions = asked_for if isinstance(asked_for, int) else answer.dimensions
     as_base64 = received.json.get("encoding_format") == "base64"
