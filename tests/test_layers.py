@@ -43,11 +43,22 @@ DEMO_APP = CORE / "cli" / "demo" / "app.py"
 """An app like a user's own, run in a process of its own."""
 LEDGER = CORE / "_ledger"
 """What needs the extra `ledger` to be imported at all."""
+HTML_FILES = CORE / "cli" / "html_files"
 REPORT_SCREEN = CORE / "cli" / "report_screen.py"
-"""Shows what the ledger's room has found, and is imported by the command that has found it."""
+SHOW_THE_LEDGER = {REPORT_SCREEN, *HTML_FILES.glob("*.py")} - {HTML_FILES / "writing.py"}
+"""They show what the ledger's room has found, and are imported by the command that has found it."""
 OF_THE_LEDGER = {"sqlalchemy", "alembic"}
 FRAMEWORKS = {"flask", "starlette", "fastapi", "litestar", "werkzeug", "uvicorn", "sqlalchemy", "alembic", "redis"}
-FRAMEWORKS |= {"cryptography", "tiktoken", "opentelemetry", "prometheus_client", "psycopg", "genai_prices"}
+FRAMEWORKS |= {
+    "jinja2",
+    "markupsafe",
+    "cryptography",
+    "tiktoken",
+    "opentelemetry",
+    "prometheus_client",
+    "psycopg",
+    "genai_prices",
+}
 PURE_ROOMS = ("_failures", "_openai", "_transform", "_routing")
 IMPURE = {"encodings.py", "tokens.py"}
 """Of these rooms: they read the vocabularies that are shipped."""
@@ -144,10 +155,10 @@ def test_the_core_knows_no_framework(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(CORE)))
 def test_a_room_of_an_extra_is_imported_where_it_is_used(path: Path) -> None:
     """The ledger's room is made of SQLAlchemy: nobody else imports it at the top, so that nobody else needs it."""
-    if LEDGER in path.parents or path == REPORT_SCREEN:
+    if LEDGER in path.parents or path in SHOW_THE_LEDGER:
         return
     for name, at_top in imports(path):
-        assert name != "lanewise.cli.report_screen" or not at_top
+        assert name not in {_module(shows) for shows in SHOW_THE_LEDGER - {HTML_FILES / "__init__.py"}} or not at_top
         assert not (at_top and name.startswith("lanewise._ledger")), f"{path.relative_to(ROOT)}: {name}"
 
 

@@ -43,6 +43,13 @@ class LedgerPlace:
         """Whether there can be tables: a file that does not exist has none, and would be made by looking."""
         return not self.url.startswith("sqlite") or Path(self.shown).exists()
 
+    @property
+    def name(self) -> str:
+        """What it is called, for a page that goes to others: no path, no host and no user."""
+        from sqlalchemy.engine import make_url
+
+        return Path(make_url(self.url).database or "").name
+
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """The database. What it says when it can't be reached ends the command."""

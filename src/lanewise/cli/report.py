@@ -1,4 +1,4 @@
-"""``lanewise report``: what the ledger says of a span of time, as tables, CSV or JSON."""
+"""``lanewise report``: what the ledger says of a span of time, as tables, CSV, JSON or a page in a file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lanewise.cli.html_files.writing import force_option, html_option, require_place, write_page
 from lanewise.cli.ledger_access import ledger_argument, ledger_of
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class _Keys(_KeysType):
 @click.option("--by", type=_Keys(), help="One table by these, with commas between: task,route")
 @click.option("--csv", "form", flag_value="csv", help="CSV, a line a day, task, lane and route if not --by.")
 @click.option("--json", "form", flag_value="json", help="The same as JSON.")
+@html_option
+@force_option
 def report(
     file: Path,
     days: int | None,
@@ -65,6 +68,8 @@ def report(
     until: date | None,
     by: tuple[str, ...] | None,
     form: str | None,
+    html_file: Path | None,
+    force: bool,
 ) -> None:
     """Report on the calls in the ledger of the config in FILE (lanewise.toml).
 
@@ -72,6 +77,11 @@ def report(
     and what it cost. Days are those of UTC; percentiles are within 4 %.
     """
     begin, end = _span(days, since, until)
+    if html_file is not None:
+        if form is not None or by is not None:
+            raise click.UsageError("--html has all tables in one file: give it without --by, --csv and --json")
+        _write_html(file, html_file, begin, end, force=force)
+        return
     place = ledger_of(file)
     from lanewise._ledger.aggregates import GroupBy, read_facts
     from lanewise._ledger.reporting import lines
@@ -94,6 +104,25 @@ def report(
     else:
         written = {"ledger": place.shown, "since": begin.isoformat(), "until": end.isoformat()}
         click.echo(json.dumps({**written, "lines": [_columns(keys, line) for line in found]}, indent=2))
+
+
+def _write_html(config: Path, out: Path, begin: datetime, end: datetime, *, force: bool) -> None:
+    """The page of a span of time, compared with as long a one before it: of today, as far as it has gone."""
+    require_place(out, force=force)
+    place = ledger_of(config)
+    from lanewise._ledger.aggregates import read_facts
+    from lanewise._ledger.failure_hours import failure_hours
+    from lanewise._ledger.stats import span
+    from lanewise.cli.html_files.report_content import VIEWS, Before, report_content
+    from lanewise.cli.report_screen import Page
+
+    earlier, until = begin - (end - begin), min(end, datetime.now(UTC)) - (end - begin)
+    with place.filled() as connection:
+        page = Page(place.name, begin, end, span(connection), read_facts(connection, begin, end, VIEWS))
+        before = Before(earlier, until, read_facts(connection, earlier, until, VIEWS))
+        hours = failure_hours(connection, begin, end)
+    write_page(out, "report.html", report_content(page, hours, before), force=force)
+    click.echo(f"Wrote {out}: one page that needs nothing else, to look at, print or send.")
 
 
 def _span(days: int | None, since: date | None, until: date | None) -> tuple[datetime, datetime]:

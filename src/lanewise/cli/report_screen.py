@@ -16,8 +16,9 @@ from lanewise._ledger.aggregates import Aggregates, GroupBy
 from lanewise._ledger.reporting import ReportLine, lines, total
 from lanewise._ledger.stats import Span
 from lanewise.cli.dollars import dollars
+from lanewise.cli.quantities import NOTHING, duration, number, percent, token_count
 
-__all__ = ["VIEWS", "Page", "fitting", "print_report"]
+__all__ = ["VIEWS", "Column", "Page", "fitting", "notes", "print_report", "summary", "texts"]
 
 VIEWS: Sequence[Sequence[GroupBy]] = ([GroupBy.DAY], [GroupBy.TASK], [GroupBy.LANE, GroupBy.ROUTE])
 """The tables that are printed if none was asked for."""
@@ -25,7 +26,6 @@ VIEWS: Sequence[Sequence[GroupBy]] = ([GroupBy.DAY], [GroupBy.TASK], [GroupBy.LA
 BAR = 6
 """Characters of a full bar."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-NOTHING = "·"
 PIPE_WIDTH = 1000
 """In a pipe there is no width to keep to."""
 
@@ -42,7 +42,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """``spare`` is how gladly it is left out where the terminal is narrow: the highest first, 0 never."""
 
     heading: str
@@ -59,7 +59,7 @@ def print_report(page: Page, views: Sequence[Sequence[GroupBy]]) -> None:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(highlight=False, width=PIPE_WIDTH)
     whole = total(page.facts)
-    for text in _summary(page, whole):
+    for text in summary(page, whole):
         console.print(text, soft_wrap=False)
     if not whole.calls:
         return
@@ -70,12 +70,13 @@ def print_report(page: Page, views: Sequence[Sequence[GroupBy]]) -> None:
         table, complete = fitting(console, keys, lines(page.facts, keys))
         left_out = left_out or not complete
         console.print(table)
-    for text in _notes(whole, left_out=left_out):
+    for text in (*notes(whole), *_hints(left_out=left_out)):
         console.print()
         console.print(text)
 
 
-def _summary(page: Page, whole: ReportLine) -> list[Text]:
+def summary(page: Page, whole: ReportLine) -> list[Text]:
+    """Of when and what the report is, how much was answered, and what it cost."""
     last = page.until - timedelta(days=1)
     heading = Text.assemble((f"{page.since:%Y-%m-%d} to {last:%Y-%m-%d}", "bold"), f" (UTC), from {page.ledger}")
     if not whole.calls:
@@ -83,53 +84,50 @@ def _summary(page: Page, whole: ReportLine) -> list[Text]:
             return [heading, Text("No calls: the ledger is empty. It fills while the app runs.")]
         held = f"{page.held.oldest:%Y-%m-%d} to {page.held.newest:%Y-%m-%d}"
         return [heading, Text(f"No calls in this time. The ledger has some from {held}: see --days and --since.")]
-    told = f"{whole.calls:,} calls, {_percent(whole.answered_share)} answered"
+    told = f"{whole.calls:,} calls, {percent(whole.answered_share)} answered"
     if whole.absorbed:
         told += f"; {whole.absorbed:,} failures were absorbed on the way"
     if whole.by_fallback:
-        told += f"; {_percent(whole.fallback_share)} of the answers came from a fallback"
-    summary = [heading, Text(told + ".")]
+        told += f"; {percent(whole.fallback_share)} of the answers came from a fallback"
+    said = [heading, Text(told + ".")]
     if whole.cost_usd is not None:
         cost = f"They cost {_dollars(whole.cost_usd)}"
         cost += f", of which fallbacks {_dollars(whole.fallback_cost_usd)}" if whole.fallback_cost_usd else ""
         cost += f"; {_dollars(whole.estimated_cost_usd)} of it is estimated" if whole.estimated_cost_usd else ""
-        summary.append(Text(cost + "."))
-    return summary
+        said.append(Text(cost + "."))
+    return said
 
 
-def _notes(whole: ReportLine, *, left_out: bool) -> list[Text]:
-    notes = []
+def notes(whole: ReportLine) -> list[Text]:
+    """What failed, what was taken out, and what is not in the cost."""
+    said = []
     if whole.failures:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in whole.failures.most_common())
-        notes.append(Text.assemble(("What failed  ", "bold"), kinds))
+        said.append(Text.assemble(("What failed  ", "bold"), kinds))
     if whole.taken_out:
         names = ", ".join(f"{name} {count:,}" for name, count in whole.taken_out.most_common())
-        notes.append(
-            Text.assemble(("Taken out  ", "bold"), f"parameters that a route can't take, by attempts: {names}")
-        )
+        said.append(Text.assemble(("Taken out  ", "bold"), f"parameters that a route can't take, by attempts: {names}"))
     if whole.unpriced and whole.cost_usd is None:
         mend = "no price is known for these models. A route can say it: price = { input = 1.25, output = 10.0 }"
-        notes.append(Text.assemble(("Cost  ", "bold"), mend, " (US dollars a million tokens)"))
+        said.append(Text.assemble(("Cost  ", "bold"), mend, " (US dollars a million tokens)"))
     elif whole.unpriced:
         known = "no price is known for their model, or they broke off and may yet be billed"
-        notes.append(
+        said.append(
             Text.assemble(("Not in the cost  ", "bold"), f"{whole.unpriced:,} of {whole.attempts:,} attempts: {known}")
         )
+    return said
+
+
+def _hints(*, left_out: bool) -> list[Text]:
+    said = ["One request: lanewise explain REQUEST_ID. Other tables: --by task,route. Times within 4 %."]
     if left_out:
-        notes.append(
-            Text("Columns were left out: a wider terminal shows them, and so do --csv and --json.", style="dim")
-        )
-    notes.append(
-        Text("One request: lanewise explain REQUEST_ID. Other tables: --by task,route. Times within 4 %.", style="dim")
-    )
-    return notes
+        said.insert(0, "Columns were left out: a wider terminal shows them, and so do --csv and --json.")
+    return [Text(line, style="dim") for line in said]
 
 
 def fitting(console: Console, keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> tuple[Table, bool]:
     """The table with as many columns as the terminal is wide enough for, and whether that is all of them."""
-    columns = [column for column in COLUMNS if any(column.told(line) for line in found)]
-    if GroupBy.LANE in keys:  # there a line is all fallback, or has none
-        columns = [column for column in columns if not column.of_fallbacks]
+    columns = _told(keys, found)
     complete = True
     while True:
         table = _table(keys, found, columns)
@@ -142,7 +140,22 @@ def fitting(console: Console, keys: Sequence[GroupBy], found: Sequence[ReportLin
         complete = complete and first.heading == ""
 
 
-def _table(keys: Sequence[GroupBy], found: Sequence[ReportLine], columns: Sequence[_Column]) -> Table:
+def texts(keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> tuple[list[Column], list[list[str]]]:
+    """All columns after the keys but the bars, and each line's texts in them."""
+    columns = [column for column in _told(keys, found) if column.heading]
+    nobody = ReportLine()
+    return columns, [[column.cell(line, nobody) for column in columns] for line in found]
+
+
+def _told(keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> list[Column]:
+    """The columns that have something to tell."""
+    columns = [column for column in COLUMNS if any(column.told(line) for line in found)]
+    if GroupBy.LANE in keys:  # there a line is all fallback, or has none
+        columns = [column for column in columns if not column.of_fallbacks]
+    return columns
+
+
+def _table(keys: Sequence[GroupBy], found: Sequence[ReportLine], columns: Sequence[Column]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for key in keys:
         table.add_column(key.value, overflow="fold")
@@ -176,37 +189,10 @@ def _calls_bar(line: ReportLine, most: ReportLine) -> str:
     return _bar(line.calls / most.calls) if most.calls else ""
 
 
-def _percent(share: float | None) -> str:
-    if share is None:
-        return NOTHING
-    if share in (0.0, 1.0):
-        return f"{share:.0%}".replace("%", " %")
-    # Never rounded to all or nothing: one in a thousand that got no answer is the one that is asked for.
-    return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
-
-
-def _time(line: ReportLine, share: float) -> str:
-    milliseconds = line.time(share)
-    if milliseconds is None:
-        return NOTHING
-    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
-
-
 def _dollars(usd: float | None) -> str:
     if usd is None:
         return NOTHING
     return dollars(usd)
-
-
-def _tokens(number: int) -> str:
-    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {letter}"
-    return str(number)
-
-
-def _number(number: int) -> str:
-    return f"{number:,}" if number else NOTHING
 
 
 def _per_thousand(line: ReportLine) -> str:
@@ -221,34 +207,34 @@ def _scores(line: ReportLine) -> str:
     return ", ".join(f"{name} {mean:.2f}" for name, mean in line.scores.items()) or NOTHING
 
 
-COLUMNS: Sequence[_Column] = (
-    _Column("calls", lambda line, most: _number(line.calls)),
-    _Column("", _calls_bar, spare=9, left=True),
-    _Column("answered", lambda line, most: _percent(line.answered_share)),
-    _Column("failed", lambda line, most: _number(line.outcomes["failed"]),
+COLUMNS: Sequence[Column] = (
+    Column("calls", lambda line, most: number(line.calls)),
+    Column("", _calls_bar, spare=9, left=True),
+    Column("answered", lambda line, most: percent(line.answered_share)),
+    Column("failed", lambda line, most: number(line.outcomes["failed"]),
             lambda line: line.outcomes["failed"] > 0, spare=2),
-    _Column("refused", lambda line, most: _number(line.outcomes["refused"]),
+    Column("refused", lambda line, most: number(line.outcomes["refused"]),
             lambda line: line.outcomes["refused"] > 0, spare=2),
-    _Column("pending", lambda line, most: _number(line.outcomes["pending_review"]),
+    Column("pending", lambda line, most: number(line.outcomes["pending_review"]),
             lambda line: line.outcomes["pending_review"] > 0, spare=2),
-    _Column("cancelled", lambda line, most: _number(line.outcomes["cancelled"]),
+    Column("cancelled", lambda line, most: number(line.outcomes["cancelled"]),
             lambda line: line.outcomes["cancelled"] > 0, spare=2),
-    _Column("absorbed", lambda line, most: _number(line.absorbed), lambda line: line.absorbed > 0, spare=1),
-    _Column("fallback", lambda line, most: _percent(line.fallback_share), lambda line: line.by_fallback > 0,
+    Column("absorbed", lambda line, most: number(line.absorbed), lambda line: line.absorbed > 0, spare=1),
+    Column("fallback", lambda line, most: percent(line.fallback_share), lambda line: line.by_fallback > 0,
             spare=1, of_fallbacks=True),
-    _Column("", lambda line, most: _bar(line.fallback_share or 0), lambda line: line.by_fallback > 0,
+    Column("", lambda line, most: _bar(line.fallback_share or 0), lambda line: line.by_fallback > 0,
             spare=8, left=True, of_fallbacks=True),
-    _Column("p50", lambda line, most: _time(line, 0.5)),
-    _Column("p95", lambda line, most: _time(line, 0.95)),
-    _Column("tokens in", lambda line, most: _tokens(line.input_tokens), lambda line: line.input_tokens > 0, spare=6),
-    _Column("out", lambda line, most: _tokens(line.output_tokens), lambda line: line.output_tokens > 0, spare=6),
-    _Column("cost", lambda line, most: _dollars(line.cost_usd), lambda line: line.cost_usd is not None),
-    _Column("of fallbacks", lambda line, most: _dollars(line.fallback_cost_usd),
+    Column("p50", lambda line, most: duration(line.time(0.5))),
+    Column("p95", lambda line, most: duration(line.time(0.95))),
+    Column("tokens in", lambda line, most: token_count(line.input_tokens), lambda line: line.input_tokens > 0, spare=6),
+    Column("out", lambda line, most: token_count(line.output_tokens), lambda line: line.output_tokens > 0, spare=6),
+    Column("cost", lambda line, most: _dollars(line.cost_usd), lambda line: line.cost_usd is not None),
+    Column("of fallbacks", lambda line, most: _dollars(line.fallback_cost_usd),
             lambda line: line.fallback_cost_usd is not None, spare=5, of_fallbacks=True),
-    _Column("per 1,000", lambda line, most: _per_thousand(line), lambda line: line.cost_usd is not None, spare=4),
-    _Column("off contract", lambda line, most: _number(line.contract_failures),
+    Column("per 1,000", lambda line, most: _per_thousand(line), lambda line: line.cost_usd is not None, spare=4),
+    Column("off contract", lambda line, most: number(line.contract_failures),
             lambda line: line.contract_failures > 0, spare=2),
-    _Column("scores", lambda line, most: _scores(line), lambda line: bool(line.scored), spare=3, left=True),
-    _Column("taken out", lambda line, most: _taken_out(line), lambda line: bool(line.taken_out), spare=7, left=True),
+    Column("scores", lambda line, most: _scores(line), lambda line: bool(line.scored), spare=3, left=True),
+    Column("taken out", lambda line, most: _taken_out(line), lambda line: bool(line.taken_out), spare=7, left=True),
 )  # fmt: skip
 """All that a table may show, from left to right. What no line has anything to tell of is left out."""

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from lanewise.types.costs import COST_FIELDS, CostStatus, PendingCost, WhenRead
-from lanewise.types.explaining import explain_move
+from lanewise.types.explaining import steps_of
 from lanewise.types.failures import Api, FailureKind, LaneName
 from lanewise.types.moves import Move
 
@@ -158,10 +158,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
             print(scope.call_for(reply).explain())
         """
         lines = [f"call {self.id} to task {self.task!r} (request {self.request_id})"]
-        by_number = {attempt.attempt_number: attempt for attempt in self.attempts}
-        told = [(at_ms, text) for at_ms, move in self.moves for text in explain_move(move, by_number)]
-        told = sorted([*self.notes, *told], key=lambda line: line[0])
-        lines += [f"{at_ms:9.0f} ms  {text}" for at_ms, text in told]
+        lines += [f"{at_ms:9.0f} ms  {text}" for at_ms, text in steps_of(self)]
         total = "" if self.total_ms is None else f" after {self.total_ms:.0f} ms"
         where = f" by {self.route} ({self.lane})" if self.outcome is Outcome.ANSWERED else ""
         where += ", given again" if self.replayed_from is not None else ""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from lanewise.types.moves import Move, Stop, Wait
 
 if TYPE_CHECKING:
-    from lanewise.types.calls import Attempt
+    from lanewise.types.calls import Attempt, Call
 
-__all__ = ["explain_move", "left_out_by"]
+__all__ = ["explain_move", "left_out_by", "steps_of"]
 
 _VERBS: Final = {
     "first": "tries",
@@ -24,6 +24,13 @@ _VERBS: Final = {
 
 _ADDED: Final = {"response_format": 'stand_in = { response_format = "prompt" }', "system_suffix": "no system_suffix"}
 """The format of a task's contract (the app's own is never left out), and a message for a route's suffix."""
+
+
+def steps_of(call: Call) -> list[tuple[float, str]]:
+    """What happened in a call, each with its milliseconds from the start."""
+    by_number = {attempt.attempt_number: attempt for attempt in call.attempts}
+    told = [(at_ms, text) for at_ms, move in call.moves for text in explain_move(move, by_number)]
+    return sorted([*call.notes, *told], key=lambda step: step[0])
 
 
 def explain_move(move: Move, attempts: dict[int, Attempt]) -> list[str]:

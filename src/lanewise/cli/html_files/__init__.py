@@ -1,0 +1,1 @@
+"""The reports as files: one HTML page each, complete in itself, with its charts drawn as SVG."""

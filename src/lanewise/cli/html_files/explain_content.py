@@ -1,0 +1,101 @@
+"""What stands in the file that explains calls: each with its steps, its attempts, and what they used and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lanewise.cli.dollars import dollars
+from lanewise.cli.explain_words import usage, when
+from lanewise.cli.quantities import duration
+from lanewise.types import Attempt, Call, Score
+from lanewise.types.explaining import steps_of
+
+__all__ = ["ExplainedAttempt", "ExplainedCall", "ExplainedPage", "explained_page"]
+
+_Facts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedAttempt:
+    """One attempt with its facts by name; ``failure`` is empty if there was none."""
+
+    title: str
+    failure: str
+    facts: _Facts
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedCall:
+    """One call. ``steps`` are those of ``Call.explain()``, each with its time, ``ending`` is its last line."""
+
+    call: Call
+    facts: _Facts
+    steps: _Facts
+    ending: str
+    attempts: tuple[ExplainedAttempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedPage:
+    """The calls of what was asked for."""
+
+    wanted: str
+    calls: tuple[ExplainedCall, ...]
+
+
+def explained_page(wanted: str, found: Sequence[tuple[Call, Sequence[Score]]]) -> ExplainedPage:
+    """The page of the calls that were found, with their scores."""
+    return ExplainedPage(wanted, tuple(_explained(call, scores) for call, scores in found))
+
+
+def _explained(call: Call, scores: Sequence[Score]) -> ExplainedCall:
+    return ExplainedCall(
+        call=call,
+        facts=tuple(_facts(call, scores)),
+        steps=tuple((f"{at_ms:,.0f} ms", text) for at_ms, text in steps_of(call)),
+        ending=call.explain().rsplit("\n=> ", 1)[-1],
+        attempts=tuple(_attempt(attempt) for attempt in call.attempts),
+    )
+
+
+def _facts(call: Call, scores: Sequence[Score]) -> Iterator[tuple[str, str]]:
+    yield "Task", call.task
+    yield "Request", call.request_id
+    yield "Call", call.id
+    yield "When", when(call).removeprefix("began ")
+    if call.total_ms is not None:
+        yield "Took", duration(call.total_ms)
+    if call.cost_usd is not None:
+        yield "Cost", dollars(call.cost_usd)
+    if call.replayed_from is not None:
+        yield "Given again from call", call.replayed_from
+    for score in scores:
+        yield f"Score {score.name}", f"{score.value:g}"
+
+
+def _attempt(attempt: Attempt) -> ExplainedAttempt:
+    facts = tuple((name, value) for name, value in _attempt_facts(attempt) if value)
+    title = f"{attempt.attempt_number}. {attempt.route} ({attempt.lane})"
+    return ExplainedAttempt(title, attempt.failure or "", facts)
+
+
+def _attempt_facts(attempt: Attempt) -> Iterator[tuple[str, str]]:
+    status = "" if attempt.http_status is None else str(attempt.http_status)
+    yield "HTTP status", f"{status} (timed out)" if attempt.timed_out else status
+    yield "Provider's code", attempt.provider_error_code or ""
+    yield "Detail", attempt.detail
+    yield "Model asked", attempt.model_asked
+    yield "Model that answered", attempt.model_answered or ""
+    yield "Provider", attempt.provider_host
+    yield "First byte after", _time(attempt.first_byte_ms)
+    yield "First content after", _time(attempt.first_content_ms)
+    yield "Took", _time(attempt.total_ms)
+    yield "Used", ", ".join(usage(attempt))
+    yield "Left out", ", ".join(attempt.dropped)
+    yield "Stood in", "; ".join(attempt.adapted)
+    yield "Let pass", ", ".join(attempt.lenient)
+
+
+def _time(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else duration(milliseconds)

@@ -1,0 +1,126 @@
+"""What stands in the report's file: its figures, charts and tables, from the facts of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from lanewise._ledger.aggregates import Aggregates, GroupBy
+from lanewise._ledger.failure_hours import HourFact
+from lanewise._ledger.reporting import ReportLine, lines, total
+from lanewise.cli.dollars import dollars
+from lanewise.cli.html_files.call_ends import ENDS, end_of
+from lanewise.cli.html_files.changes import Change, Notable, changes, notable_failures, notable_lines
+from lanewise.cli.html_files.days import axis
+from lanewise.cli.html_files.groups import BarChart, Group, report_group, top_tasks
+from lanewise.cli.html_files.over_time import Days, Failures, report_days, report_failures
+from lanewise.cli.quantities import duration, percent
+from lanewise.cli.report_screen import Page, notes, summary
+
+__all__ = ["VIEWS", "Before", "Compared", "ReportContent", "report_content"]
+
+VIEWS: Final[Sequence[Sequence[GroupBy]]] = ([GroupBy.DAY], [GroupBy.TASK], [GroupBy.LANE], [GroupBy.ROUTE])
+"""What the facts are read for."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The span of the same length before: from when to when, and its facts."""
+
+    since: datetime
+    until: datetime
+    facts: Aggregates
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """This span against the one before. ``missing`` says why there is nothing to compare with."""
+
+    span: str
+    figures: tuple[Change, ...]
+    notable: tuple[Notable, ...]
+    missing: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """All of the file. ``ends`` are the colours of the calls' bars with their names, as far as they are used."""
+
+    heading: str
+    ledger: str
+    summary: tuple[str, ...]
+    tiles: tuple[tuple[str, str], ...]
+    ends: tuple[tuple[str, str], ...]
+    days: Days | None
+    groups: tuple[Group, ...]
+    failures: Failures | None
+    top: tuple[BarChart, ...]
+    compared: Compared | None
+    notes: tuple[tuple[str, str], ...]
+
+
+def report_content(page: Page, hours: Sequence[HourFact], before: Before) -> ReportContent:
+    """What the file says of a span of time, of its failures by hour, and of the span before."""
+    whole = total(page.facts)
+    said = [text.plain for text in summary(page, whole)]
+    heading = f"{page.since:%Y-%m-%d} to {page.until - timedelta(days=1):%Y-%m-%d} (UTC)"
+    if not whole.calls or page.held is None:
+        return ReportContent(heading, page.ledger, tuple(said[1:]), (), (), None, (), None, (), None, ())
+    first = max(page.since, page.held.oldest).date()
+    last = min(page.until - timedelta(days=1), page.held.newest).date()
+    days = axis(min(first, last), last)
+    by_task = lines(page.facts, [GroupBy.TASK])
+    ended = {end_of(fact.lane, fact.outcome) for fact in page.facts.calls}
+    return ReportContent(
+        heading=heading,
+        ledger=page.ledger,
+        summary=tuple(said[1:]),
+        tiles=_tiles(whole),
+        ends=tuple((kind, name) for kind, name in ENDS.items() if kind in ended),
+        days=report_days(page.facts, days),
+        groups=tuple(report_group(page.facts, key) for key in (GroupBy.TASK, GroupBy.LANE, GroupBy.ROUTE)),
+        failures=report_failures(hours, days),
+        top=top_tasks(by_task),
+        compared=_compared(page, whole, before),
+        notes=tuple(_split(text.plain) for text in notes(whole)),
+    )
+
+
+def _split(note: str) -> tuple[str, str]:
+    name, _, rest = note.partition("  ")
+    return name, rest
+
+
+def _tiles(whole: ReportLine) -> tuple[tuple[str, str], ...]:
+    tiles = [
+        ("calls", f"{whole.calls:,}"),
+        ("answered", percent(whole.answered_share)),
+        ("failures absorbed", f"{whole.absorbed:,}"),
+        ("of the answers from a fallback", percent(whole.fallback_share)),
+        ("half of the answers within", duration(whole.time(0.5))),
+        ("95 % within", duration(whole.time(0.95))),
+    ]
+    if whole.cost_usd is not None:
+        tiles.append(("cost", dollars(whole.cost_usd)))
+    return tuple(tiles)
+
+
+def _compared(page: Page, whole: ReportLine, before: Before) -> Compared:
+    assert page.held is not None
+    span = f"{before.since:%Y-%m-%d} to {before.until:%Y-%m-%d %H:%M} (UTC)"
+    earlier = total(before.facts)
+    if not earlier.calls:
+        return Compared(span, (), (), f"No calls from {span}: there is nothing to compare with.", "")
+    note = ""
+    if page.held.oldest > before.since:
+        note = f"The ledger begins at {page.held.oldest:%Y-%m-%d %H:%M}: of the span before it has a part."
+    stands_out = [
+        *notable_lines("task", *(lines(facts, [GroupBy.TASK]) for facts in (page.facts, before.facts))),
+        *notable_lines("route", *(lines(facts, [GroupBy.ROUTE]) for facts in (page.facts, before.facts))),
+        *notable_failures(whole, earlier),
+    ]
+    stands_out.sort(key=lambda notable: {False: 0, None: 1, True: 2}[notable.good])
+    return Compared(span, tuple(changes(whole, earlier)), tuple(stands_out), "", note)
