@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,9 +33,11 @@ def at_once(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 @contextmanager
-def shared(url: str, workers: int = 4, count: int = 2) -> Iterator[list[SharedBudgets]]:
-    """So many workers over one store, one of ``workers`` each."""
-    stores = [SharedBudgets(StoreAddress(url), workers, lambda line: None) for _ in range(count)]
+def shared(
+    url: str, workers: int = 4, count: int = 2, told: Callable[[str], None] = lambda line: None
+) -> Iterator[list[SharedBudgets]]:
+    """So many workers over one store, one of ``workers`` each; ``told`` gets the lines of the log."""
+    stores = [SharedBudgets(StoreAddress(url), workers, told) for _ in range(count)]
     try:
         yield stores
     finally:

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from lanewise import BudgetExceeded, Call, FailClosed, Router
-from lanewise._budgets import call_budgets
+from lanewise._budgets import budget_prices
 from lanewise.testing import Answer, FakeProvider, Status
 from lanewise.web import problem_for
 
@@ -258,4 +258,4 @@ def test_a_ledger_that_cannot_be_read_holds_up_nothing(fake_provider: FakeProvid
 
 def test_assumed_output_is_what_the_issue_names() -> None:
     """A thousand tokens, where the app sets no lower limit."""
-    assert call_budgets.ASSUMED_OUTPUT == 1000
+    assert budget_prices.ASSUMED_OUTPUT == 1000

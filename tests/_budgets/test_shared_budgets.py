@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -108,6 +107,82 @@ async def test_what_no_script_would_say_is_taken_for_silence(valkey: Valkey) -> 
             assert await granted(one, times=10) == 2
 
 
+@pytest.mark.anyio
+async def test_under_a_key_of_another_kind_no_more_than_its_part_is_spent(valkey: Valkey) -> None:
+    """However long that lasts: what the store does not take is not told. Given back by a person, it is shared again."""
+    told: list[str] = []
+    with valkey.client() as client:
+        client.set(PREFIX + bucket().key, "0")
+    with shared(valkey.url, 4, 1, told.append) as (one,):
+        for _ in range(3):
+            results = [await claim(one, bucket(), 100) for _ in range(5)]
+            await asyncio.sleep(0.05)
+        assert sum(isinstance(result, Reservation) for result in results) == 0
+        assert one._untold()
+        assert "under a budget's key what no worker wrote" in told[0] or "refuses what it is told" in told[0]
+        with valkey.client() as client:
+            assert list(stored_buckets(client, "0:")) == [(bucket().key, {})]
+            empty_bucket(client, bucket().key, bucket().window)
+        assert await granted(one, times=20) == 8  # it is told now of the two that the worker granted
+
+
+@pytest.mark.anyio
+async def test_a_store_that_may_only_be_read_is_as_one_that_is_gone(valkey: Valkey) -> None:
+    """A replica after a failover answers, and takes nothing: each worker spends its part, and tells of it later."""
+    told: list[str] = []
+    with shared(valkey.url, 4, 2, told.append) as (one, two):
+        assert await granted(one, times=4) == 4
+        with valkey.client() as client:
+            client.replicaof("127.0.0.1", 1)
+            try:
+                alone = [sum([await granted(store) for _ in range(6)]) for store in (one, two)]
+            finally:
+                client.replicaof("no", "one")
+        assert alone == [2, 2]
+        assert len(told) == 2
+        assert all("refuses what it is told (ReadOnlyError)" in line for line in told)
+        await until_told(one)
+        await until_told(two)
+        assert await granted(one, times=20) + await granted(two, times=20) == 2
+
+
+@pytest.mark.anyio
+async def test_what_was_heard_long_ago_makes_no_room_for_what_is_granted_alone(valkey: Valkey) -> None:
+    """What attempts take less than they reserved is no part of what a worker may spend while the store is gone."""
+    with shared(valkey.url, 4, 1) as (one,):
+        valkey.kill()
+        try:
+            first = [await claim(one, bucket(), 100) for _ in range(3)]
+        finally:
+            valkey.restart()
+        async with asyncio.timeout(20):
+            while not isinstance(await claim(one, bucket(), 1), Reservation) or one._untold():
+                await asyncio.sleep(0.05)
+        valkey.kill()
+        try:
+            for reservation in first:
+                if isinstance(reservation, Reservation):
+                    one.settle(reservation, 0)
+            assert await granted(one, times=10) == 2
+        finally:
+            valkey.restart()
+
+
+@pytest.mark.anyio
+async def test_what_was_reserved_before_a_reset_changes_nothing_after_it(valkey: Valkey) -> None:
+    """Its difference belongs to what a person gave back."""
+    with shared(valkey.url) as (one, two):
+        before = await claim(one, bucket(), 900)
+        with valkey.client() as client:
+            empty_bucket(client, bucket().key, bucket().window)
+        assert await granted(two, times=8) == 8
+        assert await granted(one) == 1
+        assert isinstance(before, Reservation)
+        one.settle(before, 100)
+        await until_told(one)
+        assert spent_in(valkey) == {bucket().key: 900}
+
+
 @given(
     st.recursive(st.none() | st.integers() | st.binary(max_size=8) | st.text(max_size=4), lambda each: st.lists(each))
 )
@@ -122,7 +197,7 @@ async def test_a_person_gives_a_budget_back(valkey: Valkey) -> None:
     with shared(valkey.url) as (one, two):
         assert await granted(one, times=20) == 10
         with valkey.client() as client:
-            empty_bucket(client, bucket().key, bucket().window, time.time())
+            empty_bucket(client, bucket().key, bucket().window)
         assert await granted(two, times=3) == 3
         assert await granted(one, times=20) == 7
 

@@ -312,6 +312,32 @@ async def test_a_draft_goes_into_the_case_and_nowhere_else(form: Form, desk: Des
     assert "=> pending_review, with a draft by second that only a person sees after " in record.explain()
 
 
+async def test_a_draft_counts_in_the_budgets_of_the_caller_of_its_case(desk: Desk) -> None:
+    """What it costs is that subject's, and nobody else's; it is no call of its own."""
+    desk.stage.first.script_all(Status(500))
+    price = {"price": {"input": 1.0, "output": 1000.0}}
+    rule = {"routes": ["first"], "on_failure": "review", "review_routes": ["second"]}
+    budgets = {
+        "calls": {"limit": "2 calls", "window": "1d", "per": "subject"},
+        "usd": {"limit": "9 USD", "window": "1d", "per": "subject"},
+    }
+    mapping: Any = desk.config(review=rule, budgets=budgets)
+    for route in mapping["routes"].values():
+        route |= price
+    async with Router.from_mapping(mapping) as router:
+        spent = {}
+        for subject in ("user-7", "user-8", "user-7"):
+            got = await ask_in(router.scope(sensitive="payment", subject=subject), Form("async"))
+            assert isinstance(got.error, ReviewPending)
+            assert got.error.review_id is not None
+            await draft_of(router, got.error.review_id)
+            spent[subject] = got.call.explain()
+    assert "reserves 1 of budget calls (1 of 2 calls with it)" in spent["user-8"]
+    assert "reserves 1 of budget calls (2 of 2 calls with it)" in spent["user-7"]
+    assert "of budget usd (1.0" in spent["user-8"]
+    assert "0.005 of 9.00 USD" not in spent["user-7"]
+
+
 async def test_the_caller_does_not_wait_for_the_draft(desk: Desk) -> None:
     """A slow route for drafts costs the caller nothing, and closing the router gives the draft up."""
     desk.stage.first.script_all(Status(500))

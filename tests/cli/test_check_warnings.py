@@ -40,6 +40,9 @@ def changed(old: str, new: str) -> str:
     return PLAIN.replace(old, new, 1)
 
 
+PRICED = changed('"gpt-5.5"', '"gpt-5.5"\nprice = { input = 1.0, output = 100.0 }')
+FREE = '[budgets.free]\nwindow = "1d"\n'
+
 ODD = {
     changed("example.com/v1", "example.com/v1/chat/completions"): "Write https://ai.example.com/v1",
     changed("example.com/v1", "example.com/v1/responses/"): "ends in /responses.*Write https://ai",
@@ -50,6 +53,13 @@ ODD = {
     PLAIN + '[endpoints]\n"/pay/[0-9]" = "payment"\n[sensitive.payment]\nroutes = ["main"]\n': r"only \* has a meaning",
     changed('"60s"', '"60s"\npatience = "61s"'): "patience: 61s is longer than the deadline of 1m",
     changed("[router]", '[router]\nkeep = "30d"'): "keep: there is no ledger",
+    PRICED + FREE + 'limit = "0.05 USD"\n': r"reserves 1000 tokens out.*0\.10 of 0\.05 USD on main, and is not sent",
+    PLAIN + FREE + 'limit = "500 tokens"\n': "1000 of 500 tokens on spare",
+    PLAIN + FREE + 'limit = "5 calls"\nover = "equivalent"\n[tasks.alone]\nprimary = "main"\n':
+        "free.over: of alone there is no equivalent lane: calls beyond the limit are refused",
+    PLAIN + 'hedge = { after = "p95" }\nsensitive = "payment"\n[sensitive.payment]\nroutes = ["main"]\n':
+        "sensitive calls are never hedged",
+    PLAIN + '[tasks.alone]\nprimary = "main"\nhedge = { after = "2s" }\n': "no other route for a second request",
     changed('"spare"', str(["spare"] + [f"r{n}" for n in range(8)])).replace("'", '"')
     + "".join(f'[routes.r{n}]\nprovider = "other"\nmodel = "m"\n' for n in range(8)): "10 routes.*r6, r7 is never",
 }  # fmt: skip

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADJUST",
+    "GARBLED",
     "PREFIX",
     "RESERVE",
     "Answer",
@@ -71,6 +72,9 @@ return {'taken', clock, taken}
 """Of each key the length of a slot, that of a window that rolls (0: only this slot counts), the amount, the limit and
 whether it is enforced."""
 
+GARBLED: Final = [b"garbled"]
+"""What :data:`RESERVE` says of a key that is no bucket."""
+
 ADJUST: Final = """
 local left = redis.call('HINCRBY', KEYS[1], ARGV[1], ARGV[2])
 if left < 0 then redis.call('HSET', KEYS[1], ARGV[1], 0) end
@@ -104,6 +108,12 @@ class Answer(msgspec.Struct, frozen=True):
     result: tuple[Reservation, ...] | tuple[OverBudget, ...]
     resets: tuple[int, ...]
 
+    @property
+    def by_claim(self) -> Iterator[tuple[Reservation | OverBudget, int]]:
+        """What became of each claim, with when its bucket was last emptied."""
+        result: tuple[Reservation | OverBudget, ...] = self.result
+        return zip(result, self.resets, strict=True)
+
 
 def read_reply(reply: object, claims: Sequence[Claim]) -> Answer | None:
     """What was done. ``None`` if that is nothing that the script could have said: then it is not known."""
@@ -123,24 +133,25 @@ def read_reply(reply: object, claims: Sequence[Claim]) -> Answer | None:
 
 
 def stored_buckets(store: redis.Redis, key: str) -> Iterator[tuple[str, dict[int, int]]]:
-    """The buckets whose keys begin so: each key with what was spent, by slot. What is garbled is left out.
+    """The buckets whose keys begin so: each key with what was spent, by slot. Of what is garbled nothing is.
 
     Raises redis.RedisError.
     """
     for name in store.scan_iter(match=f"{PREFIX}{key}*", count=500):
-        if store.type(name) == b"hash":
-            held = cast("dict[bytes, bytes]", store.hgetall(name))
-            yield name.decode("utf-8", "replace").removeprefix(PREFIX), _slots(held)
+        is_bucket = store.type(name) == b"hash"
+        held = cast("dict[bytes, bytes]", store.hgetall(name)) if is_bucket else {}
+        yield name.decode("utf-8", "replace").removeprefix(PREFIX), _slots(held)
 
 
-def empty_bucket(store: redis.Redis, key: str, window: SpendingWindow, now: float) -> None:
+def empty_bucket(store: redis.Redis, key: str, window: SpendingWindow) -> None:
     """Have nothing of a bucket be spent. Workers that remember otherwise see that a person wanted it.
 
     Raises redis.RedisError.
     """
+    seconds, micros = store.time()  # whoever empties it next is later by the same clock
     pipe = store.pipeline(transaction=True)
     pipe.delete(PREFIX + key)
-    pipe.hset(PREFIX + key, "reset", str(int(now * 1000)))
+    pipe.hset(PREFIX + key, "reset", str(seconds * 1000 + micros // 1000))
     pipe.expire(PREFIX + key, int(window.slot_seconds + _rolls(window)) + 61)
     pipe.execute()
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from lanewise._budgets.buckets import bucket_of, subject_name
+from lanewise._budgets.budget_prices import ASSUMED_OUTPUT, LARGEST, BudgetPrices, bounded_nano_usd
 from lanewise._budgets.claims import Bucket, BudgetStore, Claim, OverBudget, Reservation
 from lanewise._budgets.usual_amounts import UsualAmounts
 from lanewise._failures import failure_table as failures
 from lanewise._openai.request_body import RequestBody
 from lanewise._routing.request_attributes import asked_output, likely_tokens
 from lanewise.config import Budget, Config, Route, duration_text
-from lanewise.config.budgets import Unit, nano_usd
+from lanewise.config.budgets import Unit
 from lanewise.types import Api, Attempt, Call, CostStatus, Failure, LaneName, Send
 
-__all__ = ["Beyond", "CallBudgets", "Prices", "RouterBudgets", "whose"]
+__all__ = ["Beyond", "CallBudgets", "RouterBudgets", "whose"]
 
-ASSUMED_OUTPUT: Final = 1000
-"""Tokens that an answer is taken to have while nothing is known of its task, and the app sets no lower limit."""
 _RANKS: Final = {name: rank for rank, name in enumerate(LaneName)}
 
 
@@ -31,16 +30,6 @@ class Beyond(msgspec.Struct, frozen=True):
     lane: LaneName | None
 
 
-class Prices(Protocol):
-    """What is asked of the prices of routes."""
-
-    def rough_cost(
-        self, route: str, input_tokens: int, output_tokens: int, asked_tier: str | None = None
-    ) -> float | None:
-        """US dollars for about so many tokens in and out; ``None`` if the route has no price."""
-        ...
-
-
 class RouterBudgets:
     """The budgets of a config. ``store`` grants what they allow; ``tier`` tells the service tier that a call asks a
     route for."""
@@ -48,27 +37,19 @@ class RouterBudgets:
     def __init__(
         self,
         config: Config,
-        prices: Prices,
+        prices: BudgetPrices,
         tier: Callable[[Route, RequestBody], str | None],
         store: BudgetStore,
         secret: bytes | None,
     ) -> None:
         self._config = config
-        self._prices = prices
+        self.prices = prices
         self._tier = tier
         self._secret = secret
         self.store = store
         self.usual = UsualAmounts()
         self._of_task: Mapping[str, tuple[Budget, ...]] = {
             task: tuple(budget for budget in config.budgets.values() if budget.covers(task)) for task in config.tasks
-        }
-        self._routes: Mapping[str, tuple[str, ...]] = {
-            budget.name: tuple(
-                dict.fromkeys(
-                    route for name, task in config.tasks.items() if budget.covers(name) for route in task.routes
-                )
-            )
-            for budget in config.budgets.values()
         }
 
     def of(
@@ -90,16 +71,6 @@ class RouterBudgets:
             (budget, bucket_of(budget, whose(budget, call.task, name, client, labels))) for budget in budgets
         )
         return CallBudgets(self, buckets, call, body, choices)
-
-    def dollars(
-        self, budget: Budget, route: str, input_tokens: int, output_tokens: int, tier: str | None = None
-    ) -> int:
-        """What so many tokens cost on a route, in billionths. One without a price counts as the budget's dearest."""
-        cost = self._prices.rough_cost(route, input_tokens, output_tokens, tier)
-        if cost is None:
-            costs = (self._prices.rough_cost(other, input_tokens, output_tokens) for other in self._routes[budget.name])
-            cost = max((known for known in costs if known is not None), default=None)
-        return budget.limit.amount if cost is None else nano_usd(cost)
 
     def tier(self, route: str, body: RequestBody) -> str | None:
         """The service tier that a call asks a route for."""
@@ -128,7 +99,7 @@ class CallBudgets:
         self._call = call
         self._body = body
         self._choices = choices
-        self._counted = bool(call.attempts)
+        self._counted = bool(call.attempts) or call.draft_of is not None  # a draft belongs to the call of its case
         self._size: tuple[int, int | None] | None = None
         self._reserved: tuple[tuple[Budget, Reservation], ...] = ()
 
@@ -137,12 +108,13 @@ class CallBudgets:
         claims: list[Claim] = []
         budgets: list[Budget] = []
         for budget, bucket in self._buckets:
+            if budget.limit.unit is Unit.CALLS and self._counted:
+                continue
             amount = self._amount(budget, send.route)
             lane = budget.lane
-            if amount:
-                enforced = lane is None or _RANKS[send.lane] < _RANKS[lane]
-                claims.append(Claim(bucket, amount, enforced))
-                budgets.append(budget)
+            enforced = amount > 0 and (lane is None or _RANKS[send.lane] < _RANKS[lane])
+            claims.append(Claim(bucket, amount, enforced))  # of nothing too: what the attempt takes after all counts
+            budgets.append(budget)
         if not claims:
             return ""
         result = await self._own.store.reserve(claims)
@@ -159,7 +131,7 @@ class CallBudgets:
             return _beyond(over)
         self._reserved = tuple(granted)
         self._counted = True
-        return "; ".join(_reserved(budget, reservation) for budget, reservation in granted)
+        return "; ".join(_reserved(budget, each) for budget, each in granted if each.claim.amount)
 
     def settle(self, attempt: Attempt | None) -> None:
         """Put what the attempt took in the place of what was reserved; ``None``: it was not sent. Does nothing if none
@@ -169,21 +141,21 @@ class CallBudgets:
             amount = 0 if attempt is None else self._taken(budget, reservation.claim.amount, attempt)
             self._own.store.settle(reservation, amount)
         if attempt is None and reserved:
-            self._counted = len(self._call.attempts) > 0
+            self._counted = bool(self._call.attempts) or self._call.draft_of is not None
 
     # -- before --------------------------------------------------------------------------------------------------------
 
     def _amount(self, budget: Budget, route: str) -> int:
         unit = budget.limit.unit
         if unit is Unit.CALLS:
-            return 0 if self._counted else 1
+            return 1
         usual = self._own.usual.of((self._call.task, route, unit))
         if usual is not None:
             return usual
         input_tokens, output_tokens = self._likely_size(route)
         if unit is Unit.TOKENS:
             return input_tokens + output_tokens
-        return self._own.dollars(budget, route, input_tokens, output_tokens, self._own.tier(route, self._body))
+        return self._own.prices.cost(budget, route, input_tokens, output_tokens, self._own.tier(route, self._body))
 
     def _likely_size(self, route: str) -> tuple[int, int]:
         """Tokens in and out, while nothing is known of the task."""
@@ -215,12 +187,12 @@ class CallBudgets:
     def _known(self, budget: Budget, unit: Unit, attempt: Attempt) -> int | None:
         input_tokens, output_tokens = attempt.input_tokens, attempt.output_tokens
         if unit is Unit.USD and attempt.cost_usd is not None:
-            return nano_usd(max(0.0, attempt.cost_usd))
+            return bounded_nano_usd(attempt.cost_usd)
         if input_tokens is None and output_tokens is None:
             return None
         if unit is Unit.TOKENS:
-            return max(0, input_tokens or 0) + max(0, output_tokens or 0)
-        return self._own.dollars(budget, attempt.route, input_tokens or 0, output_tokens or 0)
+            return min(LARGEST, max(0, input_tokens or 0) + max(0, output_tokens or 0))
+        return self._own.prices.cost(budget, attempt.route, input_tokens or 0, output_tokens or 0)
 
 
 def _reserved(budget: Budget, reservation: Reservation) -> str:
@@ -233,7 +205,7 @@ def _beyond(over: Sequence[tuple[Budget, OverBudget]]) -> Beyond:
     """What becomes of an attempt that is over these budgets: the strictest holds."""
     cause = "; ".join(_why(budget, each) for budget, each in over)
     refusing = [each for budget, each in over if budget.lane is None]
-    wait = max(each.retry_after for each in refusing) if refusing else min(each.retry_after for _, each in over)
+    wait = max(map(_wait, refusing)) if refusing else min(_wait(each) for _, each in over)
     lanes = [budget.lane for budget, _ in over if budget.lane is not None]
     failure = failures.OVER_BUDGET.failure(code="budget_exceeded", retry_after=wait, cause=cause)
     return Beyond(failure, None if refusing else max(lanes, key=_RANKS.__getitem__))
@@ -243,10 +215,19 @@ def _why(budget: Budget, over: OverBudget) -> str:
     limit = budget.limit
     whose = "" if budget.per is None else f" per {budget.per}"
     window = duration_text(budget.window)
+    if over.claim.amount > limit.amount:
+        amount = limit.shown(over.claim.amount)
+        return f"budget {budget.name} is too small for an attempt that may take {amount}: {limit}{whose} in {window}"
     return (
         f"budget {budget.name} is used up: {limit.shown(over.spent)} of {limit}{whose} in {window} are spent or "
         f"reserved, and this attempt may take {limit.shown(over.claim.amount)}"
     )
+
+
+def _wait(over: OverBudget) -> float:
+    """Seconds until there may be room; for what never finds any, a window's length."""
+    bucket = over.claim.bucket
+    return over.retry_after if over.claim.amount <= bucket.limit else bucket.window.seconds
 
 
 def whose(budget: Budget, task: str, subject: str | None, client: str | None, labels: Mapping[str, str]) -> str | None:

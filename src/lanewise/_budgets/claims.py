@@ -36,13 +36,17 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """A claim that was granted. ``slot`` is where it stands in its window, ``spent`` what is spent with it; ``alone``:
-    by this worker itself, since the store could not be heard."""
+    """A claim that was granted. ``slot`` is where it stands in its window, ``spent`` what is spent with it.
+
+    ``reset`` is when a person had last emptied the bucket, as far as was known. ``alone``: it was granted by this
+    worker itself, since the store could not be heard: how often the store had been told of such by then, from 1 on.
+    """
 
     claim: Claim
     slot: int
     spent: int
-    alone: bool = False
+    reset: int = 0
+    alone: int = 0
 
 
 class OverBudget(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -28,13 +28,17 @@ class _Known(msgspec.Struct):
     """What this worker knows of a bucket, by slots of its window.
 
     ``own`` is what it spent itself, ``untold`` what of that the store has not heard, and ``alone`` what it granted
-    itself since it last told. ``seen`` is what the store said last, at ``seen_at``; ``reset`` when a person emptied it.
+    itself since it last told. Of what it told since then (``tellings`` times), ``unanswered`` is what it granted alone:
+    that counts as heard once the store says something that makes sense. ``seen`` is what it said last, at ``seen_at``;
+    ``reset`` when a person emptied the bucket.
     """
 
     bucket: Bucket
     own: dict[int, int] = {}
     untold: dict[int, int] = {}
     alone: dict[int, int] = {}
+    unanswered: dict[int, int] = {}
+    tellings: int = 1
     seen: int = 0
     seen_at: float = 0.0
     reset: int = 0
@@ -42,6 +46,7 @@ class _Known(msgspec.Struct):
     def hear(self, seen: int, reset: int, now: float) -> None:
         """Take in what the store says."""
         self.seen, self.seen_at = seen, now
+        self.unanswered = {}
         if reset > self.reset:
             self.reset = reset
             self.own, self.untold, self.alone = {}, {}, {}
@@ -52,6 +57,11 @@ class _Known(msgspec.Struct):
         counts = window.slot(self.seen_at) >= window.oldest(now)
         seen = self.seen + window.spent(self.untold, now) if counts else 0
         return max(seen, window.spent(self.own, now))
+
+    def spent_alone(self, now: float) -> int:
+        """What this worker granted by itself, and does not know to be heard."""
+        window = self.bucket.window
+        return window.spent(self.alone, now) + window.spent(self.unanswered, now)
 
 
 class SharedBudgets:
@@ -92,15 +102,16 @@ class SharedBudgets:
             now = self._clock()
             if answer is None:
                 return self._decide_alone(claims, now)
-            told: tuple[Reservation | OverBudget, ...] = answer.result
-            for each, reset in zip(told, answer.resets, strict=True):
-                self._of(each.claim.bucket).hear(each.spent, reset, now)
-            granted = tuple(each for each in told if isinstance(each, Reservation))
-            for each in granted:
-                _add(self._of(each.claim.bucket).own, each.slot, each.claim.amount)
+            granted: tuple[Reservation, ...] = ()
+            for each, reset in answer.by_claim:
+                known = self._of(each.claim.bucket)
+                known.hear(each.spent, reset, now)
+                if isinstance(each, Reservation):
+                    _add(known.own, each.slot, each.claim.amount)
+                    granted += (msgspec.structs.replace(each, reset=known.reset),)
             forgotten = tuple(over for each in granted if (over := self._forgotten(each, now)) is not None)
         if not forgotten:
-            return answer.result
+            return granted or cast("tuple[OverBudget, ...]", answer.result)
         for each in granted:
             self.settle(each, 0)
         return forgotten
@@ -112,9 +123,11 @@ class SharedBudgets:
             return
         with self._lock:
             known = self._of(reservation.claim.bucket)
+            if known.reset != reservation.reset:
+                return  # it was spent of what a person has given back since
             _add(known.own, reservation.slot, difference)
             _add(known.untold, reservation.slot, difference)
-            if reservation.alone and reservation.slot in known.alone:
+            if reservation.alone and (difference > 0 or reservation.alone == known.tellings):
                 _add(known.alone, reservation.slot, difference)
         self._tell()
 
@@ -144,9 +157,12 @@ class SharedBudgets:
         """The store granted what nobody waits for any more."""
         answer = read_reply(reply, claims)
         with self._lock:
-            for each in () if answer is None else answer.result:
+            now = self._clock()
+            for each, reset in () if answer is None else answer.by_claim:
+                known = self._of(each.claim.bucket)
+                known.hear(each.spent, reset, now)
                 if isinstance(each, Reservation):
-                    _add(self._of(each.claim.bucket).untold, each.slot, -each.claim.amount)
+                    _add(known.untold, each.slot, -each.claim.amount)
         self._tell()
 
     def _tell(self) -> None:
@@ -174,7 +190,7 @@ class SharedBudgets:
             known, slot = self._of(claim.bucket), claim.bucket.window.slot(now)
             for slots in (known.own, known.untold, known.alone):
                 _add(slots, slot, claim.amount)
-            granted += (Reservation(claim, slot, known.spent(now), alone=True),)
+            granted += (Reservation(claim, slot, known.spent(now), known.reset, alone=known.tellings),)
         return granted
 
     def _over_alone(self, claim: Claim, now: float) -> OverBudget | None:
@@ -183,7 +199,7 @@ class SharedBudgets:
         bucket, known = claim.bucket, self._of(claim.bucket)
         spent = known.spent(now)
         share = bucket.limit // self._workers
-        if spent + claim.amount <= bucket.limit and bucket.window.spent(known.alone, now) + claim.amount <= share:
+        if spent + claim.amount <= bucket.limit and known.spent_alone(now) + claim.amount <= share:
             return None
         return OverBudget(claim, spent, bucket.window.room_in(known.own, claim.amount, bucket.limit, now))
 
@@ -221,7 +237,10 @@ class SharedBudgets:
             for each in untold:
                 known = self._of(each.bucket)
                 _add(known.untold, each.slot, -each.amount)
-                _add(known.alone, each.slot, -each.alone)
+                if each.alone:
+                    _add(known.alone, each.slot, -each.alone)
+                    _add(known.unanswered, each.slot, each.alone)
+                    known.tellings += 1
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
@@ -238,9 +257,9 @@ class SharedBudgets:
         self._new = 0
         now = self._clock()
         for key, known in list(self._known.items()):
-            for slots in (known.own, known.untold, known.alone):
+            for slots in (known.own, known.untold, known.alone, known.unanswered):
                 known.bucket.window.forget(slots, now)
-            if not known.own and not known.untold:
+            if not (known.own or known.untold or known.unanswered):
                 del self._known[key]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lanewise import _store as connection
-from lanewise._budgets.budget_script import ADJUST, RESERVE, adjust_arguments, reserve_arguments
+from lanewise._budgets.budget_script import ADJUST, GARBLED, RESERVE, adjust_arguments, reserve_arguments
 from lanewise._budgets.claims import Bucket, Claim
 from lanewise.config.store import StoreAddress
 
@@ -66,6 +66,7 @@ class StoreThread:
         self._trouble = trouble
         self._queue: queue.SimpleQueue[_Wake | None] = queue.SimpleQueue()
         self._paused_until = 0.0
+        self._again_at = 0.0
         self._doubted = True
         self._reported_at = -TOLD_EVERY
         self._thread = threading.Thread(target=self._serve, name="lanewise-budgets", daemon=True)
@@ -104,7 +105,7 @@ class StoreThread:
 
     def _next(self) -> tuple[list[_Ask], bool]:
         """The attempts that ask, and whether that is all; none if it is time to tell again what failed before."""
-        timeout = max(0.0, self._paused_until - time.monotonic()) or None
+        timeout = max(0.0, self._paused_until - time.monotonic(), self._again_at - time.monotonic()) or None
         batch, ended = connection.next_batch(self._queue, timeout)
         return [item for item in batch if isinstance(item, _Ask)], ended
 
@@ -129,7 +130,9 @@ class StoreThread:
             if sent:  # it may have heard: what would be taken off twice is not told again
                 self._told([each for each in untold if each.amount < 0])
         else:
-            self._told(untold)
+            heard, replies = replies[: len(untold)], replies[len(untold) :]
+            self._told([each for each, reply in zip(untold, heard, strict=True) if not isinstance(reply, Exception)])
+            self._look_at((*heard, *replies))
         for ask, reply in zip(asks, replies or [None] * len(asks), strict=True):
             ask.tell(None if isinstance(reply, Exception) else reply)
 
@@ -139,15 +142,26 @@ class StoreThread:
             pipe.eval(ADJUST, 1, *adjust_arguments(each.bucket, each.slot, each.amount))
         for ask in asks:
             pipe.eval(RESERVE, len(ask.claims), *reserve_arguments(ask.claims))
-        return pipe.execute(raise_on_error=False)[len(untold) :]
+        return pipe.execute(raise_on_error=False)
 
     def _failed(self, error: Exception) -> None:
-        now = time.monotonic()
-        self._paused_until = now + PAUSE
+        self._paused_until = time.monotonic() + PAUSE
         self._doubted = True
+        self._report(f"does not answer ({type(error).__name__})")
+
+    def _look_at(self, replies: Sequence[object]) -> None:
+        """Report what a store says that answers and takes nothing: a copy that may only be read, one that is full."""
+        error = next((reply for reply in replies if isinstance(reply, Exception)), None)
+        if error is not None:
+            self._again_at = time.monotonic() + PAUSE
+            self._report(f"refuses what it is told ({type(error).__name__})")
+        elif GARBLED in replies:
+            self._report("holds under a budget's key what no worker wrote (`lanewise budgets reset` empties it)")
+
+    def _report(self, what: str) -> None:
+        now = time.monotonic()
         if now - self._reported_at >= TOLD_EVERY:
             self._reported_at = now
             self._trouble(
-                f"budgets are not shared: the store at {self._address} does not answer ({type(error).__name__}). Each "
-                "worker goes on with its part"
+                f"budgets are not shared: the store at {self._address} {what}. Each worker goes on with its part"
             )

@@ -42,5 +42,8 @@ class UsualAmounts:
         amounts = sorted(self._amounts.get(key, ()))
         if len(amounts) < LEAST:
             return None
-        usual = self._usual[key] = amounts[math.ceil(_SHARE * len(amounts)) - 1]
+        usual = amounts[math.ceil(_SHARE * len(amounts)) - 1]
+        if not usual and amounts[-1]:
+            usual = 1  # mostly free, and not always: it may not go on beyond the limit as what is free does
+        self._usual[key] = usual
         return usual

@@ -7,10 +7,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Column, ColumnElement, Connection, cast, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+)
 
 from lanewise._budgets.history import PastSpending
 from lanewise._ledger.tables import attempts, calls
+from lanewise.types import CostStatus
 
 __all__ = ["past_spending"]
 
@@ -28,13 +42,24 @@ def past_spending(connection: Connection, since: datetime, until: datetime) -> I
             ...
     """
     its = attempts.c
-    tokens_of = func.coalesce(its.input_tokens, 0) + func.coalesce(its.output_tokens, 0)
+    input_tokens, output_tokens = func.coalesce(its.input_tokens, 0), func.coalesce(its.output_tokens, 0)
+    is_open = and_(its.cost_usd.is_(None), its.cost_status != CostStatus.NOT_BILLED.value)
+    unpriced = and_(is_open, its.output_tokens.is_not(None))
+    unclear = and_(is_open, its.output_tokens.is_(None))
+    has_no_upper = and_(unclear, its.cost_upper_usd.is_(None))
     sums = (
-        func.count(its.call_id.distinct()),
-        cast(func.coalesce(func.sum(tokens_of), 0), BigInteger),
-        func.coalesce(func.sum(func.coalesce(its.cost_usd, its.cost_upper_usd)), 0.0),
+        _sum(its.attempt_number == 1, 1),
+        _sum(true(), input_tokens + output_tokens),
+        func.coalesce(func.sum(its.cost_usd), 0.0),
+        _sum(unpriced, 1),
+        _sum(unpriced, input_tokens),
+        _sum(unpriced, output_tokens),
+        _sum(unclear, 1),
+        case((_sum(has_no_upper, 1) > 0, null()), else_=func.sum(case((unclear, its.cost_upper_usd), else_=0.0))),
+        _sum(its.input_tokens.is_not(None), 1),
+        _sum(true(), input_tokens),
     )
-    by = (_minute(connection, its.started_at), its.task, its.subject_hash, calls.c.labels)
+    by = (_minute(connection, its.started_at), its.task, its.route, its.subject_hash, calls.c.labels)
     query = (
         select(*by, *sums)
         .select_from(attempts.join(calls, its.call_id == calls.c.id))
@@ -42,8 +67,14 @@ def past_spending(connection: Connection, since: datetime, until: datetime) -> I
         .group_by(*(literal_column(str(number)) for number in range(1, len(by) + 1)))
     )
     rows = connection.execution_options(yield_per=_ROWS).execute(query)
-    for minute, task, subject, labels, count, tokens, usd in rows:
-        yield PastSpending(_end_of(minute), task, subject, _read(labels), int(count), int(tokens), float(usd))
+    for minute, task, route, subject, labels, count, tokens, usd, *open_costs in rows:
+        yield PastSpending(
+            _end_of(minute), task, route, subject, _read(labels), int(count), int(tokens), float(usd), *open_costs
+        )
+
+
+def _sum(where: ColumnElement[bool], what: ColumnElement[Any] | int) -> ColumnElement[Any]:
+    return cast(func.coalesce(func.sum(case((where, what), else_=0)), 0), BigInteger)
 
 
 def _minute(connection: Connection, moment: Column[datetime]) -> ColumnElement[Any]:

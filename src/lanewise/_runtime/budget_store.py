@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
+from lanewise._budgets.budget_prices import BudgetPrices
 from lanewise._budgets.call_budgets import RouterBudgets
 from lanewise._budgets.claims import Bucket, BudgetStore
 from lanewise._budgets.filled_store import FilledBudgets
@@ -29,22 +30,23 @@ def router_budgets(
     """The budgets of a config, if it declares any."""
     if not config.budgets:
         return None
+    costs = BudgetPrices(config, prices)
     store: BudgetStore
     if credentials.store is not None:
         store = SharedBudgets(credentials.store, config.router.expected_workers or 1, _log.warning)
         services.add(store)
     elif credentials.ledger is not None:
-        load = partial(_spent_before, config, credentials, credentials.ledger, datetime.now(UTC))
+        load = partial(_spent_before, config, credentials, credentials.ledger, costs, datetime.now(UTC))
         store = FilledBudgets(BudgetsInMemory(), load, _unfilled)
         services.add(store)
     else:
         store = BudgetsInMemory()
         services.add(store)
-    return RouterBudgets(config, prices, asked_tier, store, credentials.secret)
+    return RouterBudgets(config, costs, asked_tier, store, credentials.secret)
 
 
 def _spent_before(
-    config: Config, credentials: Credentials, url: str, until: datetime
+    config: Config, credentials: Credentials, url: str, prices: BudgetPrices, until: datetime
 ) -> Iterator[tuple[Bucket, float, int]]:
     """What the ledger says of the budgets' windows. May raise anything that a database raises."""
     from lanewise._ledger.database import open_ledger  # of the extra `ledger`
@@ -57,7 +59,8 @@ def _spent_before(
         with engine.connect() as connection:
             if has_tables(connection):
                 past = past_spending(connection, since, until)
-                yield from spent_before(config.budgets.values(), past, knows_subjects=credentials.secret is not None)
+                knows_subjects = credentials.secret is not None
+                yield from spent_before(config.budgets.values(), past, prices, knows_subjects=knows_subjects)
     finally:
         engine.dispose()
 

@@ -24,7 +24,7 @@ from lanewise._runtime.call.cancellation import CallCancellation
 from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise._runtime.call.runner import CallRunner
 from lanewise._runtime.loop_context import LoopContext
-from lanewise._runtime.messages import RoutedRequest
+from lanewise._runtime.messages import CallContext, RoutedRequest
 from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise.config import Lane, LaneEntry, Task
 from lanewise.config.deadline_budget import deadline_alone
@@ -41,7 +41,12 @@ _running: set[asyncio.Task[None]] = set()
 
 
 def start_draft(
-    runtime: RouterRuntime, loop_context: LoopContext, resolved: ResolvedCall, request: RoutedRequest, review_id: str
+    runtime: RouterRuntime,
+    loop_context: LoopContext,
+    resolved: ResolvedCall,
+    request: RoutedRequest,
+    caller: CallContext,
+    review_id: str,
 ) -> None:
     """Have a draft written in the background, if the call's categories name routes for that.
 
@@ -50,7 +55,9 @@ def start_draft(
     rule = resolved.review
     if rule is None or not rule.drafts_by or resolved.bound or resolved.call.api is Api.EMBEDDINGS:
         return
-    draft = _Draft(runtime, loop_context, _as_draft(runtime, resolved, rule.drafts_by, review_id), request, review_id)
+    drafted = _as_draft(runtime, resolved, rule.drafts_by, review_id)
+    nobody = _NobodyCalls(drafted.call, caller.subject, caller.client)
+    draft = _Draft(runtime, loop_context, drafted, request, nobody, review_id)
     task = asyncio.get_running_loop().create_task(draft.write(), context=contextvars.Context())
     _running.add(task)
     task.add_done_callback(_ended)
@@ -123,8 +130,10 @@ class _Draft:
         loop_context: LoopContext,
         resolved: ResolvedCall,
         request: RoutedRequest,
+        nobody: _NobodyCalls,
         review_id: str,
     ) -> None:
+        self._nobody = nobody
         self._runtime = runtime
         self._loop_context = loop_context
         self._resolved = resolved
@@ -152,9 +161,8 @@ class _Draft:
             self._loop_context.leave(hang_up)
 
     async def _drafted(self) -> tuple[str, str]:
-        reply = await CallRunner(self._runtime, self._resolved, self._request, _NobodyCalls(self._resolved.call)).run(
-            self._loop_context
-        )
+        runner = CallRunner(self._runtime, self._resolved, self._request, self._nobody)
+        reply = await runner.run(self._loop_context)
         call = self._resolved.call
         return _text(read_choices(call.api, reply.body) or ()), call.route or ""
 
@@ -169,17 +177,20 @@ def _text(said: Iterable[Choice]) -> str:
 
 
 class _NobodyCalls:
-    """The caller of a draft: a case, and not the scope that it came from, which must not get to the answer."""
+    """The caller of a draft: a case, and not the scope that it came from, which must not get to the answer.
 
-    def __init__(self, call: Call) -> None:
+    Its subject and client are those of the call that opened the case: the draft counts in their budgets.
+    """
+
+    def __init__(self, call: Call, subject: str | None, client: str | None) -> None:
         self.request_id = call.request_id
-        self.subject: str | None = None
+        self.subject = subject
         self.labels = dict(call.labels)
         self.start: LaneName | None = None
         self.forwarded: tuple[tuple[str, str], ...] = ()
         self.sensitive = frozenset(call.sensitive)
         self.refusal: str | None = None
-        self.client: str | None = None
+        self.client = client
         self.named: str | None = None
         self.review: bytes | None = None
 

@@ -313,7 +313,7 @@ async def _drive(
             return await runtime.replay.run(runtime, runner, resolved, request, caller, loop_context)
         reply = await runner.run(loop_context)
     except ReviewPending as pending:
-        start_draft(runtime, loop_context, resolved, request, pending.review_id or "")
+        start_draft(runtime, loop_context, resolved, request, caller, pending.review_id or "")
         raise
     except RoutingError:
         raise

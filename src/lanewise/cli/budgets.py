@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -113,10 +112,9 @@ def _empty(budget: Budget, store: redis.Redis, only: str | None) -> int:
     from lanewise._budgets.budget_script import empty_bucket, stored_buckets
     from lanewise._budgets.spending_window import SpendingWindow
 
-    now = time.time()
     found = [key for key, _ in stored_buckets(store, budget_key(budget) + ":") if only is None or key == only]
     for key in found:
-        empty_bucket(store, key, SpendingWindow(budget.window), now)
+        empty_bucket(store, key, SpendingWindow(budget.window))
     return len(found)
 
 
@@ -153,9 +151,11 @@ def _from_ledger(config: Config, config_file: Path) -> list[Row]:
 
     place = ledger_of(config_file)
     from lanewise._budgets.buckets import budget_key
+    from lanewise._budgets.budget_prices import BudgetPrices
     from lanewise._budgets.history import spent_before
     from lanewise._budgets.memory_store import BudgetsInMemory
     from lanewise._ledger.spending import past_spending
+    from lanewise._telemetry.prices import PriceBook
 
     now = datetime.now(UTC)
     since = now - timedelta(seconds=max(budget.window for budget in config.budgets.values()))
@@ -163,7 +163,8 @@ def _from_ledger(config: Config, config_file: Path) -> list[Row]:
     knows_subjects = config.router.secret_env is not None
     with place.filled() as connection:
         past = past_spending(connection, since, now)
-        spent.fill(spent_before(config.budgets.values(), past, knows_subjects=knows_subjects))
+        prices = BudgetPrices(config, PriceBook(config))
+        spent.fill(spent_before(config.budgets.values(), past, prices, knows_subjects=knows_subjects))
     counted = spent.spent()
     rows = []
     for budget in config.budgets.values():

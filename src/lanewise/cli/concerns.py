@@ -11,6 +11,7 @@ from lanewise.config import Config, Provider, Route, Task, duration_text
 from lanewise.config.budgets import Unit
 from lanewise.config.deadline_budget import deadline_alone, reserve
 from lanewise.config.store import MEMORY
+from lanewise.types import Api
 
 __all__ = ["concerns"]
 
@@ -33,12 +34,14 @@ def concerns(config: Config) -> Iterator[str]:
         yield from _contradicted(name, task, config)
         yield from _unknown_prices(name, task, config)
         yield from _out_of_reach(name, task)
+        yield from _never_hedged(name, task)
     for provider in config.providers.values():
         yield from _wrong_base_url(provider)
     for route in config.routes.values():
         yield from _odd_parameters(route)
     yield from _unfilled_budgets(config)
     yield from _unpriced_routes(config)
+    yield from _small_budgets(config)
     if "keep" in config.router.model_fields_set and config.router.ledger is None:
         yield 'router.keep: there is no ledger, so nothing is kept: ledger = "sqlite:///lanewise.db"'
     yield from _literal_patterns(config)
@@ -129,6 +132,42 @@ def _unpriced_routes(config: Config) -> Iterator[str]:
         for route in (config.routes[route] for route in routes):
             if price_of(route, config.providers[route.provider]) is None:
                 yield f"budgets.{name}: the price of {route.name} is not known, so it counts as the dearest that is"
+
+
+def _small_budgets(config: Config) -> Iterator[str]:
+    """Budgets that refuse calls of which nothing is known yet, or that have no lane for some of them."""
+    from lanewise._budgets.budget_prices import ASSUMED_OUTPUT, BudgetPrices
+    from lanewise._telemetry.prices import PriceBook
+
+    prices = BudgetPrices(config, PriceBook(config))
+    for name, budget in config.budgets.items():
+        tasks = [task for task in config.tasks.values() if budget.covers(task.name)]
+        without = [task.name for task in tasks if budget.lane not in {None, *(lane.name for lane in task.lanes)}]
+        if without:
+            those = ", ".join(without)
+            yield f"budgets.{name}.over: of {those} there is no {budget.lane} lane: calls beyond the limit are refused"
+        for route in (config.routes[route] for route in dict.fromkeys(each for task in tasks for each in task.routes)):
+            output = min(ASSUMED_OUTPUT, route.max_output or ASSUMED_OUTPUT)
+            amount = {
+                Unit.CALLS: 1,
+                Unit.TOKENS: 0 if set(route.api) == {Api.EMBEDDINGS} else output,
+                Unit.USD: prices.cost(budget, route.name, 0, output),
+            }[budget.limit.unit]
+            if amount > budget.limit.amount:
+                yield (
+                    f"budgets.{name}.limit: a call without `max_tokens` reserves {output} tokens out while nothing is "
+                    f"known of its task, {budget.limit.shown(amount)} of {budget.limit} on {route.name}, and is not "
+                    f"sent: raise the limit, or give {route.name} a `max_output`"
+                )
+
+
+def _never_hedged(name: str, task: Task) -> Iterator[str]:
+    if task.hedge is None:
+        return
+    if task.sensitive is not None:
+        yield f"tasks.{name}.hedge: sensitive calls are never hedged"
+    elif len(task.routes) == 1:
+        yield f"tasks.{name}.hedge: there is no other route for a second request, so nothing is hedged"
 
 
 def _unused(config: Config) -> Iterator[str]:

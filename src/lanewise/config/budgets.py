@@ -14,7 +14,7 @@ from lanewise.config.mistakes import nearest, quoted
 from lanewise.config.values import Names, PositiveSeconds, Text, wrong
 from lanewise.types import LaneName
 
-__all__ = ["LIMIT_PATTERN", "PER_PATTERN", "Budget", "BudgetLimit", "Unit", "nano_usd"]
+__all__ = ["LIMIT_PATTERN", "NANO", "PER_PATTERN", "Budget", "BudgetLimit", "Unit", "nano_usd"]
 
 NANO: Final = 1_000_000_000
 """Money is counted in billionths of a US dollar: a token costs some hundreds of them."""
