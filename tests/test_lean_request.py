@@ -30,6 +30,7 @@ NOT_SENT = ("accept", "accept-encoding", "connection", "user-agent")
 def router(fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Router:
     """One route, and no request that goes to it without httpx2."""
     monkeypatch.setattr(DirectRequests, "routed_request", lambda *_, **__: None)
+    monkeypatch.setattr(DirectRequests, "created_request", lambda *_, **__: None)
     return Router.from_mapping(
         {
             "providers": {"first": {"base_url": fake_provider.base_url}},

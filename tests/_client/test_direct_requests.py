@@ -345,7 +345,7 @@ async def test_the_sdks_log_is_as_it_was(router: Router, caplog: pytest.LogCaptu
     )
 
 
-@pytest.mark.parametrize("way", ["short", "long"])
+@pytest.mark.parametrize("way", ["short", "request", "long"])
 @pytest.mark.parametrize("client", ["async", "sync"])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_both_ways_lead_through_the_one_place_that_reads_the_marks(
@@ -367,4 +367,5 @@ async def test_both_ways_lead_through_the_one_place_that_reads_the_marks(
         with pytest.raises(LookupError, match="the marks can't be read"):
             await using(scope, client, chat(stream=stream))
     assert sent == []
-    assert (took.short, took.long) == ((1, 0) if way == "short" else (0, 1))
+    assert (took.short, took.long) == ((0, 1) if way == "long" else (1, 0))
+    assert took.created == (way == "short" and not stream)

@@ -14,10 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from types import CodeType
 
+import openai
 import pytest
 from flask import Flask
 from litestar import Litestar
 from litestar.testing import TestClient as LitestarClient
+from openai.resources.chat.completions import Completions
 from packaging.version import Version
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -28,7 +30,7 @@ from distribution.lowest import declared, lower_bound
 from flask_lanewise import Lanewise
 from lanewise import Config, ConfigError, Router
 from lanewise._compat import CORE, GENAI_PRICES, LIBRARIES, REDIS, Library, Part
-from lanewise._compat.openai_sdk import OPENAI_REQUEST, sdk_internals
+from lanewise._compat.openai_sdk import OPENAI_CREATE, OPENAI_REQUEST, creation_of, sdk_internals
 from lanewise.config.credentials import resolve_credentials
 from litestar_lanewise import LanewisePlugin
 from starlette_lanewise import LanewiseMiddleware, lifespan
@@ -199,7 +201,20 @@ def test_a_request_of_the_sdk_that_has_changed_is_left_to_the_sdk(part: Part, mo
     assert sdk_internals() is None
 
 
-USED_PARTS = [*(part for library in LIBRARIES.values() for part in library.parts), *OPENAI_REQUEST.parts]
+@pytest.mark.parametrize("part", OPENAI_CREATE.parts, ids=lambda part: part.where)
+def test_a_create_of_the_sdk_that_has_changed_is_left_to_the_sdk(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its arguments are not taken in its place, and nothing is refused for that."""
+    assert OPENAI_CREATE.changes() == []
+    assert creation_of(Completions, openai.OpenAI) is not None
+    change(monkeypatch, part)
+    assert creation_of(Completions, openai.OpenAI) is None
+
+
+USED_PARTS = [
+    *(part for library in LIBRARIES.values() for part in library.parts),
+    *OPENAI_REQUEST.parts,
+    *OPENAI_CREATE.parts,
+]
 PLACES = {part.where for part in USED_PARTS}
 USED = {name for part in USED_PARTS for name in part.uses}
 NAMED = {place.rpartition(".")[2].rpartition(":")[2] for place in PLACES} | USED

@@ -7,8 +7,9 @@ the long way, and an answer or an event out of the ordinary is read by the SDK's
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any, Final
 
@@ -19,13 +20,13 @@ from openai.types import CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 
-from lanewise._client.http_clients import AsyncBody, Gateway, SyncBody, routed_headers
+from lanewise._client.http_clients import Gateway, routed_headers
 from lanewise._client.model_construction import ModelConstructors
-from lanewise._compat.openai_sdk import SdkInternals
+from lanewise._compat.openai_sdk import Creation, SdkInternals, creation_of
 from lanewise._runtime.call.reply_headers import reply_id
 from lanewise._runtime.messages import RoutedRequest, RoutedResponse
 
-__all__ = ["UNREAD", "DirectRequests", "async_chunks", "chunks"]
+__all__ = ["OBJECT", "UNREAD", "DirectRequests"]
 
 _ANSWERS: Final[dict[str, tuple[str, object, tuple[object, ...]]]] = {
     "/chat/completions": (
@@ -73,11 +74,15 @@ _SETTINGS: Final = (
 """What can be set of a client and changes its requests, beside ``timeout`` and ``max_retries``."""
 _OTHERWISE: Final = frozenset({"content-type", "x-stainless-raw-response"})
 """Headers that ask for another body, or for another answer than a model."""
-_UNKNOWN: Final = object()
 UNREAD: Final = object()
 """In the place of an answer that the SDK is to read itself."""
-_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
+OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _REQUEST_ID: Final = b"x-request-id"
+_METHODS: Final = frozenset({"post", "request"})
+"""Between ``create()`` and the engine: what somebody sets there of an instance is called."""
+_LEFT_OUT: Final = (openai.NotGiven, type(openai.omit))
+_write: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_SAMPLE: Final[dict[str, object]] = {"é": [1, 1e300, None, True, "\u2028\x7f\\/", {}], "1": ()}
 
 
 class DirectRequests:
@@ -93,6 +98,8 @@ class DirectRequests:
         self._settings = itemgetter(*_SETTINGS)
         self._as_made = self._settings({**template, "_custom_headers": {}, "_custom_query": {}})
         self._logger = logging.getLogger(internals.logger)
+        self.creations: dict[type, Creation | None] = {}
+        """What the resources' ``create()`` do, as far as it was asked for."""
 
     def routed_request(
         self,
@@ -115,18 +122,63 @@ class DirectRequests:
             return None
         if options.files is not None or options.content is not None or not self._is_as_made(client):
             return None
-        seconds = _read_timeout(client.timeout if isinstance(options.timeout, openai.NotGiven) else options.timeout)
-        retries = client.max_retries if isinstance(options.max_retries, openai.NotGiven) else options.max_retries
         headers = {} if isinstance(options.headers, openai.NotGiven) else options.headers
-        if seconds is _UNKNOWN or type(retries) is not int or retries < 0 or not _are_plain(headers):
+        retries = client.max_retries if isinstance(options.max_retries, openai.NotGiven) else options.max_retries
+        wishes = _wishes(client, headers, options.timeout, retries)
+        if wishes is None:
             return None
         body = options.json_data
         if type(body) is not dict:
             return None
         if options.extra_json is not None:
             body = self._sdk.merge(body, options.extra_json)
-        forwarded, on_break, helper = routed_headers(headers.items())
+        forwarded, seconds, on_break, helper = wishes
         return RoutedRequest("POST", path, "", forwarded, self._sdk.dump(body), seconds, on_break, helper)
+
+    def learn_creation(self, resource: type, client: type) -> Creation | None:
+        """What the ``create()`` of a resource of the SDK does with plain JSON, if that is known. Tried out once."""
+        found = creation_of(resource, client) if self._writes_plainly() else None
+        if found is not None and _ANSWERS.get(found.path, ("", None))[1] is not found.model:
+            found = None
+        self.creations[resource] = found
+        return found
+
+    def created_request(
+        self, client: openai.AsyncOpenAI | openai.OpenAI, creation: Creation, given: dict[str, Any]
+    ) -> RoutedRequest | None:
+        """A ``create()`` with these arguments as the engine takes it; ``None``: it is left to the SDK's own.
+
+        The SDK goes through the arguments by their types, which makes JSON of what is none and leaves JSON as it is.
+        """
+        if not creation.is_as_found() or not _METHODS.isdisjoint(client.__dict__) or not self._is_as_made(client):
+            return None
+        if given.get("stream") or given.get("extra_query") is not None:
+            return None
+        if not (given.keys() <= creation.takes and creation.required <= given.keys()):
+            return None
+        body = {
+            name: value for name in creation.fields if name in given and not isinstance(value := given[name], _LEFT_OUT)
+        }
+        extra = given.get("extra_body")
+        if extra is not None:
+            if type(extra) is not dict:
+                return None
+            body = self._sdk.merge(body, extra)
+        headers = given.get("extra_headers") or {}
+        timeout = given.get("timeout", openai.NOT_GIVEN)
+        wishes = _wishes(client, headers, timeout, client.max_retries) if type(headers) is dict else None
+        if wishes is None:
+            return None
+        try:
+            written = _write(body).encode()
+        except (TypeError, ValueError, RecursionError):
+            return None  # no plain JSON
+        forwarded, seconds, on_break, helper = wishes
+        return RoutedRequest("POST", creation.path[1:], "", forwarded, written, seconds, on_break, helper)
+
+    def _writes_plainly(self) -> bool:
+        """Whether the SDK writes JSON as it is written here."""
+        return self._sdk.dump(_SAMPLE) == _write(_SAMPLE).encode()
 
     def _is_as_made(self, client: openai.AsyncOpenAI | openai.OpenAI) -> bool:
         """Whether nothing was set on a client, its HTTP client or the SDK that a request would have to heed."""
@@ -135,17 +187,17 @@ class DirectRequests:
         hooks = client._client.event_hooks
         return not hooks["request"] and not hooks["response"] and not self._logger.isEnabledFor(logging.DEBUG)
 
-    def model_of(self, reply: RoutedResponse, cast_to: object, options: Any) -> Any:
+    def model_of(self, reply: RoutedResponse, cast_to: object, post_parser: Any = openai.NOT_GIVEN) -> Any:
         """The answer as the SDK hands it out; ``UNREAD``: it is out of the ordinary, and the SDK is to read it."""
         if reply.stream is not None or not 200 <= reply.status <= 299:
             return UNREAD
         try:
-            data = _OBJECT.decode(reply.body)
+            data = OBJECT.decode(reply.body)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return UNREAD
         model = self._models.of(cast_to)(data)
-        if not isinstance(options.post_parser, openai.NotGiven):
-            model = options.post_parser(model)
+        if not isinstance(post_parser, openai.NotGiven):
+            model = post_parser(model)
         if isinstance(model, openai.BaseModel):
             self._sdk.add_request_id(model, _request_id(reply.headers))
         return model
@@ -155,98 +207,42 @@ class DirectRequests:
         return self._models.of(cast_to)
 
 
-async def async_chunks(
-    usual: AsyncGenerator[Any, None], response: httpx2.Response, body: AsyncBody, chunk_of: Callable[[Any], Any]
-) -> AsyncGenerator[Any, None]:
-    """The chunks of a stream, cut as the engine has judged them; from the first odd event on, and at the end, the
-    ``usual`` ones of the SDK."""
-    try:
-        if not response.is_stream_consumed and not response.is_closed:
-            response.is_stream_consumed = True
-            while piece := await body.read():
-                found, rest = _cut(piece)
-                for data in found:
-                    yield chunk_of(data)
-                if rest:
-                    body.unread(rest)
-                    break
-            response.is_stream_consumed = False  # the rest is the SDK's to read
-        async for chunk in usual:
-            yield chunk
-    finally:
-        await usual.aclose()
-        await response.aclose()
+_Wishes = tuple[tuple[tuple[str, str], ...], float | None, str | None, bool]
 
 
-def chunks(
-    usual: Generator[Any, None, None], response: httpx2.Response, body: SyncBody, chunk_of: Callable[[Any], Any]
-) -> Generator[Any, None, None]:
-    """As :func:`async_chunks`."""
-    try:
-        if not response.is_stream_consumed and not response.is_closed:
-            response.is_stream_consumed = True
-            while piece := body.read():
-                found, rest = _cut(piece)
-                for data in found:
-                    yield chunk_of(data)
-                if rest:
-                    body.unread(rest)
-                    break
-            response.is_stream_consumed = False
-        yield from usual
-    finally:
-        usual.close()
-        response.close()
-
-
-def _cut(piece: bytes) -> tuple[list[dict[str, Any]], bytes]:
-    """What the first events of a piece hold that have one of the two usual shapes, and the bytes from the first other
-    one on: ``[DONE]``, an error, an event of several lines, one that is cut in two."""
-    found: list[dict[str, Any]] = []
-    if b"\r" in piece:
-        return found, piece
-    start = 0
-    while (end := piece.find(b"\n\n", start)) >= 0:
-        if piece.startswith(b":", start):
-            if piece.find(b"\n", start, end) >= 0:
-                break
-        else:
-            line = start
-            if piece.startswith(b"event: ", start):
-                line = piece.find(b"\n", start) + 1
-                name = piece[start + 7 : line - 1]
-                if not name or not name.isascii() or name.startswith(b"thread."):
-                    break
-            if not piece.startswith(b"data: {", line) or piece.find(b"\n", line, end) >= 0:
-                break
-            try:
-                data = _OBJECT.decode(piece[line + 6 : end])
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                break
-            if data.get("error"):
-                break
-            found.append(data)
-        start = end + 2
-    return found, piece[start:]
+def _wishes(
+    client: openai.AsyncOpenAI | openai.OpenAI, headers: Mapping[str, Any], timeout: object, retries: object
+) -> _Wishes | None:
+    """What a request says besides its body: see :class:`RoutedRequest`. ``None``: it is not known here."""
+    if type(retries) is not int or retries < 0:
+        return None
+    if isinstance(timeout, openai.NotGiven):
+        timeout = client.timeout
+    if type(timeout) is httpx2.Timeout:
+        timeout = timeout.read  # as the HTTP client would have it
+    if not (timeout is None or type(timeout) is float or type(timeout) is int):
+        return None
+    if not headers:
+        return (), timeout, None, False
+    if not _are_plain(headers):
+        return None
+    forwarded, on_break, helper = routed_headers(headers.items())
+    return forwarded, timeout, on_break, helper
 
 
 def _are_plain(headers: Mapping[str, Any]) -> bool:
     """Whether these headers can be taken as they are, and ask for nothing special."""
-    if not headers:
-        return True
     names = {name.lower() for name in headers if type(name) is str and name.isascii()}
     texts = all(type(value) is str and value.isascii() for value in headers.values())
     return texts and len(names) == len(headers) and names.isdisjoint(_OTHERWISE)
 
 
-def _read_timeout(timeout: object) -> Any:
-    """Seconds that a read may take, or ``None``, as the HTTP client would have it; ``_UNKNOWN``: not known here."""
-    if timeout is None or type(timeout) is float or type(timeout) is int:
-        return timeout
-    return timeout.read if type(timeout) is httpx2.Timeout else _UNKNOWN
-
-
 def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
     """As the SDK reads it."""
-    ids = [value for name, value in headers if name.lower() == _REQUEST_ID]
-    return ids[0].decode() if len(ids) == 1 and ids[0].isascii() else reply_id(headers)
+    found = None
+    for name, value in headers:
+        if name.lower() == _REQUEST_ID:
+            if found is not None or not value.isascii():
+                return reply_id(headers)
+            found = value
+    return reply_id(headers) if found is None else found.decode()

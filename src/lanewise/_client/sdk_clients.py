@@ -10,12 +10,14 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx2
 import openai
 
-from lanewise._client.direct_requests import UNREAD, DirectRequests, async_chunks, chunks
+from lanewise._client.direct_requests import UNREAD, DirectRequests
+from lanewise._client.direct_streams import async_chunks, chunks
 from lanewise._client.http_clients import (
     SCOPE,
     AsyncBody,
@@ -23,16 +25,21 @@ from lanewise._client.http_clients import (
     RoutedAsyncHttpClient,
     RoutedHttpClient,
     SyncBody,
+    SyncStream,
     read_response,
     read_sync_response,
     response_of,
     sync_response_of,
 )
 from lanewise._compat.openai_sdk import sdk_internals
-from lanewise._runtime.messages import API_OF_PATH
+from lanewise._runtime.messages import API_OF_PATH, RoutedResponse
 from lanewise.config.libraries import require_library
 from lanewise.errors import BASE_URL
 from lanewise.scope import Scope
+
+if TYPE_CHECKING:
+    from openai.resources.chat import AsyncChat, Chat
+    from openai.resources.responses import AsyncResponses, Responses
 
 __all__ = ["SdkClients"]
 
@@ -81,21 +88,42 @@ def _request(method: str, url: httpx2.URL | str, options: Mapping[str, Any]) -> 
 
 
 class _BoundAsyncOpenAI(openai.AsyncOpenAI):
+    _lanewise_kind: type
+    """This class, and none that was made of it."""
     _lanewise_scope: Scope | None = None
     _lanewise_direct: DirectRequests | None = None
+    _lanewise_reply: tuple[RoutedResponse, SyncStream | None, float] | None = None
+    """What its requests are answered with, once the answer is there, and when that was asked for."""
+
+    @cached_property
+    def chat(self) -> AsyncChat:
+        """As the SDK has it, with a short way for plain JSON."""
+        from lanewise._client.direct_creation import BoundAsyncChat
+
+        return BoundAsyncChat(self)
+
+    @cached_property
+    def responses(self) -> AsyncResponses:
+        """As :attr:`chat`."""
+        from lanewise._client.direct_creation import BoundAsyncResponses
+
+        return BoundAsyncResponses(self)
 
     async def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """As the SDK has it, by the short way where that comes to the same."""
         direct = self._lanewise_direct
-        routed = None
-        if direct is not None and type(self) is _BoundAsyncOpenAI:
-            routed = direct.routed_request(self, cast_to, options, stream_cls, stream=stream)
-        if routed is None or direct is None:
+        if direct is None or type(self) is not self._lanewise_kind:
             return await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
-        started = time.perf_counter()
-        reply = await direct.gateway.ask(routed, self._lanewise_scope)
-        if not stream and (model := direct.model_of(reply, cast_to, options)) is not UNREAD:
-            return model
+        if self._lanewise_reply is not None:
+            reply, _, started = self._lanewise_reply
+        else:
+            routed = direct.routed_request(self, cast_to, options, stream_cls, stream=stream)
+            if routed is None:
+                return await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
+            started = time.perf_counter()
+            reply = await direct.gateway.ask(routed, self._lanewise_scope)
+            if not stream and (model := direct.model_of(reply, cast_to, options.post_parser)) is not UNREAD:
+                return model
         response = response_of(reply)
         response.request = self._build_request(options)
         await self._prepare_request(response.request)
@@ -131,21 +159,42 @@ class _BoundAsyncOpenAI(openai.AsyncOpenAI):
 
 
 class _BoundOpenAI(openai.OpenAI):
+    _lanewise_kind: type
+    """This class, and none that was made of it."""
     _lanewise_scope: Scope | None = None
     _lanewise_direct: DirectRequests | None = None
+    _lanewise_reply: tuple[RoutedResponse, SyncStream | None, float] | None = None
+    """What its requests are answered with, once the answer is there, and when that was asked for."""
+
+    @cached_property
+    def chat(self) -> Chat:
+        """As the SDK has it, with a short way for plain JSON."""
+        from lanewise._client.direct_creation import BoundChat
+
+        return BoundChat(self)
+
+    @cached_property
+    def responses(self) -> Responses:
+        """As :attr:`chat`."""
+        from lanewise._client.direct_creation import BoundResponses
+
+        return BoundResponses(self)
 
     def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """As the SDK has it, by the short way where that comes to the same."""
         direct = self._lanewise_direct
-        routed = None
-        if direct is not None and type(self) is _BoundOpenAI:
-            routed = direct.routed_request(self, cast_to, options, stream_cls, stream=stream)
-        if routed is None or direct is None:
+        if direct is None or type(self) is not self._lanewise_kind:
             return super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
-        started = time.perf_counter()
-        reply, read = direct.gateway.ask_sync(routed, self._lanewise_scope)
-        if not stream and (model := direct.model_of(reply, cast_to, options)) is not UNREAD:
-            return model
+        if self._lanewise_reply is not None:
+            reply, read, started = self._lanewise_reply
+        else:
+            routed = direct.routed_request(self, cast_to, options, stream_cls, stream=stream)
+            if routed is None:
+                return super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
+            started = time.perf_counter()
+            reply, read = direct.gateway.ask_sync(routed, self._lanewise_scope)
+            if not stream and (model := direct.model_of(reply, cast_to, options.post_parser)) is not UNREAD:
+                return model
         response = sync_response_of(reply, read)
         response.request = self._build_request(options)
         self._prepare_request(response.request)
@@ -176,6 +225,10 @@ class _BoundOpenAI(openai.OpenAI):
         return copied
 
     with_options = copy
+
+
+_BoundAsyncOpenAI._lanewise_kind = _BoundAsyncOpenAI
+_BoundOpenAI._lanewise_kind = _BoundOpenAI
 
 
 class SdkClients:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final, NamedTuple, get_args
 
 from lanewise._compat.parts import Library, Part
 
-__all__ = ["OPENAI", "OPENAI_REQUEST", "SdkInternals", "sdk_internals"]
+__all__ = ["OPENAI", "OPENAI_CREATE", "OPENAI_REQUEST", "Creation", "SdkInternals", "creation_of", "sdk_internals"]
 
 _BASE: Final = "openai._base_client"
 OPENAI: Final = Library(
@@ -45,6 +48,37 @@ OPENAI_REQUEST: Final = Library(
     ),
 )
 """What answering in the place of the SDK's ``request()`` rests on: where it has changed, ``request()`` does it all."""
+_RESOURCES: Final = "openai.resources"
+OPENAI_CREATE: Final = Library(
+    OPENAI.distribution,
+    OPENAI.seen,
+    (
+        Part(
+            f"{_RESOURCES}.chat.completions.completions:AsyncCompletions.create",
+            uses=("async_maybe_transform", "CompletionCreateParamsNonStreaming", "_post"),
+        ),
+        Part(
+            f"{_RESOURCES}.chat.completions.completions:Completions.create",
+            uses=("maybe_transform", "CompletionCreateParamsNonStreaming", "_post"),
+        ),
+        Part(
+            f"{_RESOURCES}.responses.responses:AsyncResponses.create",
+            uses=("async_maybe_transform", "ResponseCreateParamsNonStreaming", "_post"),
+        ),
+        Part(
+            f"{_RESOURCES}.responses.responses:Responses.create",
+            uses=("maybe_transform", "ResponseCreateParamsNonStreaming", "_post"),
+        ),
+        Part("openai._resource:AsyncAPIResource.__init__", uses=("_client", "_post")),
+        Part("openai._resource:SyncAPIResource.__init__", uses=("_client", "_post")),
+        Part("openai._utils._transform:get_type_hints", takes=("obj", "include_extras")),
+        Part("openai._utils._compat:is_typeddict"),
+        Part("openai._utils._transform:PropertyInfo.__init__", uses=("alias",)),
+        Part("openai.types.chat.completion_create_params:CompletionCreateParamsNonStreaming"),
+        Part("openai.types.responses.response_create_params:ResponseCreateParamsNonStreaming"),
+    ),
+)
+"""What answering in the place of ``create()`` rests on besides; what it does with its arguments is tried out."""
 _STEPS: Final = (
     ("self", "cast_to", "options", "stream", "stream_cls"),
     ("self", "cast_to", "options", "response", "stream", "stream_cls", "retries_taken"),
@@ -52,6 +86,9 @@ _STEPS: Final = (
     ("self", "request", "stream", "kwargs"),
 )
 """What ``request``, ``_process_response``, ``_prepare_options`` and ``_send_request`` take in the versions seen."""
+
+
+_steps: Final = attrgetter("request", "_process_response", "_prepare_options", "_send_request")
 
 
 class SdkInternals(NamedTuple):
@@ -62,12 +99,12 @@ class SdkInternals(NamedTuple):
     construct: Callable[..., Any]
     add_request_id: Callable[[Any, str | None], None]
     logger: str
-    found: tuple[object, ...]
-    steps: Callable[[], tuple[object, ...]]
+    sdk: Any
+    found: tuple[Any, Any]
 
     def is_as_found(self) -> bool:
         """Whether nobody has put something of their own in the place of a step since: it would not be called."""
-        return self.steps() == self.found
+        return (_steps(self.sdk.OpenAI), _steps(self.sdk.AsyncOpenAI)) == self.found
 
 
 def sdk_internals() -> SdkInternals | None:
@@ -79,22 +116,8 @@ def sdk_internals() -> SdkInternals | None:
     from openai._models import add_request_id, construct_type
     from openai._utils._json import openapi_dumps
 
-    plain, asynchronous = openai.OpenAI, openai.AsyncOpenAI
-
-    def steps() -> tuple[object, ...]:
-        return (
-            plain.request,
-            plain._process_response,
-            plain._prepare_options,
-            plain._send_request,
-            asynchronous.request,
-            asynchronous._process_response,
-            asynchronous._prepare_options,
-            asynchronous._send_request,
-        )
-
-    found = steps()
-    for step, takes in zip(found, (*_STEPS, *_STEPS), strict=True):
+    found = _steps(openai.OpenAI), _steps(openai.AsyncOpenAI)
+    for step, takes in zip((*found[0], *found[1]), (*_STEPS, *_STEPS), strict=True):
         if not inspect.isfunction(step) or hasattr(step, "__wrapped__"):
             return None
         if tuple(inspect.signature(step).parameters) != takes:
@@ -105,6 +128,131 @@ def sdk_internals() -> SdkInternals | None:
         construct_type,
         add_request_id,
         _BASE,
+        openai,
         found,
-        steps,
     )
+
+
+class Creation(NamedTuple):
+    """A ``create()`` of the SDK that sends plain JSON as it is: its path, the model of its answer, and the arguments
+    that it sends under their own names, in this order."""
+
+    path: str
+    model: object
+    fields: tuple[str, ...]
+    takes: frozenset[str]
+    required: frozenset[str]
+    resource: Any
+    client: Any
+    create: object
+    post: object
+
+    def is_as_found(self) -> bool:
+        """As :meth:`SdkInternals.is_as_found`."""
+        return self.resource.create is self.create and self.client.post is self.post
+
+
+_EXTRA: Final = frozenset({"extra_headers", "extra_body", "timeout"})
+_TAKEN: Final = _EXTRA | {"extra_query"}
+
+
+def creation_of(resource: Any, client: Any) -> Creation | None:
+    """What the ``create()`` of a resource does on clients of this class; ``None``: it can't be told, is somebody's own,
+    or gives JSON other names.
+
+    It is called once, with a recorder in the place of the client.
+    """
+    create, post = vars(resource).get("create"), client.post
+    if OPENAI_CREATE.changes() or not (_is_the_sdks(create) and _is_the_sdks(post)):
+        return None
+    own = inspect.unwrap(create)  # of the SDK's check for required arguments
+    parameters = {name: each for name, each in inspect.signature(own).parameters.items() if name != "self"}
+    marks: dict[str, Any] = {name: object() for name in parameters} | {"extra_query": None, "stream": False}
+    if not parameters.keys() >= _TAKEN:
+        return None
+    recorder = _Recorder()
+    try:
+        begun = create(resource(recorder), **marks)
+        if inspect.iscoroutine(begun):
+            with contextlib.suppress(StopIteration):
+                begun.send(None)
+                begun.close()
+        (path, body, options, cast_to) = recorder.recorded()
+        renames = any(True for _ in _aliases(_params_of(own), set()))
+    except Exception:  # noqa: BLE001 - whatever it does, it is not what is known here
+        return None
+    as_they_are = isinstance(body, dict) and all(value is marks.get(name, recorder) for name, value in body.items())
+    told = {name: options.get(key) for name, key in _OPTION_OF.items()}
+    if renames or not as_they_are or told != {name: marks[name] for name in _EXTRA}:
+        return None
+    if not options.keys() <= {*_OPTION_OF.values(), "security"}:
+        return None
+
+    required = frozenset(name for name, each in parameters.items() if each.default is each.empty)
+    fields = tuple(body)
+    return Creation(path, cast_to, fields, frozenset(fields) | _TAKEN, required, resource, client, create, post)
+
+
+_OPTION_OF: Final = {"extra_headers": "headers", "extra_body": "extra_json", "timeout": "timeout"}
+
+
+class _Recorder:
+    """In the place of a client: notes what a resource posts."""
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[Any, ...]] = []
+
+    def post(self, path: str, *, body: Any, options: Any, cast_to: Any, stream: bool, stream_cls: Any) -> _Nothing:
+        if stream or stream_cls is None:
+            raise TypeError("no stream was asked for")
+        self._calls.append((path, body, options, cast_to))
+        return _Nothing()
+
+    get = patch = put = delete = get_api_list = post
+
+    def recorded(self) -> tuple[Any, ...]:
+        """What was posted, once. Raises ValueError."""
+        (call,) = self._calls
+        return call
+
+
+class _Nothing:
+    def __await__(self) -> Iterator[Any]:
+        return iter(())
+
+
+def _is_the_sdks(method: Any) -> bool:
+    """Whether a method is the SDK's own, and so is what it is wrapped around: no tracer's."""
+    import openai
+
+    code = getattr(method, "__code__", None)
+    if code is None or not inspect.isfunction(method):
+        return False
+    inner = getattr(method, "__wrapped__", None)
+    return Path(code.co_filename).is_relative_to(Path(openai.__file__).parent) and (
+        inner is None or _is_the_sdks(inner)
+    )
+
+
+def _params_of(create: Any) -> Any:
+    """The type by which the JSON of a ``create()`` without a stream is gone through."""
+    name = next(each for each in create.__code__.co_names if each.endswith("CreateParamsNonStreaming"))
+    module = next(each for each in create.__code__.co_names if each.endswith("_create_params"))
+    return getattr(create.__globals__[module], name)
+
+
+def _aliases(kind: Any, seen: set[Any]) -> Iterator[str]:
+    """The other names that the SDK gives to keys in JSON of this type, however deep."""
+    from openai._utils._compat import is_typeddict
+    from openai._utils._transform import get_type_hints
+
+    for each in get_args(kind):
+        alias = getattr(each, "alias", None)
+        if isinstance(alias, str):
+            yield alias
+        elif each is not kind and not isinstance(each, str):
+            yield from _aliases(each, seen)
+    if is_typeddict(kind) and kind not in seen:
+        seen.add(kind)
+        for field in get_type_hints(kind, include_extras=True).values():
+            yield from _aliases(field, seen)
