@@ -23,6 +23,17 @@ from starlette_lanewise.fastapi import (
 HERE = Path(__file__).parent
 Fields = TypeVar("Fields", bound=BaseModel)
 
+TRY = """
+Try, from another terminal (Ctrl-C ends this):
+
+  # data from an invoice
+  curl http://127.0.0.1:8012/invoices -H 'Content-Type: application/json' -d '{"text": "Invoice 2026-0042"}'
+  # break the primary: invoices go on, by another route
+  curl http://127.0.0.1:18121/_fake/script -d '{"behaviours": [{"kind": "status", "status": 500}], "model": "gpt-5.5"}'
+  # a mandate is sensitive: with its one approved route broken it fails closed
+  curl -i http://127.0.0.1:8012/mandates -H 'Content-Type: application/json' -d '{"text": "I mandate a debit."}'
+"""
+
 
 class Letter(BaseModel):
     """What is read."""
@@ -123,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=8012)
     port = parser.parse_args().port
+    print(__doc__, TRY.replace(":8012/", f":{port}/"), sep="\n", flush=True)
     with FakeProvider(port=18121) as openai, FakeProvider(port=18122) as kissapi:
         openai.script("gpt-5.5", lambda received: Answer(MANDATE if b"mandate" in received.body else INVOICE))
         kissapi.script("claude-sonnet-4-6", Answer(INVOICE))

@@ -18,6 +18,17 @@ TICKETS = {
     4: "The lamp works again, thank you! Lea Roth",
 }
 
+TRY = """
+Try, from another terminal (Ctrl-C ends this):
+
+  # a summary, and which route wrote it
+  curl -X POST http://127.0.0.1:5005/tickets/1/summary
+  # break the primary: summaries go on, by another route
+  curl http://127.0.0.1:18101/_fake/script -d '{"behaviours": [{"kind": "status", "status": 500}], "model": "gpt-5.5"}'
+  # a refund is sensitive: with its one approved route broken it fails closed
+  curl -i -X POST http://127.0.0.1:5005/tickets/2/refund
+"""
+
 
 def create_app(router: Router | None = None) -> Flask:
     """The app. Without a router it reads the file beside this one."""
@@ -84,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=5005)
     port = parser.parse_args().port
+    print(__doc__, TRY.replace(":5005/", f":{port}/"), sep="\n", flush=True)
     with FakeProvider(port=18101) as openai, FakeProvider(port=18102) as kissapi:
         openai.script("gpt-5.5", Answer("Written by the flagship."))
         kissapi.script("claude-sonnet-4-6", Answer("Written by its standby."))

@@ -19,6 +19,17 @@ from starlette_lanewise import LanewiseMiddleware, lifespan, standard
 
 HERE = Path(__file__).parent
 
+TRY = """
+Try, from another terminal (Ctrl-C ends this):
+
+  # an answer, and which process gave it
+  curl http://127.0.0.1:8014/ask
+  # break the primary
+  curl http://127.0.0.1:18141/_fake/script -d '{"behaviours": [{"kind": "status", "status": 500}], "model": "gpt-5.5"}'
+  # after a few calls no process asks the primary any more
+  for i in 1 2 3 4 5 6 7 8; do curl -s http://127.0.0.1:8014/ask; echo; done
+"""
+
 
 @standard
 async def ask(request: Request) -> JSONResponse:
@@ -49,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=8014)
     port = parser.parse_args().port
+    print(__doc__, TRY.replace(":8014/", f":{port}/"), sep="\n", flush=True)
     valkey = ValkeyServer(port=18140)
     valkey.start(timeout=30)
     with ExitStack() as stack:

@@ -22,6 +22,17 @@ TOPICS = {
     "sleep": "How to sleep better without medicine.",
 }
 
+TRY = """
+Try, from another terminal (Ctrl-C ends this):
+
+  # a leaflet
+  curl -X POST http://127.0.0.1:8013/leaflets/knee
+  # break the primary: leaflets go on, by another route
+  curl http://127.0.0.1:18131/_fake/script -d '{"behaviours": [{"kind": "status", "status": 500}], "model": "gpt-5.5"}'
+  # a triage is sensitive: with its one approved route broken it fails closed
+  curl -i http://127.0.0.1:8013/patients/triage -d '{"age": 61, "complaint": "My knee is warm and swollen."}'
+"""
+
 
 @dataclass
 class Leaflet:
@@ -121,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=8013)
     port = parser.parse_args().port
+    print(__doc__, TRY.replace(":8013/", f":{port}/"), sep="\n", flush=True)
     assessment = Assessment(urgency="today", reason="Assessed by the flagship.").model_dump_json()
     with FakeProvider(port=18131) as openai, FakeProvider(port=18132) as kissapi:
         openai.script(

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -69,19 +70,25 @@ def serving(app: Starlette, port: int) -> Iterator[str]:
 
 
 def run_callers(url: str, key: str) -> int:
-    """Run the scripts, and print what they say; how many of them failed."""
+    """Run the scripts in a copy of their folder, where Node's packages go; how many of them failed."""
+    with TemporaryDirectory() as folder:
+        copied = Path(shutil.copytree(HERE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules")))
+        return _run_callers(copied, url, key)
+
+
+def _run_callers(folder: Path, url: str, key: str) -> int:
     environ = {**os.environ, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": key}
     commands = [["sh", "ask.sh"]]
     if shutil.which("node") and shutil.which("npm"):
         install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-        subprocess.run(install, cwd=HERE / "node", check=True)
+        subprocess.run(install, cwd=folder / "node", check=True)
         commands.append(["node", "node/ask.mjs"])
     else:
         print("There is no Node here: only curl asks.")
     failed = 0
     for command in commands:
         print(f"\n$ {' '.join(command)}", flush=True)
-        failed += subprocess.run(command, cwd=HERE, env=environ, check=False).returncode != 0
+        failed += subprocess.run(command, cwd=folder, env=environ, check=False).returncode != 0
     return failed
 
 

@@ -21,6 +21,17 @@ from starlette_lanewise import LanewiseMiddleware, lifespan, sensitive, standard
 HERE = Path(__file__).parent
 ACCOUNT = "The customer's balance is 1,204 euros; the last payment was on Monday."
 
+TRY = """
+Try, from another terminal (Ctrl-C ends this):
+
+  # a streamed answer
+  curl -N http://127.0.0.1:8011/chat -d 'Where is my parcel?'
+  # break the primary: the stream comes from another route
+  curl http://127.0.0.1:18111/_fake/script -d '{"behaviours": [{"kind": "status", "status": 500}], "model": "gpt-5.5"}'
+  # account questions are sensitive: with their one approved route broken they fail closed
+  curl -i http://127.0.0.1:8011/account/chat -d 'What is my balance?'
+"""
+
 
 @standard
 async def page(request: Request) -> Response:
@@ -91,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=8011)
     port = parser.parse_args().port
+    print(__doc__, TRY.replace(":8011/", f":{port}/"), sep="\n", flush=True)
     with FakeProvider(port=18111) as openai, FakeProvider(port=18112) as kissapi:
         openai.script("gpt-5.5", StreamOf(chunks=("Written", " by", " the", " flagship."), interval=0.15))
         kissapi.script("claude-sonnet-4-6", StreamOf(chunks=("Written", " by", " its", " standby."), interval=0.15))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import http.client
 import json
 import os
@@ -53,6 +54,7 @@ class Example:
         while self._answers():
             assert time.monotonic() < free_by, f"something else answers at {self._url}"
             time.sleep(0.2)
+        files = self._files()
         with tempfile.TemporaryFile() as printed:
             # A command of Flask that ran in this process has left a word that keeps an app from serving.
             environ = {name: value for name, value in os.environ.items() if name != "FLASK_RUN_FROM_CLI"}
@@ -68,6 +70,20 @@ class Example:
             finally:
                 process.send_signal(signal.SIGINT)
                 assert process.wait(45) in (0, 130, -signal.SIGINT)
+            printed.seek(0)
+            self._check_first_screen(printed.read().decode(errors="replace"))
+        assert self._files() == files, "it leaves nothing behind"
+
+    def _check_first_screen(self, text: str) -> None:
+        """It says what it shows, how to ask, and how to break it, by commands of the README."""
+        assert ast.get_docstring(ast.parse((ROOT / self.app).read_text())) in text
+        commands = [line.strip() for line in text.splitlines() if line.startswith(("  curl ", "  for "))]
+        assert len(commands) > 1
+        assert any("/_fake/script" in command for command in commands)
+        assert not [command for command in commands if f"$ {command}\n" not in self.readme]
+
+    def _files(self) -> set[Path]:
+        return {path for path in (ROOT / self.app).parent.rglob("*") if "__pycache__" not in path.parts}
 
     def commands(self, section: str) -> list[str]:
         """The commands of a section of the README."""
