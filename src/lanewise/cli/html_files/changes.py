@@ -106,10 +106,14 @@ def _change(measure: _Measure, now: ReportLine, before: ReportLine) -> Change:
         return Change(measure.name, shown[0], shown[1], NOTHING, None)
     if shown[0] == shown[1]:
         return Change(measure.name, shown[0], shown[1], "as before", None)
-    change = f"{(new - old) * 100:+.1f} points" if measure.is_share else _relative(new, old)
+    change = _points(new - old) if measure.is_share else _relative(new, old)
     slight = abs(new - old) < (SLIGHT_POINTS if measure.is_share else SLIGHT * max(new, old))
     good = None if measure.more_is_good is None or slight else (new > old) is measure.more_is_good
     return Change(measure.name, shown[0], shown[1], change, good)
+
+
+def _points(difference: float) -> str:
+    return f"{difference * 100:+.1f} points" if abs(difference) >= 0.0005 else f"{difference * 100:+.2f} points"
 
 
 def _relative(new: float, old: float) -> str:
