@@ -12,6 +12,7 @@ from flask_lanewise.installed import Installed
 from flask_lanewise.problems import refusal
 from lanewise import RoutingError, Scope
 from lanewise.web import (
+    Inbound,
     WsgiDisconnectWatcher,
     abort_connection,
     begin_serving,
@@ -21,6 +22,7 @@ from lanewise.web import (
     hang_up_in,
     log_hang_up,
     state_of,
+    with_lane,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class RequestScopes:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         installed = self._installed
         scope = installed.begin(environ)
-        start = _Start(start_response, installed.inbound.request_id_header, scope.request_id)
+        start = _Start(start_response, installed.inbound, scope)
         probe = disconnect_probe(environ)
         watcher = None if probe is None else _watcher(scope, probe)
         token = begin_serving(scope)
@@ -98,12 +100,13 @@ class _Start:
     answered in full: with a problem.
     """
 
-    __slots__ = ("_id_header", "_request_id", "_start_response", "_waiting", "_write", "done")
+    __slots__ = ("_id_header", "_scope", "_start_response", "_tells_lane", "_waiting", "_write", "done")
 
-    def __init__(self, start_response: StartResponse, id_header: str, request_id: str) -> None:
+    def __init__(self, start_response: StartResponse, inbound: Inbound, scope: Scope) -> None:
         self._start_response = start_response
-        self._id_header = id_header
-        self._request_id = request_id
+        self._id_header = inbound.request_id_header
+        self._tells_lane = inbound.tells_callers
+        self._scope = scope
         self._waiting: tuple[str, Headers] | None = None
         self._write: Write | None = None
         self.done = False
@@ -111,10 +114,10 @@ class _Start:
     def __call__(self, status: str, headers: Headers, exc_info: OptExcInfo | None = None, /) -> Write:
         names = {name.lower() for name, _ in headers}
         if self._id_header.lower() not in names:
-            headers = [*headers, (self._id_header, self._request_id)]
+            headers = [*headers, (self._id_header, self._scope.request_id)]
         if exc_info is not None:
             self.done = True
-            return self._start_response(status, headers, exc_info)
+            return self._start_response(status, self._told(headers), exc_info)
         self._waiting = (status, headers)
         if "content-length" in names:
             self.send()
@@ -125,7 +128,11 @@ class _Start:
         if self._waiting is not None:
             (status, headers), self._waiting = self._waiting, None
             self.done = True
-            self._write = self._start_response(status, headers)
+            self._write = self._start_response(status, self._told(headers))
+
+    def _told(self, headers: Headers) -> Headers:
+        """With the lane, as far as it is known when the answer begins."""
+        return with_lane(headers, self._scope) if self._tells_lane else headers
 
     def _write_out(self, data: bytes) -> None:
         self.send()

@@ -12,7 +12,7 @@ from lanewise._scope.entered import Entry, began_here, entered, entered_states
 from lanewise._scope.state import ScopeState
 from lanewise._scope.wrapping import wrap
 from lanewise.errors import NotInScope
-from lanewise.types import Call
+from lanewise.types import Call, LaneName
 
 if TYPE_CHECKING:
     import openai
@@ -110,6 +110,29 @@ class Scope:
             scope.call_for(reply).attempts
         """
         return self._state.call_for(reply)
+
+    @property
+    def lanes(self) -> tuple[LaneName, ...]:
+        """The lanes that have answered calls so far, here and in scopes within: each once, the best one first.
+
+        A stream counts from its first content on.
+
+        Example::
+
+            if LaneName.EQUIVALENT in scope.lanes:
+                print("a backup has answered")
+        """
+        return self._state.lanes
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the lane ``degraded`` has answered a call, here or in a scope within: so that a user can be told.
+
+        Example::
+
+            return {"summary": text, "note": "shorter than usual" if scope.degraded else None}
+        """
+        return LaneName.DEGRADED in self._state.lanes
 
     def survive_hang_up(self) -> None:
         """Let this scope's calls run to their end, also if the request's caller hangs up: their answers are wanted.

@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from lanewise import LaneName, Outcome, Router, UnknownTask, current_scope
-from lanewise.testing import Silence, Status
+from lanewise.testing import Answer, Silence, Status
 from router.driving import (
     FIRST_KEY,
     FIRST_MODEL,
@@ -171,13 +171,18 @@ async def test_calls_are_live_and_stay_readable(stage: Stage) -> None:
 
 
 async def test_a_scope_keeps_its_last_256_calls(stage: Stage) -> None:
-    """A long job does not grow without end."""
-    async with Router.from_mapping(config(stage)) as router:
+    """A long job does not grow without end. Which lanes have answered is not forgotten."""
+    stage.first.script(FIRST_MODEL, Status(404, error={"code": "model_not_found"}), Answer())
+    async with Router.from_mapping(config(stage, more={"router": {"health": {"breakers": False}}})) as router:
         scope = router.scope()
+        await ask_in(scope, Form("async"))
         for _ in range(13):
             await asyncio.gather(*(ask_in(scope, Form("async"), "alone") for _ in range(20)))
-    assert stage.first.request_count == 260
+    assert stage.first.request_count == 261
     assert len(scope.calls) == 256
+    assert {call.lane for call in scope.calls} == {LaneName.PRIMARY}
+    assert scope.lanes == (LaneName.PRIMARY, LaneName.EQUIVALENT)
+    assert not scope.degraded
 
 
 @each_form

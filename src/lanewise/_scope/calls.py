@@ -8,7 +8,7 @@ from typing import Final
 
 from lanewise._scope.reply_ids import reply_ids
 from lanewise._scope.sensitivity import SensitivityState
-from lanewise.types import Call, Outcome
+from lanewise.types import Call, LaneName, Outcome
 
 __all__ = ["ScopeCalls"]
 
@@ -34,6 +34,8 @@ class ScopeCalls(SensitivityState):
     on_busy: Callable[[], None] | None = None
     ends_at_hang_up = True
     """Whether its calls end where the caller of the request hangs up."""
+    _lanes_before: frozenset[LaneName] = frozenset()
+    """The lanes that answered calls which are no longer among the latest."""
     has_calls = False
     """Whether any was made, here or in a scope within."""
 
@@ -46,6 +48,15 @@ class ScopeCalls(SensitivityState):
     def calls_within(self) -> tuple[Call, ...]:
         """The latest calls of this scope, and those of scopes that are within it (adapters ask for them)."""
         return (*self._inner_calls, *self._calls)
+
+    @property
+    def lanes(self) -> tuple[LaneName, ...]:
+        """The lanes that have answered calls so far, here and in scopes within: each once, the best one first."""
+        if not self.has_calls:
+            return ()
+        found = {call.lane for call in self.calls_within if not call.labels or call.draft_of is None}
+        found.update(self._lanes_before)
+        return tuple(lane for lane in LaneName if lane in found)
 
     def call_for(self, reply: object) -> Call:
         """The call that gave ``reply``. Raises LookupError: it is none of this scope's last ones."""
@@ -66,7 +77,7 @@ class ScopeCalls(SensitivityState):
     def add_call(self, call: Call) -> None:
         """Remember a call from its start, or one that was refused before it (the router calls this)."""
         with self._lock:
-            self._calls = _appended(self._calls, call)
+            self._calls = self._appended(self._calls, call)
             self.has_calls = True
         for outer in self._outers:
             outer._add_inner_call(call)
@@ -75,8 +86,15 @@ class ScopeCalls(SensitivityState):
 
     def _add_inner_call(self, call: Call) -> None:
         with self._lock:
-            self._inner_calls = _appended(self._inner_calls, call)
+            self._inner_calls = self._appended(self._inner_calls, call)
             self.has_calls = True
+
+    def _appended(self, calls: deque[Call] | tuple[()], call: Call) -> deque[Call]:
+        found = calls if isinstance(calls, deque) else deque(maxlen=CALLS_KEPT)
+        if len(found) == CALLS_KEPT and found[0].lane is not None and found[0].draft_of is None:
+            self._lanes_before |= {found[0].lane}
+        found.append(call)
+        return found
 
     def answered(self, reply_id: str, call: Call) -> None:
         """Remember under which id the app will know the reply (the router calls this)."""
@@ -135,9 +153,3 @@ class ScopeCalls(SensitivityState):
             count = self._ordinals.get(digest, 0) + 1
             self._ordinals[digest] = count
         return count
-
-
-def _appended(calls: deque[Call] | tuple[()], call: Call) -> deque[Call]:
-    found = calls if isinstance(calls, deque) else deque(maxlen=CALLS_KEPT)
-    found.append(call)
-    return found

@@ -383,6 +383,10 @@ class RouterSettings(_Declared):
         "Default: 1.",
     )
     request_id_header: OwnHeader = Field(default="X-Request-ID", description="The header that carries the request id.")
+    tell_callers: Bool = Field(
+        default=False,
+        description="Tell the app's own callers, by the header x-lanewise-lane, the worst lane that answered.",
+    )
     undeclared: Undeclared = Field(
         default="standard",
         description='What an endpoint without a mark is: "standard", "sensitive:<category>" or "refuse".',

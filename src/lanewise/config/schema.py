@@ -155,6 +155,7 @@ _ROUTER: Mapping[str, _Schema] = {
     "replay": _DURATION,
     "request_id_header": _HEADER,
     "undeclared": {"type": "string", "pattern": "^(standard|refuse|sensitive:.+)$"},
+    "tell_callers": _BOOL,
     "secret_env": _VARIABLE,
     "storage_key_env": _VARIABLE,
     "proxy": {"type": "string", "pattern": "^(env|none|https?://.+)$"},

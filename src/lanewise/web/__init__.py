@@ -30,6 +30,7 @@ from lanewise.web.endpoint_report import (
     unmatched_rules,
 )
 from lanewise.web.inbound import Inbound, router_of
+from lanewise.web.lane_header import with_lane
 from lanewise.web.logs import RequestIdFilter
 from lanewise.web.mark_search import STANDARD, Marks, find_marks, lost_marks, marks_version, own_marks
 from lanewise.web.openai_endpoint.asgi_endpoint import OpenAIEndpoint
@@ -108,4 +109,5 @@ __all__ = [
     "standard",
     "state_of",
     "unmatched_rules",
+    "with_lane",
 ]

@@ -13,6 +13,7 @@ from lanewise.types import Outcome
 from lanewise.web.disconnect_watcher import DisconnectWatcher, Message, Receive
 from lanewise.web.end_guard import HeldEnd, abandon_answer, ends_answer, tell_guard
 from lanewise.web.inbound import Inbound
+from lanewise.web.lane_header import tell_lane
 from lanewise.web.problems import Problem, problem_for
 
 __all__ = [
@@ -63,15 +64,19 @@ class AsgiCore:
     def begin(self, asgi: AsgiScope) -> Scope:
         """Make the scope of one HTTP request or WebSocket, and leave it in the ASGI scope."""
         scope = asgi[SCOPE_KEY] = self._scope(asgi)
-        tell_guard(asgi, scope)
+        tell_guard(asgi, scope, tells_lane=self._inbound.tells_callers)
         return scope
 
     async def serve(self, app: App, asgi: AsgiScope, scope: Scope, receive: Receive, send: Send) -> None:
         """Run ``app`` for one HTTP request or WebSocket, in the scope that was made for it."""
         token = begin_serving(scope)
         try:
-            kind = _Request if asgi["type"] == "http" else _Socket
-            await kind(app, asgi, scope, receive, send, self._id_header).run()
+            if asgi["type"] == "http":
+                request = _Request(app, asgi, scope, receive, send, self._id_header)
+                request.tells_lane = self._inbound.tells_callers
+                await request.run()
+            else:
+                await _Socket(app, asgi, scope, receive, send, self._id_header).run()
         except BaseException:
             _finish_with_task(scope)  # an error handler that lies further out may ask a model, too
             raise
@@ -81,9 +86,12 @@ class AsgiCore:
             end_serving(scope, token)
 
     def echo(self, asgi: AsgiScope, message: Message) -> None:
-        """Echo the request's id on an answer's start that did not come through ``serve``: a 404, say."""
-        scope = asgi.get(SCOPE_KEY)
-        _echo(message, self._id_header, scope if isinstance(scope, Scope) else self._scope(asgi))
+        """Echo the request's id, and tell the lane, on an answer that did not come through ``serve``: a 404, say."""
+        known = asgi.get(SCOPE_KEY)
+        scope = known if isinstance(known, Scope) else self._scope(asgi)
+        _echo(message, self._id_header, scope)
+        if self._inbound.tells_callers:
+            tell_lane(message, scope)
 
     def _scope(self, asgi: AsgiScope) -> Scope:
         own, traces = [], []
@@ -122,6 +130,7 @@ class _Request:
     with a problem. An app that wants its headers out at once sends an empty piece.
     """
 
+    tells_lane = False
     _sent = False
     _complete = False
     _holds_all = False
@@ -183,8 +192,7 @@ class _Request:
             if self._end is None:
                 self._end = HeldEnd(self._send_held, self._scope)
             if self._end.concerns(message):
-                held, self._held = self._held, []
-                self._end.hold(*held, message)
+                self._end.hold(*self._taken(), message)
                 return
         if self._held:
             await self._release()
@@ -199,10 +207,16 @@ class _Request:
         return any(call.outcome in failed for call in self._state.calls_within)
 
     async def _release(self) -> None:
-        held, self._held = self._held, []
-        for message in held:
+        for message in self._taken():
             self._sent = True
             await self._send_on(message)
+
+    def _taken(self) -> list[Message]:
+        """What was held, now that it goes out: with the lane, as far as it is known."""
+        held, self._held = self._held, []
+        if self.tells_lane and held:
+            tell_lane(held[0], self._scope)
+        return held
 
     async def _release_whole(self) -> None:
         """Send a whole answer that was held; of a start alone, what lies outside makes the app's usual 500."""
@@ -224,7 +238,10 @@ class _Request:
         log_problem(problem, error, self._scope)
         headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in problem.all_headers]
         headers.append((self._id_header, self._scope.request_id.encode("ascii")))
-        await self._send_on({"type": "http.response.start", "status": problem.status, "headers": headers})
+        start: Message = {"type": "http.response.start", "status": problem.status, "headers": headers}
+        if self.tells_lane:
+            tell_lane(start, self._scope)
+        await self._send_on(start)
         await self._send_on({"type": "http.response.body", "body": problem.body})
 
     def _caller_left(self) -> None:

@@ -31,6 +31,7 @@ class Inbound:
         settings = router.config.router
         self.router = router
         self.request_id_header = settings.request_id_header
+        self.tells_callers = settings.tell_callers
         self._rules = PathRules(router.config.endpoints)
         self._undeclared = None if settings.undeclared == STANDARD else settings.undeclared
         self._scopes = scopes_of(router)

@@ -1,0 +1,53 @@
+"""Tells the callers of an app, by a header of its answers, which lane the AI answers in them came from.
+
+Opt-in (``tell_callers``): what the header says is the worst lane that has answered in the request so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from lanewise.types import LaneName
+
+if TYPE_CHECKING:
+    from lanewise.scope import Scope
+    from lanewise.web.disconnect_watcher import Message
+
+__all__ = ["LANE_HEADER", "tell_lane", "with_lane"]
+
+LANE_HEADER: Final = "x-lanewise-lane"
+_NAME: Final = LANE_HEADER.encode()
+_RANKS: Final = {lane.value: rank for rank, lane in enumerate(LaneName)}
+
+
+def with_lane(headers: list[tuple[str, str]], scope: Scope) -> list[tuple[str, str]]:
+    """The headers of an answer with the lane, if any call was answered. Of two lanes the worse one is told: a part of
+    the app with a router of its own, or the app itself, may have told one.
+
+    Example::
+
+        start_response(status, with_lane(headers, scope))
+    """
+    told = _told(scope, (value for name, value in headers if name.lower() == LANE_HEADER))
+    if told is None:
+        return headers
+    return [*(header for header in headers if header[0].lower() != LANE_HEADER), (LANE_HEADER, told)]
+
+
+def tell_lane(start: Message, scope: Scope) -> None:
+    """As :func:`with_lane`, of the message that starts an answer in ASGI."""
+    headers = start.get("headers") or ()
+    told = _told(scope, (value.decode("latin-1") for name, value in headers if name.lower() == _NAME))
+    if told is not None:
+        rest = (header for header in headers if header[0].lower() != _NAME)
+        start["headers"] = [*rest, (_NAME, told.encode())]
+
+
+def _told(scope: Scope, present: Iterable[str]) -> str | None:
+    """The lane to tell; ``None``: what is there stays as it is."""
+    lanes = scope.lanes
+    if not lanes:
+        return None
+    ranks = [_RANKS.get(value, len(_RANKS)) for value in present]  # what is no lane is the app's own affair
+    return None if ranks and max(ranks) >= _RANKS[lanes[-1]] else lanes[-1].value
