@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from _routing.planning import DEGRADED, EQUIVALENT, candidate
 from lanewise._openai.request_body import RequestBody
-from lanewise._routing.conversations import LIFETIME, Conversations, conversation_key, pinned_first
+from lanewise._routing.conversations import LIFETIME, Conversation, Conversations, conversation_key, pinned_first
 from lanewise._routing.ordering import subject_picks
 from lanewise.types import Api, Attempt, LaneName
 
@@ -71,13 +71,12 @@ def test_whatever_is_sent_has_a_key_or_none(odd: object) -> None:
 def test_a_conversation_goes_on_where_it_was_answered_for_half_an_hour() -> None:
     """From its last answer on; another task, or another conversation, does not."""
     made = Conversations()
-    made.answered("t", "k", attempt("b"), 100.0)
+    made.answered("t", Conversation("k"), attempt("b"), 100.0)
     assert made.route_of("t", "k", 100.0 + LIFETIME - 1) == "b"
     assert made.route_of("t", "k", 100.0 + LIFETIME) is None
     assert made.route_of("t", "other", 100.0) is None
     assert made.route_of("u", "k", 100.0) is None
-    assert made.route_of("t", None, 100.0) is None
-    made.answered("t", "k", attempt("a"), 1000.0)
+    made.answered("t", Conversation("k"), attempt("a"), 1000.0)
     assert made.route_of("t", "k", 2000.0) == "a"
 
 
@@ -86,7 +85,7 @@ def test_many_conversations_are_forgotten_in_turn(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("lanewise._routing.conversations.KEPT", 3)
     made = Conversations()
     for number in (1, 2, 3, 1, 4, 5):
-        made.answered("t", f"k{number}", attempt("b"), 100.0)
+        made.answered("t", Conversation(f"k{number}"), attempt("b"), 100.0)
     assert [number for number in range(1, 6) if made.route_of("t", f"k{number}", 100.0)] == [1, 4, 5]
 
 
@@ -102,6 +101,74 @@ def test_a_pinned_route_goes_first_within_its_lane_or_an_equivalent_one() -> Non
         assert pinned_first(found, same, None) == found
     assert pinned_first((a, off), "b", None) == (a, off)
     assert pinned_first((), "b", None) == ()
+
+
+class Others:
+    """The other workers: what they were told, and who hears of it."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+        self.hears: list[Any] = []
+
+    def listen(self, hear: Any) -> None:
+        if hear not in self.hears:
+            self.hears.append(hear)
+
+    def tell(self, pin: str, route: str) -> None:
+        self.told.append((pin, route))
+
+
+def test_other_workers_are_told_of_what_they_would_not_look_for() -> None:
+    """A conversation that moved, or came back; one at home is no news, and nor is each further turn."""
+    others = Others()
+    made = Conversations(b"secret", others)
+
+    def turn(route: str, at: float, home: str | None = "a") -> list[str]:
+        others.told.clear()
+        first = made.route_of("t", "k", at) or home
+        made.answered("t", Conversation("k", home, first), attempt(route), at)
+        return [told for _, told in others.told]
+
+    assert turn("a", 0.0) == []
+    assert turn("a", 10.0) == []
+    assert turn("b", 20.0) == ["b"]
+    assert turn("b", 30.0) == []
+    assert turn("b", 30.0 + LIFETIME / 2) == ["b"]  # it must not end while the conversation lasts
+    assert turn("a", 40.0 + LIFETIME / 2) == ["a"]
+    assert turn("a", 50.0 + LIFETIME / 2) == []
+    assert turn("b", 60.0 + 2 * LIFETIME) == ["b"]
+    assert turn("a", 5 * LIFETIME, home=None) == ["a"]  # workers may differ on where it begins
+    assert turn("a", 5 * LIFETIME + 1, home=None) == []
+
+
+def test_a_call_that_began_before_a_move_does_not_undo_it() -> None:
+    """It was answered where the conversation was; where it is now was told meanwhile."""
+    others = Others()
+    made = Conversations(None, others)
+    made.answered("t", Conversation("k", "a", "a"), attempt("a"), 0.0)
+    made.hear(made._digest("t", "k"), "b", LIFETIME)
+    made.answered("t", Conversation("k", "a", "a"), attempt("a"), 1.0)
+    assert made.route_of("t", "k", 2.0) == "b"
+    made.answered("t", Conversation("k", "a", "b"), attempt("a"), 3.0)
+    assert made.route_of("t", "k", 4.0) == "a"
+    assert [route for _, route in others.told] == ["a"]
+
+
+def test_what_is_told_last_is_right_for_all() -> None:
+    """Two workers that moved a conversation at once come to the same route; nothing of its name is told."""
+    others = Others()
+    workers = [Conversations(b"secret", others) for _ in range(3)]
+    for worker in workers:
+        worker.route_of("t", "canary", 0.0)
+    workers[0].answered("t", Conversation("canary", "a"), attempt("b"), 1.0)
+    workers[1].answered("t", Conversation("canary", "a"), attempt("c"), 1.0)
+    for pin, route in others.told:
+        assert "canary" not in pin
+        for hear in others.hears:
+            hear(pin, route, 1.0 + LIFETIME)
+    assert {worker.route_of("t", "canary", 2.0) for worker in workers} == {"c"}
+    assert workers[2].route_of("t", "canary", 1.0 + LIFETIME) is None
+    assert Conversations(b"another")._digest("t", "canary") != others.told[0][0]
 
 
 @given(st.text(min_size=1, max_size=20), st.permutations(["a", "b", "c", "d"]))
@@ -147,7 +214,7 @@ def figures(*, affinity: bool, flapping: float, seed: int) -> float:
         told += size
         cached += min(size, seen.get((route, number), 0))
         seen[route, number] = size
-        made.answered("t", name, attempt(route), now)
+        made.answered("t", Conversation(name), attempt(route), now)
     return cached / told
 
 

@@ -6,9 +6,10 @@ Providers find a cached prompt by its beginning, for some minutes, on one accoun
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 import msgspec
 
@@ -16,7 +17,16 @@ from lanewise._openai.request_body import RequestBody
 from lanewise._routing.candidates import Candidate
 from lanewise.types import Api, Attempt, LaneName
 
-__all__ = ["Conversations", "conversation_key", "pinned_first"]
+__all__ = [
+    "KEPT",
+    "LIFETIME",
+    "Conversation",
+    "Conversations",
+    "Hear",
+    "OtherWorkers",
+    "conversation_key",
+    "pinned_first",
+]
 
 LIFETIME: Final = 1800.0
 """Seconds for which a provider is taken to keep a prompt that it has seen."""
@@ -24,6 +34,7 @@ KEPT: Final = 50_000
 """How many conversations are remembered: the one that was answered longest ago is forgotten first."""
 LABEL: Final = "conversation"
 """The label by which an app names a conversation itself."""
+_DOMAIN: Final = b"lanewise conversation 1"
 _NEWEST: Final = 0.05
 """What the newest answer weighs in a route's cache share."""
 _LEAST: Final = 20
@@ -85,31 +96,64 @@ def pinned_first(found: tuple[Candidate, ...], route: str | None, start: LaneNam
     return (found[position], *found[:position], *found[position + 1 :])
 
 
+class Conversation(msgspec.Struct, frozen=True):
+    """What a call's conversation is known by. ``home`` is the route that any worker would ask first if none had
+    answered it yet, ``None`` if they may differ; ``first`` is the one that this call is to ask first."""
+
+    key: str
+    home: str | None = None
+    first: str | None = None
+
+
+Hear = Callable[[str, str, float], None]
+"""Is given a pin, its route, and until when it holds."""
+
+
+class OtherWorkers(Protocol):
+    """Those that answer the same conversations."""
+
+    def listen(self, hear: Hear) -> None:
+        """Hear from now on where they go on. May be called again and again."""
+        ...
+
+    def tell(self, pin: str, route: str) -> None:
+        """Tell them where a conversation goes on. Doesn't wait."""
+        ...
+
+
+class _Pin(msgspec.Struct, frozen=True):
+    """Where a conversation goes on, and until when; ``told_until``: as other workers know it."""
+
+    route: str
+    until: float
+    told_until: float = 0.0
+
+
 class Conversations:
     """Where conversations were answered lately, and which share of each route's input came from its cache.
 
-    In this process. Used from both of a router's loops at once: each step is one operation on a dictionary.
+    Other workers are told of a conversation that goes on where they would not look for it. What is kept, and told, are
+    digests by ``secret``. Used from both of a router's loops and a thread at once: each step is one operation on a
+    dictionary.
     """
 
-    def __init__(self) -> None:
-        self._routes: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
+    def __init__(self, secret: bytes | None = None, others: OtherWorkers | None = None) -> None:
+        self._secret = secret or _DOMAIN
+        self._others = others
+        self._pins: OrderedDict[str, _Pin] = OrderedDict()
         self._shares: dict[str, tuple[int, float]] = {}
 
-    def route_of(self, task: str, key: str | None, now: float) -> str | None:
+    def route_of(self, task: str, key: str, now: float) -> str | None:
         """The route that answered a conversation last, while its prompt may be cached there."""
-        found = None if key is None else self._routes.get((task, key))
-        return found[0] if found is not None and now < found[1] else None
+        if self._others is not None:
+            self._others.listen(self.hear)
+        found = self._pins.get(self._digest(task, key))
+        return found.route if found is not None and now < found.until else None
 
-    def answered(self, task: str, key: str | None, attempt: Attempt, now: float) -> None:
+    def answered(self, task: str, conversation: Conversation | None, attempt: Attempt, now: float) -> None:
         """Take in an answer."""
-        if key is not None:
-            self._routes[task, key] = attempt.route, now + LIFETIME
-            try:
-                self._routes.move_to_end((task, key))
-                if len(self._routes) > KEPT:
-                    self._routes.popitem(last=False)
-            except KeyError:  # the other loop was faster
-                pass
+        if conversation is not None:
+            self._pin(self._digest(task, conversation.key), attempt.route, conversation, now)
         input_tokens = attempt.input_tokens
         if input_tokens and not attempt.tokens_estimated:
             count, share = self._shares.get(attempt.route, (0, 0.0))
@@ -117,10 +161,43 @@ class Conversations:
             cached = min(1.0, (attempt.cached_tokens or 0) / input_tokens)
             self._shares[attempt.route] = count + 1, share + weight * (cached - share)
 
+    def hear(self, pin: str, route: str, until: float) -> None:
+        """A worker told where a conversation goes on, another or this one: whoever told last is right."""
+        self._keep(pin, _Pin(route, until, until))
+
     def cache_share(self, route: str) -> float:
         """The share of a route's input that comes from its cache; 0 while too little is known."""
         count, share = self._shares.get(route, (0, 0.0))
         return share if count >= _LEAST else 0.0
+
+    def _pin(self, pin: str, route: str, conversation: Conversation, now: float) -> None:
+        before = self._pins.get(pin)
+        if before is not None and now >= before.until:
+            before = None
+        has_moved = route != conversation.first
+        told_until = 0.0
+        if before is not None and before.route != route:
+            if not has_moved:
+                return  # meanwhile another call moved it
+        elif before is not None:
+            has_moved, told_until = False, before.told_until
+        if self._others is not None and (has_moved or route != conversation.home) and told_until < now + LIFETIME / 2:
+            self._others.tell(pin, route)
+            told_until = now + LIFETIME
+        self._keep(pin, _Pin(route, now + LIFETIME, told_until))
+
+    def _keep(self, pin: str, kept: _Pin) -> None:
+        self._pins[pin] = kept
+        try:
+            self._pins.move_to_end(pin)
+            if len(self._pins) > KEPT:
+                self._pins.popitem(last=False)
+        except KeyError:  # somebody else was faster
+            pass
+
+    def _digest(self, task: str, key: str) -> str:
+        message = f"{task}\0{key}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._secret, message, "sha256").hex()[:32]
 
 
 def _items(raw: msgspec.Raw) -> list[msgspec.Raw]:

@@ -19,7 +19,7 @@ from lanewise._openai.token_estimate import text_bytes
 from lanewise._routing.call_progress import NO_ROUTE
 from lanewise._routing.candidates import Candidate, candidates, home_provider, marked, static_candidates
 from lanewise._routing.context_window import TokenDemand, TokenLimits, fitting, unsure
-from lanewise._routing.conversations import Conversations, conversation_key, pinned_first
+from lanewise._routing.conversations import Conversation, Conversations, conversation_key, pinned_first
 from lanewise._routing.ordering import Arrange, as_declared, by_cost, by_speed, by_weight, subject_picks
 from lanewise._routing.request_attributes import RequestAttributes, asked_output, likely_tokens
 from lanewise._routing.start_rules import compile_rule
@@ -36,6 +36,8 @@ __all__ = ["CandidateSelector", "NeedsTokenCount", "Selection", "SelectorContext
 ASSUMED_OUTPUT: Final = 500
 """Tokens that an answer is taken to have where the app sets no limit: for the order of routes by cost alone."""
 
+_SAME_FOR_ALL: Final = ("order", "weight")
+"""Orders by which all workers ask the same route first for a conversation."""
 _HOUR: Final = 3600
 _HOURS: Final = 24
 
@@ -62,8 +64,8 @@ class Selection(msgspec.Struct, frozen=True):
     bound: str | None
     nowhere: Failure
     unsure: NeedsTokenCount | None = None
-    conversation: str | None = None
-    """What the calls of its conversation have in common, where the task's calls stick to that."""
+    conversation: Conversation | None = None
+    """What its conversation is known by, where the task's calls stick to that."""
 
 
 class SelectorContext(msgspec.Struct, frozen=True):
@@ -111,15 +113,17 @@ class CandidateSelector:
         else:
             found = self._narrowly(body, api, caller, lane, approved, bound=bound is not None)
         start = None if lane is None else f"{lane}: {why}"
-        key = None
+        conversation = None
         if self._conversations is not None and bound is None:
             key = conversation_key(body, api, caller.labels)
-            pinned = self._conversations.route_of(self._task.name, key, time.monotonic())
-            found = pinned_first(found, pinned, lane)
+            if key is not None:
+                home = found[0].route if found and self._task.select in _SAME_FOR_ALL else None
+                found = pinned_first(found, self._conversations.route_of(self._task.name, key, time.monotonic()), lane)
+                conversation = Conversation(key, home, found[0].route if found else None)
         if len(body.raw) > self._measured_from:
-            return self._measured(found, body, api, start, bound, key)
+            return self._measured(found, body, api, start, bound, conversation)
         nowhere = NO_ROUTE if bound is None else _nowhere(found, bound, body, api)
-        return Selection(found, start, bound, nowhere, conversation=key)
+        return Selection(found, start, bound, nowhere, conversation=conversation)
 
     def _measured(
         self,
@@ -128,7 +132,7 @@ class CandidateSelector:
         api: Api,
         start: str | None,
         bound: str | None,
-        conversation: str | None,
+        conversation: Conversation | None,
     ) -> Selection:
         """The candidates, with those marked that the question, or the answer that is asked for, does not fit."""
         rooms = self._shared.rooms

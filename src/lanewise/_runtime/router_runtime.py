@@ -30,6 +30,7 @@ from lanewise._runtime.replay import HEADERS_BYTES, Replay
 from lanewise._runtime.response_affinity import ResponseAffinity
 from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.shared_affinity import SharedAffinity
+from lanewise._runtime.shared_pins import SharedPins
 from lanewise._runtime.upstreams import Upstream
 from lanewise._telemetry.prices import PriceBook, context_window
 from lanewise.config import Config, Credentials
@@ -122,7 +123,10 @@ class RouterRuntime:
         self.speeds = RouteLatencies() if wants_speeds else None
         self.hedges = {task.name: HedgeBudget(task.hedge) for task in config.tasks.values() if task.hedge is not None}
         wants_shares = any(task.sticky == "conversation" or task.select == "cheapest" for task in config.tasks.values())
-        self.conversations = Conversations() if wants_shares else None
+        pins = SharedPins(credentials.store) if credentials.store is not None and wants_shares else None
+        if pins is not None:
+            services.add(pins)
+        self.conversations = Conversations(self.secret, pins) if wants_shares else None
         shared = SelectorContext(
             config,
             upstreams,

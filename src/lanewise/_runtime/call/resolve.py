@@ -15,6 +15,7 @@ from lanewise._contracts.contract import SHAPING, BadFormat, Contract, contract_
 from lanewise._routing import idempotency as keys
 from lanewise._routing import restarts
 from lanewise._routing.candidates import Candidate
+from lanewise._routing.conversations import Conversation
 from lanewise._routing.escalation import ReviewRule, review_rule
 from lanewise._routing.restarts import OnBreak
 from lanewise._runtime.candidate_selector import NeedsTokenCount
@@ -58,8 +59,8 @@ class ResolvedCall(msgspec.Struct, frozen=True):
     """The body's format is the task's, not the app's."""
     contract: Contract | None = None
     """What an answer must keep to count."""
-    conversation: str | None = None
-    """What the calls of its conversation have in common, where they are kept on one route."""
+    conversation: Conversation | None = None
+    """What its conversation is known by, where its calls are kept on one route."""
     review: ReviewRule | None = None
     """How the call is left to a person if nobody answers it. Then ``candidates`` may be empty."""
     ends_as: Outcome = Outcome.ANSWERED

@@ -1,0 +1,138 @@
+"""Which routes conversations moved to, for all workers: told and heard over a stream of the shared store."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, cast
+
+from lanewise import _store as connection
+from lanewise._routing.conversations import KEPT, LIFETIME, Hear
+from lanewise.config.store import StoreAddress
+
+if TYPE_CHECKING:
+    import redis
+
+__all__ = ["SharedPins"]
+
+STREAM: Final = "lanewise:pins"
+TICK: Final = 0.5
+"""Seconds between two looks at what other workers told."""
+PAUSE: Final = 1.0
+"""Seconds for which a store that failed is left alone."""
+CLOSE: Final = 3.0
+"""Seconds that closing waits for the store at most."""
+_READ: Final = 1000
+"""How many pins are read together."""
+_LONGEST: Final = 200
+"""Characters of a route's name."""
+
+
+class SharedPins:
+    """As :class:`~lanewise._routing.conversations.OtherWorkers`; pins are digests, and hold no prompt.
+
+    All workers hear of them in one order, their own included, and so come to the same. Without the store each goes on
+    by what it knows; what it could not tell it tells later. The thread starts at the first use in a process.
+    """
+
+    def __init__(self, address: StoreAddress) -> None:
+        self._address = address
+        self._hear: Hear | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._queue: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+
+    def listen(self, hear: Hear) -> None:
+        """Hear what other workers tell, from some moment after this on; what they told lately is heard first."""
+        self._hear = hear
+        if self._thread is None:
+            self._start()
+
+    def tell(self, pin: str, route: str) -> None:
+        """Have all workers know where a conversation goes on. Doesn't wait."""
+        self._queue.put((pin, route))
+
+    def close(self) -> None:
+        """Tell what is left, and end the thread. Usable again afterwards."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join(CLOSE)
+
+    def after_fork(self) -> None:
+        """In the child of a fork: the thread and its connection are the parent's."""
+        self._begin()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(
+                    target=_PinThread(self._address, self._queue, self._heard).run, name="lanewise-pins", daemon=True
+                )
+                with contextlib.suppress(RuntimeError):  # at the interpreter's end no thread can be started
+                    thread.start()
+                    self._thread = thread
+
+    def _heard(self, pin: str, route: str, until: float) -> None:
+        if self._hear is not None:
+            self._hear(pin, route, until)
+
+
+class _PinThread:
+    def __init__(self, address: StoreAddress, waiting: queue.SimpleQueue[tuple[str, str] | None], heard: Hear) -> None:
+        self._address = address
+        self._queue = waiting
+        self._heard = heard
+        self._untold: OrderedDict[str, str] = OrderedDict()
+        self._last = ""
+
+    def run(self) -> None:
+        """Until the end is in the queue."""
+        ended = False
+        pause = 0.0
+        with contextlib.closing(connection.client(self._address)) as store:
+            while not ended:
+                batch, ended = connection.next_batch(self._queue, max(pause, TICK))
+                for item in batch:
+                    if item is not None:
+                        self._untold[item[0]] = item[1]
+                while len(self._untold) > KEPT:
+                    self._untold.popitem(last=False)
+                try:
+                    while self._round(store):
+                        pass
+                    pause = 0.0
+                except Exception:  # noqa: BLE001 - the border of a foreign store
+                    pause = PAUSE
+
+    def _round(self, store: redis.Redis) -> bool:
+        """Tell, and hear. Whether there is more to hear."""
+        if not self._last:
+            seconds, micros = store.time()
+            self._last = f"{max(0, int((seconds + micros / 1e6 - LIFETIME) * 1000))}-0"
+        pipe = store.pipeline(transaction=False)
+        for pin, route in self._untold.items():
+            pipe.xadd(STREAM, {"pin": pin, "route": route}, maxlen=KEPT, approximate=True)
+        if self._untold:
+            pipe.expire(STREAM, int(LIFETIME))
+        pipe.time()
+        pipe.xread({STREAM: self._last}, count=_READ)
+        *_, (seconds, micros), streams = pipe.execute()
+        self._untold.clear()
+        found = cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", streams or [])
+        entries = found[0][1] if found else []
+        for entry, fields in entries:
+            self._last = entry.decode()
+            told_at = int(self._last.partition("-")[0]) / 1000
+            pinned, name = fields.get(b"pin", b""), fields.get(b"route", b"")
+            left = min(LIFETIME, told_at + LIFETIME - seconds - micros / 1e6)
+            if pinned.isalnum() and len(pinned) == 32 and 0 < len(name) <= _LONGEST and left > 0:
+                self._heard(pinned.decode(), name.decode("utf-8", "replace"), time.monotonic() + left)
+        return len(entries) == _READ
