@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,6 +22,9 @@ _STAND_IN_SIZE: Final = len(_STAND_IN % 0)
 _BACKSLASH: Final = ord("\\")
 _SLASHES_READ: Final = 64
 """How far back it is looked whether a quotation mark is escaped: nobody may make us count a million of them."""
+_NAME: Final = re.compile(rb'[ \t\n\r]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")[ \t\n\r]*+:[ \t\n\r]*+', re.DOTALL)
+_BEHIND: Final = re.compile(rb"[ \t\n\r]*+[,}]")
+"""What stands behind a value of an object."""
 
 _Texts = list[tuple[int, int]]
 
@@ -53,30 +55,32 @@ def top_level(raw: bytes, *, long: int = LONG) -> dict[str, msgspec.Raw]:
     return fields
 
 
-def repeated_name(raw: bytes, fields: Mapping[str, msgspec.Raw], *, long: int = LONG) -> str | None:
+def repeated_name(raw: bytes, fields: Mapping[str, msgspec.Raw]) -> str | None:
     """The name that comes twice at the top level of a JSON object with these fields; ``None`` if none does.
 
-    Of such a body each reader takes another value.
+    Of such a body each reader takes another value. In linear time, whatever the body: each name is read where it
+    stands, and its value is passed over by what it is known to be.
 
     Example::
 
         raw = b'{"model": "chat", "model": "refunds"}'
         assert repeated_name(raw, top_level(raw)) == "model"
     """
-    texts = _long_texts(raw, long) if len(raw) > long else None
-    short = _shortened(raw, texts) if texts else raw
-    if b"\\u" not in short and all(short.count(b'"%s"' % name.encode()) == 1 for name in fields):
-        return None  # no name can be written in another way, and each stands there once
-    names: list[str] = []
-
-    def keep_names(pairs: list[tuple[str, object]]) -> None:
-        names[:] = [name for name, _ in pairs]
-
-    with contextlib.suppress(ValueError, RecursionError):
-        json.loads(short, object_pairs_hook=keep_names, parse_int=str)  # the outermost object is the last to be read
-    if len(names) <= len(fields):
-        return None
-    return next((name for name in names if names.count(name) > 1), "")  # empty: it is one of the long texts
+    least = 1 + sum([len(name.encode()) + len(memoryview(value)) + 4 for name, value in fields.items()])
+    if least == len(raw):
+        return None  # each once, nothing escaped, and no space in between: it can't be written in fewer bytes
+    seen: set[str] = set()
+    place = raw.find(b"{") + 1
+    while (found := _NAME.match(raw, place)) is not None:
+        name = msgspec.json.decode(found[1], type=str)
+        value = memoryview(fields[name])
+        end = found.end() + len(value)
+        behind = _BEHIND.match(raw, end) if memoryview(raw)[found.end() : end] == value else None
+        if name in seen or behind is None:
+            return name  # its last value is another one than the one that stands here
+        seen.add(name)
+        place = behind.end()
+    return None
 
 
 def _long_texts(raw: bytes, long: int) -> _Texts:
