@@ -7,6 +7,7 @@ from typing import Any
 
 import flask
 import pytest
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from endpoint.stage import KEY, MESSAGES, MOUNTS, OTHER_KEY, SPARE_KEY, Caller, Stage, digest, mounted
@@ -142,7 +143,7 @@ def test_the_function_may_be_asynchronous(stage: Stage, mount: str) -> None:
 
 
 @pytest.mark.parametrize("mount", MOUNTS)
-@pytest.mark.parametrize("told", [7, b"node", True, ["node"]])
+@pytest.mark.parametrize("told", [7, b"node", True, ["node"], "", "two\nlines", "x" * 300, "\ud800"])
 def test_what_is_no_name_is_nobody(stage: Stage, mount: str, told: Any) -> None:
     """In doubt it is refused."""
     with mounted(mount, stage.router(), authenticate=lambda request: told) as endpoint:
@@ -196,3 +197,44 @@ def test_calls_at_a_time_are_counted_by_client(stage: Stage, mount: str) -> None
                 pass
         assert endpoint.post(model="backup", stream=True).status_code == 200
         assert endpoint.post(model="backup").status_code == 200
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_a_function_that_raises_lets_nobody_in(stage: Stage, mount: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The caller is told no more than that, and the log has the place without the text, which may be a key."""
+
+    def authenticate(request: Any) -> str:
+        return {"canary": "node"}[request.headers["Authorization"]]
+
+    with mounted(mount, stage.router(), authenticate=authenticate) as endpoint:
+        answer = endpoint.post()
+        assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+        assert answer.headers["x-should-retry"] == "false"
+        assert endpoint.http.get("models").status_code == 500
+    assert stage.sent == 0
+    assert "authenticate raised KeyError" in caplog.text
+    assert __file__ in caplog.text
+    assert KEY not in caplog.text
+
+
+def by_starlette(request: Any) -> str:
+    """As an app refuses in Starlette."""
+    raise HTTPException(403, "canary-detail")
+
+
+def by_flask(request: Any) -> str:
+    """As an app refuses in Flask."""
+    flask.abort(403, "canary-detail")
+
+
+@pytest.mark.parametrize(("mount", "authenticate"), [("starlette", by_starlette), ("flask", by_flask)])
+def test_a_function_may_refuse_as_its_framework_does(
+    stage: Stage, mount: str, authenticate: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the status that it says, in OpenAI's shape; it is no mistake of the app's."""
+    with mounted(mount, stage.router(), authenticate=authenticate) as endpoint:
+        answer = endpoint.post()
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+        assert answer.json()["error"]["type"] == "permission_error"
+    assert stage.sent == 0
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

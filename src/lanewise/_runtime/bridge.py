@@ -9,6 +9,8 @@ from collections import deque
 from concurrent.futures import CancelledError, Future, wait
 from typing import Final, TypeVar
 
+import anyio
+
 from lanewise._runtime.messages import Stream
 from lanewise._runtime.portal import PortalThread, Unclaimed, Work
 from lanewise.errors import RouterClosed, StreamBroken
@@ -89,6 +91,10 @@ class BridgedStream:
     async def read(self) -> bytes:
         """The next piece, ``b""`` at the end. Raises StreamBroken, RouterClosed."""
         return await across(self._thread, self._stream.read)
+
+    async def rest(self, seconds: float) -> None:
+        """Read nothing for a while."""
+        await anyio.sleep(seconds)
 
     async def aclose(self) -> None:
         """Have the upstream exchange closed, also while the caller is being cancelled."""

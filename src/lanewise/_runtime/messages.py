@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from lanewise._openai.request_body import RequestBody
 from lanewise.types import Api, Call, LaneName
 
 __all__ = [
@@ -42,6 +43,8 @@ class RoutedRequest(msgspec.Struct, frozen=True):
     timeout: float | None = None
     on_break: str | None = None
     helper: bool = False
+    parsed: RequestBody | None = None
+    """The body, where whoever asks has read it already."""
 
     def __repr__(self) -> str:
         return f"RoutedRequest({self.method} {self.path})"
@@ -52,6 +55,10 @@ class Stream(Protocol):
 
     async def read(self) -> bytes:
         """The next piece, ``b""`` at the end. Raises StreamBroken."""
+        ...
+
+    async def rest(self, seconds: float) -> None:
+        """Let what comes gather for a while, to be read at once; not at the end, where nothing comes any more."""
         ...
 
     async def aclose(self) -> None:

@@ -50,6 +50,10 @@ class RecordingStream:
             self._tape(piece)
         return piece
 
+    async def rest(self, seconds: float) -> None:
+        """As :meth:`CommittedStream.rest`."""
+        await self._stream.rest(seconds)
+
     async def aclose(self) -> None:
         """As :meth:`CommittedStream.aclose`."""
         self._give_up()
@@ -98,6 +102,9 @@ class ReplayedStream:
         """What is left of it, ``b""`` at the end."""
         body, self._body = self._body, b""
         return body
+
+    async def rest(self, seconds: float) -> None:
+        """All of it is here."""
 
     async def aclose(self) -> None:
         """Let go of it."""

@@ -339,6 +339,11 @@ class _StoredStream:
             await self.aclose()
         return data
 
+    async def rest(self, seconds: float) -> None:
+        """As :meth:`Stream.rest`."""
+        if not self._ended:
+            await self._exchange.rest(seconds)
+
     async def aclose(self) -> None:
         """Close the exchange, or give its connection back. Idempotent."""
         if not self._ended:

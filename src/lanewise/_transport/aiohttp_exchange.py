@@ -150,6 +150,20 @@ class AiohttpExchange(Exchange):
             await asyncio.sleep(0)
             self._turn_at = self._loop.time() + TURN
 
+    async def rest(self, seconds: float) -> None:
+        """As :meth:`Exchange.rest`."""
+        transport = self._transport
+        # Once the body has ended the connection is the pool's; while nothing is read, it can't end.
+        if transport is None or self._content.is_eof() or not transport.is_reading():
+            await asyncio.sleep(seconds)
+            return
+        transport.pause_reading()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            if not transport.is_closing():
+                transport.resume_reading()
+
     async def _take_turns(self) -> None:
         """Let others have their turn. Raises TransportFailure: CUT, if one of them has aborted; TIMEOUT, LOOP_LATE."""
         await asyncio.sleep(0)

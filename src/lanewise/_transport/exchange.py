@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping, Sequence
@@ -127,6 +128,10 @@ class Exchange(ABC):
 
         Reads do so by themselves; it is for who works for long on what was read.
         """
+
+    async def rest(self, seconds: float) -> None:
+        """Leave for a while what comes unread, so that it is read at once. For the reader, between two reads."""
+        await asyncio.sleep(seconds)
 
     @abstractmethod
     def abort(self) -> None:

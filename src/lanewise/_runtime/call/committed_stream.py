@@ -162,6 +162,11 @@ class CommittedStream:
                 raise self._error
         return data
 
+    async def rest(self, seconds: float) -> None:
+        """As :meth:`Stream.rest`."""
+        if not (self._complete or self._closed or self._ready):
+            await self._flow.exchange.rest(seconds)
+
     async def aclose(self) -> None:
         """Give the connection back if the stream came to its end, else close the exchange now. Idempotent."""
         if self._complete:

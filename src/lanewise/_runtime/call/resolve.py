@@ -83,7 +83,7 @@ def prepare(runtime: RouterRuntime, request: RoutedRequest, caller: CallContext)
             caller, NotRouted, _not_routed(request), ErrorDetails(path=request.path, status=404, code="not_routed")
         )
     try:
-        body = RequestBody.parse(request.body)
+        body = RequestBody.parse(request.body) if request.parsed is None else request.parsed
     except BadBody as error:
         raise _refusal(
             caller,

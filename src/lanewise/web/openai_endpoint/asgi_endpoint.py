@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from lanewise._runtime.messages import API_OF_PATH, RoutedResponse, Stream
@@ -24,13 +24,19 @@ from lanewise.web.openai_endpoint.endpoint_answers import (
     broken_stream_event,
     log_failure,
 )
-from lanewise.web.openai_endpoint.endpoint_callers import EndpointClient
+from lanewise.web.openai_endpoint.endpoint_callers import EndpointClient, authentication_failed
 from lanewise.web.openai_endpoint.endpoint_core import EndpointCore
 from lanewise.web.openai_endpoint.endpoint_request import BodyReader, RequestHead, depth_checks
 
-__all__ = ["AsgiEndpoint", "OpenAIEndpoint", "Receive", "Send"]
+__all__ = ["HANG_UPS", "AsgiEndpoint", "OpenAIEndpoint", "Receive", "Send"]
 
 Send = Callable[[Message], Awaitable[None]]
+
+HANG_UPS: Final = "lanewise.hang_ups"
+"""The extension of a server that says of a hang-up by itself: a list of what it then calls, in the loop."""
+_BURST: Final = 0.002
+"""Seconds. What of a stream comes faster goes on together: a reader sees no difference, and each piece costs a turn of
+the loop, a write and a packet. The first piece goes at once, and so does each that comes later than this after one."""
 
 
 class AsgiEndpoint:
@@ -93,7 +99,7 @@ class _Request:
         self._core = core
         self._asgi = asgi
         self._send = send
-        self._watcher = DisconnectWatcher(receive, asgi, self._caller_left)
+        self._watcher = _watcher(receive, asgi, self._caller_left)
         self._scope: Scope | None = None
         self._request_id = ""
         self._leave: Callable[[], None] | None = None
@@ -137,8 +143,12 @@ class _Request:
         authenticate = self._core.authenticate
         if authenticate is None:
             return None
-        told = authenticate(_connection(self._asgi))
-        return await told if inspect.isawaitable(told) else told
+        try:
+            told = authenticate(_connection(self._asgi))
+            return await told if inspect.isawaitable(told) else told
+        except Exception as error:  # noqa: BLE001 - the app's own, whatever it is
+            failed = authentication_failed(error)
+        raise failed
 
     async def _call(self, scope: Scope, client: EndpointClient, head: RequestHead) -> EndpointAnswer | None:
         body = await self._body(head)
@@ -193,9 +203,15 @@ class _Request:
 
     async def _send_stream(self, stream: Stream, scope: Scope, api: Api) -> bytes | None:
         """Pass a stream on. Gives its last piece; ``None`` if the caller has left."""
+        sent = 0.0
         try:
             while piece := await stream.read():
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                now = perf_counter()
+                if now - sent < _BURST:
+                    await stream.rest(_BURST)
+                    now = perf_counter()
+                sent = now
         except RoutingError as error:
             if self._watcher.left:
                 log_hang_up(error, scope)
@@ -213,6 +229,37 @@ class _Request:
     def _caller_left(self) -> None:
         if self._scope is not None:
             state_of(self._scope).hang_up()
+
+
+def _watcher(
+    receive: Receive, asgi: MutableMapping[str, Any], gone: Callable[[], None]
+) -> DisconnectWatcher | _ConnectionWatcher:
+    hang_ups = (asgi.get("extensions") or {}).get(HANG_UPS)
+    return DisconnectWatcher(receive, asgi, gone) if hang_ups is None else _ConnectionWatcher(receive, hang_ups, gone)
+
+
+class _ConnectionWatcher:
+    """As :class:`DisconnectWatcher`, where the server says by itself that the connection is lost."""
+
+    __slots__ = ("_gone", "_hang_ups", "left", "receive")
+
+    def __init__(self, receive: Receive, hang_ups: list[Callable[[], None]], gone: Callable[[], None]) -> None:
+        self.receive = receive
+        self.left = False
+        self._gone = gone
+        self._hang_ups = hang_ups
+        hang_ups.append(self._lost)
+
+    def watch(self) -> None:
+        """It is told in any case."""
+
+    def stop(self) -> None:
+        if self._lost in self._hang_ups:
+            self._hang_ups.remove(self._lost)
+
+    def _lost(self) -> None:
+        self.left = True
+        self._gone()
 
 
 def _below_mount(asgi: MutableMapping[str, Any]) -> str:

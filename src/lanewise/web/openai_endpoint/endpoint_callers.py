@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import hmac
 import logging
+import sys
+import traceback
 from collections.abc import Callable
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Final, Protocol
 
 from lanewise.config import Client, Config, ConfigError, Mistake
 from lanewise.web.openai_endpoint.endpoint_answers import EndpointError
 from lanewise.web.openai_endpoint.endpoint_request import RequestHead
 
-__all__ = ["AppCallers", "Callers", "EndpointClient", "KeyCallers", "LoopbackCallers", "usable_tasks"]
+__all__ = [
+    "AppCallers",
+    "Callers",
+    "EndpointClient",
+    "KeyCallers",
+    "LoopbackCallers",
+    "authentication_failed",
+    "is_http_error",
+    "usable_tasks",
+]
 
 _log: Final = logging.getLogger("lanewise")
 
@@ -22,6 +34,10 @@ _NO_CLIENTS: Final = Mistake(
     "`lanewise keys create NAME` prints a key, and what belongs under [clients.NAME].",
 )
 _BEARER: Final = b"bearer "
+_FRAMEWORKS: Final = ("starlette.exceptions", "litestar.exceptions", "werkzeug.exceptions")
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+_LONGEST_NAME: Final = 256
+"""Characters of a client's name. It stands in records, digests and log lines."""
 
 
 class EndpointClient:
@@ -109,8 +125,8 @@ class AppCallers:
         """As :meth:`Callers.client_of`."""
         if told is None:
             raise _unauthorized("The request is not authenticated")
-        if not isinstance(told, str) or not told:
-            _log.error("authenticate gave %s, where a client's name or None belongs", type(told).__name__)
+        if not isinstance(told, str) or not 0 < len(told) <= _LONGEST_NAME or not told.isprintable():
+            _log.error("authenticate gave %s, where a client's name or None belongs", _kind_of(told))
             raise _unauthorized("The request is not authenticated")
         if head.values(b"cookie"):
             head.require_json()  # a browser sends cookies along for any page, but not JSON without asking first
@@ -137,6 +153,33 @@ class LoopbackCallers:
         if head.method == "POST":
             head.require_json()
         return self._client
+
+
+def authentication_failed(error: Exception) -> EndpointError:
+    """What a caller is told when the app's function raised: the status of the framework's HTTP error, else a 500.
+
+    The log has the error's class and place, and not its text: a mapping that lacks a key shows it in its KeyError.
+    """
+    status = getattr(error, "status_code", None)
+    if is_http_error(error) and status in _PHRASES and status >= 400:
+        phrase = _PHRASES[status]
+        headers = ((b"www-authenticate", b"Bearer"),) if status == 401 else ()
+        return EndpointError(status, phrase.lower().replace(" ", "_"), phrase, headers=headers)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    _log.error("authenticate raised %s (%s, line %s)", type(error).__name__, place.filename, place.lineno)
+    return EndpointError(500, "internal_error", "The server made a mistake")
+
+
+def is_http_error(error: Exception) -> bool:
+    """Whether an exception is how an app of a framework that is loaded refuses a request."""
+    classes = (getattr(sys.modules.get(module), "HTTPException", None) for module in _FRAMEWORKS)
+    return any(isinstance(error, each) for each in classes if each is not None)
+
+
+def _kind_of(told: object) -> str:
+    if not isinstance(told, str):
+        return type(told).__name__
+    return "a text that is empty, longer than 256 characters or not printable"
 
 
 def _key_in(head: RequestHead) -> bytes:

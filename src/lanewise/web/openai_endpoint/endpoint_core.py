@@ -180,6 +180,7 @@ class EndpointCore:
             timeout=min(waits, default=None),
             on_break=head.only(b"x-lanewise-on-break"),
             helper=bool(head.values(b"x-stainless-helper-method")),
+            parsed=body,
         )
 
     def _no_such_task(self, client: EndpointClient, model: str) -> EndpointError:

@@ -23,7 +23,7 @@ from lanewise.web.openai_endpoint.endpoint_answers import (
     broken_stream_event,
     log_failure,
 )
-from lanewise.web.openai_endpoint.endpoint_callers import EndpointClient
+from lanewise.web.openai_endpoint.endpoint_callers import EndpointClient, authentication_failed, is_http_error
 from lanewise.web.openai_endpoint.endpoint_core import EndpointCore
 from lanewise.web.openai_endpoint.endpoint_request import BodyReader, RequestHead, depth_checks
 from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
@@ -106,7 +106,7 @@ class _Request:
         head = RequestHead(str(self._environ["REQUEST_METHOD"]), self._path.strip("/"), _headers(self._environ))
         self._request_id = core.request_id(head)
         core.check_target(head)
-        client = core.client(head, None if core.authenticate is None else self._tell())
+        client = core.client(head, None if core.authenticate is None else self._told())
         models = core.models(client, head)
         if models is not None:
             return self._whole(models)
@@ -127,6 +127,16 @@ class _Request:
         if not isinstance(answer.body, _Stream):
             ending()
         return answer
+
+    def _told(self) -> object:
+        """What the app's function says of the request. An HTTP error of the framework is its own to answer."""
+        try:
+            return self._tell()
+        except Exception as error:
+            if is_http_error(error):
+                raise
+            failed = authentication_failed(error)
+        raise failed
 
     def _call(self, scope: Scope, client: EndpointClient, head: RequestHead, ending: _Ending) -> WsgiAnswer:
         request = self._core.request(client, head, self._body(head))
