@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType
 
@@ -71,6 +72,8 @@ def heirs() -> Iterator[type]:
         for module in pkgutil.walk_packages(path, f"{package}."):
             if module.name.endswith(("__main__", "demo.app")) or ".migrations" in module.name:
                 continue  # programs, and scripts of alembic's
+            if module.name.endswith(".http_protocol") and find_spec("httptools") is None:
+                continue  # is made of it
             for cls in vars(importlib.import_module(module.name)).values():
                 if inspect.isclass(cls) and cls.__module__ == module.name and not issubclass(cls, BaseModel):
                     yield cls

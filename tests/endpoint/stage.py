@@ -21,6 +21,8 @@ from flask_lanewise import Lanewise, openai_blueprint
 from lanewise import Router
 from lanewise.testing import FakeProvider
 from lanewise.web import OpenAIEndpoint
+from lanewise.web.openai_endpoint.endpoint_core import EndpointCore
+from lanewise.web.openai_endpoint.standalone import StandaloneApp, http_protocol
 from starlette_lanewise import LanewiseMiddleware, lifespan
 
 KEY = "lw_" + sha256(b"of node").hexdigest()
@@ -32,6 +34,7 @@ MESSAGES: list[dict[str, str]] = [{"role": "user", "content": "canary-prompt"}]
 TASKS = ("chat", "tools", "json", "error", "slow", "broken")
 """Of what real servers serve."""
 MOUNTS = ("starlette", "flask")
+WAYS = (*MOUNTS, "alone")
 
 
 def digest(key: str) -> str:
@@ -130,9 +133,9 @@ def flask_app(router: Router, **options: Any) -> Flask:
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: Any, **options: Any) -> Iterator[str]:
     """The address of an ASGI app, while it is served by uvicorn in a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1, **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -143,6 +146,14 @@ def served(app: Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def served_alone(router: Router, *, is_open: bool = False) -> Iterator[str]:
+    """As :func:`served`, as ``lanewise serve`` does it, where httptools is there."""
+    core = EndpointCore.open_to_this_machine(router) if is_open else EndpointCore.of(router, None)
+    with served(StandaloneApp(router, core), http=http_protocol(), lifespan="on", ws="none") as url:
+        yield url
 
 
 @contextmanager
@@ -161,10 +172,11 @@ def served_by_werkzeug(app: Flask) -> Iterator[str]:
 
 @contextmanager
 def mounted(mount: str, router: Router, **options: Any) -> Iterator[Caller]:
-    """A caller of the endpoint of a router, mounted in an app of a framework."""
+    """A caller of the endpoint of a router, mounted in an app of a framework, or alone."""
     serve: Callable[[], Any] = {
         "starlette": lambda: served(starlette_app(router, **options)),
         "flask": lambda: served_by_werkzeug(flask_app(router, **options)),
+        "alone": lambda: served_alone(router, **options),
     }[mount]
-    with serve() as url, closing(Caller(f"{url}/ai/v1")) as caller:
+    with serve() as url, closing(Caller(f"{url}/v1" if mount == "alone" else f"{url}/ai/v1")) as caller:
         yield caller

@@ -10,19 +10,20 @@ from typing import Any
 
 import pytest
 
-from endpoint.stage import KEY, MOUNTS, Stage, mounted
+from endpoint.stage import KEY, WAYS, Stage, mounted
 from lanewise.testing import Received, Silence, StreamOf
 
-WITHIN = {"starlette": 0.1, "flask": 0.2}
+WITHIN = {"starlette": 0.1, "flask": 0.2, "alone": 0.1}
 """Seconds, on an idle machine."""
 
 
 def request(url: str, **body: Any) -> socket.socket:
     """A connection on which a call has been sent."""
-    host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
+    address, _, path = url.removeprefix("http://").partition("/")
+    host, _, port = address.partition(":")
     content = json.dumps({"messages": [{"role": "user", "content": "x"}], **body}).encode()
     head = (
-        f"POST /ai/v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n"
+        f"POST /{path}/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     connection = socket.create_connection((host, int(port)), timeout=20)
@@ -47,7 +48,7 @@ def hang_up(stage: Stage, url: str, *, stream: bool) -> float:
     return received.finished_at - gone
 
 
-@pytest.mark.parametrize("mount", MOUNTS)
+@pytest.mark.parametrize("mount", WAYS)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_hang_up_closes_what_is_upstream(
     stage: Stage, mount: str, stream: bool, caplog: pytest.LogCaptureFixture, pytestconfig: pytest.Config
@@ -62,7 +63,7 @@ def test_a_hang_up_closes_what_is_upstream(
     assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")], caplog.text
 
 
-@pytest.mark.parametrize("mount", MOUNTS)
+@pytest.mark.parametrize("mount", WAYS)
 def test_a_place_is_free_again_after_a_hang_up(stage: Stage, mount: str) -> None:
     """Of a client that may make one call at a time."""
     config = stage.config()
@@ -77,12 +78,13 @@ def test_a_place_is_free_again_after_a_hang_up(stage: Stage, mount: str) -> None
                 time.sleep(0.02)
 
 
-@pytest.mark.parametrize("mount", MOUNTS)
+@pytest.mark.parametrize("mount", WAYS)
 def test_half_a_body_is_no_call(stage: Stage, mount: str) -> None:
     """Whoever leaves before the body is whole has asked nothing."""
     with mounted(mount, stage.router()) as endpoint:
-        host, _, port = endpoint.base_url.removeprefix("http://").partition("/")[0].partition(":")
-        head = f"POST /ai/v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+        address, _, path = endpoint.base_url.removeprefix("http://").partition("/")
+        host, _, port = address.partition(":")
+        head = f"POST /{path}/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
         head += "Content-Length: 900\r\n\r\n"
         with socket.create_connection((host, int(port)), timeout=20) as connection:
             connection.sendall(head.encode() + b'{"model": "alone"')

@@ -19,7 +19,7 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 
-from endpoint.stage import KEY, MESSAGES, Caller, Stage, digest, served
+from endpoint.stage import KEY, MESSAGES, Caller, Stage, digest, served_alone
 from lanewise import Config, Router
 from lanewise.cli import main
 from lanewise.testing import Status, StreamOf
@@ -96,8 +96,7 @@ class Served:
 @contextmanager
 def alone(router: Router, *, is_open: bool = False) -> Iterator[Caller]:
     """The app of ``lanewise serve``, in a thread."""
-    core = EndpointCore.open_to_this_machine(router) if is_open else EndpointCore.of(router, None)
-    with served(StandaloneApp(router, core)) as url, closing(Caller(f"{url}/v1", None if is_open else KEY)) as caller:
+    with served_alone(router, is_open=is_open) as url, closing(Caller(f"{url}/v1", None if is_open else KEY)) as caller:
         yield caller
 
 
@@ -175,6 +174,24 @@ def test_sigterm_lets_streams_come_to_their_end(stage: Stage, tmp_path: Path) ->
     finally:
         process.stop()
     assert not [line for line in process.said if "Traceback" in line or KEY in line or "canary" in line]
+
+
+def test_garbage_is_collected_rarely_and_for_good() -> None:
+    """What was loaded is left out of the search, and what a request leaves behind is found all the same."""
+    code = """
+import gc, weakref
+from lanewise.web.openai_endpoint.standalone import collect_garbage_rarely
+collect_garbage_rarely()
+assert gc.get_freeze_count() > 10_000
+class Ring: pass
+ring = Ring()
+ring.ring = ring
+gone = weakref.ref(ring)
+del ring
+held = [[] for _ in range(200_000)]
+assert gone() is None
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.slow

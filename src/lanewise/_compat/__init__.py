@@ -13,12 +13,13 @@ from lanewise._compat.openai_sdk import OPENAI
 from lanewise._compat.parts import Library, Part
 from lanewise._compat.redis_client import REDIS
 from lanewise._compat.starlette import STARLETTE
+from lanewise._compat.uvicorn_http import UVICORN
 
-__all__ = ["CORE", "GENAI_PRICES", "LIBRARIES", "REDIS", "Library", "Part"]
+__all__ = ["CORE", "GENAI_PRICES", "LIBRARIES", "REDIS", "UVICORN", "Library", "Part"]
 
 CORE = (OPENAI, HTTPX2, AIOHTTP, JSONSCHEMA_RS)
 """What every router rests on."""
 LIBRARIES = {
     library.distribution: library for library in (*CORE, GENAI_PRICES, REDIS, FLASK, STARLETTE, FASTAPI, LITESTAR)
 }
-"""All of them, by the name of their distribution."""
+"""All that may keep a router from opening, by the name of their distribution."""

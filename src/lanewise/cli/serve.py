@@ -51,7 +51,7 @@ def serve(file: Path, host: str, port: int, workers: int, is_open: bool) -> None
 
     import uvicorn
 
-    from lanewise.web.openai_endpoint.standalone import CONFIG, OPEN
+    from lanewise.web.openai_endpoint.standalone import CONFIG, OPEN, http_protocol
 
     os.environ[CONFIG] = str(file.absolute())
     os.environ[OPEN] = "1" if is_open else ""
@@ -61,8 +61,10 @@ def serve(file: Path, host: str, port: int, workers: int, is_open: bool) -> None
         host=host,
         port=port,
         workers=workers,
+        http=http_protocol(),
         lifespan="on",
         ws="none",
+        proxy_headers=False,  # nothing here goes by the client's address
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
