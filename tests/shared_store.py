@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lanewise._runtime import replay
+from lanewise._runtime.call import replaying as replay
 from lanewise.testing import FakeProvider
 from real_valkey import Valkey, running_valkey
 from router.driving import FIRST_KEY, SECOND_KEY, Stage

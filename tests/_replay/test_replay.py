@@ -10,7 +10,8 @@ import pytest
 
 from _replay.replaying import asked_at_once, header, until_noted, worker, workers
 from lanewise import CallerGone, Outcome, Router
-from lanewise._runtime import replay
+from lanewise._runtime.call import replaying as replay
+from lanewise.scope import state_of
 from lanewise.testing import Answer, SlowHeaders, Status, StreamOf
 from real_valkey import Valkey
 from router.driving import FIRST_MODEL, FORMS, MESSAGES, REQUEST_ID, Form, Got, Stage, ask, ask_in, using
@@ -346,7 +347,7 @@ async def test_a_caller_who_hangs_up_holds_up_nobody(gone: str, stage: Stage, st
             await anyio.to_thread.run_sync(stage.first.wait_for, 1)
             group.start_soon(asks, "the one who waits")
             await until_noted(scopes["the one who waits"])
-            scopes[gone].hang_up()
+            state_of(scopes[gone]).hang_up()
         last = await ask(one, FORMS[0])
     assert type(got[gone].error) is CallerGone
     assert got[gone].call.outcome is Outcome.CANCELLED

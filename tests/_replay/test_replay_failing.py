@@ -14,7 +14,7 @@ from lanewise import Scope
 from lanewise import _store as connection
 from lanewise._replay import shared_store as replays_shared
 from lanewise._replay.shared_store import PREFIX
-from lanewise._runtime import replay
+from lanewise._runtime.call import replaying as replay
 from lanewise.testing import Answer
 from real_valkey import Valkey, running_valkey
 from router.driving import FIRST_MODEL, FORMS, REQUEST_ID, Form, Got, Stage, ask, ask_in

@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from _replay.replaying import worker, workers
-from lanewise._runtime import replay
+from lanewise._runtime.call import replaying as replay
 from lanewise.testing import Answer, StreamOf
 from real_valkey import Valkey
 from router.driving import FIRST_MODEL, FORMS, MESSAGES, REQUEST_ID, Form, Stage, ask, config
@@ -35,7 +35,7 @@ each_form = pytest.mark.parametrize("form", FORMS[:2], ids=str)
 PROGRAM = """
 import asyncio, json, os, sys
 from lanewise import Router
-from lanewise._runtime import replay
+from lanewise._runtime.call import replaying as replay
 
 replay.CLAIM_WAIT = replay.LOOK_WAIT = 20.0
 CONFIG = json.loads(os.environ["CONFIG"])

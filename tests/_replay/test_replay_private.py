@@ -10,8 +10,8 @@ import pytest
 
 from _replay.replaying import until_noted, worker
 from lanewise import FailClosed, Router
+from lanewise._replay.sealed_replays import KeptAnswer
 from lanewise._replay.shared_store import PREFIX
-from lanewise._runtime.replay import _Kept
 from lanewise.testing import Answer, StreamOf
 from lanewise.types import LaneName
 from real_valkey import Valkey
@@ -75,7 +75,7 @@ async def test_the_store_has_no_text_that_can_be_read(
 
 async def test_an_answer_shows_nothing_of_itself_while_it_is_handled() -> None:
     """In no traceback."""
-    kept = _Kept("id", "first", LaneName.PRIMARY, [(b"h", ANSWER.encode())], ANSWER.encode(), stream=False)
+    kept = KeptAnswer("id", "first", LaneName.PRIMARY, [(b"h", ANSWER.encode())], ANSWER.encode(), stream=False)
     assert "canary" not in repr(kept)
 
 

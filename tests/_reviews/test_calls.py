@@ -29,7 +29,7 @@ from lanewise import (
     ReviewsUnavailable,
     Router,
 )
-from lanewise._runtime import escalation as reviewing
+from lanewise._runtime.call import escalation as reviewing
 from lanewise.testing import Answer, Behaviour, Html, Reset, Silence, Status, StreamOf
 from router.driving import FORMS, MESSAGES, PROMPT, WHOLE, Form, ask_in
 

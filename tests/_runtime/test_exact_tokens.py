@@ -11,7 +11,7 @@ import pytest
 
 from lanewise import Router
 from lanewise._openai.tokens import count_body, count_text
-from lanewise._runtime import exact_tokens as counting
+from lanewise._runtime.call import exact_tokens as counting
 from lanewise.testing import FakeProvider
 from lanewise.types import Api
 

@@ -10,7 +10,9 @@ import pytest
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.stream_validator import StreamValidator
-from lanewise._runtime.call.committed_stream import CommittedStream, StreamLimits
+from lanewise._runtime.call.attempt import StreamStarted
+from lanewise._runtime.call.committed_stream import CommittedStream
+from lanewise._runtime.call.stream_outcome import StreamLimits
 from lanewise._runtime.call.upstream_stream import UpstreamStream
 from lanewise.config import Route, StreamSettings
 from lanewise.types import Api, Failure
@@ -81,10 +83,19 @@ class Exchange:
         pass
 
 
-class Watcher:
+class Outcome:
     """Keeps how the stream ended."""
 
     failure: Failure | None = None
+
+    def __init__(self, limits: StreamLimits) -> None:
+        self._limits = limits
+
+    def limits(self) -> StreamLimits:
+        return self._limits
+
+    def end_with_caller(self, hang_up: object) -> None:
+        pass
 
     def overtaken(self) -> None:
         return None
@@ -129,12 +140,12 @@ async def test_bytes_put_off_the_stall_and_only_content_the_silence(
     exchange: Any = Exchange(clock, [piece])
     limits = StreamLimits(stall=10, silence=600) if shorter == "stall" else StreamLimits(stall=600, silence=10)
     flow = UpstreamStream(exchange, StreamValidator(Api.CHAT, hide_usage=False), 1000, lambda: None)
-    watcher: Any = Watcher()
-    relay = CommittedStream(flow, b"", ended=False, limits=limits, max_at=1e9, watcher=watcher)
+    outcome: Any = Outcome(limits)
+    relay = CommittedStream(StreamStarted([], flow, b"", ended=False), outcome, max_at=1e9)
     with pytest.raises(TimeoutError):
         await _read_all(relay)
     assert exchange.bounds == [1010, 1011 if moves else 1010]
-    assert watcher.failure is not None
+    assert outcome.failure is not None
 
 
 async def _read_all(relay: CommittedStream) -> None:

@@ -23,7 +23,7 @@ from lanewise._routing.conversations import Conversation, Conversations, convers
 from lanewise._routing.ordering import Arrange, as_declared, by_cost, by_speed, by_weight, subject_picks
 from lanewise._routing.request_attributes import RequestAttributes, asked_output, likely_tokens
 from lanewise._routing.start_rules import compile_rule
-from lanewise._runtime.messages import CallContext
+from lanewise._runtime.messages import Caller
 from lanewise._runtime.response_affinity import ResponseAffinity
 from lanewise._runtime.upstreams import Upstream
 from lanewise._telemetry.prices import PriceBook, asked_tier
@@ -101,10 +101,10 @@ class CandidateSelector:
         has_caps = any(rooms[route].max_output is not None for route in task.routes)
         self._measured_from = 0 if has_caps else min(self._windows.values(), default=math.inf)
         """Bytes of a body: a shorter one has room anywhere, and need not be measured."""
-        self._loop_context = home_provider(task, routes)
+        self._home_provider = home_provider(task, routes)
         self._countable = _countable(task, routes)
 
-    def list(self, body: RequestBody, api: Api, caller: CallContext, approved: frozenset[str] | None) -> Selection:
+    def list(self, body: RequestBody, api: Api, caller: Caller, approved: frozenset[str] | None) -> Selection:
         """The candidates of a call. ``approved`` are the only routes that may answer it, if it is sensitive."""
         lane, why = self._start(body, api, caller) if self._starts or caller.start is not None else (None, "")
         bound = binding(body, api)
@@ -142,7 +142,7 @@ class CandidateSelector:
         doubt = NeedsTokenCount(found, need, rooms, models) if models else None
         return Selection(fits, start, bound, _nowhere(fits, bound, body, api), doubt, conversation)
 
-    def _start(self, body: RequestBody, api: Api, caller: CallContext) -> tuple[LaneName | None, str]:
+    def _start(self, body: RequestBody, api: Api, caller: Caller) -> tuple[LaneName | None, str]:
         """The lane to start in, and why. A drill comes first, then the rules in their order."""
         if caller.start is not None:
             return caller.start, "its scope says so"
@@ -156,9 +156,7 @@ class CandidateSelector:
                 return lane, text
         return None, ""
 
-    def _anywhere(
-        self, body: RequestBody, api: Api, caller: CallContext, start: LaneName | None
-    ) -> tuple[Candidate, ...]:
+    def _anywhere(self, body: RequestBody, api: Api, caller: Caller, start: LaneName | None) -> tuple[Candidate, ...]:
         """The candidates of a call that may go to any route: mostly a look-up."""
         found = self._static.get((api, start, body.asks_reasoning))
         if found is None:
@@ -169,7 +167,7 @@ class CandidateSelector:
         self,
         body: RequestBody,
         api: Api,
-        caller: CallContext,
+        caller: Caller,
         start: LaneName | None,
         approved: frozenset[str] | None,
         *,
@@ -192,7 +190,7 @@ class CandidateSelector:
             reasoning=body.asks_reasoning,
         )
 
-    def _arranged(self, body: RequestBody, api: Api, caller: CallContext) -> Arrange:
+    def _arranged(self, body: RequestBody, api: Api, caller: Caller) -> Arrange:
         """The order within the lanes for this call."""
         task, routes = self._task, self._shared.config.routes
         sticks_to = None
@@ -234,7 +232,7 @@ class CandidateSelector:
         made = self._shared.memory.made_for(body)
         route = None if made is None else made.route
         if route is None or route not in self._shared.config.routes:
-            return None, self._loop_context
+            return None, self._home_provider
         if route in self._task.routes:
             return route, None
         return None, self._shared.config.routes[route].provider

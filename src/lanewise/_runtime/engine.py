@@ -1,4 +1,4 @@
-"""The engine: takes requests in from any loop or thread, and drives them in one of its two homes."""
+"""The engine: takes requests in from any loop or thread, and has them driven in one of its two homes."""
 
 from __future__ import annotations
 
@@ -16,31 +16,23 @@ from lanewise._health.health_report import health_report, untried
 from lanewise._process_hooks import notify_of_forks
 from lanewise._reviews import ReviewQueue, ReviewsUnavailable
 from lanewise._runtime.bridge import BridgedStream, ThreadStream, across
-from lanewise._runtime.call.cancellation import CallCancellation
-from lanewise._runtime.call.committed_stream import CommittedStream
-from lanewise._runtime.call.resolve import ResolvedCall, prepare
+from lanewise._runtime.call.context import CallContext
 from lanewise._runtime.call.runner import CallRunner
 from lanewise._runtime.descriptor_limit import descriptor_limit_warning
-from lanewise._runtime.drafting import start_draft
-from lanewise._runtime.escalation import leave_unsent
-from lanewise._runtime.exact_tokens import with_count
 from lanewise._runtime.lifecycle import BackgroundServices
 from lanewise._runtime.loop_context import LoopContext, TransportFactory
-from lanewise._runtime.messages import API_OF_PATH, CallContext, RoutedRequest, RoutedResponse, may_be_replayed
-from lanewise._runtime.models_endpoint import answer_locally
+from lanewise._runtime.messages import Caller, RoutedRequest, RoutedResponse
 from lanewise._runtime.portal import Portal, PortalThread
 from lanewise._runtime.readiness import readiness
 from lanewise._runtime.recording import Recording
 from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.router_runtime import RouterRuntime
-from lanewise._runtime.stored_answers import StoredRequest, answer_stored, call_of, stored_request
-from lanewise._runtime.unforeseen import as_routing_error
 from lanewise._runtime.upstreams import build_upstreams
 from lanewise._telemetry.daily_cost import uncounted
 from lanewise._transport.local_trouble import LACKING, NOT_SENT, trouble_in
 from lanewise.config import Config, ConfigError
 from lanewise.config.credentials import resolve_credentials
-from lanewise.errors import ReviewPending, RouterClosed, RoutingError, Unreachable
+from lanewise.errors import RouterClosed, RoutingError, Unreachable
 from lanewise.types import HealthReport
 
 __all__ = ["Engine"]
@@ -74,14 +66,15 @@ class Engine:
 
     def ready(self) -> RouterRuntime:
         """What calls need, looked up once. Raises ConfigError: keys are missing. RouterClosed: closed, not reopened."""
-        self._check_open()
+        if self._closed:
+            raise _closed()
         if self._runtime is None:
             with self._lock:
                 if self._runtime is None:
-                    self._runtime = self._make_kit()
+                    self._runtime = self._make_runtime()
         return self._runtime
 
-    def _make_kit(self) -> RouterRuntime:
+    def _make_runtime(self) -> RouterRuntime:
         credentials = resolve_credentials(self.config, self._environ)
         for warning in credentials.warnings:
             _log.warning("%s", warning)
@@ -212,13 +205,13 @@ class Engine:
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
-    async def send(self, request: RoutedRequest, caller: CallContext) -> RoutedResponse:
+    async def send(self, request: RoutedRequest, caller: Caller) -> RoutedResponse:
         """The reply to a request, from any loop. Raises RoutingError."""
         try:
             runtime = self.ready()
             loop_context = self._loop_context
             if loop_context is not None and loop_context.loop is _running_loop():
-                return await _drive(runtime, loop_context, request, caller)
+                return await CallRunner(CallContext(runtime, loop_context, request, caller)).run()
             return await self._ask_portal(runtime, request, caller)
         except (OSError, RuntimeError, MemoryError) as error:
             failure = self._lacking(error)
@@ -226,14 +219,14 @@ class Engine:
                 raise
         raise failure
 
-    async def _ask_portal(self, runtime: RouterRuntime, request: RoutedRequest, caller: CallContext) -> RoutedResponse:
+    async def _ask_portal(self, runtime: RouterRuntime, request: RoutedRequest, caller: Caller) -> RoutedResponse:
         thread = self._portal_thread()
         reply = await across(thread, lambda: self._in_portal(thread, runtime, request, caller), _close_unclaimed)
         if reply.stream is None:
             return reply
         return RoutedResponse(reply.status, reply.headers, b"", BridgedStream(thread, reply.stream))
 
-    def send_sync(self, request: RoutedRequest, caller: CallContext) -> tuple[RoutedResponse, ThreadStream | None]:
+    def send_sync(self, request: RoutedRequest, caller: Caller) -> tuple[RoutedResponse, ThreadStream | None]:
         """The reply to a request of a thread, and its stream if it is one. Raises RoutingError."""
         try:
             return self._ask_sync(request, caller)
@@ -243,7 +236,7 @@ class Engine:
                 raise
         raise failure
 
-    def _ask_sync(self, request: RoutedRequest, caller: CallContext) -> tuple[RoutedResponse, ThreadStream | None]:
+    def _ask_sync(self, request: RoutedRequest, caller: Caller) -> tuple[RoutedResponse, ThreadStream | None]:
         runtime = self.ready()
         thread = self._portal_thread()
         reply = thread.run(lambda: self._in_portal(thread, runtime, request, caller), _close_unclaimed)
@@ -262,116 +255,30 @@ class Engine:
         if thread is not None:
             return thread
         with self._lock:
-            self._check_open()
+            if self._closed:
+                raise _closed()
             return self._portal.start()
 
     async def _in_portal(
-        self, thread: PortalThread, runtime: RouterRuntime, request: RoutedRequest, caller: CallContext
+        self, thread: PortalThread, runtime: RouterRuntime, request: RoutedRequest, caller: Caller
     ) -> RoutedResponse:
         loop_context = self._portal_home
         if loop_context is None or loop_context.loop is not thread.loop:
             loop_context = self._portal_home = LoopContext(self._make_transport, self.recording)
             thread.at_end(loop_context.aclose)
-        return await _drive(runtime, loop_context, request, caller)
+        return await CallRunner(CallContext(runtime, loop_context, request, caller)).run()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RouterClosed(
-                "the router is closed: keep it open as long as the app serves (`async with router:` or `with router:`)"
-            )
+
+def _closed() -> RouterClosed:
+    return RouterClosed(
+        "the router is closed: keep it open as long as the app serves (`async with router:` or `with router:`)"
+    )
 
 
 async def _close_unclaimed(reply: RoutedResponse) -> None:
     """The caller was cancelled just when its stream had come: nobody will ever read it."""
     if reply.stream is not None:
         await reply.stream.aclose()
-
-
-async def _drive(
-    runtime: RouterRuntime, loop_context: LoopContext, request: RoutedRequest, caller: CallContext
-) -> RoutedResponse:
-    if request.method != "POST" or request.path not in API_OF_PATH:  # a list of stored chats is asked of their path
-        reply = answer_locally(runtime.config, request)
-        if reply is not None:
-            return reply
-        stored = stored_request(request)
-        if stored is not None:
-            return await _ask_stored(runtime, loop_context, stored, request, caller)
-    hang_up = CallCancellation()
-    loop_context.enter(hang_up)
-    caller.begun(hang_up)
-    try:
-        if runtime.memory.is_shared and (b"previous_response_id" in request.body or b"conversation" in request.body):
-            await runtime.memory.look_up(request.body)
-        resolved = _resolved(runtime, request, caller)
-        if not resolved.candidates:
-            raise await leave_unsent(runtime, resolved, request, caller)
-        if resolved.unsure is not None:
-            resolved = await with_count(resolved, resolved.unsure)
-        runner = CallRunner(runtime, resolved, request, caller)
-        if runtime.replay is not None and not resolved.call.sensitive and may_be_replayed(caller):
-            return await runtime.replay.run(runtime, runner, resolved, request, caller, loop_context)
-        reply = await runner.run(loop_context)
-    except ReviewPending as pending:
-        start_draft(runtime, loop_context, resolved, request, caller, pending.review_id or "")
-        raise
-    except RoutingError:
-        raise
-    except Exception as unforeseen:  # noqa: BLE001 - no foreign error leaves
-        raise as_routing_error(unforeseen, None) from None
-    except asyncio.CancelledError:
-        error = hang_up.taken_back(resolved.call)
-        if error is not None:
-            raise error from None
-        raise
-    finally:
-        hang_up.disarm()
-        loop_context.leave(hang_up)
-        caller.ended(hang_up)
-    if isinstance(reply.stream, CommittedStream):
-        loop_context.keep(reply.stream, resolved.call)
-    return reply
-
-
-async def _ask_stored(
-    runtime: RouterRuntime,
-    loop_context: LoopContext,
-    stored: StoredRequest,
-    request: RoutedRequest,
-    caller: CallContext,
-) -> RoutedResponse:
-    """The reply to a request for what a provider has stored. Raises RoutingError."""
-    call = call_of(stored, caller)
-    hang_up = CallCancellation()
-    loop_context.enter(hang_up)
-    caller.begun(hang_up)
-    try:
-        return await answer_stored(runtime, loop_context, stored, request, caller, call)
-    except RoutingError as error:
-        if error.call is None:
-            runtime.recording.log.not_a_call(caller.request_id, type(error).__name__)
-        raise
-    except Exception as unforeseen:  # noqa: BLE001 - no foreign error leaves
-        raise as_routing_error(unforeseen, None) from None
-    except asyncio.CancelledError:
-        ended = hang_up.taken_back(call)
-        if ended is not None:
-            raise ended from None
-        raise
-    finally:
-        hang_up.disarm()
-        loop_context.leave(hang_up)
-        caller.ended(hang_up)
-
-
-def _resolved(runtime: RouterRuntime, request: RoutedRequest, caller: CallContext) -> ResolvedCall:
-    """The call, or its refusal: one that never became a call has no record, and a line in the log."""
-    try:
-        return prepare(runtime, request, caller)
-    except RoutingError as error:
-        if error.call is None:
-            runtime.recording.log.not_a_call(caller.request_id, type(error).__name__)
-        raise
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -1,31 +1,36 @@
-"""A home: one event loop in which calls are driven, with the connections that belong to it."""
+"""An event loop in which calls are driven, with the connections that belong to it: one of a router's two homes."""
 
 from __future__ import annotations
 
 import asyncio
 import weakref
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 
 from lanewise._process_hooks import Ending, at_exit, at_fork
-from lanewise._runtime.call.cancellation import CallCancellation, router_closed
-from lanewise._runtime.call.committed_stream import CommittedStream
 from lanewise._runtime.recording import Recording
-from lanewise._runtime.recording_stream import RecordingStream
 from lanewise._transport import Transport
 from lanewise._transport.loop_lag import LoopLag
-from lanewise.errors import RouterClosed
+from lanewise.errors import RouterClosed, RoutingError
 from lanewise.types import Call
 
-__all__ = ["LoopContext", "TransportFactory"]
+__all__ = ["Endable", "LoopContext", "TransportFactory"]
 
 TransportFactory = Callable[[str, LoopLag], Transport]
 """Makes the transport of a provider, for a loop with this lag; providers may share one."""
 
 CLOSE: Final = 2.0
 """Seconds that closing takes at most, whatever the peers do."""
+
+
+class Endable(Protocol):
+    """What runs in a loop: a call, or a committed stream."""
+
+    def end(self, why: Callable[[Call | None], RoutingError]) -> None:
+        """End it with the error that ``why`` makes. Does nothing if it has ended. In its own loop."""
+        ...
 
 
 class LoopContext:
@@ -37,8 +42,8 @@ class LoopContext:
         self.opened = 0
         self._make_transport = make_transport
         self._transports: dict[str, Transport] = {}
-        self._calls: set[CallCancellation] = set()
-        self._streams: weakref.WeakKeyDictionary[CommittedStream | RecordingStream, Call] = weakref.WeakKeyDictionary()
+        self._calls: set[Endable] = set()
+        self._streams: weakref.WeakSet[Endable] = weakref.WeakSet()
         self._idle = asyncio.Event()
         self._closed = False
         _forget_dead()
@@ -46,34 +51,34 @@ class LoopContext:
 
     def transport(self, provider: str) -> Transport:
         """The transport of a provider's attempts, made at the first use. Raises RouterClosed."""
-        self._check_open()
+        if self._closed:
+            raise _closed()
         transport = self._transports.get(provider)
         if transport is None:
             transport = self._transports[provider] = self._make_transport(provider, self.lag)
         return transport
 
-    def enter(self, call: CallCancellation) -> None:
+    def enter(self, call: Endable) -> None:
         """Note a call that runs here from now on. Raises RouterClosed."""
-        self._check_open()
+        if self._closed:
+            raise _closed()
         self._calls.add(call)
 
-    def leave(self, call: CallCancellation) -> None:
+    def leave(self, call: Endable) -> None:
         """Note that a call no longer runs."""
         self._calls.discard(call)
         if self._closed and not self._calls:
             self._idle.set()
 
-    def keep(self, stream: CommittedStream | RecordingStream, call: Call) -> None:
+    def keep(self, stream: Endable) -> None:
         """Note a call's committed stream, which closing ends. It need not be taken back."""
-        self._streams[stream] = call
+        self._streams.add(stream)
 
     async def aclose(self) -> None:
         """End what runs here with RouterClosed, and close all connections."""
         self._closed = True
-        for running in tuple(self._calls):
-            running.end(router_closed)
-        for stream, call in tuple(self._streams.items()):
-            stream.end(router_closed(call))
+        for running in (*self._calls, *self._streams):
+            running.end(_router_closed)
         with anyio.move_on_after(CLOSE, shield=True):
             if self._calls:
                 await self._idle.wait()
@@ -92,12 +97,20 @@ class LoopContext:
     def _own_transports(self) -> list[Transport]:
         return list({id(transport): transport for transport in self._transports.values()}.values())
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RouterClosed(
-                "the router was closed while a call ran or was begun; keep it open as long as the app serves "
-                "(`async with router:`), or open it again"
-            )
+
+def _closed() -> RouterClosed:
+    """The error of a call that begins in a loop whose router was closed."""
+    return RouterClosed(
+        "the router was closed while a call ran or was begun; keep it open as long as the app serves "
+        "(`async with router:`), or open it again"
+    )
+
+
+def _router_closed(call: Call | None) -> RoutingError:
+    """The error of a call whose router is closed while it runs; of one that has no record yet, ``None``."""
+    if call is None:
+        return RouterClosed("the router was closed before a call was sent")
+    return RouterClosed(f"the router was closed while task {call.task!r} was being answered. [call {call.id}]", call)
 
 
 _open: set[LoopContext] = set()

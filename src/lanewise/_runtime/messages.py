@@ -12,12 +12,10 @@ from lanewise.types import Api, Call, LaneName
 
 __all__ = [
     "API_OF_PATH",
-    "CallContext",
+    "Caller",
     "RoutedRequest",
     "RoutedResponse",
     "Stream",
-    "may_be_replayed",
-    "names_in_keys",
 ]
 
 API_OF_PATH = {
@@ -79,11 +77,11 @@ class RoutedResponse(msgspec.Struct, frozen=True):
     stream: Stream | None = None
 
     def __repr__(self) -> str:
-        return f"Reply({self.status})"
+        return f"RoutedResponse({self.status})"
 
 
-class CallContext(Protocol):
-    """What the engine needs to know of the scope in which a call is made."""
+class Caller(Protocol):
+    """Who makes a call: what the engine needs to know of the scopes that it is made in."""
 
     @property
     def request_id(self) -> str: ...
@@ -128,17 +126,3 @@ class CallContext(Protocol):
     def answered(self, reply_id: str, call: Call) -> None: ...
 
     def ordinal(self, digest: bytes) -> int: ...
-
-
-def names_in_keys(caller: CallContext, mark: str = "-") -> tuple[str, str | None]:
-    """By which id and which subject a call's keys are made: those of one client are never those of another.
-
-    ``mark`` tells the name that a caller gave from any request id.
-    """
-    call_id = caller.request_id if caller.named is None else f"named{mark}{caller.named}"
-    return call_id, caller.subject if caller.client is None else f"{caller.client}\0{caller.subject}"
-
-
-def may_be_replayed(caller: CallContext) -> bool:
-    """Whether a call may be given the answer of an earlier one: of the endpoint's callers, if they named it."""
-    return caller.client is None or caller.named is not None

@@ -1,4 +1,4 @@
-"""What all calls of a router share: the config, the ways, the caps, and what was learned."""
+"""What all calls of a router share: its config, upstreams, health, limits, budgets, and what was learned."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from lanewise._health.router_health import RouterHealth
 from lanewise._health.shared_health import share
 from lanewise._openai.parameters import OUTPUT_LIMITS
 from lanewise._replay.memory_store import ReplaysInMemory
+from lanewise._replay.replays import Replays
+from lanewise._replay.sealed_replays import HEADERS_BYTES, SealedReplays
 from lanewise._replay.shared_store import SharedReplays
 from lanewise._reviews import ReviewQueue
 from lanewise._routing.context_window import TokenLimits
@@ -26,7 +28,6 @@ from lanewise._runtime.call.attempt import ByteLimits
 from lanewise._runtime.candidate_selector import CandidateSelector, SelectorContext
 from lanewise._runtime.lifecycle import BackgroundServices
 from lanewise._runtime.recording import Recording
-from lanewise._runtime.replay import HEADERS_BYTES, Replay
 from lanewise._runtime.response_affinity import ResponseAffinity
 from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.shared_affinity import SharedAffinity
@@ -167,16 +168,16 @@ def _client_limits(config: Config) -> dict[str, ClientLimit]:
     }
 
 
-def _replay(config: Config, credentials: Credentials, services: BackgroundServices) -> Replay | None:
+def _replay(config: Config, credentials: Credentials, services: BackgroundServices) -> SealedReplays | None:
     """Answers are only kept sealed: without a storage key there is none, and the config says so when it is read."""
-    settings = config.router
-    if settings.replay is None or credentials.seal is None:
+    keep, largest = config.router.replay, config.router.max_replay_bytes
+    if keep is None or credentials.seal is None:
         return None
-    if credentials.store is None:
-        return Replay(ReplaysInMemory(), credentials.seal, keep=settings.replay, largest=settings.max_replay_bytes)
-    shared = SharedReplays(credentials.store, settings.max_replay_bytes + HEADERS_BYTES)
-    services.add(shared)
-    return Replay(shared, credentials.seal, keep=settings.replay, largest=settings.max_replay_bytes)
+    replays: Replays = ReplaysInMemory()
+    if credentials.store is not None:
+        replays = shared = SharedReplays(credentials.store, largest + HEADERS_BYTES)
+        services.add(shared)
+    return SealedReplays(replays, credentials.seal, keep=keep, largest=largest)
 
 
 def _rooms(config: Config) -> dict[str, TokenLimits]:

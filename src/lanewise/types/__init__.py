@@ -3,7 +3,8 @@
 Everything here is plain data. Nothing here decides, sends or waits.
 """
 
-from lanewise.types.calls import DRAFT_OF, Attempt, Call, Outcome, Score, note
+from lanewise.types.attempts import Attempt
+from lanewise.types.calls import DRAFT_OF, Call, Outcome, Score
 from lanewise.types.costs import CostStatus
 from lanewise.types.failures import NEVER_MOVE, Api, BreakerEffect, Failure, FailureKind, LaneName, LocalTrouble, Retry
 from lanewise.types.health import BreakerStatus, HealthReport, HealthState, RouteStatus
@@ -38,5 +39,4 @@ __all__ = [
     "Stop",
     "Switch",
     "Wait",
-    "note",
 ]

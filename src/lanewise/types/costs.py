@@ -44,10 +44,14 @@ class PendingCost(ABC):
 
 
 class WhenRead:
-    """A field of a record that may hold a pending cost, which is settled when the field is first read."""
+    """A field of a record that may hold a pending cost, which is settled when the field is first read.
 
-    def __init__(self, slot: Any) -> None:
+    ``slots`` are those of all the record's fields that it is settled into, in the order of ``COST_FIELDS``.
+    """
+
+    def __init__(self, slot: Any, slots: tuple[Any, ...]) -> None:
         self._slot = slot
+        self._slots = slots
 
     def __get__(self, record: msgspec.Struct | None, owner: type[msgspec.Struct]) -> object:
         """The field."""
@@ -57,8 +61,8 @@ class WhenRead:
         if not isinstance(value, PendingCost):
             return value
         cost = value.settle()
-        for name, settled in zip(COST_FIELDS, (cost.usd, cost.status, cost.upper_usd), strict=True):
-            msgspec.structs.force_setattr(record, name, settled)
+        for slot, settled in zip(self._slots, (cost.usd, cost.status, cost.upper_usd), strict=True):
+            slot.__set__(record, settled)
         return self._slot.__get__(record, owner)
 
     def __set__(self, record: msgspec.Struct, value: object) -> None:

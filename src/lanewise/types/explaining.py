@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
+from lanewise.types.attempts import Attempt
 from lanewise.types.moves import Move, Stop, Wait
-
-if TYPE_CHECKING:
-    from lanewise.types.calls import Attempt, Call
 
 __all__ = ["explain_move", "left_out_by", "steps_of"]
 
@@ -26,11 +25,13 @@ _ADDED: Final = {"response_format": 'stand_in = { response_format = "prompt" }',
 """The format of a task's contract (the app's own is never left out), and a message for a route's suffix."""
 
 
-def steps_of(call: Call) -> list[tuple[float, str]]:
-    """What happened in a call, each with its milliseconds from the start."""
-    by_number = {attempt.attempt_number: attempt for attempt in call.attempts}
-    told = [(at_ms, text) for at_ms, move in call.moves for text in explain_move(move, by_number)]
-    return sorted([*call.notes, *told], key=lambda step: step[0])
+def steps_of(
+    moves: Sequence[tuple[float, Move]], notes: Sequence[tuple[float, str]], attempts: Sequence[Attempt]
+) -> list[tuple[float, str]]:
+    """What happened in a call by its moves, notes and attempts, each with its milliseconds from the start."""
+    by_number = {attempt.attempt_number: attempt for attempt in attempts}
+    told = [(at_ms, text) for at_ms, move in moves for text in explain_move(move, by_number)]
+    return sorted([*notes, *told], key=lambda step: step[0])
 
 
 def explain_move(move: Move, attempts: dict[int, Attempt]) -> list[str]:

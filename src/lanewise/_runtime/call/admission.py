@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,13 +14,11 @@ from lanewise._health.rate_limiter import RateLimiter
 from lanewise._health.route_health import Permit
 from lanewise._openai import token_estimate as rough_tokens
 from lanewise._routing.plan import Plan
+from lanewise._runtime.call.recorder import CallRecorder
 from lanewise._runtime.call.resolve import ResolvedCall
-from lanewise._runtime.messages import CallContext
-from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._transform.capabilities import has_attachments
-from lanewise._transport.loop_lag import LoopLag
 from lanewise.config import Provider
-from lanewise.types import Attempt, Failure, Move, Send, Wait, note
+from lanewise.types import Attempt, Failure, Move, Send, Wait
 
 __all__ = ["Admission"]
 
@@ -30,54 +27,53 @@ _NOTICEABLE: Final = 0.005
 
 
 class Admission:
-    """Of one call, which began at ``started`` by the loop's clock. One attempt is out at a time."""
+    """Of one call. One attempt is out at a time."""
 
     __slots__ = (
         "_api",
         "_attempt_number",
         "_budgets",
         "_health",
+        "_lag",
         "_limiter",
         "_lost",
         "_permit",
         "_resolved",
         "_route",
         "_runtime",
-        "_started",
-        "lag",
     )
 
-    def __init__(self, runtime: RouterRuntime, resolved: ResolvedCall, context: CallContext, started: float) -> None:
+    def __init__(self, resolved: ResolvedCall) -> None:
+        context = resolved.context
+        runtime = context.runtime
         self._runtime = runtime
         self._health = runtime.health
         self._resolved = resolved
         self._api = resolved.call.api
-        self._started = started
+        self._lag = context.loop.lag
         self._budgets: CallBudgets | None = None
         if runtime.budgets is not None:
-            call, body, choices = resolved.call, resolved.body, resolved.choices
+            caller, body, choices = context.caller, resolved.body, resolved.choices
             self._budgets = runtime.budgets.of(
-                call, body, choices, subject=context.subject, client=context.client, labels=context.labels
+                resolved.call, body, choices, subject=caller.subject, client=caller.client, labels=caller.labels
             )
         self._attempt_number = 0
         self._route = ""
         self._permit: Permit | None = None
         self._limiter: RateLimiter | None = None
         self._lost = 0.0
-        self.lag: LoopLag | None = None
-        """How late the loop is in which the attempts run, once it is known which that is."""
 
-    async def enter(self, send: Send, plan: Plan, told: Callable[[Move], None]) -> Move:
-        """Let an attempt out: the very ``send``, or what the plan does instead. ``told`` hears of a wait."""
+    async def enter(self, send: Send, plan: Plan, recorder: CallRecorder) -> Move:
+        """Let an attempt out: the very ``send``, or what the plan does instead. What it waits for is recorded."""
         limiters = self._runtime.limiters
         if limiters:
-            instead = await self._pass_gate(send, plan, limiters, told)
+            instead = await self._pass_gate(send, plan, limiters, recorder)
             if instead is not None:
                 if not (isinstance(instead, Send) and instead.route == self._route):
                     self._leave_gate(0)  # it does not go there any more: another call may have the place
                 return instead
         if self._budgets is not None:
-            over = await self._reserve(self._budgets, send, plan)
+            over = await self._reserve(self._budgets, send, plan, recorder)
             if over is not None:
                 return over
         self._permit = self._health.enter(send.route, self._api, last_resort=send.last_resort, slot=send.slot)
@@ -87,8 +83,8 @@ class Admission:
             self._leave_gate(0)
             return plan.held_back(asyncio.get_running_loop().time(), jitter=random.random())
         self._route = send.route
-        if self._health.counts_slow and self.lag is not None:
-            self._lost = self.lag.lost
+        if self._health.counts_slow:
+            self._lost = self._lag.lost
         return send
 
     @property
@@ -160,25 +156,24 @@ class Admission:
         if wait is not None:
             self._health.limit(self._route, self._api, failures.NO_ROOM.failure(retry_after=wait))
 
-    async def _reserve(self, budgets: CallBudgets, send: Send, plan: Plan) -> Move | None:
+    async def _reserve(self, budgets: CallBudgets, send: Send, plan: Plan, recorder: CallRecorder) -> Move | None:
         """Reserve what the attempt may cost. What the plan does, unless it may go out."""
         try:
             result = await budgets.reserve(send)
         except BaseException:
             self._leave_gate(0)
             raise
-        now = asyncio.get_running_loop().time()
         if isinstance(result, str):
             self._attempt_number = send.attempt_number
             if result:
-                call = self._resolved.call
-                note(call, "notes", (*call.notes, ((now - self._started) * 1000, result)))
+                recorder.note(result)
             return None
         self._leave_gate(0)
+        now = asyncio.get_running_loop().time()
         return plan.over_budget(result.failure, result.lane, now, jitter=random.random())
 
     async def _pass_gate(
-        self, send: Send, plan: Plan, limiters: dict[str, RateLimiter], told: Callable[[Move], None]
+        self, send: Send, plan: Plan, limiters: dict[str, RateLimiter], recorder: CallRecorder
     ) -> Move | None:
         """Wait for room under our own caps. What the plan does, unless the attempt may go out as it is."""
         provider = self._runtime.upstreams[send.route].provider
@@ -195,12 +190,13 @@ class Admission:
         self._limiter, self._route = limiter, send.route
         if waited < _NOTICEABLE:
             return None
-        told(Wait(seconds=waited, route=send.route, lane=send.lane, reason=f"held back by {_caps_of(provider)}"))
+        reason = f"held back by {_caps_of(provider)}"
+        recorder.move(Wait(seconds=waited, route=send.route, lane=send.lane, reason=reason))
         return plan.held_back(now, jitter=random.random())
 
     def _lost_since(self) -> float:
         """The seconds for which our own loop stood still since the attempt went out."""
-        return 0.0 if self.lag is None else self.lag.lost_at(asyncio.get_running_loop().time()) - self._lost
+        return self._lag.lost_at(asyncio.get_running_loop().time()) - self._lost
 
     def _is_plain(self) -> bool:
         return not has_attachments(self._resolved.body, self._api)

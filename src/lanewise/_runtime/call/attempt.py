@@ -20,14 +20,15 @@ from lanewise._openai.choices import StreamAccumulator
 from lanewise._openai.response_check import Answer, check_answer, from_answer
 from lanewise._openai.stream_validator import StreamValidator
 from lanewise._openai.usage.entries import with_cost
+from lanewise._runtime.call.record_fields import AttemptFields
 from lanewise._runtime.call.reply_headers import as_json, as_stream
 from lanewise._runtime.call.upstream_stream import Chunk, UpstreamStream
 from lanewise._runtime.upstreams import KeyUnavailable, Upstream
 from lanewise._transport import Exchange, Headers, Target, Transport
 from lanewise._transport.loop_lag import LoopLag
-from lanewise.types import Api, Attempt, Failure, FailureKind, note
+from lanewise.types import Api, Attempt, Failure, FailureKind
 
-__all__ = ["AttemptRequest", "ByteLimits", "CompleteResponse", "StreamStarted", "run"]
+__all__ = ["AttemptRequest", "AttemptResult", "BuiltAttempt", "ByteLimits", "CompleteResponse", "StreamStarted", "run"]
 
 _NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 CONNECT_TIMEOUT: Final = 10.0
@@ -96,6 +97,18 @@ class AttemptRequest(msgspec.Struct, frozen=True):
         return f"AttemptRequest({self.upstream.route.name})"
 
 
+class BuiltAttempt(msgspec.Struct, frozen=True):
+    """An attempt that is about to go out, and the beginning of its record."""
+
+    request: AttemptRequest
+    record: Attempt
+    more: tuple[AttemptRequest, ...] = ()
+    """What goes out beside it, where several requests make one answer."""
+
+    def __repr__(self) -> str:
+        return f"BuiltAttempt({self.record.route})"
+
+
 class CompleteResponse(msgspec.Struct, frozen=True):
     """An answer that has come whole."""
 
@@ -116,8 +129,16 @@ class StreamStarted(msgspec.Struct, frozen=True):
     ended: bool
     status: int = 200
 
+    def after(self, chunk: bytes) -> StreamStarted:
+        """The stream with a chunk of ours before it."""
+        return msgspec.structs.replace(self, held=chunk + self.held)
 
-async def run(request: AttemptRequest, record: Attempt) -> CompleteResponse | StreamStarted | Failure:
+
+AttemptResult = CompleteResponse | StreamStarted | Failure
+"""What an attempt comes to."""
+
+
+async def run(request: AttemptRequest, record: Attempt) -> AttemptResult:
     """Make the attempt, and write its times and its status into ``record``."""
     request.lag.enter()
     try:
@@ -129,7 +150,7 @@ async def run(request: AttemptRequest, record: Attempt) -> CompleteResponse | St
     return result
 
 
-async def _exchange(request: AttemptRequest, record: Attempt) -> CompleteResponse | StreamStarted | Failure:
+async def _exchange(request: AttemptRequest, record: Attempt) -> AttemptResult:
     loop = asyncio.get_running_loop()
     started = loop.time()
     deadline = started + request.timeout
@@ -157,14 +178,14 @@ async def _exchange(request: AttemptRequest, record: Attempt) -> CompleteRespons
         return _unsent(request, failure)
     exchange.bound_reads(deadline, request.latest)
     request.heard()
-    note(record, "first_byte_ms", (loop.time() - started) * 1000)
-    note(record, "http_status", exchange.status)
+    AttemptFields.first_byte_ms(record, (loop.time() - started) * 1000)
+    AttemptFields.http_status(record, exchange.status)
     opened = False
     try:
         if not 200 <= exchange.status <= 299:
             return await _refused(request, exchange, deadline)
         if not request.stream:
-            result: CompleteResponse | StreamStarted | Failure = await _whole(request, exchange)
+            result: AttemptResult = await _whole(request, exchange)
         else:
             result = await _open(request, exchange, record, started, begins_by, deadline)
             opened = isinstance(result, StreamStarted)
@@ -202,9 +223,7 @@ async def _refused(request: AttemptRequest, exchange: Exchange, deadline: float)
     )
 
 
-def _as_answered(
-    result: CompleteResponse | StreamStarted | Failure, exchange: Exchange, record: Attempt
-) -> CompleteResponse | StreamStarted | Failure:
+def _as_answered(result: AttemptResult, exchange: Exchange, record: Attempt) -> AttemptResult:
     """What the status and the encoding of an answer change in it: any 2xx counts that has an answer in it.
 
     What was odd is noted; of a stream also at its end.
@@ -223,9 +242,9 @@ def _as_answered(
         odd += ("content_type",)
     if exchange.status == 200:
         if odd:
-            note(record, "lenient", odd)
+            AttemptFields.lenient(record, odd)
         return result
-    note(record, "lenient", (*odd, "status"))
+    AttemptFields.lenient(record, (*odd, "status"))
     return msgspec.structs.replace(result, status=exchange.status)
 
 
@@ -256,7 +275,7 @@ async def _whole(request: AttemptRequest, exchange: Exchange) -> CompleteRespons
 
 async def _open(
     request: AttemptRequest, exchange: Exchange, record: Attempt, started: float, begins_by: float, deadline: float
-) -> CompleteResponse | StreamStarted | Failure:
+) -> AttemptResult:
     """Read a stream until its first real content (or its end), so that every failure before can still switch."""
     loop = asyncio.get_running_loop()
     begun = b""
@@ -286,12 +305,12 @@ async def _open(
         exchange.bound_reads(silent_until, request.latest)
         piece = await _next(request, flow, deadline)
         if piece.failure is not None:
-            note(record, "model_answered", model_name(judge.model))
+            AttemptFields.model_answered(record, model_name(judge.model))
             return piece.failure
         held.append(piece.data)
         size += len(piece.data)
         if judge.committed and record.first_content_ms is None:
-            note(record, "first_content_ms", (loop.time() - started) * 1000)
+            AttemptFields.first_content_ms(record, (loop.time() - started) * 1000)
         commits = judge.committed and not request.hold_all
         if size > limit and not commits:
             return judge.broken(TransportSignal.TOO_LARGE)

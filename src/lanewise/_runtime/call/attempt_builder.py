@@ -14,11 +14,8 @@ from lanewise._contracts.contract import Repair
 from lanewise._failures.additions import Addition, Removal, to_take_out
 from lanewise._routing import idempotency as keys
 from lanewise._routing.model_match import is_substitute
-from lanewise._runtime.call.attempt import AttemptRequest
+from lanewise._runtime.call.attempt import AttemptRequest, BuiltAttempt
 from lanewise._runtime.call.resolve import ResolvedCall
-from lanewise._runtime.loop_context import LoopContext
-from lanewise._runtime.messages import CallContext, RoutedRequest, names_in_keys
-from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._runtime.upstreams import Upstream
 from lanewise._transform.capabilities import has_attachments
 from lanewise._transform.repair import repaired
@@ -26,22 +23,10 @@ from lanewise._transform.request_transform import RequestBody, UpstreamBody
 from lanewise.config import Route
 from lanewise.types import Api, Attempt, Call, Failure, FailureKind, Send
 
-__all__ = ["AttemptBuilder", "BuiltAttempt", "RetryHints"]
+__all__ = ["AttemptBuilder", "RetryHints"]
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 _MAY_GO_OF_SENSITIVE: Final = frozenset({Addition.USAGE.value})
-
-
-class BuiltAttempt(msgspec.Struct, frozen=True):
-    """An attempt that is about to go out, and the beginning of its record."""
-
-    request: AttemptRequest
-    record: Attempt
-    more: tuple[AttemptRequest, ...] = ()
-    """What goes out beside it, where several requests make one answer."""
-
-    def __repr__(self) -> str:
-        return f"Sent({self.record.route})"
 
 
 class RetryHints(msgspec.Struct, frozen=True):
@@ -56,18 +41,10 @@ class RetryHints(msgspec.Struct, frozen=True):
 class AttemptBuilder:
     """Makes the attempts of one call."""
 
-    def __init__(
-        self,
-        runtime: RouterRuntime,
-        resolved: ResolvedCall,
-        request: RoutedRequest,
-        caller: CallContext,
-        heard: Callable[[], None],
-    ) -> None:
-        self._runtime = runtime
+    def __init__(self, resolved: ResolvedCall, heard: Callable[[], None]) -> None:
+        self._context = resolved.context
+        self._runtime = resolved.context.runtime
         self._resolved = resolved
-        self._request = request
-        self._caller = caller
         self._heard = heard
         self._call = resolved.call
         self._loop = asyncio.get_running_loop()
@@ -80,7 +57,7 @@ class AttemptBuilder:
         self._mended: RequestBody | None = None
         self._may_mend = resolved.contract is not None
 
-    def make(self, send: Send, loop_context: LoopContext, latest: float) -> BuiltAttempt:
+    def make(self, send: Send, latest: float) -> BuiltAttempt:
         """The attempt that the plan asks for; the call may last until ``latest``. Raises RouterClosed."""
         upstream = self._runtime.upstreams[send.route]
         self._body = self._resolved.body
@@ -90,12 +67,12 @@ class AttemptBuilder:
         rendered = self._render(upstream)
         self._sent = send.route, rendered
         key = self._key(upstream, rendered)
-        resolved = self._resolved
+        resolved, context = self._resolved, self._context
         attempt_request = AttemptRequest(
-            transport=loop_context.transport(upstream.provider.name),
+            transport=context.loop.transport(upstream.provider.name),
             upstream=upstream,
             api=self._call.api,
-            target=upstream.target(self._call.api, self._request.query),
+            target=upstream.target(self._call.api, context.request.query),
             headers=self._headers(send, upstream, key),
             body=rendered.raw,
             stream=resolved.body.stream,
@@ -109,7 +86,7 @@ class AttemptBuilder:
             first_token=send.first_token,
             first_byte=send.first_byte,
             limits=self._runtime.limits,
-            lag=loop_context.lag,
+            lag=context.loop.lag,
             heard=self._heard,
             has_attachments=partial(has_attachments, resolved.body, self._call.api),
             added=rendered.added,
@@ -189,7 +166,7 @@ class AttemptBuilder:
 
     def _key(self, upstream: Upstream, rendered: UpstreamBody, number: bytes = b"") -> str:
         resolved = self._resolved
-        call_id, subject = names_in_keys(self._caller)
+        call_id, subject = self._context.key_names()
         return keys.idempotency_key(
             call_id,
             body_digest=self._body.digest,
@@ -205,9 +182,10 @@ class AttemptBuilder:
         headers = [("X-Client-Request-Id", keys.client_request_id(self._call.id, send.attempt_number) + which)]
         if upstream.provider.idempotency_header:
             headers.append((upstream.provider.idempotency_header, key))
-        if self._caller.forwarded or self._request.headers:
-            headers += upstream.allowed(self._caller.forwarded)
-            headers += upstream.allowed(self._request.headers)
+        forwarded, own = self._context.caller.forwarded, self._context.request.headers
+        if forwarded or own:
+            headers += upstream.allowed(forwarded)
+            headers += upstream.allowed(own)
         return headers
 
     def _to_take_out(self, route: str, rendered: UpstreamBody, failure: Failure) -> Removal | None:

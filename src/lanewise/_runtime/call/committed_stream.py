@@ -3,91 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
-
-import msgspec
+from collections.abc import Callable
+from typing import Final
 
 from lanewise._failures.signals import TransportFailure
+from lanewise._runtime.call.attempt import StreamStarted
 from lanewise._runtime.call.cancellation import CallCancellation
-from lanewise._runtime.call.upstream_stream import UpstreamStream
-from lanewise._runtime.unforeseen import as_failure
-from lanewise.config import Route, StreamSettings
+from lanewise._runtime.call.stream_outcome import StreamOutcome
+from lanewise._runtime.call.unforeseen import as_failure
 from lanewise.errors import RoutingError, StreamBroken
 from lanewise.types import Call, Failure
 
-__all__ = ["CommittedStream", "Restarted", "StreamLimits", "StreamObserver"]
+__all__ = ["CommittedStream"]
 
 AT_ONCE: Final = 16 * 1024
 """Bytes of what was held back that the app gets at once, but for the end of an event."""
 DRAIN: Final = 0.1
 """Seconds given to a finished stream to end cleanly; the SDK gives as much."""
-
-
-class StreamLimits(msgspec.Struct, frozen=True):
-    """How long a committed stream may bring no byte, and nothing but comments and keep-alives, in seconds."""
-
-    stall: float
-    silence: float
-
-    @classmethod
-    def of(cls, route: Route, stream: StreamSettings, *, restarts: bool) -> StreamLimits:
-        """Those of a route's stream: what is declared, the route's first, else what suits a stream that ``restarts`` on
-        another route or doesn't.
-
-        Example::
-
-            StreamLimits.of(Route(provider="a", model="m"), StreamSettings(), restarts=False).stall  # 300.0
-        """
-        defaults = _RESTARTING if restarts else stream
-        stall = stream.stall if "stall" in stream.model_fields_set else defaults.stall
-        silence = stream.silence if "silence" in stream.model_fields_set else route.stall or defaults.silence
-        return cls(route.stall or stall, silence)
-
-
-_RESTARTING: Final = StreamLimits(stall=60.0, silence=120.0)
-"""Where a stream may start over on another route. Where nothing else can be done, waiting is best: reasoning models are
-silent in mid-stream for up to 330 s."""
-
-
-class Restarted(msgspec.Struct, frozen=True):
-    """A stream that has started over: what to go on with. ``held`` begins with the chunk that tells the app."""
-
-    flow: UpstreamStream
-    held: bytes
-    ended: bool
-    limits: StreamLimits
-
-
-class StreamObserver(Protocol):
-    """Is told how a stream ended, once, and finds out how one that broke goes on.
-
-    ``breach`` is asked of a stream that is whole: the failure of one that is yet no answer.
-    """
-
-    @property
-    def call(self) -> Call: ...
-
-    async def breach(self) -> Failure | None: ...
-
-    def completed(self) -> None: ...
-
-    def broken(self, failure: Failure) -> RoutingError: ...
-
-    def abandoned(self) -> None: ...
-
-    def caller_gone(self) -> RoutingError: ...
-
-    def overtaken(self) -> RoutingError | None:
-        """The error of a stream whose request has become sensitive since; ``None``: it goes on."""
-        ...
-
-    def broke(self, failure: Failure) -> bool:
-        """Whether the stream starts over. If so, its attempt has ended, and the call goes on."""
-        ...
-
-    async def start_over(self, failure: Failure, max_at: float) -> Restarted:
-        """Have the call answered anew. Raises RoutingError, which ends the call."""
-        ...
 
 
 class CommittedStream:
@@ -98,24 +30,15 @@ class CommittedStream:
     The app's pauses between two reads don't count as silence of the provider.
     """
 
-    def __init__(
-        self,
-        flow: UpstreamStream,
-        held: bytes,
-        *,
-        ended: bool,
-        limits: StreamLimits,
-        max_at: float,
-        watcher: StreamObserver,
-    ) -> None:
+    def __init__(self, started: StreamStarted, outcome: StreamOutcome, *, max_at: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._flow = flow
+        self._flow = started.flow
         self._kept_back = b""
         """What ends a stream whose contract is still to be checked: with it an app would take the answer for whole."""
-        self._ready = held if ended else self._passed_on(held)
-        self._limits = limits
+        self._ready = started.held if started.ended else self._passed_on(started.held)
+        self._outcome = outcome
+        self._limits = outcome.limits()
         self._max_at = max_at
-        self._watcher = watcher
         self._error: RoutingError | None = None
         self._broke: Failure | None = None
         self._restarting: CallCancellation | None = None
@@ -123,8 +46,10 @@ class CommittedStream:
         self._closed = False
         self._last_life = self._last_byte = self._returned_at = self._loop.time()
         self._limit = self._loop.call_at(max_at, self._over)
-        if ended:
+        if started.ended:
             self._completed()
+        else:
+            outcome.end_with_caller(self.hang_up)
 
     async def read(self) -> bytes:
         """The next piece, ``b""`` at the end. Raises StreamBroken, RouterClosed, CallerGone: again at each read."""
@@ -179,11 +104,11 @@ class CommittedStream:
         if not self._closed and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._dropped)
 
-    def end(self, error: RoutingError) -> None:
-        """Close the exchange of a stream that has not come to its end, whose reader gets ``error``."""
+    def end(self, why: Callable[[Call | None], RoutingError]) -> None:
+        """Close the exchange of a stream that has not come to its end, whose reader gets the error of ``why``."""
         if not self._closed and not self._complete:
             self._abandon()
-            self._error = error
+            self._error = why(self._outcome.call)
 
     def hang_up(self) -> None:
         """End the stream because the caller of the request has gone. May come from any thread."""
@@ -192,11 +117,11 @@ class CommittedStream:
 
     def _hung_up(self) -> None:
         if not self._closed and not self._complete:
-            self._error = self._watcher.caller_gone()
+            self._error = self._outcome.caller_gone()
             self._close()
 
     def _stop_if_overtaken(self) -> None:
-        error = self._watcher.overtaken()
+        error = self._outcome.overtaken()
         if error is not None:
             self._ready = b""
             self._error = error
@@ -248,10 +173,10 @@ class CommittedStream:
             self._close()
             self._ready = b""
             self._error = StreamBroken("the stream was closed before its end")
-            self._watcher.abandoned()
+            self._outcome.abandoned()
 
     async def _finish(self) -> None:
-        failure = await self._watcher.breach()
+        failure = await self._outcome.breach()
         if self._closed:
             return
         if failure is not None:
@@ -260,19 +185,19 @@ class CommittedStream:
             self._completed()
 
     def _completed(self) -> None:
-        self._watcher.completed()
+        self._outcome.completed()
         self._complete = True
         self._limit.cancel()
 
     def _break(self, failure: Failure) -> None:
         if self._closed:
             return
-        if self._watcher.broke(failure):
+        if self._outcome.broke(failure):
             self._flow.exchange.abort()
             self._broke = failure
         else:
             self._close()
-            self._error = self._watcher.broken(failure)
+            self._error = self._outcome.broken(failure)
 
     async def _start_over(self, failure: Failure) -> bytes:
         try:
@@ -285,19 +210,19 @@ class CommittedStream:
             self._abandon()
             raise
         self._broke = None
-        self._flow, self._limits, self._kept_back = restarted.flow, restarted.limits, b""
+        self._flow, self._limits, self._kept_back = restarted.flow, self._outcome.limits(), b""
         self._ready = restarted.held if restarted.ended else self._passed_on(restarted.held)
         if restarted.ended:
             self._completed()
         self._last_life = self._last_byte = self._returned_at = self._loop.time()
         return await self.read()
 
-    async def _restarted(self, failure: Failure) -> Restarted:
+    async def _restarted(self, failure: Failure) -> StreamStarted:
         restarting = self._restarting = CallCancellation()
         try:
-            return await self._watcher.start_over(failure, self._max_at)
+            return await self._outcome.start_over(failure, self._max_at)
         except asyncio.CancelledError:
-            closed = restarting.taken_back(self._watcher.call)
+            closed = restarting.taken_back(self._outcome.call)
             if closed is None:
                 raise
             raise closed from None
@@ -309,7 +234,7 @@ class CommittedStream:
         """``stream.max`` has passed, whether the app reads or not: there is no time left to start over in."""
         if not self._closed:
             self._close()
-            self._error = self._watcher.broken(self._flow.judge.stalled())
+            self._error = self._outcome.broken(self._flow.judge.stalled())
 
     def _close(self) -> None:
         self._closed = True
@@ -318,7 +243,7 @@ class CommittedStream:
         if self._restarting is not None:
             self._restarting.end(self._why_closed)
 
-    def _why_closed(self, _: Call) -> RoutingError:
+    def _why_closed(self, _: Call | None) -> RoutingError:
         assert self._error is not None, "a stream is closed with its error"
         return self._error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -14,18 +14,16 @@ from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamValidator
 from lanewise._openai.usage.usage import NO_USAGE, Usage
+from lanewise._runtime.call.attempt import BuiltAttempt
+from lanewise._runtime.call.record_fields import AttemptFields
 from lanewise._telemetry.prices import PriceBook, asked_tier
 from lanewise.config import Route
-from lanewise.types import Api, Attempt, CostStatus, Failure, note
-from lanewise.types.calls import defer_cost
+from lanewise.types import Api, Attempt, CostStatus, Failure
+from lanewise.types.attempts import defer_cost
 from lanewise.types.costs import Cost, PendingCost
-
-if TYPE_CHECKING:
-    from lanewise._runtime.call.attempt_builder import BuiltAttempt
 
 __all__ = ["Billing"]
 
-"""What APIs and providers call the cap on an answer's tokens."""
 _SEARCHING: Final = frozenset({"web_search_options", "search_parameters", "plugins", "enable_search"})
 """Parameters of chat by which a provider searches: of the fee its usage may say nothing."""
 _SEARCHES: Final = re.compile(r"-search-(?:preview|api)|:online$")
@@ -41,19 +39,14 @@ _MEDIA: Final = (
     ("input_image", "input_image_tokens", b'"input_image"'),
 )
 """Kinds of token that are not text, and what sends them."""
-_RECORDED: Final = (
-    "cached_tokens",
-    "cache_write_tokens",
-    "cache_write_lifetimes",
-    "reasoning_tokens",
-    "input_audio_tokens",
-    "output_audio_tokens",
-    "input_image_tokens",
-    "output_image_tokens",
-    "reported_cost_usd",
-    "upstream_cost_usd",
+_SHARED: Final = tuple(
+    name
+    for name in Usage.__struct_fields__
+    if name in Attempt.__struct_fields__ and name not in ("input_tokens", "output_tokens", "service_tier", "tool_calls")
 )
-_used: Final = attrgetter(*_RECORDED)
+"""What an attempt's record takes from the usage as it is, under the same names."""
+_WRITERS: Final = tuple(getattr(AttemptFields, name) for name in _SHARED)
+_used: Final = attrgetter(*_SHARED)
 _NOTHING_USED: Final = _used(NO_USAGE)
 _TIERS: Final = frozenset({
     "auto", "default", "standard", "flex", "priority", "fast", "ultrafast", "scale", "batch", "on_demand",
@@ -93,8 +86,8 @@ class Billing:
             self._unanswered(sent, failure, unclear=unclear)
         elif unclear or answer.unfinished:  # a stream that was cut, or some of several requests
             usage = answer.usage
-            note(sent.record, "input_tokens", usage.input_tokens)
-            note(sent.record, "output_tokens", usage.output_tokens)
+            AttemptFields.input_tokens(sent.record, usage.input_tokens)
+            AttemptFields.output_tokens(sent.record, usage.output_tokens)
             _record(sent.record, usage)
             self._unanswered(sent, failure, unclear=True, unfinished=answer.unfinished)
         else:
@@ -110,10 +103,10 @@ class Billing:
             given = given or 0
         elif not given and answer.said:
             given, estimated = rough_tokens.likely(answer.said), True
-        note(attempt, "input_tokens", told)
-        note(attempt, "output_tokens", given or 0)
+        AttemptFields.input_tokens(attempt, told)
+        AttemptFields.output_tokens(attempt, given or 0)
         if estimated:
-            note(attempt, "tokens_estimated", True)
+            AttemptFields.tokens_estimated(attempt, True)
             usage = msgspec.structs.replace(usage, input_tokens=told, output_tokens=given)
         elif self._may_owe_more(attempt, usage):
             usage = msgspec.structs.replace(usage, unclear=(*usage.unclear, "tools"))
@@ -138,7 +131,7 @@ class Billing:
         if failure is None and not unfinished:
             return
         if not 200 <= (sent.record.http_status or 0) < 300 and not unclear:  # not sent, or refused
-            note(sent.record, "cost_status", CostStatus.NOT_BILLED)
+            AttemptFields.cost_status(sent.record, CostStatus.NOT_BILLED)
             return
         output = 0 if self._api is Api.EMBEDDINGS else self._cap(sent.request.upstream.route)
         tier = asked_tier(sent.request.upstream.route, self._body, dropped=sent.record.dropped)
@@ -161,18 +154,18 @@ def _record(attempt: Attempt, usage: Usage) -> None:
     """Write what was used into the record."""
     used = _used(usage)
     if used != _NOTHING_USED:
-        for name, value in zip(_RECORDED, used, strict=True):
+        for write, value in zip(_WRITERS, used, strict=True):
             if value is not None and value != ():
-                note(attempt, name, value)
+                write(attempt, value)
     if usage.service_tier is not None:
         tier = usage.service_tier.lower()
-        note(attempt, "service_tier", tier if tier in _TIERS else _OTHER)
+        AttemptFields.service_tier(attempt, tier if tier in _TIERS else _OTHER)
     if usage.tool_calls:
         counts: dict[str, int] = {}
         for tool, count in usage.tool_calls:
             known = tool if tool in _TOOLS else _OTHER
             counts[known] = counts.get(known, 0) + count
-        note(attempt, "tool_calls", tuple(sorted(counts.items())))
+        AttemptFields.tool_calls(attempt, tuple(sorted(counts.items())))
 
 
 def _requests(sent: BuiltAttempt) -> int:

@@ -10,13 +10,12 @@ import msgspec
 from lanewise._openai.response_check import Answer, from_answer
 from lanewise._openai.usage.usage import add_up
 from lanewise._runtime.call import attempt
-from lanewise._runtime.call.attempt import AttemptRequest, CompleteResponse, StreamStarted
+from lanewise._runtime.call.attempt import AttemptRequest, AttemptResult, CompleteResponse
+from lanewise._runtime.call.record_fields import AttemptFields
 from lanewise._transform.merge_choices import merged
-from lanewise.types import Attempt, Failure, note
+from lanewise.types import Attempt, Failure
 
 __all__ = ["PartialFailure", "run_all"]
-
-_Result = CompleteResponse | StreamStarted | Failure
 
 
 class PartialFailure(msgspec.Struct, frozen=True):
@@ -45,19 +44,19 @@ async def run_all(jobs: Sequence[AttemptRequest], record: Attempt) -> CompleteRe
     results = [task.result() for task in running if not task.cancelled()]
     for its, task in zip(records, running, strict=True):
         if not task.cancelled() and isinstance(failure := task.result(), Failure):
-            note(record, "http_status", its.http_status)
+            AttemptFields.http_status(record, its.http_status)
             return _fallen(failure, results, cut=len(results) < len(jobs))
     return _together(jobs[0], results)
 
 
-async def _first_failure(running: Sequence[asyncio.Future[_Result]]) -> None:
+async def _first_failure(running: Sequence[asyncio.Future[AttemptResult]]) -> None:
     """Wait for the first request that fails, or for all of them."""
     for done in asyncio.as_completed(running):
         if isinstance(await done, Failure):
             return
 
 
-def _fallen(failure: Failure, results: Sequence[_Result], *, cut: bool) -> PartialFailure:
+def _fallen(failure: Failure, results: Sequence[AttemptResult], *, cut: bool) -> PartialFailure:
     unclear = any(
         isinstance(result, Failure) and (result.outcome_unknown or result.http_status == 200) for result in results
     )
@@ -66,7 +65,7 @@ def _fallen(failure: Failure, results: Sequence[_Result], *, cut: bool) -> Parti
     )
 
 
-def _together(request: AttemptRequest, results: Sequence[_Result]) -> CompleteResponse | PartialFailure:
+def _together(request: AttemptRequest, results: Sequence[AttemptResult]) -> CompleteResponse | PartialFailure:
     answers = [result for result in results if isinstance(result, CompleteResponse)]
     body = merged([answer.body for answer in answers]) or b""
     judged = from_answer(request.api, body)

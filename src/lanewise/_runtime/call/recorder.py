@@ -1,26 +1,25 @@
-"""The record of one call, written while it runs: its moves, its attempts, how each ended, and the log's lines of it."""
+"""``CallRecorder``: the record of one call, written while it runs, with the log's lines of it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from lanewise._failures.error_body import model_name
 from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamValidator
+from lanewise._runtime.call.attempt import BuiltAttempt
 from lanewise._runtime.call.cost import Billing
-from lanewise._runtime.recording import Recording
-from lanewise.types import Attempt, Call, Failure, FailureKind, LaneName, Move, Outcome, Send, note
-
-if TYPE_CHECKING:
-    from lanewise._runtime.call.attempt_builder import BuiltAttempt
-    from lanewise._runtime.call.fan_out import PartialFailure
+from lanewise._runtime.call.fan_out import PartialFailure
+from lanewise._runtime.call.record_fields import AttemptFields, CallFields
+from lanewise._runtime.call.resolve import ResolvedCall
+from lanewise.types import Attempt, Failure, FailureKind, LaneName, Move, Outcome, Send
 
 __all__ = ["CallRecorder"]
 
 
 class CallRecorder:
-    """Writes one call's record. Times are by the running loop's clock."""
+    """Writes the record of one call and of its attempts, of which one is out at a time. Times are by the loop's
+    clock."""
 
     __slots__ = (
         "_answer",
@@ -29,6 +28,7 @@ class CallRecorder:
         "_first_lane",
         "_loop",
         "_recording",
+        "_resolved",
         "_sent",
         "_trace",
         "_unclear",
@@ -37,34 +37,46 @@ class CallRecorder:
         "started",
     )
 
-    def __init__(self, call: Call, first_lane: LaneName, recording: Recording, billing: Billing) -> None:
-        self.call = call
+    def __init__(self, resolved: ResolvedCall) -> None:
+        runtime = resolved.context.runtime
+        self.call = resolved.call
         self.attempt: Attempt | None = None
         """The latest attempt."""
         self._sent: BuiltAttempt | None = None
         self._answer: Answer | StreamValidator | None = None
         self._unclear = False
-        self._first_lane = first_lane
-        self._recording = recording
-        self._trace = recording.trace()
-        self._billing = billing
+        self._resolved = resolved
+        self._first_lane = resolved.candidates[0].lane
+        self._recording = runtime.recording
+        self._trace = self._recording.trace()
+        self._billing = Billing(runtime.prices, self.call.api, resolved.body, resolved.choices)
         self._loop = asyncio.get_running_loop()
         self.started = self._attempt_started = self._loop.time()
 
     def beside(self) -> CallRecorder:
         """A recorder of the same call, for an attempt that goes out beside the latest one."""
-        other = CallRecorder(self.call, self._first_lane, self._recording, self._billing)
+        other = CallRecorder(self._resolved)
         other.started = self.started
         return other
 
     def move(self, move: Move) -> None:
         """Note what the plan does next; a warning tells when the call leaves its first lane."""
         call = self.call
-        note(call, "moves", (*call.moves, ((self._loop.time() - self.started) * 1000, move)))
+        CallFields.moves(call, (*call.moves, ((self._loop.time() - self.started) * 1000, move)))
         if isinstance(move, Send) and move.lane is not self._first_lane:
             left = self._first_lane if self.attempt is None else self.attempt.lane
             if left is self._first_lane:
                 self._recording.log.lane_left(call, left, move.lane, move.route, self._reason(move))
+
+    def move_beside(self, move: Move) -> None:
+        """Note what is done beside the latest attempt: the call does not leave its lane by it."""
+        call = self.call
+        CallFields.moves(call, (*call.moves, ((self._loop.time() - self.started) * 1000, move)))
+
+    def note(self, text: str) -> None:
+        """Note what else happened, for ``Call.explain()``."""
+        call = self.call
+        CallFields.notes(call, (*call.notes, ((self._loop.time() - self.started) * 1000, text)))
 
     def _reason(self, move: Send) -> FailureKind | None:
         """Why the first lane is left: the failure of the attempt there, or what had opened its routes."""
@@ -77,7 +89,7 @@ class CallRecorder:
         attempt = sent.record
         self.attempt, self._sent, self._answer, self._unclear = attempt, sent, None, False
         self._attempt_started = self._loop.time()
-        note(self.call, "attempts", (*self.call.attempts, attempt))
+        CallFields.attempts(self.call, (*self.call.attempts, attempt))
         return attempt
 
     def answer(self, answer: Answer | StreamValidator) -> None:
@@ -86,13 +98,13 @@ class CallRecorder:
         sent = self._sent
         if sent is None:
             return
-        note(sent.record, "model_answered", model_name(answer.model))
+        AttemptFields.model_answered(sent.record, model_name(answer.model))
         if isinstance(answer, StreamValidator) and answer.lenient:
-            note(sent.record, "lenient", tuple(dict.fromkeys((*sent.record.lenient, *answer.lenient))))
+            AttemptFields.lenient(sent.record, tuple(dict.fromkeys((*sent.record.lenient, *answer.lenient))))
         if sent.record.total_ms is not None:
             self._billing.settle(sent, None, answer)  # a refusal that was held back, and goes to the app after all
 
-    def fell(self, fell: PartialFailure) -> None:
+    def answer_in_part(self, fell: PartialFailure) -> None:
         """Note what is known of several requests that did not come to one answer."""
         self._unclear = fell.unclear
         if fell.answer is not None:
@@ -101,13 +113,26 @@ class CallRecorder:
     def refusal(self, answer: Answer | StreamValidator) -> None:
         """A refusal that goes to the app is recorded as what it is."""
         if answer.content_policy and self.attempt is not None:
-            note(self.attempt, "failure", FailureKind.CONTENT_POLICY)
+            AttemptFields.failure(self.attempt, FailureKind.CONTENT_POLICY)
 
     def settle(self) -> None:
         """The latest attempt's route answers the call."""
         if self.attempt is not None:
-            note(self.call, "route", self.attempt.route)
-            note(self.call, "lane", self.attempt.lane)
+            CallFields.route(self.call, self.attempt.route)
+            CallFields.lane(self.call, self.attempt.lane)
+
+    def put_last(self, attempt: Attempt) -> None:
+        """Of two attempts that were out at once, the one that answered comes last."""
+        others = tuple(each for each in self.call.attempts if each is not attempt)
+        CallFields.attempts(self.call, (*others, attempt))
+
+    def replayed(self, call_id: str, route: str, lane: LaneName) -> None:
+        """The call was given the answer of an earlier one, and has ended."""
+        self.note(f"is given the answer of call {call_id} again")
+        CallFields.replayed_from(self.call, call_id)
+        CallFields.route(self.call, route)
+        CallFields.lane(self.call, lane)
+        self.end(Outcome.ANSWERED, None)
 
     def end_attempt(self, failure: Failure | None) -> None:
         """Note how the latest attempt ended. Does nothing if it has ended."""
@@ -115,14 +140,14 @@ class CallRecorder:
         if sent is None or sent.record.total_ms is not None:
             return
         attempt = sent.record
-        note(attempt, "total_ms", (self._loop.time() - self._attempt_started) * 1000)
+        AttemptFields.total_ms(attempt, (self._loop.time() - self._attempt_started) * 1000)
         self._billing.settle(sent, failure, self._answer, unclear=self._unclear)
         if failure is None:
             return
-        note(attempt, "failure", failure.kind)
-        note(attempt, "timed_out", failure.kind is FailureKind.TIMEOUT)
-        note(attempt, "provider_error_code", failure.code)
-        note(attempt, "detail", _detail(failure))
+        AttemptFields.failure(attempt, failure.kind)
+        AttemptFields.timed_out(attempt, failure.kind is FailureKind.TIMEOUT)
+        AttemptFields.provider_error_code(attempt, failure.code)
+        AttemptFields.detail(attempt, _detail(failure))
         self._recording.log.failure(self.call, attempt, failure)
 
     def end(self, outcome: Outcome, failure: FailureKind | None) -> None:
@@ -130,9 +155,9 @@ class CallRecorder:
         call = self.call
         if call.outcome is not None:
             return
-        note(call, "total_ms", (self._loop.time() - self.started) * 1000)
-        note(call, "failure", failure)
-        note(call, "outcome", outcome)
+        CallFields.total_ms(call, (self._loop.time() - self.started) * 1000)
+        CallFields.failure(call, failure)
+        CallFields.outcome(call, outcome)
         self._recording.call(call, self._trace)
 
 

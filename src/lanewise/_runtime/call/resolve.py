@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import unquote
 
@@ -18,18 +18,19 @@ from lanewise._routing.candidates import Candidate
 from lanewise._routing.conversations import Conversation
 from lanewise._routing.escalation import ReviewRule, review_rule
 from lanewise._routing.restarts import OnBreak
+from lanewise._runtime.call.context import CallContext
+from lanewise._runtime.call.record_fields import CallFields
 from lanewise._runtime.candidate_selector import NeedsTokenCount
-from lanewise._runtime.messages import API_OF_PATH, CallContext, RoutedRequest
-from lanewise._runtime.router_runtime import RouterRuntime
+from lanewise._runtime.messages import API_OF_PATH, RoutedRequest
 from lanewise._transform.emulation import asked_choices
 from lanewise._transform.request_transform import BadBody, RequestBody
 from lanewise.config import Task
 from lanewise.config.deadline_budget import deadline_alone
 from lanewise.config.models import approved_routes
 from lanewise.errors import ErrorDetails, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
-from lanewise.types import Api, Call, Failure, FailureKind, Outcome, note
+from lanewise.types import Api, Call, Failure, FailureKind, Outcome
 
-__all__ = ["ResolvedCall", "end_unsent", "prepare"]
+__all__ = ["ResolvedCall", "resolve"]
 
 _MODEL: Final = "models/"
 _ON_BREAK: Final = ("error", "restart")
@@ -41,6 +42,7 @@ class ResolvedCall(msgspec.Struct, frozen=True):
     """A call that can be driven. ``budget`` is its whole deadline in seconds, ``budget_alone`` where no other route
     could be used."""
 
+    context: CallContext
     call: Call
     task: Task
     body: RequestBody
@@ -67,66 +69,53 @@ class ResolvedCall(msgspec.Struct, frozen=True):
     """What becomes of a call with a whole answer: a draft waits for a person."""
 
     def __repr__(self) -> str:
-        return f"Prepared({self.call.id})"
+        return f"ResolvedCall({self.call.id})"
 
 
-def prepare(runtime: RouterRuntime, request: RoutedRequest, caller: CallContext) -> ResolvedCall:
+def resolve(context: CallContext) -> ResolvedCall:
     """Read the request and list the routes that may answer it, or refuse it before anything is sent.
 
     Raises RoutingError: UnknownTask, NotRouted, InvalidCall; FailClosed instead of any, in a sensitive scope.
     """
+    runtime, request, caller = context.runtime, context.request, context.caller
     api = API_OF_PATH.get(request.path)
     if request.method == "GET" and request.path.startswith(_MODEL):
-        raise _no_such_task(runtime, request, caller, unquote(request.path.removeprefix(_MODEL)))
+        raise _no_such_task(context, unquote(request.path.removeprefix(_MODEL)))
     if api is None or request.method != "POST":
-        raise _refusal(
-            caller, NotRouted, _not_routed(request), ErrorDetails(path=request.path, status=404, code="not_routed")
-        )
+        raise _refusal(context, NotRouted, _not_routed(request), status=404, code="not_routed")
     try:
         body = RequestBody.parse(request.body) if request.parsed is None else request.parsed
     except BadBody as error:
-        raise _refusal(
-            caller,
-            InvalidCall,
-            f"nothing was sent: {error}",
-            ErrorDetails(path=request.path, status=400, code="invalid_body"),
-        ) from None
+        raise _refusal(context, InvalidCall, f"nothing was sent: {error}", code="invalid_body") from None
     task = runtime.config.tasks.get(body.model or "")
     if task is None:
-        raise _no_such_task(runtime, request, caller, body.model)
+        raise _no_such_task(context, body.model)
     if request.on_break is not None and request.on_break not in _ON_BREAK:
         message = "nothing was sent: the header x-lanewise-on-break is neither 'restart' nor 'error'"
-        raise _refusal(caller, InvalidCall, message, ErrorDetails(path=request.path, status=400, code="invalid_header"))
+        raise _refusal(context, InvalidCall, message, code="invalid_header")
     if caller.start is not None and caller.start not in [lane.name for lane in task.lanes]:
         lanes = ", ".join(lane.name.value for lane in task.lanes)
         message = (
             f"nothing was sent: the scope starts in the {caller.start} lane, and task {task.name!r} has none: it has "
             f"{lanes}"
         )
-        raise _refusal(caller, InvalidCall, message, ErrorDetails(path=request.path, status=400, code="no_such_lane"))
+        raise _refusal(context, InvalidCall, message, code="no_such_lane")
     declared = runtime.contracts.get(task.name)
     try:
         is_shaped = declared is not None or not SHAPING.isdisjoint(body.fields)
         contract = contract_of(body, api, declared, runtime.formats) if is_shaped else None
     except BadFormat as error:
-        facts = ErrorDetails(path=request.path, status=400, code="invalid_schema", param=error.param)
-        raise _refusal(caller, InvalidCall, f"nothing was sent: {error.param}: {error.problem}", facts) from None
+        message = f"nothing was sent: {error.param}: {error.problem}"
+        raise _refusal(context, InvalidCall, message, code="invalid_schema", param=error.param) from None
     written = body
     if declared is not None:
         body = with_declared_format(body, api, declared)
-    resolved = _resolved(runtime, request, caller, api, body, task, contract)
+    resolved = _resolved(context, api, body, task, contract)
     return resolved if body is written else msgspec.structs.replace(resolved, added_format=True)
 
 
-def _resolved(
-    runtime: RouterRuntime,
-    request: RoutedRequest,
-    caller: CallContext,
-    api: Api,
-    body: RequestBody,
-    task: Task,
-    contract: Contract | None,
-) -> ResolvedCall:
+def _resolved(context: CallContext, api: Api, body: RequestBody, task: Task, contract: Contract | None) -> ResolvedCall:
+    runtime, request, caller = context.runtime, context.request, context.caller
     categories = caller.sensitive if task.sensitive is None else caller.sensitive | {task.sensitive}
     call = Call(
         id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
@@ -140,12 +129,13 @@ def _resolved(
         labels=tuple(caller.labels.items()) if caller.labels else (),
     )
     try:
-        _check_marks(runtime, call, body)
-        approved = _approved(runtime, caller, call)
+        if api is Api.RESPONSES:
+            _check_marks(context, call, body)
+        approved = _approved(context, call)
         selection = runtime.selectors[task.name].list(body, api, caller, approved)
         if selection.start is not None:
-            note(call, "notes", ((0.0, f"starts in {selection.start}"),))
-        review = _review_rule(runtime, call) if categories else None
+            CallFields.notes(call, ((0.0, f"starts in {selection.start}"),))
+        review = review_rule([runtime.config.sensitive[name] for name in call.sensitive]) if categories else None
         if categories and not selection.candidates and review is None:
             raise FailClosed(
                 f"task {task.name!r} is sensitive ({', '.join(call.sensitive)}) and none of its routes is approved for "
@@ -154,11 +144,15 @@ def _resolved(
             )
     except FailClosed:
         caller.close_under(categories)
-        end_unsent(runtime, call, Outcome.REFUSED)
+        context.end_unsent(call, Outcome.REFUSED)
         raise
     finally:
         caller.add_call(call)
+    refusals_move = False
+    for candidate in selection.candidates[1:]:
+        refusals_move = refusals_move or FailureKind.CONTENT_POLICY in candidate.on
     return ResolvedCall(
+        context=context,
         call=call,
         task=task,
         body=body,
@@ -171,7 +165,7 @@ def _resolved(
         bound=selection.bound is not None,
         nowhere=selection.nowhere,
         unsure=selection.unsure,
-        refusals_move=any(FailureKind.CONTENT_POLICY in candidate.on for candidate in selection.candidates[1:]),
+        refusals_move=refusals_move,
         on_break=restarts.ERROR if request.on_break is None else _on_break(request, call, body, task),
         contract=contract,
         conversation=selection.conversation,
@@ -187,9 +181,9 @@ def _on_break(request: RoutedRequest, call: Call, body: RequestBody, task: Task)
     return restarts.on_break(call.api, body, allowed=allowed, sensitive=bool(call.sensitive), helper=request.helper)
 
 
-def _check_marks(runtime: RouterRuntime, call: Call, body: RequestBody) -> None:
+def _check_marks(context: CallContext, call: Call, body: RequestBody) -> None:
     """What goes on from a sensitive answer is as sensitive. Raises FailClosed."""
-    made = runtime.memory.made_for(body) if call.api is Api.RESPONSES else None
+    made = context.runtime.memory.made_for(body)
     if made is not None and (missing := sorted(set(made.marks) - set(call.sensitive))):
         raise FailClosed(
             f"nothing was sent: the call goes on from an answer that is sensitive ({', '.join(missing)}), and is not "
@@ -198,41 +192,36 @@ def _check_marks(runtime: RouterRuntime, call: Call, body: RequestBody) -> None:
         )
 
 
-def _approved(runtime: RouterRuntime, caller: CallContext, call: Call) -> frozenset[str] | None:
+def _approved(context: CallContext, call: Call) -> frozenset[str] | None:
     """The routes that every category approves; ``None`` for a call under none. What can't be resolved fails closed."""
-    refusal = caller.refusal
+    refusal = context.caller.refusal
     if refusal is not None:
         raise FailClosed(f"nothing was sent: {refusal}.", call)
     categories = []
     for name in call.sensitive:
-        category = runtime.config.sensitive.get(name)
+        category = context.runtime.config.sensitive.get(name)
         if category is None:
             raise FailClosed(f"the sensitive category {name!r} is not in the config; nothing was sent", call)
         categories.append(category)
     return approved_routes(categories) if categories else None
 
 
-def _review_rule(runtime: RouterRuntime, call: Call) -> ReviewRule | None:
-    """How a sensitive call is left to a person; ``None``: it fails closed."""
-    return review_rule([runtime.config.sensitive[name] for name in call.sensitive])
-
-
-def end_unsent(runtime: RouterRuntime, call: Call, outcome: Outcome) -> None:
-    """End the record of a call that ends before its first move."""
-    note(call, "total_ms", (datetime.now(UTC) - call.started_at) / timedelta(milliseconds=1))
-    note(call, "outcome", outcome)
-    runtime.recording.call(call, runtime.recording.trace())
-
-
-def _refusal(caller: CallContext, kind: type[RoutingError], message: str, facts: ErrorDetails) -> RoutingError:
-    return FailClosed(message, None, facts) if caller.sensitive else kind(message, None, facts)
-
-
-def _no_such_task(
-    runtime: RouterRuntime, request: RoutedRequest, caller: CallContext, model: str | None
+def _refusal(
+    context: CallContext,
+    kind: type[RoutingError],
+    message: str,
+    *,
+    code: str,
+    status: int = 400,
+    param: str | None = None,
 ) -> RoutingError:
-    facts = ErrorDetails(path=request.path, status=404, code="unknown_task", param="model")
-    return _refusal(caller, UnknownTask, _unknown_task(runtime, model), facts)
+    details = ErrorDetails(path=context.request.path, status=status, code=code, param=param)
+    return FailClosed(message, None, details) if context.caller.sensitive else kind(message, None, details)
+
+
+def _no_such_task(context: CallContext, model: str | None) -> RoutingError:
+    message = _unknown_task(list(context.runtime.config.tasks), model)
+    return _refusal(context, UnknownTask, message, status=404, code="unknown_task", param="model")
 
 
 def _not_routed(request: RoutedRequest) -> str:
@@ -243,8 +232,7 @@ def _not_routed(request: RoutedRequest) -> str:
     )
 
 
-def _unknown_task(runtime: RouterRuntime, model: str | None) -> str:
-    tasks = list(runtime.config.tasks)
+def _unknown_task(tasks: list[str], model: str | None) -> str:
     listed = ", ".join(tasks[:_SHOWN]) + (f" and {len(tasks) - _SHOWN} more" if len(tasks) > _SHOWN else "")
     if model is None:
         return f"the call names no task: give model=... one of {listed}"

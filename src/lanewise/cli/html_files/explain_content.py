@@ -53,7 +53,7 @@ def _explained(call: Call, scores: Sequence[Score]) -> ExplainedCall:
     return ExplainedCall(
         call=call,
         facts=tuple(_facts(call, scores)),
-        steps=tuple((f"{at_ms:,.0f} ms", text) for at_ms, text in steps_of(call)),
+        steps=tuple((f"{at_ms:,.0f} ms", text) for at_ms, text in steps_of(call.moves, call.notes, call.attempts)),
         ending=call.explain().rsplit("\n=> ", 1)[-1],
         attempts=tuple(_attempt(attempt) for attempt in call.attempts),
     )

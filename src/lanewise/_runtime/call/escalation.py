@@ -9,9 +9,7 @@ from typing import Final
 
 from lanewise._reviews import NewCase, Review, ReviewsUnavailable
 from lanewise._routing.escalation import why
-from lanewise._runtime.call.resolve import ResolvedCall, end_unsent
-from lanewise._runtime.messages import CallContext, RoutedRequest
-from lanewise._runtime.router_runtime import RouterRuntime
+from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise.errors import ErrorDetails, FailClosed, ReviewPending
 from lanewise.types import Outcome, Stop
 
@@ -23,44 +21,40 @@ OPEN_WAIT: Final = 5.0
 _log: Final = logging.getLogger("lanewise")
 
 
-async def escalate(
-    runtime: RouterRuntime, resolved: ResolvedCall, request: RoutedRequest, caller: CallContext, stop: Stop | None
-) -> ReviewPending | FailClosed:
+async def escalate(resolved: ResolvedCall, stop: Stop | None) -> ReviewPending | FailClosed:
     """Open the case of a call that nobody answered, and give the error that says so; one that fails closed if the
     queue can't be reached. ``stop`` is ``None`` if no route was approved at all.
     """
-    call = resolved.call
+    call, runtime, path = resolved.call, resolved.context.runtime, resolved.context.request.path
     reason = why(call, stop)
     try:
-        review = await _opened(runtime, resolved, request, caller, reason)
+        review = await _opened(resolved, reason)
     except ReviewsUnavailable as unavailable:
         told = str(unavailable)
         _log.error(
             "no case could be opened for a person: %s", told, extra={"call_id": call.id, "request_id": call.request_id}
         )
         message = f"task {call.task!r} was not answered ({reason}), and no case could be opened for a person: {told}"
-        return FailClosed(f"{message}. [call {call.id}]", call, ErrorDetails(path=request.path, request_id=call.id))
+        return FailClosed(f"{message}. [call {call.id}]", call, ErrorDetails(path=path, request_id=call.id))
     runtime.review_hooks.opened(review)
     location = runtime.config.router.review_location.replace("{id}", review.id)
     return ReviewPending(
         f"task {call.task!r} waits for a person: {reason}. Review {review.id}. [call {call.id}]",
         call,
-        ErrorDetails(path=request.path, request_id=call.id, review_id=review.id, location=location),
+        ErrorDetails(path=path, request_id=call.id, review_id=review.id, location=location),
     )
 
 
-async def leave_unsent(
-    runtime: RouterRuntime, resolved: ResolvedCall, request: RoutedRequest, caller: CallContext
-) -> ReviewPending | FailClosed:
-    """As :func:`leave_to_a_person`, of a call that no route may answer, and end its record."""
-    caller.close_under(frozenset(resolved.call.sensitive))
+async def leave_unsent(resolved: ResolvedCall) -> ReviewPending | FailClosed:
+    """Open the case of a call that no route may answer, end its record, and give the error that says so."""
+    resolved.context.close_scope(resolved.call)
     outcome = Outcome.CANCELLED
     try:
-        error = await escalate(runtime, resolved, request, caller, None)
+        error = await escalate(resolved, None)
         outcome = outcome_of(error)
         return error
     finally:
-        end_unsent(runtime, resolved.call, outcome)
+        resolved.context.end_unsent(resolved.call, outcome)
 
 
 def outcome_of(error: ReviewPending | FailClosed) -> Outcome:
@@ -68,16 +62,15 @@ def outcome_of(error: ReviewPending | FailClosed) -> Outcome:
     return Outcome.PENDING_REVIEW if isinstance(error, ReviewPending) else Outcome.REFUSED
 
 
-async def _opened(
-    runtime: RouterRuntime, resolved: ResolvedCall, request: RoutedRequest, caller: CallContext, reason: str
-) -> Review:
+async def _opened(resolved: ResolvedCall, reason: str) -> Review:
     """The case, once it is written. If the caller goes, or it takes too long, there is none."""
-    rule = resolved.review
-    if rule is None or runtime.reviews is None:
+    rule, context = resolved.review, resolved.context
+    queue = context.runtime.reviews
+    if rule is None or queue is None:
         raise ReviewsUnavailable("there is no queue")
-    new = NewCase(resolved.call, reason, caller.review, request.body, rule.expires, rule.keep)
+    new = NewCase(resolved.call, reason, context.caller.review, context.request.body, rule.expires, rule.keep)
     waiting = True
-    opening = runtime.reviews.submit(partial(runtime.reviews.open, new, lambda: waiting))
+    opening = queue.submit(partial(queue.open, new, lambda: waiting))
     try:
         async with asyncio.timeout(OPEN_WAIT):
             review = await asyncio.wrap_future(opening)

@@ -18,10 +18,11 @@ from lanewise._failures.classification import from_status
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._routing import idempotency as keys
 from lanewise._runtime.call.attempt import CONNECT_TIMEOUT, ERROR_BODY
+from lanewise._runtime.call.context import CallContext
 from lanewise._runtime.call.final_errors import class_of_status
+from lanewise._runtime.call.record_fields import CallFields
 from lanewise._runtime.call.reply_headers import reply_headers
-from lanewise._runtime.loop_context import LoopContext
-from lanewise._runtime.messages import CallContext, RoutedRequest, RoutedResponse
+from lanewise._runtime.messages import Caller, RoutedRequest, RoutedResponse
 from lanewise._runtime.response_affinity import ResponseOrigin
 from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._runtime.upstreams import KeyUnavailable, Upstream
@@ -36,7 +37,7 @@ from lanewise.errors import (
     Unreachable,
     UpstreamTimeout,
 )
-from lanewise.types import Api, Call, Outcome, note
+from lanewise.types import Api, Call, Outcome
 
 __all__ = ["StoredRequest", "answer_stored", "call_of", "stored_request"]
 
@@ -81,7 +82,7 @@ def stored_request(request: RoutedRequest) -> StoredRequest | None:
     return None
 
 
-def call_of(stored: StoredRequest, caller: CallContext) -> Call:
+def call_of(stored: StoredRequest, caller: Caller) -> Call:
     """The record of such a request: it is in its scope, and in no ledger, since it costs nothing."""
     return Call(
         id=keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10)),
@@ -94,32 +95,25 @@ def call_of(stored: StoredRequest, caller: CallContext) -> Call:
     )
 
 
-async def answer_stored(
-    runtime: RouterRuntime,
-    loop_context: LoopContext,
-    stored: StoredRequest,
-    request: RoutedRequest,
-    caller: CallContext,
-    call: Call,
-) -> RoutedResponse:
+async def answer_stored(context: CallContext, stored: StoredRequest, call: Call) -> RoutedResponse:
     """The provider's own reply. Raises RoutingError: nobody knows who made the answer, it is more sensitive than the
     scope, its route is not approved for that or has gone, or the provider refuses."""
-    caller.add_call(call)
+    context.caller.add_call(call)
     try:
-        made = await _made(runtime, stored, request)
-        upstream = _permitted(runtime, stored, request, caller, call, made)
-        note(call, "task", made.task)
-        note(call, "route", made.route)
-        exchange = _Request(runtime, loop_context, stored, request, upstream, call)
-        status, headers, result = await exchange.send(_query(stored, request, upstream))
+        made = await _made(context.runtime, stored, context.request)
+        upstream = _permitted(context, stored, call, made)
+        CallFields.task(call, made.task)
+        CallFields.route(call, made.route)
+        exchange = _StoredExchange(context, stored, upstream, call)
+        status, headers, result = await exchange.send(_query(stored, context.request, upstream))
         if isinstance(result, bytes) and stored.name is None:
-            result = await _only_ours(runtime, result, caller)
+            result = await _only_ours(context.runtime, result, context.caller)
     except BaseException:
-        note(call, "outcome", Outcome.REFUSED if call.sensitive else Outcome.FAILED)
+        CallFields.outcome(call, Outcome.REFUSED if call.sensitive else Outcome.FAILED)
         raise
-    note(call, "outcome", Outcome.ANSWERED)
+    CallFields.outcome(call, Outcome.ANSWERED)
     fields = reply_headers(call, headers)
-    caller.answered(fields.reply_id, call)
+    context.caller.answered(fields.reply_id, call)
     if isinstance(result, bytes):
         return RoutedResponse(status, fields.all, result)
     return RoutedResponse(status, fields.all, b"", _StoredStream(result, call))
@@ -151,15 +145,9 @@ async def _made(runtime: RouterRuntime, stored: StoredRequest, request: RoutedRe
     raise NotRouted(f"nothing was sent to {request.method} /{stored.path[:200]}: {problem}", None, facts)
 
 
-def _permitted(
-    runtime: RouterRuntime,
-    stored: StoredRequest,
-    request: RoutedRequest,
-    caller: CallContext,
-    call: Call,
-    made: ResponseOrigin,
-) -> Upstream:
+def _permitted(context: CallContext, stored: StoredRequest, call: Call, made: ResponseOrigin) -> Upstream:
     """The route that made an answer, if this scope may ask it for that. Raises FailClosed, NotRouted."""
+    runtime, caller = context.runtime, context.caller
     if caller.refusal is not None:
         raise FailClosed(f"nothing was sent: {caller.refusal}.", call)
     if missing := sorted(set(made.marks) - caller.sensitive):
@@ -195,7 +183,7 @@ class _Item(msgspec.Struct):
     id: str
 
 
-async def _only_ours(runtime: RouterRuntime, body: bytes, caller: CallContext) -> bytes:
+async def _only_ours(runtime: RouterRuntime, body: bytes, caller: Caller) -> bytes:
     """A list, without what was not made through this router or is more sensitive than the scope: the account's other
     answers are nobody's business here, and what is not known may be anything."""
     try:
@@ -216,22 +204,13 @@ async def _only_ours(runtime: RouterRuntime, body: bytes, caller: CallContext) -
     return msgspec.json.encode({**fields, **more})
 
 
-class _Request:
+class _StoredExchange:
     """One request to the route that made an answer, tried again as the plain SDK would."""
 
-    def __init__(
-        self,
-        runtime: RouterRuntime,
-        loop_context: LoopContext,
-        stored: StoredRequest,
-        request: RoutedRequest,
-        upstream: Upstream,
-        call: Call,
-    ) -> None:
-        self._runtime = runtime
-        self._loop_context = loop_context
+    def __init__(self, context: CallContext, stored: StoredRequest, upstream: Upstream, call: Call) -> None:
+        self._context = context
         self._stored = stored
-        self._request = request
+        self._request = request = context.request
         self._upstream = upstream
         self._call = call
         self._loop = asyncio.get_running_loop()
@@ -265,7 +244,7 @@ class _Request:
             key = await upstream.key_headers(self._deadline)
         except KeyUnavailable as reason:
             raise Unreachable(f"nothing was sent: {reason}", self._call, ErrorDetails(path=self._stored.path)) from None
-        return await self._loop_context.transport(upstream.provider.name).send(
+        return await self._context.loop.transport(upstream.provider.name).send(
             upstream.stored_target(self._stored.path, query),
             (*upstream.allowed(request.headers), *key),
             request.body,
@@ -279,7 +258,7 @@ class _Request:
         if "event-stream" in exchange.headers.get("content-type", "").lower():
             return exchange.status, list(exchange.raw_headers), exchange
         try:
-            body = await exchange.read(self._runtime.limits.answer)
+            body = await exchange.read(self._context.runtime.limits.answer)
         finally:
             exchange.release()
         return exchange.status, list(exchange.raw_headers), body

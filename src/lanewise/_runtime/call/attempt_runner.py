@@ -1,0 +1,192 @@
+"""``AttemptRunner``: lets each attempt of a call out, sends it, judges what comes back, and tells all how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from lanewise._contracts.contract import Contract
+from lanewise._failures import failure_table as failures
+from lanewise._openai.choices import Choice, read_choices
+from lanewise._openai.response_check import Answer
+from lanewise._openai.stream_validator import StreamValidator
+from lanewise._routing.acceptance import may_be_read, unacceptable
+from lanewise._routing.plan import Plan
+from lanewise._runtime.call.admission import Admission
+from lanewise._runtime.call.attempt import AttemptResult, BuiltAttempt, CompleteResponse, StreamStarted
+from lanewise._runtime.call.attempt_builder import AttemptBuilder
+from lanewise._runtime.call.cancellation import became_sensitive
+from lanewise._runtime.call.contract_check import LONGEST, breach_of
+from lanewise._runtime.call.fan_out import run_all
+from lanewise._runtime.call.recorder import CallRecorder
+from lanewise._runtime.call.resolve import ResolvedCall
+from lanewise.types import Failure, FailureKind, Outcome, Send
+
+__all__ = ["TRUE", "AttemptRunner"]
+
+TRUE: Final = msgspec.Raw(b"true")
+
+
+class AttemptRunner:
+    """Makes the attempts of one call, of which one is out at a time."""
+
+    __slots__ = (
+        "_caller",
+        "_contract",
+        "_loop",
+        "_plan",
+        "_resolved",
+        "_runtime",
+        "admission",
+        "builder",
+        "kept",
+        "recorder",
+    )
+
+    def __init__(self, resolved: ResolvedCall, plan: Plan, recorder: CallRecorder) -> None:
+        self._resolved = resolved
+        self._runtime = resolved.context.runtime
+        self._caller = resolved.context.caller
+        self._contract = resolved.contract
+        self._plan = plan
+        self._loop = asyncio.get_running_loop()
+        self.recorder = recorder
+        self.admission = Admission(resolved)
+        self.builder = AttemptBuilder(resolved, self.admission.heard)
+        self.kept: CompleteResponse | StreamStarted | None = None
+        """The latest attempt's answer, if it failed and goes to the app all the same where nobody else is asked."""
+
+    def beside(self) -> AttemptRunner:
+        """What makes an attempt of the same call beside the one that is out."""
+        return AttemptRunner(self._resolved, self._plan, self.recorder.beside())
+
+    def adopt(self, other: AttemptRunner) -> None:
+        """Go on from the attempt that was out beside: it is the call's latest."""
+        self.recorder, self.admission, self.builder = other.recorder, other.admission, other.builder
+
+    def build(self, send: Send) -> BuiltAttempt:
+        """The attempt that the plan asks for, from now on the latest. Raises FailClosed, RouterClosed."""
+        if isinstance(self.kept, StreamStarted):
+            self.kept.flow.exchange.abort()
+        self.kept = None
+        self.check_sensitivity()
+        built = self.builder.make(send, self._plan.deadline)
+        self.recorder.begin_attempt(built)
+        return built
+
+    async def fan_out(self, built: BuiltAttempt) -> CompleteResponse | Failure:
+        """What the latest attempt comes to, if it is several requests at once."""
+        result = await run_all((built.request, *built.more), built.record)
+        if isinstance(result, CompleteResponse):
+            return result
+        self.recorder.answer_in_part(result)
+        return result.failure
+
+    async def judge(self, result: AttemptResult) -> AttemptResult:
+        """The answer of the latest attempt, if it counts as one. Raises FailClosed."""
+        if isinstance(result, Failure):
+            self.end(result)
+            return result
+        latest = self.recorder.attempt
+        assert latest is not None, "something answered"
+        self.check_sensitivity(result)
+        answer = result.answer if isinstance(result, CompleteResponse) else result.flow.judge
+        failure = unacceptable(
+            answer,
+            self._runtime.upstreams[latest.route].route,
+            sensitive=bool(self._resolved.call.sensitive),
+            refusals_move=self._resolved.refusals_move,
+        )
+        judged = await (
+            self._whole(result, failure) if isinstance(result, CompleteResponse) else self._opened(result, failure)
+        )
+        if self._contract is not None and not isinstance(judged, Failure):
+            self.check_sensitivity(judged)  # once more: it may have been checked for a while
+        return judged
+
+    def end(self, failure: Failure | None) -> None:
+        """The latest attempt is over: health, caps and the record hear of it. Does nothing if it was before."""
+        self.recorder.end_attempt(failure)  # before caps and budgets hear of it: it writes what the attempt used
+        record = self.recorder.attempt
+        self.admission.leave(failure, record)
+        conversations = self._runtime.conversations
+        if conversations is not None and failure is None and record is not None:
+            resolved = self._resolved
+            conversations.answered(resolved.call.task, resolved.conversation, record, time.monotonic())
+
+    def check_sensitivity(self, result: CompleteResponse | StreamStarted | None = None) -> None:
+        """Let nothing out, nor any answer in, by the rules of before: the request may have become sensitive since.
+
+        Raises FailClosed.
+        """
+        call = self._resolved.call
+        if self._caller.still_allowed(call):
+            return
+        if isinstance(result, StreamStarted):
+            result.flow.exchange.abort()
+        self.end(failures.CANCELLED.failure())
+        self.recorder.end(Outcome.REFUSED, FailureKind.LOCAL)
+        raise became_sensitive(call)
+
+    async def breach(self, judge: StreamValidator, until: float = math.inf) -> Failure | None:
+        """The failure of a whole stream that breaks the contract; it is known by ``until`` on the loop's clock."""
+        if self._contract is None or judge.gathered is None:
+            return None
+        return await self._breach(self._contract, judge.gathered.said(), until)
+
+    async def _whole(self, result: CompleteResponse, failure: Failure | None) -> CompleteResponse | Failure:
+        answer, call = result.answer, self._resolved.call
+        self.recorder.answer(answer)
+        if failure is None and self._contract is not None and not self._goes_on(answer):
+            failure = await self._breach(self._contract, read_choices(call.api, result.body), self._plan.deadline)
+        self.end(failure)
+        if failure is not None:
+            if self._may_be_read(failure):
+                self.kept = result
+            return failure
+        self.recorder.refusal(answer)
+        self.recorder.settle()
+        self.builder.answered()
+        return result
+
+    async def _opened(self, result: StreamStarted, failure: Failure | None) -> StreamStarted | Failure:
+        judge = result.flow.judge
+        if failure is None and result.ended:
+            try:
+                failure = await self.breach(judge, self._plan.deadline)
+            except BaseException:
+                result.flow.exchange.abort()
+                raise
+        if failure is not None:
+            self.recorder.answer(judge)
+            self.end(failure)
+            if self._may_be_read(failure):
+                self.kept = result  # its exchange stays open
+            else:
+                result.flow.exchange.abort()
+            return failure
+        self.admission.committed()
+        self.recorder.settle()
+        self.builder.answered()
+        return result
+
+    def _may_be_read(self, failure: Failure) -> bool:
+        json_asked = self._contract is not None and self._contract.asked
+        return may_be_read(failure, self._resolved.call.attempts[:-1], json_asked=json_asked)
+
+    def _goes_on(self, answer: Answer) -> bool:
+        """Whether a response is still being made in the background: there is nothing to check yet."""
+        return self._resolved.body.fields.get("background") == TRUE and answer.finish_reasons == (None,)
+
+    async def _breach(self, contract: Contract, said: Sequence[Choice] | None, until: float) -> Failure | None:
+        seconds = min(LONGEST, (until - self._loop.time()) * 0.8)  # and then it is the check that is told, not the time
+        breach = await breach_of(contract, said, self._runtime.checks, seconds)
+        if breach is None:
+            return None
+        self.builder.may_mend(breach.repair)
+        return breach.failure
