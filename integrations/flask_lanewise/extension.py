@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
-from flask import Flask, has_request_context
-from flask.cli import FlaskGroup
+from flask import Flask, current_app, has_request_context
+from flask.cli import FlaskGroup, with_appcontext
 
-from flask_lanewise.audit import endpoints, watch_rules
-from flask_lanewise.cli import commands
-from flask_lanewise.installed import KEY, Installed, Subject, installed_here
-from flask_lanewise.problems import answer_errors
-from flask_lanewise.wsgi import RequestScopes
-from lanewise import Config, Router, Scope, current_scope
+from flask_lanewise.installed import KEY, Installed, Subject, endpoints_of, installed_here, watch_rules
+from flask_lanewise.wsgi import RequestScopes, answer_errors
+from lanewise import Router, Scope, current_scope
+from lanewise.cli.app import app_commands, show_endpoints
 from lanewise.config import resolve_credentials
-from lanewise.web import check_endpoints, require_library, require_real_threads, router_of, unmatched_rules
+from lanewise.web import require_real_threads, router_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
 __all__ = ["Lanewise"]
-
-
-_log: Final = logging.getLogger("lanewise")
 
 
 class Lanewise:
@@ -71,16 +64,16 @@ class Lanewise:
             )
         require_real_threads()
         made = router_of(app.config.setdefault("LANEWISE_CONFIG", "lanewise.toml") if router is None else router)
-        _audit(app, made.config, is_whole=False)
+        installed = Installed(app, made, subject or self._subject)
+        installed.check.run(app, is_whole=False)
         if not _serves_a_command():
             resolve_credentials(made.config, os.environ)
         made.preload()  # Flask has no start: a worker's first request would take that time
-        installed = Installed(app, made, subject or self._subject, partial(_audit, is_whole=True))
         app.extensions[KEY] = installed
         app.before_request_funcs.setdefault(None, []).insert(0, installed.enforce)
         app.wsgi_app = RequestScopes(app, installed)  # type: ignore[method-assign]
         answer_errors(app, installed)
-        app.cli.add_command(commands(made.config))
+        app.cli.add_command(app_commands(made.config, _endpoints_command))
         if not _serves_a_command():
             watch_rules(app, made.config)
 
@@ -121,9 +114,11 @@ def _serves_a_command() -> bool:
     return context is not None and isinstance(context.find_root().command, FlaskGroup) and context.info_name != "run"
 
 
-def _audit(app: Flask, config: Config, *, is_whole: bool) -> None:
-    require_library("flask")
-    found = endpoints(app)
-    check_endpoints(found, config)
-    for pattern in unmatched_rules(found, config) if is_whole else ():
-        _log.warning('[endpoints] "%s" = "%s" matches no endpoint', pattern, config.endpoints[pattern])
+@click.command("endpoints")
+@with_appcontext
+def _endpoints_command() -> None:
+    """Show every endpoint of this app, whether it is sensitive, and why.
+
+    Exit code 1 if marks can't hold: the app would refuse every request.
+    """
+    show_endpoints(*endpoints_of(current_app))

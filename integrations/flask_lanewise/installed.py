@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary, WeakSet
 
 from flask import Flask, current_app, g, has_app_context, has_request_context, request
 
-from flask_lanewise.marks import EndpointMarks
-from lanewise import Config, ConfigError, NotInScope, Router, RouterClosed, Scope
-from lanewise.web import Inbound, PathRules, require_real_threads, state_of
+from flask_lanewise.listing import EndpointMarks, endpoints, endpoints_on
+from lanewise import Config, ConfigError, NotInScope, Router, Scope
+from lanewise.web import (
+    AppCheck,
+    Endpoint,
+    Inbound,
+    all_categories,
+    assert_declared,
+    check_endpoints,
+    register_reader,
+    require_real_threads,
+    state_of,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["KEY", "Installed", "Subject", "installed_here", "installed_in"]
+__all__ = [
+    "KEY",
+    "Installed",
+    "Subject",
+    "assert_endpoints_declared",
+    "check_marked",
+    "endpoints_of",
+    "installed_here",
+    "installed_in",
+    "watch_rules",
+]
 
 KEY: Final = "lanewise"
 """Under which name the app keeps it, in ``app.extensions``."""
 
 Subject = Callable[[], object]
 """The user or session of the request that is served, or ``None``; text is made of anything else."""
-Audit = Callable[[Flask, Config], None]
 
 _NOT_INSTALLED: Final = (
     "lanewise is not installed in this Flask app: call `Lanewise(app, 'lanewise.toml')`, or "
@@ -36,16 +55,14 @@ _NO_REQUEST: Final = (
 
 
 class Installed:
-    """What an app has of lanewise. ``audit`` is asked at a process's first request, when all routes are there."""
+    """What an app has of lanewise."""
 
-    def __init__(self, app: Flask, router: Router, subject: Subject | None, audit: Audit) -> None:
+    def __init__(self, app: Flask, router: Router, subject: Subject | None) -> None:
         self.inbound = Inbound(router, self._scope_by_flask)
+        self.check = AppCheck(self.inbound, endpoints, "flask")
         self._app = app
-        self._audit = audit
-        self._audited = False
         self._failure: ConfigError | RuntimeError | None = None
-        self._rules = PathRules(router.config.endpoints)
-        self._marks = EndpointMarks(app, self._rules, self.config.sensitive)
+        self._marks = EndpointMarks(app, self.config)
         self._marks_of_others: WeakKeyDictionary[Flask, EndpointMarks] = WeakKeyDictionary()
         self._late_subject = None if subject is None else _as_text(subject)
         self._scope_key = f"lanewise.scope.{id(self)}"  # its own: another app may be called with the same environ
@@ -119,7 +136,7 @@ class Installed:
             return self._marks
         found = self._marks_of_others.get(app)
         if found is None:
-            found = self._marks_of_others[app] = EndpointMarks(app, self._rules, self.config.sensitive)
+            found = self._marks_of_others[app] = EndpointMarks(app, self.config)
         return found
 
     def look_into(self, inner: object) -> None:
@@ -131,22 +148,13 @@ class Installed:
 
     def failure(self) -> ConfigError | RuntimeError | None:
         """Why every request is refused, if so: marks that can't hold, keys or real threads that are missing."""
-        if not self._audited:
-            try:
-                self.inbound.check_keys()
-            except RouterClosed:
-                pass  # the calls will say so
-            except ConfigError as error:
-                self._failure = error
-            try:
-                self._audit(self._app, self.config)
-            except ConfigError as error:
-                self._failure = error
+        if not self.check.is_done:
+            self.check.at_first_request(self._app)  # when all routes are there
+            self._failure = self.check.refused
             try:
                 require_real_threads()  # a server may have patched them after the app was made
             except RuntimeError as error:
                 self._failure = error
-            self._audited = True
         return self._failure
 
 
@@ -163,6 +171,77 @@ def installed_here() -> Installed:
     if not has_app_context():
         raise NotInScope(_NO_REQUEST)
     return installed_in(current_app)
+
+
+# -- the app's endpoints -----------------------------------------------------------------------------------------------
+
+
+def endpoints_of(app: Flask) -> tuple[Config, list[Endpoint]]:
+    """The config of an app's router, and its endpoints. Raises LookupError: lanewise is not installed in the app."""
+    try:
+        config = installed_in(app).config
+    except RuntimeError as error:
+        raise LookupError(str(error)) from None
+    return config, endpoints(app)
+
+
+def assert_endpoints_declared(app: Flask) -> None:
+    """For the app's own tests: every endpoint says whether it is sensitive. Flask's static files need not.
+
+    Raises AssertionError that lists those that don't. LookupError: lanewise is not installed in the app.
+
+    Example::
+
+        def test_every_endpoint_says_whether_it_is_sensitive(app):
+            assert_endpoints_declared(app)
+    """
+    config, found = endpoints_of(app)
+    assert_declared(found, config)
+
+
+_watched: Final[WeakSet[Flask]] = WeakSet()
+"""The apps that lanewise is installed in."""
+
+
+def watch_rules(app: Flask, config: Config) -> None:
+    """Have each endpoint that is added from now on checked for categories that the config has not.
+
+    An app is made in the order of its code, and Flask has no start after that. What a mark further above may still
+    change is left to the check before the first request.
+    """
+    add = app.add_url_rule
+
+    def add_url_rule(rule: str, endpoint: str | None = None, *args: Any, **options: Any) -> None:
+        before = sum(1 for _ in app.url_map.iter_rules())
+        add(rule, endpoint, *args, **options)
+        added = [*app.url_map.iter_rules()][before:]
+        _refuse_unknown((each for rule in added for each in endpoints_on(app, rule)), config)
+
+    app.add_url_rule = add_url_rule  # type: ignore[method-assign]
+    _watched.add(app)
+
+
+def check_marked(target: object, category: str) -> None:
+    """After a mark was put on what an app may have already. Raises ConfigError: it has, and lacks the category."""
+    for app in tuple(_watched):
+        config = installed_in(app).config
+        if category not in config.sensitive and _has(app, target):
+            _refuse_unknown(endpoints(app), config)
+
+
+def _has(app: Flask, target: object) -> bool:
+    if target is app or any(target is blueprint for blueprint in app.blueprints.values()):
+        return True
+    return any(target in (view, getattr(view, "view_class", None)) for view in app.view_functions.values())
+
+
+def _refuse_unknown(found: Iterable[Endpoint], config: Config) -> None:
+    unknown = [endpoint for endpoint in found if endpoint.categories - config.sensitive.keys()]
+    if unknown:
+        check_endpoints(unknown, config)
+
+
+register_reader(Flask, lambda app: all_categories(endpoints(app)), lambda app: KEY in app.extensions)
 
 
 def _environ_key(header: str) -> str:

@@ -1,38 +1,22 @@
-"""Around each request: its scope is the current one, its id is echoed, and streams end as they should."""
+"""Around each request: its scope is the current one, and errors of calls are answered through Flask's own handling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextvars import Context, copy_context
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, Response
+from openai import OpenAIError
 
 from flask_lanewise.installed import Installed
-from flask_lanewise.problems import refusal
-from lanewise import RoutingError, Scope
-from lanewise.web import (
-    Inbound,
-    WsgiDisconnectWatcher,
-    abort_connection,
-    begin_serving,
-    caller_left_error,
-    disconnect_probe,
-    end_serving,
-    hang_up_in,
-    log_hang_up,
-    state_of,
-    with_lane,
-)
+from lanewise import InvalidCall, RoutingError, Scope
+from lanewise.web import WsgiCore, log_problem, problem_for
 
 if TYPE_CHECKING:
-    from _typeshed import OptExcInfo
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from flask.typing import ResponseReturnValue
 
-__all__ = ["RequestScopes"]
-
-Headers = list[tuple[str, str]]
-Write = Callable[[bytes], object]
+__all__ = ["RequestScopes", "answer_errors"]
 
 
 class RequestScopes:
@@ -42,199 +26,47 @@ class RequestScopes:
         self._app = app
         self._inner = app.wsgi_app
         self._installed = installed
+        self._core = WsgiCore(installed.inbound, self._answer)
         installed.look_into(app.wsgi_app)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        installed = self._installed
-        scope = installed.begin(environ)
-        start = _Start(start_response, installed.inbound, scope)
-        probe = disconnect_probe(environ)
-        watcher = None if probe is None else _watcher(scope, probe)
-        token = begin_serving(scope)
-        try:
-            failure = installed.failure()
-            body = (self._inner if failure is None else refusal(failure, scope))(environ, start)
-            context = copy_context()
-        except BaseException:
-            state_of(scope).finish()
-            raise
-        finally:
-            end_serving(scope, token)
-        if _is_file(body, environ):
-            start.send()
-            state_of(scope).finish()
-            return body
-        stream = _Stream(body, scope, context, start, self._handled, watcher, environ)
-        try:
-            stream.begin()
-        except BaseException:
-            stream.close()
-            raise
-        return stream
+        scope = self._installed.begin(environ)
+        failure = self._installed.failure()
+        app = self._inner if failure is None else _problem(InvalidCall(f"the app is refused: {failure}"), scope)
+        return self._core.serve(app, environ, scope, start_response)
 
-    def _handled(self, error: RoutingError, environ: WSGIEnvironment, start: _Start) -> Iterable[bytes]:
+    def _answer(self, error: RoutingError, environ: WSGIEnvironment) -> WSGIApplication:
         """The app's own answer to an error, from where its request context is gone already."""
         with self._app.request_context(environ):
-            answer = self._app.handle_user_exception(error)
-            response = self._app.finalize_request(answer, from_error_handler=True)
-        return response(environ, start)
+            return self._app.finalize_request(self._app.handle_user_exception(error), from_error_handler=True)
 
 
-def _watcher(scope: Scope, probe: Callable[[], bool]) -> WsgiDisconnectWatcher:
-    """Has the connection watched while calls run."""
-    watcher = WsgiDisconnectWatcher(scope, probe)
-    state_of(scope).on_busy = watcher.watch
-    return watcher
+def answer_errors(app: Flask, installed: Installed) -> None:
+    """Answer errors of calls that the app has no handler for, neither by our class nor by one of ``openai``."""
+
+    def answer(error: OpenAIError) -> ResponseReturnValue:
+        if isinstance(error, RoutingError):
+            return _problem(error, installed.scope_of_request())
+        return _as_without_us(app, error)
+
+    # Not for RoutingError: Flask goes by the method resolution order, in which that stands before openai's classes,
+    # and the app's handler for openai.RateLimitError would never be called. OpenAIError stands behind them all.
+    if OpenAIError not in app.error_handler_spec[None][None]:
+        app.register_error_handler(OpenAIError, answer)
 
 
-def _is_file(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
-    """Whether a server would know the body for a file, which it may send in ways of its own."""
-    wrapper = environ.get("wsgi.file_wrapper")
-    return isinstance(wrapper, type) and isinstance(body, wrapper)
+def _as_without_us(app: Flask, error: OpenAIError) -> ResponseReturnValue:
+    """What becomes of an error of a client that is not ours."""
+    handlers = app.error_handler_spec[None][None]
+    handler = handlers.get(Exception)
+    if handler is None:
+        raise error
+    answer: ResponseReturnValue = app.ensure_sync(handler)(error)
+    return answer
 
 
-class _Start:
-    """The server's ``start_response``, held back for bodies of unknown length until they have begun.
-
-    Servers send no header before the first piece of the body anyway (PEP 3333), and what fails until then is still
-    answered in full: with a problem.
-    """
-
-    __slots__ = ("_id_header", "_scope", "_start_response", "_tells_lane", "_waiting", "_write", "done")
-
-    def __init__(self, start_response: StartResponse, inbound: Inbound, scope: Scope) -> None:
-        self._start_response = start_response
-        self._id_header = inbound.request_id_header
-        self._tells_lane = inbound.tells_callers
-        self._scope = scope
-        self._waiting: tuple[str, Headers] | None = None
-        self._write: Write | None = None
-        self.done = False
-
-    def __call__(self, status: str, headers: Headers, exc_info: OptExcInfo | None = None, /) -> Write:
-        names = {name.lower() for name, _ in headers}
-        if self._id_header.lower() not in names:
-            headers = [*headers, (self._id_header, self._scope.request_id)]
-        if exc_info is not None:
-            self.done = True
-            return self._start_response(status, self._told(headers), exc_info)
-        self._waiting = (status, headers)
-        if "content-length" in names:
-            self.send()
-        return self._write_out
-
-    def send(self) -> None:
-        """Pass on what was held back."""
-        if self._waiting is not None:
-            (status, headers), self._waiting = self._waiting, None
-            self.done = True
-            self._write = self._start_response(status, self._told(headers))
-
-    def _told(self, headers: Headers) -> Headers:
-        """With the lane, as far as it is known when the answer begins."""
-        return with_lane(headers, self._scope) if self._tells_lane else headers
-
-    def _write_out(self, data: bytes) -> None:
-        self.send()
-        if self._write is not None:
-            self._write(data)
-
-
-class _Stream:
-    """A body. Its pieces, and what runs when it is closed, belong to the request and its context: then that is over.
-
-    Closing one of unknown length early ends its calls.
-
-    The first piece of one of unknown length is made before the server has the body: granian takes the status and the
-    headers when the app returns. An error before the first piece becomes the app's answer to that error. A later one is
-    raised, for the server to abort the connection: a broken answer never ends as if it were whole.
-    """
-
-    def __init__(
-        self,
-        body: Iterable[bytes],
-        scope: Scope,
-        context: Context,
-        start: _Start,
-        instead: Callable[[RoutingError, WSGIEnvironment, _Start], Iterable[bytes]],
-        watcher: WsgiDisconnectWatcher | None,
-        environ: WSGIEnvironment,
-    ) -> None:
-        self._body = body
-        self._pieces = iter(body)
-        self._scope = scope
-        self._context = context
-        self._start = start
-        self._instead = instead
-        self._watcher = watcher
-        self._environ = environ
-        self._ended = False
-        self._first = b""
-        self._sized = start.done
-        """Its length was told, so that closing it does not tell whether its reader has gone."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def begin(self) -> None:
-        """Make the first piece, unless the answer has begun already, and begin the answer."""
-        if not self._start.done:
-            self._context.run(self._first_piece)
-
-    def __next__(self) -> bytes:
-        if self._first:
-            piece, self._first = self._first, b""
-            return piece
-        if self._ended:
-            raise StopIteration
-        return self._context.run(self._later_piece)
-
-    def _first_piece(self) -> None:
-        try:
-            self._first = self._piece()
-            while not self._first:
-                self._first = self._piece()
-        except RoutingError as error:
-            self._close_body()
-            self._body = self._instead(error, self._environ, self._start)
-            self._pieces = iter(self._body)
-        except StopIteration:
-            pass
-        self._start.send()
-
-    def _later_piece(self) -> bytes:
-        try:
-            return next(self._pieces)
-        except StopIteration:
-            self._ended = True
-            raise
-        except Exception as error:
-            gone = None if self._watcher is None or not self._watcher.left else hang_up_in(error)
-            if gone is None:
-                abort_connection(self._environ)
-                raise
-        log_hang_up(gone, self._scope)
-        raise caller_left_error(self._environ)
-
-    def close(self) -> None:
-        """The server is done with it, or its client has gone."""
-        if self._watcher is not None:
-            self._watcher.stop()
-        if not self._ended and not self._sized:
-            state_of(self._scope).hang_up()
-        try:
-            self._context.copy().run(self._close_body)  # a copy: another thread may be waiting for a piece
-        finally:
-            state_of(self._scope).finish()
-
-    def _piece(self) -> bytes:
-        try:
-            return next(self._pieces)
-        except StopIteration:
-            self._ended = True
-            raise
-
-    def _close_body(self) -> None:
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()
+def _problem(error: RoutingError, scope: Scope) -> Response:
+    """The problem that an error is to the request's caller."""
+    made = problem_for(error, request_id=scope.request_id)
+    log_problem(made, error, scope)
+    return Response(made.body, made.status, dict(made.all_headers))

@@ -9,8 +9,8 @@ from litestar.handlers import BaseRouteHandler, WebsocketRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 
 from lanewise import Config
-from lanewise.web import Endpoint, assert_declared, register_reader
-from litestar_lanewise.sources import function_of, is_litestars, layer_sources, misused_in, sources_of, unresolved
+from lanewise.web import Endpoint, all_categories, assert_declared, register_reader
+from litestar_lanewise.sources import function_of, handler_sources, is_litestars, layer_sources, misused_in, unresolved
 
 __all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of", "endpoints_on", "handlers_on"]
 
@@ -71,7 +71,7 @@ def _endpoint(route: BaseRoute, handler: BaseRouteHandler) -> Endpoint:
         name=getattr(function_of(handler), "__qualname__", None) or handler.handler_name,
         path=route.path,
         methods=_methods(handler),
-        sources=tuple(sources_of(handler)),
+        sources=tuple(handler_sources(handler)),
         unresolved=unresolved(handler),
     )
 
@@ -82,16 +82,10 @@ def _methods(handler: BaseRouteHandler) -> tuple[str, ...]:
     return tuple(sorted(str(method) for method in getattr(handler, "http_methods", ())))
 
 
-def _categories(app: object) -> frozenset[str]:
-    """For the adapters of other frameworks, in whose apps one of Litestar's is mounted."""
-    assert isinstance(app, Litestar)
-    return frozenset[str]().union(*(endpoint.categories for endpoint in endpoints(app)))
+def _serves_itself(app: Litestar) -> bool:
+    from litestar_lanewise.plugin import LanewisePlugin  # the plugin audits, too
+
+    return any(isinstance(plugin, LanewisePlugin) for plugin in app.plugins)
 
 
-def _serves_itself(app: object) -> bool:
-    from litestar_lanewise.plugin import LanewisePlugin
-
-    return isinstance(app, Litestar) and any(isinstance(plugin, LanewisePlugin) for plugin in app.plugins)
-
-
-register_reader(lambda app: isinstance(app, Litestar), _categories, _serves_itself)
+register_reader(Litestar, lambda app: all_categories(endpoints(app)), _serves_itself)

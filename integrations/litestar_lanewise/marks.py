@@ -12,8 +12,7 @@ from litestar.handlers import BaseRouteHandler, WebsocketListener
 from litestar.router import Router
 from litestar.utils.sync import AsyncCallable
 
-from lanewise import Scope
-from lanewise.web import DONE, SCOPE_KEY, SensitiveMark, makes_marks, mark, mark_and_wrap, misplaced
+from lanewise.web import DONE, SensitiveMark, makes_marks, mark, mark_and_wrap, misplaced
 
 __all__ = ["INSTALL", "Sensitive", "misused_guard", "sensitive"]
 
@@ -46,7 +45,7 @@ class Sensitive(SensitiveMark):
         """
         self.is_used = True
         if isinstance(target, ASGIConnection):
-            self._raise(target)  # at once: a guard that calls this one may not be async itself
+            self.raise_in(target.scope, INSTALL)  # at once: a guard that calls this one may not be async itself
             return DONE
         return cast("_Marked", self._marked(target))
 
@@ -65,13 +64,7 @@ class Sensitive(SensitiveMark):
         return mark_and_wrap(target, self.category)
 
     async def _guard(self, connection: _Connection, handler: BaseRouteHandler | None) -> None:
-        self._raise(connection)
-
-    def _raise(self, connection: _Connection) -> None:
-        scope = connection.scope.get(SCOPE_KEY)
-        if not isinstance(scope, Scope):
-            raise RuntimeError(f"{self!r} can't hold here. {INSTALL}")
-        scope.raise_sensitivity(self.category)
+        self.raise_in(connection.scope, INSTALL)
 
 
 @makes_marks

@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from litestar import Litestar
 from litestar.exceptions import LitestarException
 from litestar.handlers import ASGIRouteHandler, BaseRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from lanewise import ConfigError, Router, RouterClosed, RoutingError
+from lanewise import Router, RoutingError
 from lanewise import Scope as LanewiseScope
 from lanewise.web import (
     SCOPE_KEY,
     STANDARD,
+    AppCheck,
     AsgiCore,
     AsgiScope,
+    Endpoint,
     Inbound,
     PathRules,
-    check_endpoints,
+    RequestMarks,
     entered_states,
-    marks_version,
-    require_library,
+    marks_of,
     state_of,
-    unmatched_rules,
 )
 from litestar_lanewise.audit import endpoints, handlers_on
 from litestar_lanewise.problems import broken_stream, handler_of_the_app
-from litestar_lanewise.sources import is_litestars, marks_of, provisional_marks
+from litestar_lanewise.sources import handler_sources, is_litestars, provisional_marks
 
 __all__ = ["Installation", "Middleware"]
-
-_log: Final = logging.getLogger("lanewise")
 
 _serving: Final[ContextVar[AsgiScope | None]] = ContextVar("litestar_lanewise_serving", default=None)
 
 SubjectOf = Callable[[AsgiScope], str | None]
-
-
-class _Known(NamedTuple):
-    """The marks of a handler, as of a version of all marks. The handler is kept, so that its id stays its own."""
-
-    handler: BaseRouteHandler
-    version: int
-    marks: frozenset[str] | None
-    provisional: frozenset[str]
 
 
 class Installation:
@@ -57,32 +45,15 @@ class Installation:
 
     def __init__(self, router: Router, subject_of: SubjectOf | None) -> None:
         self._inbound = Inbound(router, self._unrouted_scope)
+        self.check = AppCheck(self._inbound, endpoints, "litestar", prepare=self._watch)
         self.core = AsgiCore(self._inbound, self._resolver_of, subject_of)
-        self._router = router
+        self._config = router.config
         self._rules = PathRules(router.config.endpoints)
-        self._marks: dict[int, _Known] = {}
+        self._known = RequestMarks(router.config)
         self._mounts: dict[int, tuple[ASGIRouteHandler, frozenset[str]]] = {}
         self._app: Litestar | None = None
-        self._checked = False
-        self._refused: ConfigError | None = None
 
-    def check(self, app: Litestar) -> None:
-        """Check the endpoints. Raises ConfigError, naming those whose marks can't hold."""
-        self._refused = None
-        try:
-            require_library("litestar")
-            found = endpoints(app)
-            check_endpoints(found, self._router.config)
-            for pattern in unmatched_rules(found, self._router.config):
-                category = self._router.config.endpoints[pattern]
-                _log.warning('[endpoints] "%s" = "%s" matches no endpoint', pattern, category)
-        except ConfigError as error:
-            self._refused = error
-            self._checked = True
-            raise
-        self._checked = True  # not before: whatever else goes wrong in the check, no request gets past it
-
-    def watch(self, app: Litestar) -> None:
+    def _watch(self, app: Litestar) -> None:
         """Have requests known that Litestar finds no handler for."""
         self._app = app
         if not isinstance(app.asgi_handler, Outermost):
@@ -103,27 +74,14 @@ class Installation:
 
     def _marks_of_all(self) -> frozenset[str] | None:
         """Nothing tells what the request is about: it counts as sensitive where anything in the app is."""
-        config = self._router.config
-        found = (endpoint.with_rules(config).categories for endpoint in endpoints(cast("Litestar", self._app)))
-        return frozenset[str]().union(*found) or None
-
-    def _check_late(self, app: Litestar) -> None:
-        try:
-            self.check(app)
-            self._inbound.check_keys()
-        except RouterClosed:
-            pass  # requests that ask no model are none the worse for it, and the calls of the others say so
-        except ConfigError as error:
-            self._refused = error
-            _log.error("every request is refused: %s", error)
+        return marks_of(endpoints(cast("Litestar", self._app)), self._config) or None
 
     def admit(self, asgi: AsgiScope) -> None:
         """Refuse every request of an app that did not pass the check; make it, where no lifespan was run."""
-        if not self._checked:
-            self._check_late(asgi["litestar_app"])
-            self.watch(asgi["litestar_app"])
-        if self._refused is not None:
-            raise ConfigError(self._refused.mistakes)
+        if not self.check.is_done:
+            self.check.instead_of_start(asgi["litestar_app"])
+        if self.check.refused is not None:
+            raise self.check.refusal()
 
     def raise_by_path(self, asgi: AsgiScope) -> None:
         """Add the path rules for what a mounted app serves: Litestar leaves it only the path inside of the mount."""
@@ -151,19 +109,14 @@ class Installation:
         handler = asgi.get("route_handler")
         if not isinstance(handler, BaseRouteHandler):
             return None
-        known = self._marks.get(id(handler))
-        is_mount = isinstance(handler, ASGIRouteHandler)  # routes may be added to what is mounted
-        if known is None or known.version != marks_version() or is_mount:
-            marks = _marks_on_the_way(handler, asgi["litestar_app"])
-            provisional = provisional_marks(handler) & self._router.config.sensitive.keys()
-            known = self._marks[id(handler)] = _Known(handler, marks_version(), marks, provisional)
-        found = known.marks
-        template = asgi.get("path_template")
-        if template and (ruled := self._rules.match(template)):
-            found = ruled | (found or frozenset())
-        if known.provisional and not self._is_handed_on(asgi):
-            found = known.provisional | (found or frozenset())
-        return None if found is None else found - {STANDARD}
+        app, path = asgi["litestar_app"], asgi.get("path_template") or ""
+        if isinstance(handler, ASGIRouteHandler):  # routes may be added to what is mounted
+            provisional = provisional_marks(handler) & self._config.sensitive.keys()
+            found = marks_of(_on_the_way(handler, app, path), self._config)
+            if provisional and not self._is_handed_on(asgi):
+                return provisional | (found or frozenset())
+            return found
+        return self._known.of((id(handler), path), handler, lambda: _on_the_way(handler, app, path))
 
     def _is_handed_on(self, asgi: AsgiScope) -> bool:
         """Whether another adapter, further inside, serves the request by now."""
@@ -177,16 +130,14 @@ class Installation:
             self.core.echo(cast("AsgiScope", scope), cast("AsgiScope", message))
 
 
-def _marks_on_the_way(handler: BaseRouteHandler, app: Litestar) -> frozenset[str] | None:
-    """The marks of a handler. Litestar's own answer to OPTIONS has those of what it answers for."""
-    found = marks_of(handler)
+def _on_the_way(handler: BaseRouteHandler, app: Litestar, path: str) -> Iterator[Endpoint]:
+    """What a request comes to. Litestar's own answer to OPTIONS has the marks of what it answers for."""
+    yield Endpoint("", path, (), tuple(handler_sources(handler)))
     if is_litestars(handler):
         for route in app.routes:
             here = handlers_on(route)
             if any(each is handler for each in here):
-                others = [marks_of(each) or frozenset() for each in here if each is not handler]
-                found = frozenset[str]().union(*others) | (found or frozenset()) or None
-    return found
+                yield from (Endpoint("", path, (), tuple(handler_sources(each))) for each in here)
 
 
 class Outermost:

@@ -98,8 +98,7 @@ class LanewisePlugin(InitPlugin, CLIPlugin, ReceiveRoutePlugin):
 
     @asynccontextmanager
     async def _lifespan(self, installation: Installation, app: Litestar) -> AsyncIterator[None]:
-        installation.check(app)
-        installation.watch(app)
+        installation.check.at_start(app)
         async with self.router:
             self._started += 1
             try:

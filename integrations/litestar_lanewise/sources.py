@@ -13,17 +13,27 @@ from litestar.handlers import ASGIRouteHandler, BaseRouteHandler, WebsocketListe
 from litestar.middleware import DefineMiddleware
 from litestar.utils.sync import AsyncCallable
 
-from lanewise.web import STANDARD, Marks, Source, categories_within, find_marks, lost_marks, misplaced, own_marks
+from lanewise.web import (
+    STANDARD,
+    Marks,
+    Source,
+    categories_within,
+    find_marks,
+    lost_mark,
+    misplaced,
+    own_marks,
+    sources_of,
+    sources_of_marks,
+)
 from litestar_lanewise.marks import Sensitive, misused_guard
 
 __all__ = [
     "function_of",
+    "handler_sources",
     "is_litestars",
     "layer_sources",
-    "marks_of",
     "misused_in",
     "provisional_marks",
-    "sources_of",
     "unresolved",
 ]
 
@@ -31,7 +41,7 @@ _HOOKS = ("before_request", "after_request", "after_response")
 """What a layer may have called around each of its requests."""
 
 
-def sources_of(handler: BaseRouteHandler) -> Iterator[Source]:
+def handler_sources(handler: BaseRouteHandler) -> Iterator[Source]:
     """The marks that hold for a handler, outermost first, each with where it comes from."""
     function = function_of(handler)
     owner = _owner_class(function)
@@ -41,30 +51,33 @@ def sources_of(handler: BaseRouteHandler) -> Iterator[Source]:
             guarded.add(source.category)
             yield source
     for name, dependency in _dependencies(handler, function):
-        yield from (Source(each, f"dependency {name}") for each in sorted(find_marks(dependency).categories))
+        yield from sources_of(find_marks(dependency).categories, f"dependency {name}")
     if owner is not None:
-        yield from (Source(each, f"class {owner.__name__}") for each in sorted(own_marks(owner) - guarded))
+        yield from sources_of(own_marks(owner) - guarded, f"class {owner.__name__}")
         yield from _of_overridden(owner, function)
     if isinstance(handler, ASGIRouteHandler):
         within = categories_within(function)
-        yield from (Source(each, "an app that it may lead to") for each in sorted(within.categories if within else ()))
+        yield from sources_of(within.categories if within else (), "an app that it may lead to")
         if within is not None and within.serves_itself:
             yield Source(STANDARD, "a router of its own")
     marks = _decorators(handler, function)
-    yield from (Source(category, "decorator") for category in sorted(marks.visible - guarded))
-    yield from (Source(category, "decorator", hidden=True) for category in sorted(marks.hidden))
+    yield from sources_of_marks(Marks(marks.visible - guarded, marks.hidden), "decorator")
 
 
 def layer_sources(layer: Any, name: str) -> Iterator[Source]:
     """The marks that a layer puts on all in it, by its guards and by what it has called before each request."""
+    yield from (Source(category, f"guard of {name}") for category in _guarded(layer))
+    before = find_marks(_called(getattr(layer, "before_request", None))).categories
+    yield from sources_of(before, f"before_request of {name}")
+
+
+def _guarded(layer: Any) -> Iterator[str]:
     for guard in layer.guards or ():
         own = _called(guard)
         while isinstance(own, functools.partial):
             own = own.func
         if isinstance(own, Sensitive):
-            yield Source(own.category, f"guard of {name}")
-    before = find_marks(_called(getattr(layer, "before_request", None))).categories
-    yield from (Source(each, f"before_request of {name}") for each in sorted(before))
+            yield own.category
 
 
 def misused_in(layer: Any) -> str | None:
@@ -115,9 +128,9 @@ def unresolved(handler: BaseRouteHandler) -> str | None:
         wrong = misused_in(layer)
         if wrong is not None:
             return wrong
-    lost = lost_marks(function) - {source.category for source in sources_of(handler)}
-    if lost:
-        return f"sensitive({min(lost)!r}) stands above it, and what lies between hides the function from the mark"
+    lost = lost_mark(function, handler_sources(handler))
+    if lost is not None:
+        return lost
     if isinstance(handler, ASGIRouteHandler) and categories_within(function) is None:
         return "it leads to more than can be looked through, so that its marks can't be read"
     return None
@@ -127,11 +140,6 @@ def provisional_marks(handler: BaseRouteHandler) -> frozenset[str]:
     """The categories of apps that a handler may lead to, which have an adapter of their own."""
     within = categories_within(function_of(handler)) if isinstance(handler, ASGIRouteHandler) else None
     return frozenset() if within is None else within.provisional
-
-
-def marks_of(handler: BaseRouteHandler) -> frozenset[str] | None:
-    """The categories of a handler's marks, ``standard`` included; ``None`` where it has no mark at all."""
-    return frozenset(source.category for source in sources_of(handler)) or None
 
 
 def function_of(handler: BaseRouteHandler) -> object:
@@ -164,10 +172,8 @@ def _of_overridden(owner: type, function: object) -> Iterator[Source]:
     for cls, name, handler in handlers:
         overridden = function_of(handler)
         if name in names and overridden is not own:
-            guards = [guard.func if isinstance(guard, AsyncCallable) else guard for guard in handler.guards or ()]
-            found = {guard.category for guard in guards if isinstance(guard, Sensitive)}
-            found |= _decorators(handler, overridden).categories
-            yield from (Source(each, f"{cls.__name__}.{name}, which it overrides") for each in sorted(found))
+            found = _decorators(handler, overridden).categories.union(_guarded(handler))
+            yield from sources_of(found, f"{cls.__name__}.{name}, which it overrides")
 
 
 def _decorators(handler: BaseRouteHandler, function: object) -> Marks:

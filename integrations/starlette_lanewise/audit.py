@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import weakref
 from collections.abc import Iterator
 from typing import Final
 
 import msgspec
+from starlette.applications import Starlette
+from starlette.routing import Router as StarletteRouter
 
 from lanewise import Config, Router
 from lanewise.web import (
     Endpoint,
     Source,
     assert_declared,
-    check_endpoints,
     register_reader,
-    require_library,
     router_of,
-    unmatched_rules,
 )
 from starlette_lanewise.middleware import router_in
-from starlette_lanewise.places import RoutePlaces, has_routes, name_of, root_of
+from starlette_lanewise.places import RoutePlaces, name_of, root_of
 
-__all__ = ["assert_endpoints_declared", "check", "endpoints", "endpoints_of", "group_marks"]
-
-_log: Final = logging.getLogger("lanewise")
+__all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of", "group_marks"]
 
 
 def endpoints(app: object) -> list[Endpoint]:
@@ -78,25 +73,6 @@ def assert_endpoints_declared(app: object) -> None:
     assert_declared(found, config)
 
 
-def check(app: object, router: Router, *, is_whole: bool = True) -> None:
-    """Check an app's endpoints; if it is the whole app, those of the config's path rules that match none are told.
-
-    Raises ConfigError, naming every endpoint whose marks can't hold. Where the app is FastAPI's, the marks get into
-    its OpenAPI document.
-    """
-    require_library("starlette")
-    if "fastapi" in sys.modules:
-        require_library("fastapi")
-    found = endpoints(app)
-    check_endpoints(found, router.config)
-    for pattern in unmatched_rules(found, router.config) if is_whole else ():
-        _log.warning('[endpoints] "%s" = "%s" matches no endpoint', pattern, router.config.endpoints[pattern])
-    if hasattr(app, "openapi"):
-        from starlette_lanewise.openapi import describe  # only of use with FastAPI
-
-        describe(app, router.config)
-
-
 def group_marks(app: object) -> frozenset[str]:
     """The marks that an app's own middleware and dependencies, and what wraps it, put on all of it."""
     owner = root_of(app)
@@ -126,4 +102,4 @@ def _categories(app: object) -> frozenset[str]:
     return _places[key][1].categories_below(app)
 
 
-register_reader(has_routes, _categories, lambda app: next(_routers_in(app), None) is not None)
+register_reader((Starlette, StarletteRouter), _categories, lambda app: next(_routers_in(app), None) is not None)

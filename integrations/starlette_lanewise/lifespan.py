@@ -8,7 +8,6 @@ from typing import TypeVar, cast
 
 from lanewise import Router
 from lanewise.config import ConfigError, Mistake
-from starlette_lanewise.audit import check
 from starlette_lanewise.marks import INSTALL
 from starlette_lanewise.middleware import LanewiseMiddleware, installed
 
@@ -36,8 +35,7 @@ def lifespan(
     @asynccontextmanager
     async def opened(app: _App) -> AsyncIterator[Mapping[str, object] | None]:
         middleware = _only(installed(), router)
-        check(app, router)
-        middleware.checked(app)
+        middleware.check.at_start(app)
         async with router:
             if inner is None:
                 yield None

@@ -78,10 +78,7 @@ class Sensitive(SensitiveMark):
                     f"Middleware(SensitiveMiddleware, {self.category!r})"
                 )
             return mark_and_wrap(target, self.category)
-        scope = target.scope.get(SCOPE_KEY)
-        if not isinstance(scope, Scope):
-            raise RuntimeError(f"{self!r} can't hold here. {INSTALL}")
-        scope.raise_sensitivity(self.category)
+        self.raise_in(target.scope, INSTALL)
         return DONE
 
 
@@ -138,12 +135,8 @@ class SensitiveMiddleware:
 
 def marks_on(endpoint: object, method: str | None) -> Marks:
     """The marks on an endpoint itself; of a class, those on the method that answers count as well."""
-    if not (inspect.isclass(endpoint) and issubclass(endpoint, WebSocketEndpoint)):
-        return find_marks(endpoint, method)
-    found = [find_marks(endpoint, name) for name in _SOCKET_METHODS]
-    return Marks(
-        frozenset().union(*(marks.visible for marks in found)), frozenset().union(*(marks.hidden for marks in found))
-    )
+    is_socket = inspect.isclass(endpoint) and issubclass(endpoint, WebSocketEndpoint)
+    return find_marks(endpoint, *(_SOCKET_METHODS if is_socket else (method,)))
 
 
 # -- FastAPI's dependencies --------------------------------------------------------------------------------------------

@@ -12,8 +12,19 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Send
 
-from lanewise import ConfigError, Router, RouterClosed, Scope
-from lanewise.web import SCOPE_KEY, AsgiCore, EndGuard, Inbound, PathRules, guarded_scope, router_of, state_of
+from lanewise import Router, Scope
+from lanewise.web import (
+    SCOPE_KEY,
+    AppCheck,
+    AsgiCore,
+    EndGuard,
+    Endpoint,
+    Inbound,
+    PathRules,
+    guarded_scope,
+    router_of,
+    state_of,
+)
 from starlette_lanewise.places import RoutePlaces, root_of
 from starlette_lanewise.routed import ROUTED, Routed, watch
 
@@ -57,13 +68,12 @@ class LanewiseMiddleware:
         self.app = app
         self.router = router_of(router)
         subject_of = None if subject is None else lambda asgi: subject(HTTPConnection(asgi))
-        self._inbound = Inbound(self.router, self._scope_here)
-        self._core = AsgiCore(self._inbound, self._routed, subject_of)
+        inbound = Inbound(self.router, self._scope_here)
+        self.check = AppCheck(inbound, _endpoints, "starlette", "fastapi", prepare=self._prepare)
+        self._core = AsgiCore(inbound, self._routed, subject_of)
         self._places = RoutePlaces(router_in, self.router, self.router.config.sensitive)
         self._rules = PathRules(self.router.config.endpoints)
         self._root: object | None = None
-        self._checked = False
-        self._refused: ConfigError | None = None
         self._warned: set[str] = set()
 
     async def __call__(self, asgi: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -74,21 +84,25 @@ class LanewiseMiddleware:
         if asgi["type"] not in ("http", "websocket"):
             await self._pass_on(asgi, receive, send)
             return
-        if not self._checked:
-            self._check(asgi)
-        if self._refused is not None:
-            raise ConfigError(self._refused.mistakes)
+        if not self.check.is_done:
+            app = asgi.get("app", self.app)
+            if self.check.instead_of_start(app, is_whole=_OUTER not in asgi):
+                _log.info("no lifespan(router): the router opens at its first call, and nothing closes it with the app")
+        if self.check.refused is not None:
+            raise self.check.refusal()
         if _OUTER in asgi:
             await self._serve_inside(asgi, receive, send)
         else:
             await self._core.serve(self.app, asgi, self._begin(asgi), receive, send)
 
-    def checked(self, app: object) -> None:
-        """Note that the endpoints of the app passed the check (lifespan calls this)."""
-        self._checked = True
-        self._refused = None
+    def _prepare(self, app: object) -> None:
+        """Have an app that passed the check watched, and its OpenAPI document tell of the marks, if it has one."""
         watch(place for place, _ in self._places.below(self._root_of(app)))
         _guard(app)
+        if hasattr(app, "openapi"):
+            from starlette_lanewise.openapi import describe  # only of use with FastAPI
+
+            describe(app, self.router.config)
 
     def _scope_here(self) -> Scope | None:
         """The scope of the request that this runs in, further out than this middleware: in an error handler, say."""
@@ -138,22 +152,11 @@ class LanewiseMiddleware:
         finally:
             _installed.reset(token)
 
-    def _check(self, asgi: MutableMapping[str, Any]) -> None:
-        """The check that ``lifespan`` makes at the start, for an app that has none."""
-        from starlette_lanewise.audit import check  # it knows the middleware
 
-        try:
-            app = asgi.get("app", self.app)
-            check(app, self.router, is_whole=_OUTER not in asgi)
-            self.checked(app)
-            self._inbound.check_keys()
-            _log.info("no lifespan(router): the router opens at its first call, and nothing closes it with the app")
-        except RouterClosed:
-            pass  # requests that ask no model are none the worse for it, and the calls of the others say so
-        except ConfigError as error:
-            self._refused = error
-            _log.error("every request is refused: %s", error)
-        self._checked = True  # not before: whatever else goes wrong in the check, no request gets past it
+def _endpoints(app: object) -> list[Endpoint]:
+    from starlette_lanewise.audit import endpoints  # it knows the middleware
+
+    return endpoints(app)
 
 
 def _guard(app: object) -> None:

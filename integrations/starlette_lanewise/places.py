@@ -23,10 +23,12 @@ from lanewise.web import (
     apps_within,
     categories_within,
     find_marks,
-    lost_marks,
+    lost_mark,
     marks_version,
     misplaced,
     own_marks,
+    sources_of,
+    sources_of_marks,
 )
 from starlette_lanewise.marks import (
     SensitiveMiddleware,
@@ -244,7 +246,7 @@ class RoutePlace:
         """FastAPI's front ends: files, served where no route matches."""
         for group in getattr(self.router, "_iter_low_priority_routes", tuple)():
             dependant = getattr(group, "dependant", None)
-            sources = (*_sources(dependant_marks(dependant), "dependency"), Source(STANDARD, "static files"))
+            sources = (*sources_of(dependant_marks(dependant), "dependency"), Source(STANDARD, "static files"))
             yield Branch(group, "/*", group.matches, (Endpoint("files", "/*", ("GET", "HEAD"), sources),))
 
     def _to_fallback(self) -> Branch | None:
@@ -258,8 +260,8 @@ class RoutePlace:
         inner, found = seen_through(app)
         own = own_marks(inner) if has_routes(inner) else (marks := find_marks(inner)).visible | marks.hidden
         sources = (
-            *_sources(found - own, f"SensitiveMiddleware on {path}" if path else "SensitiveMiddleware"),
-            *_sources(own, ""),
+            *sources_of(found - own, f"SensitiveMiddleware on {path}" if path else "SensitiveMiddleware"),
+            *sources_of(own),
         )
         whole = Endpoint(name_of(inner), path + "/*")
         wrong = misplaced(inner, "an app") if inner is not SensitiveMiddleware else "it is middleware, and no app"
@@ -272,7 +274,7 @@ class RoutePlace:
         missing = unrun - {source.category for source in sources}
         if missing:
             refused = Endpoint(whole.name, whole.path, unresolved=_NOT_RUN.format(", ".join(sorted(missing))))
-            return Branch(app, path, route.matches, (refused,), (*sources, *_sources(missing, "router")))
+            return Branch(app, path, route.matches, (refused,), (*sources, *sources_of(missing, "router")))
         if has_routes(inner):
             return Branch(app, path, route.matches, (), sources, inner)
         if type(inner) is StaticFiles:
@@ -293,7 +295,7 @@ def _to_opaque(app: object, inner: object, matches: Any, whole: Endpoint, source
     if others.serves_itself:
         own = Source(STANDARD, "a router of its own")
         return Branch(app, path, matches, (whole,), (*sources, own), provisional=others.provisional)
-    sources = (*sources, *_sources(others.categories, "an app that it may lead to"))
+    sources = (*sources, *sources_of(others.categories, "an app that it may lead to"))
     return Branch(app, path, matches, (whole,), sources, None, tuple(within), provisional=others.provisional)
 
 
@@ -302,22 +304,21 @@ def _to_endpoint(route: Any, unrun: frozenset[str]) -> Branch:
     _, wrapped = seen_through(getattr(route, "app", None))
     dependant = getattr(route, "dependant", None)
     shared = (
-        *_sources(wrapped, "SensitiveMiddleware on the route"),
-        *_sources(dependant_marks(dependant), "dependency"),
+        *sources_of(wrapped, "SensitiveMiddleware on the route"),
+        *sources_of(dependant_marks(dependant), "dependency"),
         *_own_pages(route.endpoint),
     )
     routed = asks_for_client(dependant)
     kinds: dict[tuple[Source, ...], list[str]] = {}
     for method in _methods(route):
-        marks = marks_on(route.endpoint, method)
-        own = (*_sources(marks.visible, ""), *_sources(marks.hidden, "", hidden=True))
+        own = sources_of_marks(marks_on(route.endpoint, method))
         kinds.setdefault(own, []).append(method or "WS")
     found = []
     for own, methods in kinds.items():
         sources = tuple(dict.fromkeys((*shared, *own)))
         missing = frozenset() if dependant is not None else unrun - {source.category for source in sources}
         reason = _reason(route, dependant, missing, sources)
-        sources += _sources(missing, "router")
+        sources += sources_of(missing, "router")
         found.append(Endpoint(name_of(route.endpoint), route.path, tuple(methods), sources, reason, routed))
     return Branch(route.endpoint, route.path, route.matches, tuple(found))
 
@@ -326,10 +327,8 @@ def _reason(route: Any, dependant: object, missing: frozenset[str], sources: tup
     wrong = misplaced(route.endpoint, "an endpoint") or misused_dependencies(dependant)
     if wrong is not None:
         return wrong
-    lost = lost_marks(route.endpoint, *_methods(route)) - {source.category for source in sources}
-    if lost:
-        return f"sensitive({min(lost)!r}) stands above it, and what lies between hides the function from the mark"
-    return _NOT_RUN.format(", ".join(sorted(missing))) if missing else None
+    lost = lost_mark(route.endpoint, sources, *_methods(route))
+    return lost or (_NOT_RUN.format(", ".join(sorted(missing))) if missing else None)
 
 
 # -- marks of groups ---------------------------------------------------------------------------------------------------
@@ -346,9 +345,9 @@ def _group_sources(owner: Any, router: Any) -> tuple[Source, ...]:
         _, marks = seen_through(getattr(holder, "middleware_stack", None))
         found |= marks
     return (
-        *_sources(own_marks(owner) | own_marks(router), ""),
-        *_sources(found, "SensitiveMiddleware"),
-        *_sources(dependencies_marks(getattr(router, "dependencies", ())), "dependency of the app"),
+        *sources_of(own_marks(owner) | own_marks(router)),
+        *sources_of(found, "SensitiveMiddleware"),
+        *sources_of(dependencies_marks(getattr(router, "dependencies", ())), "dependency of the app"),
     )
 
 
@@ -402,13 +401,6 @@ def _own_pages(endpoint: object) -> tuple[Source, ...]:
     """FastAPI's pages of documentation ask no model, and nobody can mark them."""
     own = getattr(endpoint, "__module__", "") == "fastapi.applications"
     return (Source(STANDARD, "FastAPI's own"),) if own else ()
-
-
-def _sources(categories: Iterable[str], origin: str, *, hidden: bool = False) -> tuple[Source, ...]:
-    return tuple(
-        Source(category, origin or ("@standard" if category == STANDARD else "@sensitive"), hidden)
-        for category in sorted(categories)
-    )
 
 
 def name_of(target: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Token
@@ -227,12 +228,12 @@ class Scope:
             if entries[position] == (self._state, False, self):
                 entered.set(entries[:position] + entries[position + 1 :])
                 break
-        self._state.note_left()
+        if self._state.was_entered_elsewhere:
+            self._state.note_left()
 
 
-def state_of(scope: Scope) -> ScopeState:
-    """What the router, the clients and the adapters know of a scope."""
-    return scope._state
+state_of: Callable[[Scope], ScopeState] = operator.attrgetter("_state")
+"""What the router, the clients and the adapters know of a scope."""
 
 
 def begin_serving(scope: Scope) -> Token[tuple[Entry, ...]]:
@@ -246,7 +247,8 @@ def begin_serving(scope: Scope) -> Token[tuple[Entry, ...]]:
 def end_serving(scope: Scope, token: Token[tuple[Entry, ...]]) -> None:
     """Leave a scope where it was entered."""
     entered.reset(token)
-    scope._state.note_left()
+    if scope._state.was_entered_elsewhere:
+        scope._state.note_left()
 
 
 def serving(scope: Scope) -> AbstractContextManager[Scope]:

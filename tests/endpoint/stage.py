@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 import uvicorn
@@ -19,18 +19,17 @@ from werkzeug.serving import make_server
 
 from flask_lanewise import Lanewise, openai_blueprint
 from lanewise import Router
-from lanewise.testing import FakeProvider
 from lanewise.web import OpenAIEndpoint
 from lanewise.web.openai_endpoint.endpoint_core import EndpointCore
 from lanewise.web.openai_endpoint.standalone import StandaloneApp, http_protocol
 from starlette_lanewise import LanewiseMiddleware, lifespan
+from two_providers import MESSAGES, TwoProviders
 
 KEY = "lw_" + sha256(b"of node").hexdigest()
 SPARE_KEY = "lw_" + sha256(b"of node, the next").hexdigest()
 OTHER_KEY = "lw_" + sha256(b"of other").hexdigest()
 MARKED_KEY = "lw_" + sha256(b"of marked").hexdigest()
 USERS_KEY = "lw_" + sha256(b"of users").hexdigest()
-MESSAGES: list[dict[str, str]] = [{"role": "user", "content": "canary-prompt"}]
 TASKS = ("chat", "tools", "json", "error", "slow", "broken")
 """Of what real servers serve."""
 MOUNTS = ("starlette", "flask")
@@ -42,47 +41,25 @@ def digest(key: str) -> str:
     return f"sha256:{sha256(key.encode()).hexdigest()}"
 
 
-class Stage:
-    """Two providers and a config over them: ``first`` has what ``payment`` approves, ``second`` the fallback."""
+class Stage(TwoProviders):
+    """The tasks and the clients of most tests: ``first`` has what ``payment`` approves."""
 
-    def __init__(self, first: FakeProvider, second: FakeProvider) -> None:
-        self.first = first
-        self.second = second
-
-    @property
-    def sent(self) -> int:
-        """How many requests both providers have got."""
-        return self.first.request_count + self.second.request_count
-
-    def config(self, **more: Any) -> dict[str, Any]:
-        """The tasks and the clients of most tests; what is given takes the place of a section."""
-        config: dict[str, Any] = {
-            "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
-            "providers": {"one": {"base_url": self.first.base_url}, "two": {"base_url": self.second.base_url}},
-            "routes": {
-                "first": {"provider": "one", "model": "model-one"},
-                "second": {"provider": "two", "model": "model-two"},
-            },
-            "tasks": {
-                "chat": {"primary": "first", "equivalent": "second", "deadline": "20s"},
-                "alone": {"primary": "first", "deadline": "20s"},
-                "backup": {"primary": "second", "deadline": "20s"},
-                "a/b": {"primary": "second", "deadline": "20s"},
-                "pay": {"primary": "first", "equivalent": "second", "deadline": "20s", "sensitive": "payment"},
-            },
-            "sensitive": {"payment": {"routes": ["first"]}, "medical": {"routes": ["first", "second"]}},
-            "clients": {
-                "node": {"key": [digest(KEY), digest(SPARE_KEY)]},
-                "other": {"key": digest(OTHER_KEY), "tasks": ["chat", "pay"]},
-                "marked": {"key": digest(MARKED_KEY), "sensitive": "payment"},
-                "users": {"key": digest(USERS_KEY), "subject": "header:x-user-id"},
-            },
-        }
-        return {**config, **more}
-
-    def router(self, **more: Any) -> Router:
-        """A router of its own."""
-        return Router.from_mapping(self.config(**more))
+    sections: ClassVar[dict[str, Any]] = {
+        "tasks": {
+            "chat": {"primary": "first", "equivalent": "second", "deadline": "20s"},
+            "alone": {"primary": "first", "deadline": "20s"},
+            "backup": {"primary": "second", "deadline": "20s"},
+            "a/b": {"primary": "second", "deadline": "20s"},
+            "pay": {"primary": "first", "equivalent": "second", "deadline": "20s", "sensitive": "payment"},
+        },
+        "sensitive": {"payment": {"routes": ["first"]}, "medical": {"routes": ["first", "second"]}},
+        "clients": {
+            "node": {"key": [digest(KEY), digest(SPARE_KEY)]},
+            "other": {"key": digest(OTHER_KEY), "tasks": ["chat", "pay"]},
+            "marked": {"key": digest(MARKED_KEY), "sensitive": "payment"},
+            "users": {"key": digest(USERS_KEY), "subject": "header:x-user-id"},
+        },
+    }
 
 
 class Caller:

@@ -4,48 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, ClassVar
 
-from lanewise import Router
-from lanewise.testing import FakeProvider
+from two_providers import MESSAGES, TwoProviders
 
 FIRST_TEXT = "Hello from model-one"
 SECOND_TEXT = "Hello from model-two"
-MESSAGES: Any = [{"role": "user", "content": "canary-prompt"}]
 APP = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 
-class Stage:
-    """``first`` has the approved route, ``second`` the fallback, which only ``medical`` approves."""
+class Stage(TwoProviders):
+    """Tasks ``summary`` (first, then second) and ``alone``; categories ``payment``, ``medical`` and ``other``."""
 
-    def __init__(self, first: FakeProvider, second: FakeProvider) -> None:
-        self.first = first
-        self.second = second
-
-    def config(self, **more: Any) -> dict[str, Any]:
-        """The tasks ``summary`` (first, then second) and ``alone``; the categories ``payment`` and ``medical``."""
-        config: dict[str, Any] = {
-            "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
-            "providers": {"one": {"base_url": self.first.base_url}, "two": {"base_url": self.second.base_url}},
-            "routes": {
-                "first": {"provider": "one", "model": "model-one"},
-                "second": {"provider": "two", "model": "model-two"},
-            },
-            "tasks": {
-                "summary": {"primary": "first", "equivalent": "second", "deadline": "10s"},
-                "alone": {"primary": "first", "deadline": "10s"},
-            },
-            "sensitive": {
-                "payment": {"routes": ["first"]},
-                "medical": {"routes": ["first", "second"]},
-                "other": {"routes": ["second"]},
-            },
-        }
-        return {**config, **more}
-
-    def router(self, **more: Any) -> Router:
-        """A router of its own."""
-        return Router.from_mapping(self.config(**more))
+    sections: ClassVar[dict[str, Any]] = {
+        "tasks": {
+            "summary": {"primary": "first", "equivalent": "second", "deadline": "10s"},
+            "alone": {"primary": "first", "deadline": "10s"},
+        },
+        "sensitive": {
+            "payment": {"routes": ["first"]},
+            "medical": {"routes": ["first", "second"]},
+            "other": {"routes": ["second"]},
+        },
+    }
 
 
 async def ask(ai: Any, task: str = "summary") -> str:

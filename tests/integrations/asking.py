@@ -61,6 +61,6 @@ class Asker:
         """Whether all that was asked ended as it should, where a mark covers the endpoint or where none does."""
         assert self.ended, "nothing was asked"
         if covered:
-            assert not self.stage.second.journal, self.ended
+            assert not self.stage.asked_of_second, self.ended
         else:
             assert {*self.ended} == {ANSWERED}

@@ -169,7 +169,7 @@ def test_nothing_within_a_sensitive_request_relaxes_it(
 
     with serve(stage, router=kept_clients, routes=[Route("/x", payment(x) if is_marked else x)]) as client:
         response = client.get("/x")
-    assert (response.status_code, bool(stage.second.journal)) == ((503, False) if is_marked else (200, True))
+    assert (response.status_code, bool(stage.asked_of_second)) == ((503, False) if is_marked else (200, True))
     assert (response.text == SECOND_TEXT) is not is_marked
 
 
@@ -186,7 +186,7 @@ def test_a_lost_context_is_refused(stage: Stage) -> None:
     with serve(stage, x, router=router) as client:
         assert client.get("/x").status_code == 500
     assert not stage.first.journal
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_a_mark_that_comes_during_a_call_stops_it_from_going_on(stage: Stage) -> None:
@@ -202,7 +202,7 @@ def test_a_mark_that_comes_during_a_call_stops_it_from_going_on(stage: Stage) ->
 
     with serve(stage, x) as client:
         assert client.get("/x").status_code == 503
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_the_answer_to_a_call_that_a_mark_overtook_is_not_given_out(stage: Stage) -> None:
@@ -212,7 +212,7 @@ def test_the_answer_to_a_call_that_a_mark_overtook_is_not_given_out(stage: Stage
     async def x(request: StarletteRequest) -> Response:
         ai = request.state.ai
         task = asyncio.ensure_future(ask(ai))
-        while not stage.second.journal:
+        while not stage.asked_of_second:
             await asyncio.sleep(0)
         ai.raise_sensitivity("payment")
         return PlainTextResponse(await task)
@@ -239,7 +239,7 @@ def test_a_mark_of_the_request_holds_in_a_scope_that_was_opened_before_it(stage:
         return await ask(current_scope())
 
     assert answer_of(app) == "503"
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_a_call_in_an_inner_scope_is_one_of_the_request(stage: Stage) -> None:
@@ -266,7 +266,7 @@ def test_a_task_s_own_category_is_no_excuse_for_a_late_mark(stage: Stage) -> Non
             with pytest.raises(FailClosed) as caught:
                 ask_sync(scope)
     assert "after a call" in str(caught.value)
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_a_marked_job_is_sensitive_whatever_scope_its_client_has(stage: Stage) -> None:
@@ -287,7 +287,7 @@ def test_a_marked_job_is_sensitive_whatever_scope_its_client_has(stage: Stage) -
                     await mark_and_wrap(job, "payment")()
 
     asyncio.run(main())
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 # -- how the mark was put on -------------------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_a_mark_above_the_route_holds_behind_a_copied_scope(stage: Stage) -> Non
         return await ask(ai)
 
     assert [answer_of(app, path) for path in ("/x", "/state")] == ["503", "503"]
-    assert not stage.second.journal
+    assert not stage.asked_of_second
     assert answer_of(app, "/open") == f'"{SECOND_TEXT}"'
 
 
@@ -326,7 +326,7 @@ def test_a_mark_above_the_route_holds_behind_a_mount_that_copies_the_scope(stage
     payment(x)
     with serve(stage, routes=[mount]) as client:
         assert client.get("/in/x").status_code == 503
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_a_check_that_breaks_lets_no_request_pass(stage: Stage) -> None:
@@ -382,7 +382,7 @@ def test_a_method_that_overrides_a_marked_one_is_marked(method: str, stage: Stag
     app.add_url_rule("/x", view_func=RefundView.as_view("x"))
     with router:
         assert app.test_client().open("/x", method=method).status_code == 503
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_a_controller_that_inherits_is_marked_as_its_base(stage: Stage) -> None:
@@ -403,7 +403,7 @@ def test_a_controller_that_inherits_is_marked_as_its_base(stage: Stage) -> None:
 
     with serve_litestar(stage, Refunds) as client:
         assert client.get("/refunds/x").status_code == 503
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_a_handler_that_overrides_a_marked_one_is_marked(stage: Stage) -> None:
@@ -436,7 +436,7 @@ def test_a_handler_that_overrides_a_marked_one_is_marked(stage: Stage) -> None:
 
     with serve_litestar(stage, Refunds) as client:
         assert [client.get(f"/refunds/{path}").status_code for path in ("guarded", "decorated")] == [503, 503]
-        assert not stage.second.journal
+        assert not stage.asked_of_second
         assert client.get("/refunds/new").text == SECOND_TEXT
 
 
@@ -451,7 +451,7 @@ def test_a_dependency_that_is_overridden_marks_all_the_same(stage: Stage) -> Non
 
     app.dependency_overrides[mark] = lambda: None
     assert answer_of(app) == "503"
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_a_class_that_dispatches_itself_is_marked_as_its_base_before_it_runs(stage: Stage) -> None:
@@ -480,7 +480,7 @@ def test_a_class_that_dispatches_itself_is_marked_as_its_base_before_it_runs(sta
     with router:
         assert app.test_client().get("/x").status_code == 503
     assert len(early) == 1
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 @pytest.mark.parametrize("undeclared", ["refuse", "sensitive:payment"])
@@ -493,7 +493,7 @@ def test_a_scope_of_its_own_does_not_declare_an_endpoint(undeclared: str, stage:
 
     with serve(stage, x, router=router) as client:
         assert client.get("/x").status_code == 503
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_a_mark_in_a_mounted_app_with_the_same_router_holds_behind_a_copied_scope(stage: Stage) -> None:
@@ -508,7 +508,7 @@ def test_a_mark_in_a_mounted_app_with_the_same_router_holds_behind_a_copied_scop
     payment(x)
     with serve(stage, router=router, routes=[Mount("/in", inner)]) as client:
         assert client.get("/in/x").status_code == 503
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_an_app_that_is_marked_is_marked_where_nothing_is_found(stage: Stage) -> None:
@@ -524,10 +524,10 @@ def test_an_app_that_is_marked_is_marked_where_nothing_is_found(stage: Stage) ->
     app.register_error_handler(404, lambda error: ask_sync(ai.scope))
     with router:
         assert app.test_client().get("/outer/inner/x").status_code == 503
-        assert not stage.second.journal
+        assert not stage.asked_of_second
         flask_lanewise.sensitive("payment")(app)
         assert app.test_client().get("/missing").status_code == 500  # an error handler's error is one of the app
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 # -- what a provider may do --------------------------------------------------------------------------------------------
@@ -561,7 +561,7 @@ def test_a_model_that_is_swapped_within_a_stream_is_cut_off(chunks: Any, hold: s
     assert "".join(pieces) in ("", "Well")
     assert scope.calls[0].attempts[0].model_answered == "else"
     assert b"canary" not in pickle.dumps(caught.value)
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_a_conversation_begun_on_another_route_is_not_gone_on_with(stage: Stage) -> None:
@@ -576,12 +576,12 @@ def test_a_conversation_begun_on_another_route_is_not_gone_on_with(stage: Stage)
     router = stage.router()
     with router:
         first = router.scope().openai.responses.create(model="summary", input="x")
-        before = len(stage.first.journal), len(stage.second.journal)
+        before = len(stage.first.journal), len(stage.asked_of_second)
         with pytest.raises(FailClosed):
             router.scope(sensitive="payment").openai.responses.create(
                 model="summary", input="x", previous_response_id=first.id
             )
-    assert (len(stage.first.journal), len(stage.second.journal)) == before
+    assert (len(stage.first.journal), len(stage.asked_of_second)) == before
 
 
 # -- how the path is written -------------------------------------------------------------------------------------------
@@ -610,4 +610,4 @@ def test_a_path_rule_holds_however_the_path_is_written(rule: str, path: str, sta
     router = stage.router(endpoints={rule: "payment"})
     with serve(stage, router=router, routes=[Route("/{rest:path}", x)]) as client:
         assert client.get(path).status_code == 503
-    assert not stage.second.journal
+    assert not stage.asked_of_second

@@ -348,7 +348,7 @@ def check_covered(seed: int, stage: Stage) -> None:
     plan = serve(seed, stage, marks=True)
     assert plan.tried, f"{plan.path} was not reached"
     if plan.covered:
-        assert stage.second.journal == [], (seed, plan.path, plan.tried)
+        assert stage.asked_of_second == [], (seed, plan.path, plan.tried)
 
 
 def check_uncovered(seed: int, stage: Stage) -> None:

@@ -67,7 +67,7 @@ def openly(function: Any) -> Any:
     return functools.wraps(function)(secretly(function))
 
 
-class House:
+class FlaskDesk:
     """A Flask app over a broken approved provider."""
 
     def __init__(self, stage: Stage) -> None:
@@ -87,60 +87,60 @@ class House:
 
 
 @pytest.fixture
-def house(stage: Stage) -> Iterator[House]:
-    house = House(stage)
-    with house.router:
-        yield house
+def desk(stage: Stage) -> Iterator[FlaskDesk]:
+    desk = FlaskDesk(stage)
+    with desk.router:
+        yield desk
 
 
 @pytest.mark.parametrize("between", [secretly, openly, functools.partial], ids=["secretly", "openly", "partial"])
-def test_flask_a_mark_above_all_finds_the_view(between: Any, house: House) -> None:
+def test_flask_a_mark_above_all_finds_the_view(between: Any, desk: FlaskDesk) -> None:
     """Flask was given the function that lies below another decorator."""
 
     @payment
     @between
-    @house.app.get("/x")
+    @desk.app.get("/x")
     def x() -> str:
-        return tried(lambda: house.ai.openai)
+        return tried(lambda: desk.ai.openai)
 
-    assert house.get("/x") == CLOSED
-    assert not house.stage.second.journal
+    assert desk.get("/x") == CLOSED
+    assert not desk.stage.asked_of_second
 
 
-def test_flask_a_mark_holds_to_the_end_of_the_answer(house: House) -> None:
+def test_flask_a_mark_holds_to_the_end_of_the_answer(desk: FlaskDesk) -> None:
     """In a body whose length was told, and in what runs when it is closed, also in a scope of its own."""
     said: list[str] = []
 
     def later() -> None:
-        said.append(tried(house.library))
-        with house.router.scope() as own:
+        said.append(tried(desk.library))
+        with desk.router.scope() as own:
             said.append(tried(lambda: own.openai))
 
-    @house.app.get("/x")
+    @desk.app.get("/x")
     @payment
     def x() -> Response:
         def pieces() -> Iterator[str]:
-            yield tried(house.library).ljust(40)
+            yield tried(desk.library).ljust(40)
 
         response = Response(pieces(), headers={"Content-Length": "40"})
         response.call_on_close(later)
         return response
 
-    assert house.get("/x") == CLOSED
+    assert desk.get("/x") == CLOSED
     assert said == [CLOSED, CLOSED]
-    assert not house.stage.second.journal
+    assert not desk.stage.asked_of_second
 
 
-def test_flask_a_thread_with_the_requests_context_is_the_requests(house: House) -> None:
+def test_flask_a_thread_with_the_requests_context_is_the_requests(desk: FlaskDesk) -> None:
     """While it lasts and after its end; a bare one is refused a scope."""
     over = threading.Event()
     found: list[str] = []
 
     def in_its_own() -> str:
-        with house.router.scope() as own:
+        with desk.router.scope() as own:
             return tried(lambda: own.openai)
 
-    @house.app.get("/x")
+    @desk.app.get("/x")
     @payment
     def x() -> str:
         @copy_current_request_context
@@ -148,77 +148,77 @@ def test_flask_a_thread_with_the_requests_context_is_the_requests(house: House) 
             over.wait(10)
             found.append(in_its_own())
             with pytest.raises(NotInScope):
-                house.router.scope(detached=True)
+                desk.router.scope(detached=True)
 
         thread = threading.Thread(target=late)
         thread.start()
         threads.append(thread)
         with ThreadPoolExecutor(1) as pool:
             with pytest.raises(NotInScope):
-                pool.submit(house.router.scope).result()
+                pool.submit(desk.router.scope).result()
             return pool.submit(copy_current_request_context(in_its_own)).result()
 
     threads: list[threading.Thread] = []
-    assert house.get("/x") == CLOSED
+    assert desk.get("/x") == CLOSED
     over.set()
     threads[0].join(10)
     assert found == [CLOSED]
-    assert not house.stage.second.journal
+    assert not desk.stage.asked_of_second
 
 
-def test_flask_a_client_that_is_kept_is_refused_and_nothing_else(house: House) -> None:
+def test_flask_a_client_that_is_kept_is_refused_and_nothing_else(desk: FlaskDesk) -> None:
     """One sensitive request does not spoil a client that others use; each gets its own."""
     kept: list[openai.OpenAI] = []
 
-    @house.app.get("/marked")
+    @desk.app.get("/marked")
     @payment
     def marked() -> str:
-        kept.append(house.ai.openai)
+        kept.append(desk.ai.openai)
         return tried(lambda: kept[0])
 
-    @house.app.get("/kept")
+    @desk.app.get("/kept")
     def use_kept() -> str:
         return tried(lambda: kept[0])
 
-    @house.app.get("/plain")
+    @desk.app.get("/plain")
     def plain() -> str:
-        return tried(lambda: house.ai.openai)
+        return tried(lambda: desk.ai.openai)
 
-    assert [house.get(path) for path in ("/marked", "/kept", "/plain")] == [CLOSED, "NotInScope", SECOND_TEXT]
+    assert [desk.get(path) for path in ("/marked", "/kept", "/plain")] == [CLOSED, "NotInScope", SECOND_TEXT]
 
 
-def test_flask_what_is_not_found_counts_as_all_there_is(house: House) -> None:
+def test_flask_what_is_not_found_counts_as_all_there_is(desk: FlaskDesk) -> None:
     """A page for a 404 or 405, and a WSGI middleware before the routing; an endpoint without a mark is known."""
     early: list[str] = []
 
-    @house.app.post("/marked")
+    @desk.app.post("/marked")
     @payment
     def marked() -> str: ...
 
-    @house.app.get("/plain")
+    @desk.app.get("/plain")
     def plain() -> str:
-        return tried(lambda: house.ai.openai)
+        return tried(lambda: desk.ai.openai)
 
     for code in (404, 405):
-        house.app.register_error_handler(code, lambda error: tried(lambda: house.ai.openai))
-    requests: Any = house.app.wsgi_app
+        desk.app.register_error_handler(code, lambda error: tried(lambda: desk.ai.openai))
+    requests: Any = desk.app.wsgi_app
     inner = requests._inner
-    requests._inner = lambda environ, start: (early.append(tried(house.library)), inner(environ, start))[1]
-    assert [house.get(path) for path in ("/zzz", "/marked")] == [CLOSED, CLOSED]
-    assert house.get("/plain") == SECOND_TEXT
+    requests._inner = lambda environ, start: (early.append(tried(desk.library)), inner(environ, start))[1]
+    assert [desk.get(path) for path in ("/zzz", "/marked")] == [CLOSED, CLOSED]
+    assert desk.get("/plain") == SECOND_TEXT
     assert early == [CLOSED, CLOSED, SECOND_TEXT]
 
 
-def test_flask_a_mark_that_is_put_on_late_holds(house: House) -> None:
+def test_flask_a_mark_that_is_put_on_late_holds(desk: FlaskDesk) -> None:
     """After the view's first request."""
 
     def x() -> str:
-        return tried(lambda: house.ai.openai)
+        return tried(lambda: desk.ai.openai)
 
-    house.app.add_url_rule("/x", "x", x)
-    assert house.get("/x") == SECOND_TEXT
+    desk.app.add_url_rule("/x", "x", x)
+    assert desk.get("/x") == SECOND_TEXT
     payment(x)
-    assert house.get("/x") == CLOSED
+    assert desk.get("/x") == CLOSED
 
 
 def test_flask_misuse_is_an_error(stage: Stage) -> None:
@@ -259,7 +259,7 @@ def test_fastapi_dependencies_hold_for_what_is_mounted_below(stage: Stage) -> No
     with TestClient(app) as client:
         for path in ("/in/plain", "/in/mounted/x", "/api/plain", "/api/mounted/x"):
             assert client.get(path).text == CLOSED, path
-        assert not stage.second.journal
+        assert not stage.asked_of_second
         assert client.get("/plain").text == SECOND_TEXT
 
 
@@ -339,7 +339,7 @@ def test_litestar_what_is_not_found_counts_as_all_there_is(stage: Stage) -> None
     )
     with LitestarClient(app) as client:
         assert [client.get("/zzz").text, client.post("/x").text] == [CLOSED, CLOSED]
-    assert not stage.second.journal
+    assert not stage.asked_of_second
 
 
 def test_litestar_a_guard_without_a_category_stops_the_start(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import openai
 import pytest
 
+import lanewise.testing
 from lanewise.testing import (
     Answer,
     Behaviour,
@@ -213,3 +214,16 @@ def test_a_behaviour_around_another_waits_for_what_that_decides() -> None:
     scripts.set("m", [Drip(then=Cycle((Answer("a"), Answer("b"))))])
     turns = [scripts.next(asking()).behaviour for _ in range(2)]
     assert [turn.then for turn in turns if isinstance(turn, Drip)] == [Answer("a"), Answer("b")]
+
+
+def test_the_packages_docstring_names_every_behaviour() -> None:
+    """So that ``help(lanewise.testing)`` tells what a provider can be made to do."""
+    behaviours = [
+        name
+        for name in lanewise.testing.__all__
+        if isinstance(found := getattr(lanewise.testing, name), type)
+        and issubclass(found, Behaviour)
+        and found is not Behaviour
+    ]
+    assert len(behaviours) > 15
+    assert [name for name in behaviours if f"``{name}``" not in (lanewise.testing.__doc__ or "")] == []

@@ -21,7 +21,7 @@ MESSAGES: Any = [{"role": "user", "content": "Hi"}]
 SECOND = "Hello from model-two"
 
 
-class House:
+class RoutedApp:
     """A router in an app: the approved provider is out of order, and the other one answers."""
 
     def __init__(self, first: FakeProvider, second: FakeProvider) -> None:
@@ -68,12 +68,12 @@ class House:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
+def app() -> Iterator[RoutedApp]:
     with FakeProvider() as first, FakeProvider() as second:
         first.script_all(Status(500))
-        house = House(first, second)
-        with house.router:
-            yield house
+        app = RoutedApp(first, second)
+        with app.router:
+            yield app
 
 
 def ask(client: openai.OpenAI) -> str:
@@ -93,27 +93,27 @@ def in_a_bare_thread(call: Callable[[], object]) -> object:
 # -- scopes in scopes --------------------------------------------------------------------------------------------------
 
 
-def test_a_scope_that_was_made_before_adds_the_request_it_is_entered_in(house: House) -> None:
+def test_a_scope_that_was_made_before_adds_the_request_it_is_entered_in(app: RoutedApp) -> None:
     """By its own client, by one that is bound to none, in an executor, and in a scope that is opened inside."""
-    job = house.job
-    with serving(house.request("payment")), job:
-        house.closes(lambda: ask(job.openai))
-        house.closes(house.ask_here)
-        house.closes(lambda: in_a_bare_thread(lambda: ask(job.openai)))
-        with house.router.scope() as own:
-            house.closes(lambda: in_a_bare_thread(lambda: ask(own.openai)))
-    house.closes(lambda: in_a_bare_thread(lambda: ask(job.openai)))  # nothing tells whose thread it is
-    with serving(house.request()), job:
-        assert ask(job.openai) == house.ask_here() == SECOND, "a request without a mark is known to have none"
+    job = app.job
+    with serving(app.request("payment")), job:
+        app.closes(lambda: ask(job.openai))
+        app.closes(app.ask_here)
+        app.closes(lambda: in_a_bare_thread(lambda: ask(job.openai)))
+        with app.router.scope() as own:
+            app.closes(lambda: in_a_bare_thread(lambda: ask(own.openai)))
+    app.closes(lambda: in_a_bare_thread(lambda: ask(job.openai)))  # nothing tells whose thread it is
+    with serving(app.request()), job:
+        assert ask(job.openai) == app.ask_here() == SECOND, "a request without a mark is known to have none"
 
 
-def test_a_scope_entered_in_two_requests_at_once_is_of_each_in_its_own(house: House) -> None:
+def test_a_scope_entered_in_two_requests_at_once_is_of_each_in_its_own(app: RoutedApp) -> None:
     """What is known of the one that runs here decides."""
     entered = threading.Event()
     asked = threading.Event()
 
     def serve_marked() -> None:
-        with serving(house.request("payment")), house.job:
+        with serving(app.request("payment")), app.job:
             entered.set()
             asked.wait(10)
 
@@ -121,47 +121,47 @@ def test_a_scope_entered_in_two_requests_at_once_is_of_each_in_its_own(house: Ho
         served = pool.submit(serve_marked)
         entered.wait(10)
         try:
-            with serving(house.request()), house.job:
-                assert ask(house.job.openai) == SECOND
+            with serving(app.request()), app.job:
+                assert ask(app.job.openai) == SECOND
         finally:
             asked.set()
         served.result()
 
 
-def test_the_last_requests_scope_relaxes_nothing(house: House) -> None:
+def test_the_last_requests_scope_relaxes_nothing(app: RoutedApp) -> None:
     """Entered, wrapped around a function, or by its client: while it lasts, and after."""
-    last = house.request()
-    wrapped = last.wrap(house.ask_here)
+    last = app.request()
+    wrapped = last.wrap(app.ask_here)
 
     async def ask_wrapped() -> str:
-        return await asyncio.to_thread(house.ask_here)
+        return await asyncio.to_thread(app.ask_here)
 
     wrapped_async = last.wrap(ask_wrapped)
     client = last.openai
-    with serving(house.request("payment")):
+    with serving(app.request("payment")):
         with last:
-            house.closes(house.ask_here)
+            app.closes(app.ask_here)
         for call in (wrapped, lambda: asyncio.run(wrapped_async()), lambda: ask(client)):  # type: ignore[arg-type]
-            house.closes(call)
+            app.closes(call)
         state_of(last).finish()
-        house.closes(wrapped)
-        house.refuses(lambda: ask(client))
-        house.refuses(last.__enter__)
+        app.closes(wrapped)
+        app.refuses(lambda: ask(client))
+        app.refuses(last.__enter__)
 
 
-def test_a_mark_that_is_raised_in_an_inner_scope_is_the_requests(house: House) -> None:
+def test_a_mark_that_is_raised_in_an_inner_scope_is_the_requests(app: RoutedApp) -> None:
     """A marked function runs in a scope of its own: what comes after it in the request is sensitive."""
-    with serving(house.request()) as request:
-        with house.router.scope(), sensitivity("payment"):
+    with serving(app.request()) as request:
+        with app.router.scope(), sensitivity("payment"):
             pass
         assert request.sensitive == {"payment"}
-        house.closes(house.ask_here)
+        app.closes(app.ask_here)
 
 
-def test_a_mark_that_a_call_fell_under_already_is_not_late(house: House) -> None:
+def test_a_mark_that_a_call_fell_under_already_is_not_late(app: RoutedApp) -> None:
     """It went to approved routes only; what is more than that is too late."""
-    house.first.script_all(Answer())
-    with serving(house.request()) as request, house.router.scope(sensitive="payment") as inner:
+    app.first.script_all(Answer())
+    with serving(app.request()) as request, app.router.scope(sensitive="payment") as inner:
         ask(inner.openai)
         request.raise_sensitivity("payment")
         assert ask(request.openai) == "Hello from model-one"
@@ -173,37 +173,37 @@ def test_a_mark_that_a_call_fell_under_already_is_not_late(house: House) -> None
 # -- the end of a request ----------------------------------------------------------------------------------------------
 
 
-def test_a_client_of_a_finished_request_is_refused_elsewhere(house: House) -> None:
+def test_a_client_of_a_finished_request_is_refused_elsewhere(app: RoutedApp) -> None:
     """In a bare thread, in another request, in a job; and so is its scope."""
-    request = house.request()
+    request = app.request()
     with serving(request):
         kept = request.openai
         assert ask(kept) == in_a_bare_thread(lambda: ask(kept)) == SECOND
     state_of(request).finish()
-    house.refuses(lambda: in_a_bare_thread(lambda: ask(kept)))
-    with serving(house.request()):
-        house.refuses(lambda: ask(kept))
-    with house.router.scope(detached=True):
-        house.refuses(lambda: ask(kept))
+    app.refuses(lambda: in_a_bare_thread(lambda: ask(kept)))
+    with serving(app.request()):
+        app.refuses(lambda: ask(kept))
+    with app.router.scope(detached=True):
+        app.refuses(lambda: ask(kept))
     with pytest.raises(NotInScope):
         request.__enter__()
-    house.refuses(request.wrap(house.ask_here))
+    app.refuses(request.wrap(app.ask_here))
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("category", ["payment", None])
-async def test_what_a_request_began_goes_on_under_its_marks(category: str | None, house: House) -> None:
+async def test_what_a_request_began_goes_on_under_its_marks(category: str | None, app: RoutedApp) -> None:
     """A task, a thread that has its context, a function that it wrapped; also in a scope that is opened there."""
-    request = house.request(*(() if category is None else (category,)))
+    request = app.request(*(() if category is None else (category,)))
     over = asyncio.Event()
 
     def in_its_own() -> str:
-        with house.router.scope() as own:
+        with app.router.scope() as own:
             return ask(own.openai)
 
     async def later() -> list[object]:
         await over.wait()
-        calls = (lambda: ask(request.openai), house.ask_here, in_its_own)
+        calls = (lambda: ask(request.openai), app.ask_here, in_its_own)
         found = [await asyncio.gather(asyncio.to_thread(call), return_exceptions=True) for call in calls]
         return [each for (each,) in found]
 
@@ -217,20 +217,20 @@ async def test_what_a_request_began_goes_on_under_its_marks(category: str | None
         assert outcomes == [SECOND] * 4
     else:
         assert [type(each) for each in outcomes] == [FailClosed] * 4
-        assert house.second.request_count == 0
+        assert app.second.request_count == 0
 
 
-def test_a_thread_that_entered_a_requests_scope_by_hand_is_not_the_requests(house: House) -> None:
+def test_a_thread_that_entered_a_requests_scope_by_hand_is_not_the_requests(app: RoutedApp) -> None:
     """It might serve others from then on: with the request's end, its calls are refused."""
-    request = house.request()
+    request = app.request()
     inside, over = threading.Event(), threading.Event()
 
     def work() -> None:
         with request:
-            assert house.ask_here() == SECOND
+            assert app.ask_here() == SECOND
             inside.set()
             over.wait(10)
-            house.refuses(house.ask_here)
+            app.refuses(app.ask_here)
 
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work)
@@ -243,31 +243,31 @@ def test_a_thread_that_entered_a_requests_scope_by_hand_is_not_the_requests(hous
 # -- scopes that belong to no request ----------------------------------------------------------------------------------
 
 
-def test_a_scope_outside_of_any_request_says_that_it_is_detached(house: House) -> None:
+def test_a_scope_outside_of_any_request_says_that_it_is_detached(app: RoutedApp) -> None:
     """Where an adapter is installed; a script's router is as it was."""
-    house.refuses(house.router.scope)
-    with house.router.scope(detached=True) as job:
-        assert ask(job.openai) == house.ask_here() == SECOND
-        with house.router.scope() as inner:
+    app.refuses(app.router.scope)
+    with app.router.scope(detached=True) as job:
+        assert ask(job.openai) == app.ask_here() == SECOND
+        with app.router.scope() as inner:
             assert ask(inner.openai) == SECOND
-    with house.router.scope(detached=True, sensitive="payment"), house.router.scope(detached=True) as inner:
-        house.closes(lambda: ask(inner.openai))
-    assert Router(house.router.config).scope().sensitive == frozenset()
+    with app.router.scope(detached=True, sensitive="payment"), app.router.scope(detached=True) as inner:
+        app.closes(lambda: ask(inner.openai))
+    assert Router(app.router.config).scope().sensitive == frozenset()
 
 
 @pytest.mark.anyio
-async def test_a_detached_scope_is_refused_in_a_request(house: House) -> None:
+async def test_a_detached_scope_is_refused_in_a_request(app: RoutedApp) -> None:
     """And in what one began, also after its end: it would lose the marks. In a context of its own it may begin."""
 
     async def job() -> str:
-        with house.router.scope(detached=True) as own:
+        with app.router.scope(detached=True) as own:
             return await ask_async(own.async_openai)
 
-    with serving(house.request("payment")) as request:
+    with serving(app.request("payment")) as request:
         with pytest.raises(NotInScope, match=r"detached=True"):
-            house.router.scope(detached=True)
-        with house.router.scope(), pytest.raises(NotInScope, match=r"detached=True"):
-            house.router.scope(detached=True)
+            app.router.scope(detached=True)
+        with app.router.scope(), pytest.raises(NotInScope, match=r"detached=True"):
+            app.router.scope(detached=True)
         inside = asyncio.create_task(job())
         outside = asyncio.create_task(job(), context=contextvars.Context())
     state_of(request).finish()
@@ -276,28 +276,28 @@ async def test_a_detached_scope_is_refused_in_a_request(house: House) -> None:
     assert await outside == SECOND
 
 
-def test_a_marked_job_is_sensitive_where_it_is_detached(house: House) -> None:
+def test_a_marked_job_is_sensitive_where_it_is_detached(app: RoutedApp) -> None:
     """It starts clean of requests, not of its own mark."""
 
     def job() -> str:
-        with house.router.scope(detached=True) as own:
+        with app.router.scope(detached=True) as own:
             return ask(own.openai)
 
-    house.closes(mark_and_wrap(job, "payment"))
+    app.closes(mark_and_wrap(job, "payment"))
     assert job() == SECOND
 
 
 # -- wrapping ----------------------------------------------------------------------------------------------------------
 
 
-def test_functions_of_any_kind_are_wrapped(house: House) -> None:
+def test_functions_of_any_kind_are_wrapped(app: RoutedApp) -> None:
     """A generator, an async one, and a function that gives a coroutine without saying that it is async."""
-    request = house.request("payment")
+    request = app.request("payment")
     outcomes: list[str] = []
 
     def tried() -> str:
         try:
-            return house.ask_here()
+            return app.ask_here()
         except openai.OpenAIError as error:
             return type(error).__name__
 
@@ -319,16 +319,16 @@ def test_functions_of_any_kind_are_wrapped(house: House) -> None:
 
     asyncio.run(run())
     assert outcomes == ["FailClosed"] * 5
-    assert house.second.request_count == 0
+    assert app.second.request_count == 0
 
 
 # -- streams -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_stream_stops_where_its_request_becomes_sensitive(house: House) -> None:
+def test_a_stream_stops_where_its_request_becomes_sensitive(app: RoutedApp) -> None:
     """Not a piece more of it is read, whether it is here already or not."""
-    house.first.script_all(StreamOf(chunks=("one", "two", "three", "end"), interval=0.05))
-    with serving(house.request()) as request:
+    app.first.script_all(StreamOf(chunks=("one", "two", "three", "end"), interval=0.05))
+    with serving(app.request()) as request:
         stream = request.openai.chat.completions.create(model="t", messages=MESSAGES, stream=True)
         pieces = iter(stream)
         next(pieces)

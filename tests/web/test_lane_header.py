@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise import LaneName
-from lanewise.web import with_lane
-from lanewise.web.lane_header import tell_lane
+from lanewise.web.lane_header import tell_lane, with_lane
 
 LANES = st.lists(st.sampled_from(LaneName), unique=True).map(lambda lanes: sorted(lanes, key=list(LaneName).index))
 NAMES = st.sampled_from(["x-lanewise-lane", "X-Lanewise-Lane", "X-LANEWISE-LANE"])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lanewise import Router, Scope
-from lanewise.web import STANDARD, category_of, find_marks, lost_marks, mark_and_wrap, standard
+from lanewise.web import STANDARD, category_of, find_marks, mark_and_wrap, standard
+from lanewise.web.mark_search import lost_marks
 
 CONFIG = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},

@@ -11,7 +11,7 @@ import pytest
 
 from lanewise import Router
 from lanewise.scope import state_of
-from lanewise.web import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
+from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +71,7 @@ def test_waitress_is_asked_and_what_leaves_nothing_is_not() -> None:
     assert isinstance(caller_left_error({}), BrokenPipeError)
 
 
-async def test_it_looks_only_while_a_call_runs() -> None:
+async def test_it_looks_only_while_a_call_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """And begins again with the next one; what the connection does after the answer is the server's business."""
     router = Router.from_mapping(
         {
@@ -81,12 +81,21 @@ async def test_it_looks_only_while_a_call_runs() -> None:
         }
     )
     looks = 0
+    due: list[Callable[[], object]] = []
+
+    def call_later(seconds: float, function: Callable[..., object], *args: object) -> None:
+        due.append(lambda: function(*args))
+
+    def time_passes() -> None:
+        while due:
+            due.pop(0)()
 
     def probe() -> bool:
         nonlocal looks
         looks += 1
         return looks > 2
 
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
     with router.scope() as scope:
         watcher = WsgiDisconnectWatcher(scope, probe)
         state_of(scope).on_busy = watcher.watch
@@ -97,12 +106,12 @@ async def test_it_looks_only_while_a_call_runs() -> None:
 
         state_of(scope).begun(hang_up)
         state_of(scope).ended(hang_up)
-        await asyncio.sleep(0.25)
+        time_passes()
         assert looks == 0
         state_of(scope).begun(hang_up)
-        await asyncio.sleep(0.8)
+        time_passes()
         assert (looks, ended, watcher.left) == (3, ["call"], True)
         watcher.stop()
         state_of(scope).begun(hang_up)
-        await asyncio.sleep(0.25)
+        time_passes()
         assert looks == 3

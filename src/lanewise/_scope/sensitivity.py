@@ -48,17 +48,13 @@ class SensitivityState:
     ) -> None:
         self.is_request = is_request
         """Whether an adapter made it, for a request that it serves."""
-        self._request_id = request_id
+        self.request_id = request_id
+        """Of the inbound request: what the caller sent, if it is harmless, else a fresh UUIDv7."""
         self._outers = with_their_outers(outers) if outers else ()
         self._sensitive = sensitive | required.get()
         self._undeclared = undeclared
         self._late_marks = marks_resolver
         self._lock = threading.Lock()
-
-    @property
-    def request_id(self) -> str:
-        """The id of the inbound request: what the caller sent, if it is harmless, else a fresh UUIDv7."""
-        return self._request_id
 
     @property
     def sensitive(self) -> frozenset[str]:
@@ -117,7 +113,8 @@ class SensitivityState:
 
     def settle_marks(self, marks: frozenset[str] | None) -> None:
         """As :meth:`add_marks`, of the endpoint that the request has come to: they are looked up no more."""
-        self.add_marks(marks)
+        if marks is not None:
+            self.add_marks(marks)
         self._late_marks = None
 
     def _note_unused(self, mark: UnusedMark) -> None:
@@ -134,8 +131,8 @@ class SensitivityState:
                     "sensitive(%r) was made in request %s and put on nothing; it counts for all of the request. "
                     "A mark is put on an endpoint: @sensitive(...)",
                     mark.category,
-                    self._request_id,
-                    extra={"request_id": self._request_id},
+                    self.request_id,
+                    extra={"request_id": self.request_id},
                 )
                 self.raise_sensitivity(mark.category)
 
@@ -157,9 +154,9 @@ class SensitivityState:
             _log.error(
                 "scope %s became sensitive (%s) after a call had gone out; its further calls fail closed. "
                 "Mark the endpoint itself, so that the mark is known before the first call.",
-                self._request_id,
+                self.request_id,
                 ", ".join(sorted(added)),
-                extra={"request_id": self._request_id, "categories": sorted(added)},
+                extra={"request_id": self.request_id, "categories": sorted(added)},
             )
 
     def close_under(self, categories: frozenset[str]) -> None:

@@ -23,6 +23,8 @@ class ScopeState(ScopeCalls):
     _outers: tuple[ScopeState, ...]
     finished = False
     """Whether the request that this is the scope of is over. A scope that the app opened never is."""
+    was_entered_elsewhere = False
+    """Whether this scope was ever entered in one that it was not made in."""
     _around: weakref.WeakSet[ScopeState] | None = None
     """Scopes that this one is entered in, and was not made in."""
     _was_under: frozenset[str] = frozenset()
@@ -108,17 +110,12 @@ class ScopeState(ScopeCalls):
             with self._lock:
                 if self._around is None:
                     self._around = weakref.WeakSet()
+                    self.was_entered_elsewhere = True
                 self._around.update(new)
 
     def note_left(self) -> None:
         """Note that this scope was left where it was entered: what it fell under there stays known."""
-        if self._around is not None:
-            self._was_under |= self.surroundings()
-
-    @property
-    def was_entered_elsewhere(self) -> bool:
-        """Whether this scope was ever entered in one that it was not made in."""
-        return self._around is not None
+        self._was_under |= self.surroundings()
 
     def surroundings(self) -> frozenset[str]:
         """The categories of all that this scope was ever entered in: where nothing tells which it is, it may be any."""

@@ -1,5 +1,18 @@
 """For an app's own tests: a fake provider that fails on request, and what it can be told to do.
 
+``FakeProvider`` (``FakeProviderProcess``: in a process of its own) answers well until a behaviour is scripted for a
+model or for all. Answers: ``Answer``, ``StreamOf`` (whole, or cut, stalled, broken in any way), ``JsonBody``, ``Body``,
+``Html``, ``Status`` (an error in OpenAI's form), ``Redirect``, ``RejectParameters``. What a network does: ``Silence``,
+``SlowHeaders``, ``Drip``, ``TruncatedBody``, ``Reset``, ``Close``, ``Raw``. Limits: ``RequestQuota``, ``TokenQuota``.
+Several in turn: ``Cycle``, ``Flapping``.
+
+Example::
+
+    with FakeProvider() as provider:
+        provider.script_all(Status(429), Answer())
+        ...
+        assert provider.request_count == 2
+
 The names are imported when they are first used: the pytest plugin lives in this package too, and every pytest run in an
 environment that has the package pays for what is imported here.
 """

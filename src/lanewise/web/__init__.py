@@ -6,7 +6,8 @@ from lanewise._runtime.real_threads import require_real_threads
 from lanewise._scope.entered import entered_states
 from lanewise._scope.raising import raise_sensitivity, sensitivity
 from lanewise.config.libraries import require_library
-from lanewise.scope import begin_serving, end_serving, state_of
+from lanewise.scope import state_of
+from lanewise.web.app_check import AppCheck
 from lanewise.web.app_search import apps_within, categories_within, register_reader
 from lanewise.web.asgi import (
     ENDED_BY,
@@ -24,19 +25,22 @@ from lanewise.web.end_guard import EndGuard, guarded_scope
 from lanewise.web.endpoint_report import (
     Endpoint,
     Source,
+    all_categories,
     assert_declared,
     check_endpoints,
     endpoint_table,
-    unmatched_rules,
+    lost_mark,
+    sources_of,
+    sources_of_marks,
 )
 from lanewise.web.inbound import Inbound, router_of
-from lanewise.web.lane_header import with_lane
 from lanewise.web.logs import RequestIdFilter
-from lanewise.web.mark_search import STANDARD, Marks, find_marks, lost_marks, marks_version, own_marks
+from lanewise.web.mark_search import STANDARD, Marks, find_marks, marks_version, own_marks
 from lanewise.web.openai_endpoint.asgi_endpoint import OpenAIEndpoint
 from lanewise.web.openai_endpoint.wsgi_endpoint import WsgiAnswer, WsgiEndpoint, endpoint_error
 from lanewise.web.paths import PathRules
 from lanewise.web.problems import MEDIA_TYPE, Problem, answers_of, problem_for
+from lanewise.web.request_marks import RequestMarks, marks_of
 from lanewise.web.sensitivity_marks import (
     DONE,
     SensitiveMark,
@@ -47,7 +51,7 @@ from lanewise.web.sensitivity_marks import (
     misplaced,
     standard,
 )
-from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, abort_connection, caller_left_error, disconnect_probe
+from lanewise.web.wsgi import WsgiCore
 
 __all__ = [
     "DONE",
@@ -55,6 +59,7 @@ __all__ = [
     "MEDIA_TYPE",
     "SCOPE_KEY",
     "STANDARD",
+    "AppCheck",
     "AsgiCore",
     "AsgiScope",
     "EndGuard",
@@ -66,23 +71,20 @@ __all__ = [
     "Problem",
     "Receive",
     "RequestIdFilter",
+    "RequestMarks",
     "Send",
     "SensitiveMark",
     "Source",
     "WsgiAnswer",
-    "WsgiDisconnectWatcher",
+    "WsgiCore",
     "WsgiEndpoint",
-    "abort_connection",
+    "all_categories",
     "answers_of",
     "apps_within",
     "assert_declared",
-    "begin_serving",
-    "caller_left_error",
     "categories_within",
     "category_of",
     "check_endpoints",
-    "disconnect_probe",
-    "end_serving",
     "endpoint_error",
     "endpoint_table",
     "entered_states",
@@ -91,10 +93,11 @@ __all__ = [
     "hang_up_in",
     "log_hang_up",
     "log_problem",
-    "lost_marks",
+    "lost_mark",
     "makes_marks",
     "mark",
     "mark_and_wrap",
+    "marks_of",
     "marks_version",
     "misplaced",
     "own_marks",
@@ -106,8 +109,8 @@ __all__ = [
     "router_of",
     "routing_error_in",
     "sensitivity",
+    "sources_of",
+    "sources_of_marks",
     "standard",
     "state_of",
-    "unmatched_rules",
-    "with_lane",
 ]

@@ -30,24 +30,24 @@ class MountedMarks(NamedTuple):
 
 
 class _Reader(NamedTuple):
-    recognises: Recognises
-    categories: Callable[[object], frozenset[str]]
-    serves_itself: Recognises
+    kinds: type | tuple[type, ...]
+    categories: Callable[[Any], frozenset[str]]
+    serves_itself: Callable[[Any], bool]
 
 
 _readers: Final[list[_Reader]] = []
 
 
 def register_reader(
-    recognises: Recognises, categories: Callable[[object], frozenset[str]], serves_itself: Recognises
+    kinds: type | tuple[type, ...], categories: Callable[[Any], frozenset[str]], serves_itself: Callable[[Any], bool]
 ) -> None:
     """Have the marks in the apps of a framework found, wherever they are mounted (adapters call this).
 
     Example::
 
-        register_reader(lambda app: isinstance(app, Litestar), marks_in, has_plugin)
+        register_reader(Litestar, marks_in, has_plugin)
     """
-    _readers.append(_Reader(recognises, categories, serves_itself))
+    _readers.append(_Reader(kinds, categories, serves_itself))
 
 
 def categories_within(target: object, but: object = None) -> MountedMarks | None:
@@ -55,7 +55,7 @@ def categories_within(target: object, but: object = None) -> MountedMarks | None
 
     ``but`` is an app that is known already.
     """
-    apps = apps_within(target, lambda each: any(reader.recognises(each) for reader in _readers))
+    apps = apps_within(target, lambda each: any(isinstance(each, reader.kinds) for reader in _readers))
     if apps is None:
         return None
     firm: frozenset[str] = frozenset()
@@ -63,7 +63,7 @@ def categories_within(target: object, but: object = None) -> MountedMarks | None
     themselves: list[bool] = []
     for app in apps:
         for reader in _readers:
-            if app is not but and reader.recognises(app):
+            if app is not but and isinstance(app, reader.kinds):
                 themselves.append(reader.serves_itself(app))
                 if themselves[-1]:
                     provisional |= reader.categories(app)

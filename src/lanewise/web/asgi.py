@@ -89,7 +89,7 @@ class AsgiCore:
         """Echo the request's id, and tell the lane, on an answer that did not come through ``serve``: a 404, say."""
         known = asgi.get(SCOPE_KEY)
         scope = known if isinstance(known, Scope) else self._scope(asgi)
-        _echo(message, self._id_header, scope)
+        _echo(message, self._id_header, state_of(scope).request_id)
         if self._inbound.tells_callers:
             tell_lane(message, scope)
 
@@ -177,7 +177,7 @@ class _Request:
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
-            _echo(message, self._id_header, self._scope)
+            _echo(message, self._id_header, self._state.request_id)
             # a mounted app may be about to raise what it answers so plainly
             self._holds_all = message["status"] == 500 and self._state.has_calls and self._has_failed_call()
             self._held.append(message)
@@ -280,7 +280,7 @@ class _Socket:
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         if kind == "websocket.accept":
-            _echo(message, self._id_header, self._scope)
+            _echo(message, self._id_header, self._state.request_id)
         elif kind == "websocket.close":
             error = self._asgi.pop(ENDED_BY, None)  # of a framework that closes sockets itself where one is raised
             message = message if error is None else self._closed_by(error) or message
@@ -352,12 +352,12 @@ def _weight(error: RoutingError) -> int:
     return 1 if isinstance(error, ReviewPending) else 2
 
 
-def _echo(message: Message, id_header: bytes, scope: Scope) -> None:
+def _echo(message: Message, id_header: bytes, request_id: str) -> None:
     headers = message.get("headers") or ()
     for name, _ in headers:
         if name == id_header or name.lower() == id_header:
             return
-    message["headers"] = [*headers, (id_header, scope.request_id.encode("ascii"))]
+    message["headers"] = [*headers, (id_header, request_id.encode("ascii"))]
 
 
 def log_problem(problem: Problem, error: RoutingError, scope: Scope) -> None:

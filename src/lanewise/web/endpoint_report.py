@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from lanewise.config import Config, ConfigError, Mistake
-from lanewise.web.mark_search import STANDARD
+from lanewise.web.mark_search import STANDARD, Marks, lost_marks
 from lanewise.web.paths import PathRules, may_match
 
-__all__ = ["Endpoint", "Source", "assert_declared", "check_endpoints", "endpoint_table", "unmatched_rules"]
+__all__ = [
+    "Endpoint",
+    "Source",
+    "all_categories",
+    "assert_declared",
+    "check_endpoints",
+    "endpoint_table",
+    "lost_mark",
+    "sources_of",
+    "sources_of_marks",
+    "unmatched_rules",
+    "warn_of_unmatched",
+]
+
+_log: Final = logging.getLogger("lanewise")
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -65,6 +81,34 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{' '.join(self.methods)} {self.path} ({self.name})".strip()
 
 
+def sources_of(categories: Iterable[str], origin: str = "", *, hidden: bool = False) -> tuple[Source, ...]:
+    """Each category as a mark from one origin: from a decorator, if none is given."""
+    return tuple(
+        Source(category, origin or ("@standard" if category == STANDARD else "@sensitive"), hidden)
+        for category in sorted(categories)
+    )
+
+
+def sources_of_marks(marks: Marks, origin: str = "") -> tuple[Source, ...]:
+    """The marks on an endpoint, hidden ones included."""
+    return (*sources_of(marks.visible, origin), *sources_of(marks.hidden, origin, hidden=True))
+
+
+def lost_mark(endpoint: object, sources: Iterable[Source], *methods: str | None) -> str | None:
+    """Which mark stands above an endpoint and did not find its way down to it, if one does."""
+    lost = lost_marks(endpoint, *methods)
+    if lost:
+        lost -= {source.category for source in sources}
+    if not lost:
+        return None
+    return f"sensitive({min(lost)!r}) stands above it, and what lies between hides the function from the mark"
+
+
+def all_categories(endpoints: Iterable[Endpoint]) -> frozenset[str]:
+    """The sensitive categories of all the endpoints."""
+    return frozenset[str]().union(*(endpoint.categories for endpoint in endpoints))
+
+
 def check_endpoints(endpoints: Iterable[Endpoint], config: Config) -> None:
     """Refuse to start with marks that can't hold.
 
@@ -107,6 +151,12 @@ def unmatched_rules(endpoints: Sequence[Endpoint], config: Config) -> list[str]:
     return [
         pattern for pattern in config.endpoints if not any(may_match(pattern, endpoint.path) for endpoint in endpoints)
     ]
+
+
+def warn_of_unmatched(endpoints: Sequence[Endpoint], config: Config) -> None:
+    """Say in the log which patterns of ``[endpoints]`` no endpoint can be under."""
+    for pattern in unmatched_rules(endpoints, config):
+        _log.warning('[endpoints] "%s" = "%s" matches no endpoint', pattern, config.endpoints[pattern])
 
 
 def assert_declared(endpoints: Iterable[Endpoint], config: Config) -> None:

@@ -80,16 +80,24 @@ def write_mark(target: _T, category: str, attribute: str) -> _T:
     return target
 
 
-def find_marks(endpoint: object, method: str | None = None) -> Marks:
+def find_marks(endpoint: object, *methods: str | None) -> Marks:
     """The marks of an endpoint, through decorators, partials, bound methods and class-based views.
 
-    With an HTTP ``method``, those on the method of a class-based view that answers it count as well. A mark that stands
+    With HTTP ``methods``, those on the methods of a class-based view that answer them count as well. A mark that stands
     above what the framework was given counts where it found its way down to it.
 
     Example::
 
         if find_marks(view).hidden: ...  # a decorator without functools.wraps lies above the mark
     """
+    found = [_find_marks(endpoint, method) for method in methods or (None,)]
+    if len(found) == 1:
+        return found[0]
+    visible = frozenset[str]().union(*(marks.visible for marks in found))
+    return Marks(visible, frozenset[str]().union(*(marks.hidden for marks in found)))
+
+
+def _find_marks(endpoint: object, method: str | None) -> Marks:
     layers = list(_layers(endpoint, method))
     visible = frozenset[str]().union(*(own_marks(layer) | _marks_above(layer) for layer in layers))
     hidden = frozenset[str]().union(*(own_marks(layer) for layer in reached(layers, method)))

@@ -11,11 +11,12 @@ import contextlib
 import dis
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from lanewise._scope.raising import UnusedMark, note_unused, raise_sensitivity, sensitivity
-from lanewise.scope import current_scope
+from lanewise.scope import Scope, current_scope
+from lanewise.web.asgi import SCOPE_KEY
 from lanewise.web.mark_search import (
     MARKED,
     MARKED_ABOVE,
@@ -53,6 +54,16 @@ class SensitiveMark(UnusedMark):
 
     def __repr__(self) -> str:
         return f"sensitive({self.category!r})"
+
+    def raise_in(self, asgi: Mapping[str, Any], install: str) -> None:
+        """Raise the sensitivity of the request of an ASGI scope.
+
+        Raises RuntimeError, which says what to install: the request has no scope.
+        """
+        scope = asgi.get(SCOPE_KEY)
+        if not isinstance(scope, Scope):
+            raise RuntimeError(f"{self!r} can't hold here. {install}")
+        scope.raise_sensitivity(self.category)
 
 
 def makes_marks(function: _Maker) -> _Maker:

@@ -1,4 +1,4 @@
-"""Fixtures of the contract suite: two providers, and one house a framework that its tests share."""
+"""Fixtures of the contract suite: two providers, and one app a framework that its tests share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from integrations.contract.harness import Driver
-from integrations.contract.house import DRIVERS, House, Stage, kept_house
+from integrations.contract.served_apps import DRIVERS, ServedApp, Stage, kept_app
 from lanewise._routing import retry as repeats
 from lanewise.testing import FakeProvider
 
@@ -42,12 +42,12 @@ def driver(request: pytest.FixtureRequest) -> Driver:
 
 
 @pytest.fixture(scope="session")
-def _house(driver: Driver, _stage: Stage) -> Iterator[House]:
-    with kept_house(driver, _stage) as house:
-        yield house
+def _served(driver: Driver, _stage: Stage) -> Iterator[ServedApp]:
+    with kept_app(driver, _stage) as served:
+        yield served
 
 
 @pytest.fixture
-def house(_house: House, stage: Stage) -> House:
+def served(_served: ServedApp, stage: Stage) -> ServedApp:
     """The framework's app with all endpoints, served; the providers are as new."""
-    return _house
+    return _served

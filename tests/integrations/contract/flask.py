@@ -22,9 +22,9 @@ from integrations.contract.harness import (
     AppPlan,
     Ask,
     Driver,
+    EndpointSpec,
     Form,
     Later,
-    Spot,
     Stream,
     above,
     in_background,
@@ -50,13 +50,13 @@ class FlaskDriver(Driver):
         ai = Lanewise(subject=lambda: request.headers.get(USER_HEADER)) if plan.with_subject else Lanewise()
         for _ in range(plan.installs):
             ai.init_app(app, plan.router)
-        by_group = sorted(plan.spots, key=lambda spot: spot.prefix)
-        for prefix, found in groupby(by_group, key=lambda spot: spot.prefix):
-            spots = list(found)
+        by_group = sorted(plan.specs, key=lambda spec: spec.prefix)
+        for prefix, found in groupby(by_group, key=lambda spec: spec.prefix):
+            specs = list(found)
             if prefix:
-                _add_group(app, prefix, spots, ai)
+                _add_group(app, prefix, specs, ai)
             else:
-                _add(app, spots, ai)
+                _add(app, specs, ai)
         for kind in plan.own_handlers:
             app.register_error_handler(kind, _own_answer)
         if plan.category is not None:
@@ -109,59 +109,59 @@ def _own_answer(error: Exception) -> tuple[str, int]:
     return OWN_ANSWER[1], OWN_ANSWER[0]
 
 
-def _add_group(app: Flask, prefix: str, spots: list[Spot], ai: Lanewise) -> None:
+def _add_group(app: Flask, prefix: str, specs: list[EndpointSpec], ai: Lanewise) -> None:
     name = prefix.strip("/")
     outer = Blueprint(name, __name__, url_prefix=prefix)
-    if spots[0].group_mark is not None:
-        sensitive(spots[0].group_mark)(outer)
-    match spots[0].group:
+    if specs[0].group_mark is not None:
+        sensitive(specs[0].group_mark)(outer)
+    match specs[0].group:
         case "blueprint":
-            _add(outer, spots, ai)
+            _add(outer, specs, ai)
         case "nested blueprint":
             inner = Blueprint("inner", __name__)
-            _add(inner, spots, ai)
+            _add(inner, specs, ai)
             outer.register_blueprint(inner)
         case unknown:
             raise ValueError(unknown)
     app.register_blueprint(outer)
 
 
-def _add(to: Flask | Blueprint, spots: list[Spot], ai: Lanewise) -> None:
-    for spot in spots:
-        function = _function(spot, ai)
-        if spot.form is Form.FUNCTION:
-            above(to.get(spot.path, endpoint=spot.name)(_placed(function, spot)), spot, sensitive)
+def _add(to: Flask | Blueprint, specs: list[EndpointSpec], ai: Lanewise) -> None:
+    for spec in specs:
+        function = _function(spec, ai)
+        if spec.form is Form.FUNCTION:
+            above(to.get(spec.path, endpoint=spec.name)(_placed(function, spec)), spec, sensitive)
             continue
-        method = _method(function, spot)
-        is_class = spot.form is Form.CLASS
-        view = type(f"View_{spot.name}", (MethodView,), {"get": method if is_class else _placed(method, spot)})
+        method = _method(function, spec)
+        is_class = spec.form is Form.CLASS
+        view = type(f"View_{spec.name}", (MethodView,), {"get": method if is_class else _placed(method, spec)})
         if is_class:
-            view = _placed(view, spot)
-        to.add_url_rule(spot.path, view_func=view.as_view(spot.name))
-        above(view, spot, sensitive)
+            view = _placed(view, spec)
+        to.add_url_rule(spec.path, view_func=view.as_view(spec.name))
+        above(view, spec, sensitive)
 
 
-def _placed(target: Any, spot: Spot) -> Any:
-    return placed(target, spot, sensitive, standard)
+def _placed(target: Any, spec: EndpointSpec) -> Any:
+    return placed(target, spec, sensitive, standard)
 
 
-def _function(spot: Spot, ai: Lanewise) -> Callable[..., Any]:
-    deed: Any = spot.deed
-    if spot.is_async:
+def _function(spec: EndpointSpec, ai: Lanewise) -> Callable[..., Any]:
+    action: Any = spec.action
+    if spec.is_async:
 
         async def view_async() -> Response:
-            return _respond(await deed(_ask(ai)))
+            return _respond(await action(_ask(ai)))
 
         return view_async
 
     def view() -> Response:
-        return _respond(deed(_ask(ai)))
+        return _respond(action(_ask(ai)))
 
     return view
 
 
-def _method(function: Callable[..., Any], spot: Spot) -> Callable[..., Any]:
-    if spot.is_async:
+def _method(function: Callable[..., Any], spec: EndpointSpec) -> Callable[..., Any]:
+    if spec.is_async:
 
         async def get_async(self: MethodView) -> Any:
             return await function()

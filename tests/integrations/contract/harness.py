@@ -21,14 +21,14 @@ from lanewise.web import Endpoint
 __all__ = [
     "OWN_ANSWER",
     "USER_HEADER",
+    "Action",
     "AppPlan",
     "Ask",
-    "Deed",
     "Driver",
+    "EndpointSpec",
     "Form",
     "Later",
-    "Placing",
-    "Spot",
+    "Placement",
     "Stream",
     "above",
     "in_background",
@@ -49,7 +49,7 @@ class Form(StrEnum):
     METHOD = "method"
 
 
-class Placing(StrEnum):
+class Placement(StrEnum):
     """Where the mark is put. Unmarked twins have the same decorators, without the mark."""
 
     BELOW = "below the framework's decorator"
@@ -94,18 +94,18 @@ class Ask:
 
 
 Answer = Mapping[str, object] | Stream | Later
-Deed = Callable[[Ask], Answer] | Callable[[Ask], Awaitable[Answer]]
+Action = Callable[[Ask], Answer] | Callable[[Ask], Awaitable[Answer]]
 """What an endpoint does: a function or a coroutine function, and its endpoint is the same."""
 
 
 @dataclass(frozen=True)
-class Spot:
+class EndpointSpec:
     """An endpoint. ``path`` is within its group, ``url`` from the root."""
 
     path: str
-    deed: Deed
+    action: Action
     form: Form = Form.FUNCTION
-    placing: Placing = Placing.BELOW
+    placement: Placement = Placement.BELOW
     category: str | None = None
     group: str | None = None
     standard: bool = False
@@ -128,12 +128,12 @@ class Spot:
     @property
     def is_async(self) -> bool:
         """Whether it is a coroutine function."""
-        return inspect.iscoroutinefunction(self.deed)
+        return inspect.iscoroutinefunction(self.action)
 
     @property
     def group_mark(self) -> str | None:
         """The mark on its group."""
-        return self.category if self.placing is Placing.GROUP else None
+        return self.category if self.placement is Placement.GROUP else None
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class AppPlan:
     """An app, as every driver can build it."""
 
     router: Router
-    spots: Sequence[Spot]
+    specs: Sequence[EndpointSpec]
     category: str | None = None
     with_subject: bool = False
     own_handlers: Sequence[type[Exception]] = ()
@@ -216,31 +216,31 @@ def _around(function: Callable[..., Any]) -> Callable[..., Any]:
     return around
 
 
-def placed(function: Any, spot: Spot, sensitive: Callable[[str], Any], standard: Callable[[Any], Any]) -> Any:
-    """A function with the decorators that a spot has below the framework's own."""
-    if spot.standard:
+def placed(function: Any, spec: EndpointSpec, sensitive: Callable[[str], Any], standard: Callable[[Any], Any]) -> Any:
+    """A function with the decorators that a spec has below the framework's own."""
+    if spec.standard:
         return standard(function)
-    category = spot.category
+    category = spec.category
     mark = sensitive(category) if category is not None else lambda target: target
-    match spot.placing:
-        case Placing.BELOW:
+    match spec.placement:
+        case Placement.BELOW:
             return mark(function)
-        case Placing.UNDER_WRAPS:
+        case Placement.UNDER_WRAPS:
             return careful(mark(function))
-        case Placing.OVER_WRAPS:
+        case Placement.OVER_WRAPS:
             return mark(careful(function))
-        case Placing.OVER_CARELESS:
+        case Placement.OVER_CARELESS:
             return mark(careless(function))
-        case Placing.UNDER_CARELESS:
+        case Placement.UNDER_CARELESS:
             return careless(mark(function))
         case _:
             return function
 
 
-def above(registered: Any, spot: Spot, sensitive: Callable[[str], Any]) -> Any:
-    """What a framework's decorator gave back, with the mark above it if the spot has it there."""
-    if spot.placing is Placing.ABOVE and spot.category is not None:
-        return sensitive(spot.category)(registered)
+def above(registered: Any, spec: EndpointSpec, sensitive: Callable[[str], Any]) -> Any:
+    """What a framework's decorator gave back, with the mark above it if the spec has it there."""
+    if spec.placement is Placement.ABOVE and spec.category is not None:
+        return sensitive(spec.category)(registered)
     return registered
 
 

@@ -19,10 +19,10 @@ from integrations.contract.harness import (
     USER_HEADER,
     AppPlan,
     Ask,
+    EndpointSpec,
     Form,
     Later,
-    Placing,
-    Spot,
+    Placement,
     Stream,
     above,
     placed,
@@ -52,10 +52,10 @@ class LitestarDriver(AsgiDriver):
     def app(self, plan: AppPlan) -> Litestar:
         """The app by a plan."""
         handlers: list[Any] = []
-        by_group = sorted(plan.spots, key=lambda spot: spot.prefix)
-        for prefix, found in groupby(by_group, key=lambda spot: spot.prefix):
-            spots = list(found)
-            handlers += [_group(prefix, spots)] if prefix else [_handler(spot) for spot in spots]
+        by_group = sorted(plan.specs, key=lambda spec: spec.prefix)
+        for prefix, found in groupby(by_group, key=lambda spec: spec.prefix):
+            specs = list(found)
+            handlers += [_group(prefix, specs)] if prefix else [_handler(spec) for spec in specs]
         subject = (lambda connection: connection.headers.get(USER_HEADER)) if plan.with_subject else None
         return Litestar(
             handlers,
@@ -83,85 +83,85 @@ def _own_answer(request: Request[Any, Any, Any], error: Exception) -> Response[s
     return Response(OWN_ANSWER[1], status_code=OWN_ANSWER[0], media_type="text/plain")
 
 
-def _group(prefix: str, spots: list[Spot]) -> Any:
-    guards = _guards(spots[0].group_mark)
-    inner = [_handler(spot) for spot in spots]
-    match spots[0].group:
+def _group(prefix: str, specs: list[EndpointSpec]) -> Any:
+    guards = _guards(specs[0].group_mark)
+    inner = [_handler(spec) for spec in specs]
+    match specs[0].group:
         case "router":
             return Router(prefix, route_handlers=inner, guards=guards)
         case "nested router":
             return Router(prefix, route_handlers=[Router("/", route_handlers=inner)], guards=guards)
         case "controller":
-            members = {spot.name: _handler(spot, _method(spot)) for spot in spots}
+            members = {spec.name: _handler(spec, _method(spec)) for spec in specs}
             return type("Desk", (Controller,), {"path": prefix, "guards": guards, **members})
         case unknown:
             raise ValueError(unknown)
 
 
-def _handler(spot: Spot, function: Callable[..., Any] | None = None) -> Any:
-    if spot.form is Form.FUNCTION:
-        return _route(spot, _placed(function or _function(spot), spot), spot.path)
-    if spot.form is Form.METHOD:
+def _handler(spec: EndpointSpec, function: Callable[..., Any] | None = None) -> Any:
+    if spec.form is Form.FUNCTION:
+        return _route(spec, _placed(function or _function(spec), spec), spec.path)
+    if spec.form is Form.METHOD:
         return type(
-            f"Desk_{spot.name}", (Controller,), {"path": spot.path, "answer": _route(spot, _placed_method(spot))}
+            f"Desk_{spec.name}", (Controller,), {"path": spec.path, "answer": _route(spec, _placed_method(spec))}
         )
-    guards = _guards(spot.category if spot.placing is Placing.NATIVE else None)
-    members = {"path": spot.path, "guards": guards, "answer": litestar.get(sync_to_thread=_thread(spot))(_method(spot))}
-    return above(_placed(type(f"Desk_{spot.name}", (Controller,), members), spot), spot, sensitive)
+    guards = _guards(spec.category if spec.placement is Placement.NATIVE else None)
+    members = {"path": spec.path, "guards": guards, "answer": litestar.get(sync_to_thread=_thread(spec))(_method(spec))}
+    return above(_placed(type(f"Desk_{spec.name}", (Controller,), members), spec), spec, sensitive)
 
 
-def _route(spot: Spot, function: Callable[..., Any], path: str = "/") -> HTTPRouteHandler:
-    guards = _guards(spot.category if spot.placing is Placing.NATIVE else None)
-    return above(litestar.get(path, guards=guards, sync_to_thread=_thread(spot))(function), spot, sensitive)
+def _route(spec: EndpointSpec, function: Callable[..., Any], path: str = "/") -> HTTPRouteHandler:
+    guards = _guards(spec.category if spec.placement is Placement.NATIVE else None)
+    return above(litestar.get(path, guards=guards, sync_to_thread=_thread(spec))(function), spec, sensitive)
 
 
-def _thread(spot: Spot) -> bool | None:
-    return None if spot.is_async else True
+def _thread(spec: EndpointSpec) -> bool | None:
+    return None if spec.is_async else True
 
 
-def _placed(target: Any, spot: Spot) -> Any:
-    return placed(target, spot, sensitive, standard)
+def _placed(target: Any, spec: EndpointSpec) -> Any:
+    return placed(target, spec, sensitive, standard)
 
 
-def _placed_method(spot: Spot) -> Any:
-    return _placed(_method(spot), spot)
+def _placed_method(spec: EndpointSpec) -> Any:
+    return _placed(_method(spec), spec)
 
 
-def _function(spot: Spot) -> Callable[..., Any]:
-    deed: Any = spot.deed
-    if spot.is_async:
+def _function(spec: EndpointSpec) -> Callable[..., Any]:
+    action: Any = spec.action
+    if spec.is_async:
 
         async def answer_async(
             request: Request[Any, Any, Any], ai: RoutedClient, ai_sync: RoutedSyncClient, ai_scope: RequestScope
         ) -> Response[Any]:
-            return _respond(await deed(Ask(ai_scope, ai_sync, ai, request.query_params)))
+            return _respond(await action(Ask(ai_scope, ai_sync, ai, request.query_params)))
 
         return answer_async
 
     def answer(
         request: Request[Any, Any, Any], ai: RoutedClient, ai_sync: RoutedSyncClient, ai_scope: RequestScope
     ) -> Response[Any]:
-        return _respond(deed(Ask(ai_scope, ai_sync, ai, request.query_params)))
+        return _respond(action(Ask(ai_scope, ai_sync, ai, request.query_params)))
 
     return answer
 
 
-def _method(spot: Spot) -> Callable[..., Any]:
-    deed: Any = spot.deed
-    if spot.is_async:
+def _method(spec: EndpointSpec) -> Callable[..., Any]:
+    action: Any = spec.action
+    if spec.is_async:
 
         async def answer_async(
             self: Any, request: Request[Any, Any, Any], ai: RoutedClient, ai_sync: RoutedSyncClient,
             ai_scope: RequestScope,
         ) -> Response[Any]:  # fmt: skip
-            return _respond(await deed(Ask(ai_scope, ai_sync, ai, request.query_params)))
+            return _respond(await action(Ask(ai_scope, ai_sync, ai, request.query_params)))
 
         return answer_async
 
     def answer(
         self: Any, request: Request[Any, Any, Any], ai: RoutedClient, ai_sync: RoutedSyncClient, ai_scope: RequestScope
     ) -> Response[Any]:
-        return _respond(deed(Ask(ai_scope, ai_sync, ai, request.query_params)))
+        return _respond(action(Ask(ai_scope, ai_sync, ai, request.query_params)))
 
     return answer
 

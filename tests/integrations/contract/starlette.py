@@ -20,10 +20,10 @@ from integrations.contract.harness import (
     USER_HEADER,
     AppPlan,
     Ask,
+    EndpointSpec,
     Form,
     Later,
-    Placing,
-    Spot,
+    Placement,
     Stream,
     above,
     placed,
@@ -52,11 +52,11 @@ class StarletteDriver(AsgiDriver):
     def app(self, plan: AppPlan) -> Starlette:
         """The app by a plan."""
         routes: list[BaseRoute] = []
-        by_group = sorted(plan.spots, key=lambda spot: spot.prefix)
-        for prefix, found in groupby(by_group, key=lambda spot: spot.prefix):
-            spots = list(found)
-            inner: list[BaseRoute] = [_route(spot) for spot in spots]
-            routes += [_group(prefix, spots[0], inner)] if prefix else inner
+        by_group = sorted(plan.specs, key=lambda spec: spec.prefix)
+        for prefix, found in groupby(by_group, key=lambda spec: spec.prefix):
+            specs = list(found)
+            inner: list[BaseRoute] = [_route(spec) for spec in specs]
+            routes += [_group(prefix, specs[0], inner)] if prefix else inner
         group = [] if plan.category is None else [Middleware(SensitiveMiddleware, plan.category)]
         return Starlette(
             routes=routes,
@@ -100,30 +100,30 @@ def respond(answer: Any) -> Response:
             return JSONResponse(answer)
 
 
-def http_endpoint(spot: Spot) -> type[HTTPEndpoint]:
+def http_endpoint(spec: EndpointSpec) -> type[HTTPEndpoint]:
     """A class-based view."""
-    is_class = spot.form is Form.CLASS
-    handler = _method(spot)
-    made = type(f"View_{spot.name}", (HTTPEndpoint,), {"get": handler if is_class else _placed(handler, spot)})
-    return _placed(made, spot) if is_class else made
+    is_class = spec.form is Form.CLASS
+    handler = _method(spec)
+    made = type(f"View_{spec.name}", (HTTPEndpoint,), {"get": handler if is_class else _placed(handler, spec)})
+    return _placed(made, spec) if is_class else made
 
 
-def _placed(target: Any, spot: Spot) -> Any:
-    return placed(target, spot, sensitive, standard)
+def _placed(target: Any, spec: EndpointSpec) -> Any:
+    return placed(target, spec, sensitive, standard)
 
 
-def _route(spot: Spot) -> Route:
-    endpoint: Any = _placed(_function(spot), spot) if spot.form is Form.FUNCTION else http_endpoint(spot)
-    native = spot.placing is Placing.NATIVE and spot.category is not None
-    middleware = [Middleware(SensitiveMiddleware, spot.category)] if native else []
-    route = Route(spot.path, endpoint, middleware=middleware)
-    above(endpoint, spot, sensitive)
+def _route(spec: EndpointSpec) -> Route:
+    endpoint: Any = _placed(_function(spec), spec) if spec.form is Form.FUNCTION else http_endpoint(spec)
+    native = spec.placement is Placement.NATIVE and spec.category is not None
+    middleware = [Middleware(SensitiveMiddleware, spec.category)] if native else []
+    route = Route(spec.path, endpoint, middleware=middleware)
+    above(endpoint, spec, sensitive)
     return route
 
 
-def _group(prefix: str, spot: Spot, inner: list[BaseRoute]) -> Mount:
-    mark = [] if spot.group_mark is None else [Middleware(SensitiveMiddleware, spot.group_mark)]
-    match spot.group:
+def _group(prefix: str, spec: EndpointSpec, inner: list[BaseRoute]) -> Mount:
+    mark = [] if spec.group_mark is None else [Middleware(SensitiveMiddleware, spec.group_mark)]
+    match spec.group:
         case "mount":
             return Mount(prefix, routes=inner, middleware=mark)
         case "nested mount":
@@ -132,29 +132,29 @@ def _group(prefix: str, spot: Spot, inner: list[BaseRoute]) -> Mount:
             return Mount(prefix, app=Starlette(routes=inner, middleware=mark))
         case "wrapped app":
             app = Starlette(routes=inner)
-            return Mount(prefix, app=app if spot.group_mark is None else SensitiveMiddleware(app, spot.group_mark))
+            return Mount(prefix, app=app if spec.group_mark is None else SensitiveMiddleware(app, spec.group_mark))
         case unknown:
             raise ValueError(unknown)
 
 
-def _function(spot: Spot) -> Callable[..., Any]:
-    deed: Any = spot.deed
-    if spot.is_async:
+def _function(spec: EndpointSpec) -> Callable[..., Any]:
+    action: Any = spec.action
+    if spec.is_async:
 
         async def endpoint_async(request: Request) -> Response:
-            return respond(await deed(_ask(request)))
+            return respond(await action(_ask(request)))
 
         return endpoint_async
 
     def endpoint(request: Request) -> Response:
-        return respond(deed(_ask(request)))
+        return respond(action(_ask(request)))
 
     return endpoint
 
 
-def _method(spot: Spot) -> Callable[..., Any]:
-    function = _function(spot)
-    if spot.is_async:
+def _method(spec: EndpointSpec) -> Callable[..., Any]:
+    function = _function(spec)
+    if spec.is_async:
 
         async def get_async(self: HTTPEndpoint, request: Request) -> Any:
             return await function(request)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import openai
 import pytest
 
-from integrations.contract import deeds
+from integrations.contract import actions
+from integrations.contract.actions import BOARD
 from integrations.contract.asking import hanging
-from integrations.contract.deeds import BOARD
-from integrations.contract.harness import OWN_ANSWER, AppPlan, Driver, Spot
-from integrations.contract.house import House, Stage, config, started
+from integrations.contract.harness import OWN_ANSWER, AppPlan, Driver, EndpointSpec
+from integrations.contract.served_apps import ServedApp, Stage, config, started
 from lanewise import Router, RoutingError
 from lanewise.testing import Behaviour, Html, Silence, SlowHeaders, Status, StreamOf
 
@@ -55,11 +55,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_failed_call_is_a_problem(name: str, house: House) -> None:
+def test_a_failed_call_is_a_problem(name: str, served: ServedApp) -> None:
     """By the table, and with no word of a provider, a model, a key, the prompt or upstream's text."""
     case = CASES[name]
-    house.stage.approved.script_all(case.behaviour)
-    reply = house.get(case.path, {"X-Request-ID": "problem-00001"})
+    served.stage.approved.script_all(case.behaviour)
+    reply = served.get(case.path, {"X-Request-ID": "problem-00001"})
     assert (reply.status, reply.is_problem, reply.whole) == (case.status, True, True)
     assert reply.header("retry-after") == case.retry_after
     assert reply.header("cache-control") == ("no-store" if case.no_store else None)
@@ -70,12 +70,12 @@ def test_a_failed_call_is_a_problem(name: str, house: House) -> None:
 
 
 @pytest.mark.parametrize("path", ["/whole?task=alone", "/whole_sync?task=alone", "/sensitive/whole", "/own_mistake"])
-def test_a_problem_names_the_call_that_it_is_of(path: str, house: House) -> None:
+def test_a_problem_names_the_call_that_it_is_of(path: str, served: ServedApp) -> None:
     """The id that ``lanewise explain`` and the records know it by; none where there was no call."""
-    house.stage.approved.script_all(_says(500))
+    served.stage.approved.script_all(_says(500))
     made: list[str] = []
-    house.router.on_call(lambda call: made.append(call.id))
-    reply = house.get(path)
+    served.router.on_call(lambda call: made.append(call.id))
+    reply = served.get(path)
     assert reply.is_problem
     if path == "/own_mistake":
         assert "call_id" not in reply.json
@@ -89,15 +89,15 @@ def test_a_problem_names_the_call_that_it_is_of(path: str, house: House) -> None
 def test_a_failure_that_time_does_not_cure_asks_nobody_to_wait(driver: Driver, stage: Stage) -> None:
     """A wrong key stays wrong: no Retry-After."""
     stage.approved.script_all(Status(401))
-    plan = AppPlan(Router.from_mapping(config(stage)), [Spot("/refund", deeds.whole, category="payment")])
-    with started(driver, plan, stage) as house:
-        reply = house.get("/refund")
+    plan = AppPlan(Router.from_mapping(config(stage)), [EndpointSpec("/refund", actions.whole, category="payment")])
+    with started(driver, plan, stage) as served:
+        reply = served.get("/refund")
     assert (reply.status, reply.header("retry-after"), reply.header("cache-control")) == (503, None, "no-store")
 
 
-def test_an_error_of_the_app_s_own_is_its_own(house: House) -> None:
+def test_an_error_of_the_app_s_own_is_its_own(served: ServedApp) -> None:
     """What has nothing to do with AI stays as the framework has it."""
-    reply = house.get("/boom")
+    reply = served.get("/boom")
     assert (reply.status, reply.is_problem) == (500, False)
 
 
@@ -116,16 +116,16 @@ def test_the_app_s_own_handler_wins(name: str, driver: Driver, stage: Stage) -> 
     """An app that already answers an openai class goes on to; the rest are problems as before."""
     kind, behaviour, path = HANDLED[name]
     stage.approved.script_all(behaviour)
-    spots = [
-        Spot("/whole", deeds.whole),
-        Spot("/whole_sync", deeds.whole_sync),
-        Spot("/sensitive", deeds.whole, category="payment"),
+    specs = [
+        EndpointSpec("/whole", actions.whole),
+        EndpointSpec("/whole_sync", actions.whole_sync),
+        EndpointSpec("/sensitive", actions.whole, category="payment"),
     ]
-    plan = AppPlan(Router.from_mapping(config(stage)), spots, own_handlers=[kind])
-    with started(driver, plan, stage) as house:
-        reply = house.get(path)
+    plan = AppPlan(Router.from_mapping(config(stage)), specs, own_handlers=[kind])
+    with started(driver, plan, stage) as served:
+        reply = served.get(path)
         stage.approved.script_all(Status(500))
-        closed = house.get("/sensitive?task=alone")
+        closed = served.get("/sensitive?task=alone")
     assert (reply.status, reply.text) == OWN_ANSWER
     assert reply.all("x-request-id")
     if kind in (openai.OpenAIError, RoutingError):
@@ -148,76 +148,76 @@ STREAMS = ("/streamed", "/streamed_sync", "/streamed_late", "/streamed_late_sync
 
 @pytest.mark.parametrize("name", BREAKS)
 @pytest.mark.parametrize("path", [*STREAMS, *(f"/sensitive{path}" for path in STREAMS)])
-def test_a_stream_that_breaks_never_ends_normally(name: str, path: str, house: House) -> None:
+def test_a_stream_that_breaks_never_ends_normally(name: str, path: str, served: ServedApp) -> None:
     """The connection is aborted: nobody takes half an answer for a whole one. Nobody else goes on with it either.
 
     A machine that is busy reads the break together with the first piece. Then nothing was sent yet: it is a 503, or the
     whole answer of another route where that may give one.
     """
-    house.stage.approved.script_all(BREAKS[name])
-    reply = house.get(path)
+    served.stage.approved.script_all(BREAKS[name])
+    reply = served.get(path)
     if not reply.whole:
         assert reply.status in (0, 200)
         assert reply.text in ("", "Hello", "Hello from", "Hello from the stream")
-        assert house.stage.other.journal == []
+        assert served.stage.other.journal == []
     elif reply.status == 200:
         assert not path.startswith("/sensitive")
         assert reply.text == "Hello from model-two"
     else:
         assert (reply.status, reply.is_problem) == (503, True)
-        assert not path.startswith("/sensitive") or house.stage.other.journal == []
+        assert not path.startswith("/sensitive") or served.stage.other.journal == []
 
 
 @pytest.mark.parametrize("path", STREAMS)
-def test_a_stream_comes_in_pieces(path: str, house: House) -> None:
+def test_a_stream_comes_in_pieces(path: str, served: ServedApp) -> None:
     """The first piece is there before the last one was made."""
-    house.stage.approved.script_all(StreamOf(chunks=("Hello", " again"), stall_after=1))
-    with hanging(house.address, path, read=b"Hello"):
-        assert house.stage.approved.journal[0].finished_at is None
+    served.stage.approved.script_all(StreamOf(chunks=("Hello", " again"), stall_after=1))
+    with hanging(served.address, path, read=b"Hello"):
+        assert served.stage.approved.journal[0].finished_at is None
 
 
 # -- hang-ups ----------------------------------------------------------------------------------------------------------
 
 
-def _wait_for_hang_up(house: House) -> None:
-    provider = house.stage.approved
+def _wait_for_hang_up(served: ServedApp) -> None:
+    provider = served.stage.approved
     provider.wait_until(lambda: provider.request_count == 1 and provider.journal[0].client_gone is True)
 
 
 @pytest.mark.parametrize("path", ["/whole", "/whole_sync", "/streamed_late", "/sensitive/whole"])
-def test_a_caller_who_hangs_up_ends_the_call(path: str, house: House) -> None:
+def test_a_caller_who_hangs_up_ends_the_call(path: str, served: ServedApp) -> None:
     """Also while nothing is being sent; nobody else is asked instead. (WSGI can't see it before the first piece.)"""
-    if house.driver.name == "flask":
+    if served.driver.name == "flask":
         pytest.skip("WSGI tells nothing of a caller while nothing is being sent")
-    house.stage.approved.script_all(Silence())
-    with hanging(house.address, path):
-        house.stage.approved.wait_for(1)
-    _wait_for_hang_up(house)
-    assert house.stage.other.journal == []
+    served.stage.approved.script_all(Silence())
+    with hanging(served.address, path):
+        served.stage.approved.wait_for(1)
+    _wait_for_hang_up(served)
+    assert served.stage.other.journal == []
 
 
 @pytest.mark.parametrize("path", STREAMS)
-def test_a_caller_who_hangs_up_ends_the_stream(path: str, house: House) -> None:
+def test_a_caller_who_hangs_up_ends_the_stream(path: str, served: ServedApp) -> None:
     """In mid-answer: the provider makes no more of it."""
-    house.stage.approved.script_all(StreamOf(chunks=("Hello", *(" again",) * 500), interval=0.02))
-    with hanging(house.address, path, read=b"Hello"):
+    served.stage.approved.script_all(StreamOf(chunks=("Hello", *(" again",) * 500), interval=0.02))
+    with hanging(served.address, path, read=b"Hello"):
         pass
-    _wait_for_hang_up(house)
+    _wait_for_hang_up(served)
 
 
 @pytest.mark.parametrize("path", ["/later", "/later_sync"])
-def test_background_work_is_not_taken_for_a_hang_up(path: str, house: House) -> None:
+def test_background_work_is_not_taken_for_a_hang_up(path: str, served: ServedApp) -> None:
     """The answer was complete; that its caller has gone means nothing to what goes on."""
-    house.stage.approved.script_all(SlowHeaders(0.2))
+    served.stage.approved.script_all(SlowHeaders(0.2))
     request_id = f"background{path.replace('/', '-')}"
-    assert house.get(path, {"X-Request-ID": request_id}).status == 200
+    assert served.get(path, {"X-Request-ID": request_id}).status == 200
     assert BOARD.take(request_id) == "Hello from model-one"
-    assert house.stage.approved.journal[0].client_gone is False
+    assert served.stage.approved.journal[0].client_gone is False
 
 
-def test_a_call_may_survive_its_caller(house: House) -> None:
+def test_a_call_may_survive_its_caller(served: ServedApp) -> None:
     """Where the endpoint says so, the answer is fetched to the end."""
-    house.stage.approved.script_all(SlowHeaders(0.2))
-    with hanging(house.address, "/survives", [("X-Request-ID", "survivor-0001")]):
-        house.stage.approved.wait_for(1)
+    served.stage.approved.script_all(SlowHeaders(0.2))
+    with hanging(served.address, "/survives", [("X-Request-ID", "survivor-0001")]):
+        served.stage.approved.wait_for(1)
     assert BOARD.take("survivor-0001") == "Hello from model-one"

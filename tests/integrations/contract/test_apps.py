@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from integrations.contract import deeds
-from integrations.contract.harness import AppPlan, Driver, Form, Placing, Spot
-from integrations.contract.house import House, Stage, config, started
+from integrations.contract import actions
+from integrations.contract.harness import AppPlan, Driver, EndpointSpec, Form, Placement
+from integrations.contract.served_apps import ServedApp, Stage, config, started
 from lanewise import Router
 from lanewise.config import ConfigError
 from lanewise.testing import Status
@@ -23,7 +23,7 @@ def complaint(driver: Driver, plan: AppPlan, caplog: pytest.LogCaptureFixture) -
         driver.start(app)
     except Exception as error:  # noqa: BLE001 - every framework has its own
         return f"{error} {error.__cause__ or ''} {caplog.text}"
-    replies = [driver.direct(app, plan.spots[0].url) for _ in range(2)]
+    replies = [driver.direct(app, plan.specs[0].url) for _ in range(2)]
     assert [reply.status for reply in replies] == [500, 500]
     return caplog.text
 
@@ -33,7 +33,7 @@ def complaint(driver: Driver, plan: AppPlan, caplog: pytest.LogCaptureFixture) -
 
 def test_an_app_whose_marks_hold_starts(driver: Driver, stage: Stage) -> None:
     """The same plan as below, with a category that there is."""
-    plan = AppPlan(Router.from_mapping(config(stage)), [Spot("/refund", deeds.quiet, category="payment")])
+    plan = AppPlan(Router.from_mapping(config(stage)), [EndpointSpec("/refund", actions.quiet, category="payment")])
     app = driver.app(plan)
     driver.start(app)
     driver.start(app)  # test clients open and close an app more than once
@@ -44,8 +44,8 @@ def test_an_unknown_category_stops_the_app(
     form: Form, driver: Driver, stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It names the endpoint, and the categories that there are."""
-    spots = [Spot("/plain", deeds.quiet), Spot("/refund", deeds.whole, form, category="paymint")]
-    said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), spots), caplog)
+    specs = [EndpointSpec("/plain", actions.quiet), EndpointSpec("/refund", actions.whole, form, category="paymint")]
+    said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), specs), caplog)
     assert "unknown sensitive category 'paymint'" in said
     assert "/refund" in said
     assert "payment" in said
@@ -56,23 +56,23 @@ def test_an_unknown_category_on_a_group_stops_the_app(
 ) -> None:
     """Of every kind of group."""
     for group in driver.groups:
-        spot = Spot("/refund", deeds.whole, placing=Placing.GROUP, category="paymint", group=group)
-        said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), [spot]), caplog)
+        spec = EndpointSpec("/refund", actions.whole, placement=Placement.GROUP, category="paymint", group=group)
+        said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), [spec]), caplog)
         assert "unknown sensitive category 'paymint'" in said, group
         caplog.clear()
 
 
 @pytest.mark.parametrize("form", [Form.FUNCTION, Form.METHOD])
-@pytest.mark.parametrize("deed", [deeds.whole, deeds.whole_sync], ids=["async", "sync"])
+@pytest.mark.parametrize("action", [actions.whole, actions.whole_sync], ids=["async", "sync"])
 def test_a_mark_that_a_decorator_hides_stops_the_app(
-    deed: object, form: Form, driver: Driver, stage: Stage, caplog: pytest.LogCaptureFixture
+    action: object, form: Form, driver: Driver, stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It would still hold when the endpoint runs, but nobody could list or check it."""
-    spots = [
-        Spot("/plain", deeds.quiet),
-        Spot("/refund", deed, form, Placing.UNDER_CARELESS, "payment"),  # type: ignore[arg-type]
+    specs = [
+        EndpointSpec("/plain", actions.quiet),
+        EndpointSpec("/refund", action, form, Placement.UNDER_CARELESS, "payment"),  # type: ignore[arg-type]
     ]
-    said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), spots), caplog)
+    said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), specs), caplog)
     assert "a decorator hides its mark 'payment'" in said
     assert "/refund" in said
     assert "functools.wraps" in said
@@ -83,8 +83,8 @@ def test_categories_that_leave_no_route_stop_the_app(
 ) -> None:
     """A mark and a path rule that approve of nothing in common."""
     more = {"sensitive": {"minors": {"routes": ["second"]}}}
-    spot = Spot("/guarded/refund", deeds.whole, category="minors")
-    said = complaint(driver, AppPlan(Router.from_mapping(config(stage, **more)), [spot]), caplog)
+    spec = EndpointSpec("/guarded/refund", actions.whole, category="minors")
+    said = complaint(driver, AppPlan(Router.from_mapping(config(stage, **more)), [spec]), caplog)
     assert "no route is approved for minors, payment together" in said
 
 
@@ -93,21 +93,21 @@ def test_missing_keys_stop_the_app(
 ) -> None:
     """By the name of the variable."""
     monkeypatch.delenv("APPROVED_KEY")
-    said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), [Spot("/x", deeds.whole)]), caplog)
+    said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), [EndpointSpec("/x", actions.whole)]), caplog)
     assert "APPROVED_KEY" in said
 
 
 def test_installed_twice_it_says_so(driver: Driver, stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """Two scopes a request would be one too many."""
-    plan = AppPlan(Router.from_mapping(config(stage)), [Spot("/x", deeds.quiet)], installs=2)
+    plan = AppPlan(Router.from_mapping(config(stage)), [EndpointSpec("/x", actions.quiet)], installs=2)
     said = complaint(driver, plan, caplog)
     assert re.search("nstalled twice|installed in this .* already", said)
 
 
 def test_not_installed_it_says_what_to_install(driver: Driver, stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """No client is better than an unmarked one."""
-    spots = [Spot("/refund", deeds.whole, category="payment")]
-    said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), spots, installs=0), caplog)
+    specs = [EndpointSpec("/refund", actions.whole, category="payment")]
+    said = complaint(driver, AppPlan(Router.from_mapping(config(stage)), specs, installs=0), caplog)
     # Litestar speaks before the adapter could: no plugin gives the client
     assert re.search("[Ll]anewise.* install|Explicit dependency 'ai'", said)
     assert stage.approved.journal == stage.other.journal == []
@@ -116,7 +116,7 @@ def test_not_installed_it_says_what_to_install(driver: Driver, stage: Stage, cap
 def test_a_closed_router_says_so(driver: Driver, stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """The app's own mistake: a 500, and the log says what to do."""
     router = Router.from_mapping(config(stage))
-    app = driver.app(AppPlan(router, [Spot("/whole", deeds.whole_sync)]))
+    app = driver.app(AppPlan(router, [EndpointSpec("/whole", actions.whole_sync)]))
     with router:
         pass
     reply = driver.direct(app, "/whole")
@@ -131,41 +131,45 @@ def test_a_closed_router_says_so(driver: Driver, stage: Stage, caplog: pytest.Lo
 def test_two_apps_in_one_process_keep_to_their_own_routers(driver: Driver, stage: Stage) -> None:
     """Each has its rules, its header and its routes, also when both serve at once."""
     stage.approved.script_all(Status(500))
-    spots = [Spot("/whole", deeds.whole), Spot("/whole_sync", deeds.whole_sync), Spot("/guarded", deeds.quiet)]
+    specs = [
+        EndpointSpec("/whole", actions.whole),
+        EndpointSpec("/whole_sync", actions.whole_sync),
+        EndpointSpec("/guarded", actions.quiet),
+    ]
     strict = Router.from_mapping(
         config(stage, router={"undeclared": "sensitive:payment", "request_id_header": "X-Correlation-ID"})
     )
     plain = Router.from_mapping(config(stage))
     with (
-        started(driver, AppPlan(strict, spots), stage) as first,
-        started(driver, AppPlan(plain, spots), stage) as second,
+        started(driver, AppPlan(strict, specs), stage) as first,
+        started(driver, AppPlan(plain, specs), stage) as second,
         ThreadPoolExecutor(4) as callers,
     ):
-        asked = [(house, path) for house in (first, second) for path in ("/whole", "/whole_sync")] * 4
+        asked = [(served, path) for served in (first, second) for path in ("/whole", "/whole_sync")] * 4
         replies = list(callers.map(lambda each: each[0].get(each[1], {"X-Correlation-ID": "correlation-1"}), asked))
-    for (house, _), reply in zip(asked, replies, strict=True):
-        assert reply.status == (503 if house is first else 200)
-        assert reply.all("x-correlation-id") == (["correlation-1"] if house is first else [])
-        assert bool(reply.all("x-request-id")) is (house is second)
-    assert stage.other.request_count == sum(house is second for house, _ in asked)
+    for (served, _), reply in zip(asked, replies, strict=True):
+        assert reply.status == (503 if served is first else 200)
+        assert reply.all("x-correlation-id") == (["correlation-1"] if served is first else [])
+        assert bool(reply.all("x-request-id")) is (served is second)
+    assert stage.other.request_count == sum(served is second for served, _ in asked)
 
 
 # -- what they say of themselves ---------------------------------------------------------------------------------------
 
 
-def test_the_endpoints_are_listed_with_where_their_marks_come_from(house: House) -> None:
+def test_the_endpoints_are_listed_with_where_their_marks_come_from(served: ServedApp) -> None:
     """All of them, each with its categories."""
-    found = {endpoint.path: endpoint for endpoint in house.driver.endpoints(house.app)}
-    listed = {path: sorted(endpoint.with_rules(house.router.config).categories) for path, endpoint in found.items()}
+    found = {endpoint.path: endpoint for endpoint in served.driver.endpoints(served.app)}
+    listed = {path: sorted(endpoint.with_rules(served.router.config).categories) for path, endpoint in found.items()}
     assert listed["/whole"] == []
     assert listed["/sensitive/whole"] == ["payment"]
     assert listed["/guarded/minors"] == ["minors", "payment"]
     assert {source.category for source in found["/standard"].sources} == {STANDARD}
-    for group in house.driver.groups:
-        spot = Spot("/quiet", deeds.quiet, placing=Placing.GROUP, category="medical", group=group)
-        assert listed[spot.url] == ["medical"]
+    for group in served.driver.groups:
+        spec = EndpointSpec("/quiet", actions.quiet, placement=Placement.GROUP, category="medical", group=group)
+        assert listed[spec.url] == ["medical"]
     assert not any(source.hidden for endpoint in found.values() for source in endpoint.sources)
-    table = endpoint_table(list(found.values()), house.router.config)
+    table = endpoint_table(list(found.values()), served.router.config)
     assert "/sensitive/whole" in table
     assert 'path rule "/guarded/*"' in table
 
@@ -173,15 +177,20 @@ def test_the_endpoints_are_listed_with_where_their_marks_come_from(house: House)
 def test_an_app_s_own_tests_can_assert_that_all_is_declared(driver: Driver, stage: Stage) -> None:
     """By a mark, a group, a path rule or ``standard``; those that say nothing are named."""
     declared = [
-        Spot("/marked", deeds.whole, category="payment"),
-        Spot("/marked-class", deeds.whole, Form.CLASS, category="payment"),
-        Spot("/marked-method", deeds.whole_sync, Form.METHOD, category="payment"),
-        Spot("/standard", deeds.quiet, standard=True),
-        Spot("/guarded/inside", deeds.whole),
-        *(Spot("/in", deeds.quiet, placing=Placing.GROUP, category="medical", group=group) for group in driver.groups),
+        EndpointSpec("/marked", actions.whole, category="payment"),
+        EndpointSpec("/marked-class", actions.whole, Form.CLASS, category="payment"),
+        EndpointSpec("/marked-method", actions.whole_sync, Form.METHOD, category="payment"),
+        EndpointSpec("/standard", actions.quiet, standard=True),
+        EndpointSpec("/guarded/inside", actions.whole),
+        *(
+            EndpointSpec("/in", actions.quiet, placement=Placement.GROUP, category="medical", group=group)
+            for group in driver.groups
+        ),
     ]
     driver.assert_declared(driver.app(AppPlan(Router.from_mapping(config(stage)), declared)))
-    forgotten = driver.app(AppPlan(Router.from_mapping(config(stage)), [*declared, Spot("/forgotten", deeds.whole)]))
+    forgotten = driver.app(
+        AppPlan(Router.from_mapping(config(stage)), [*declared, EndpointSpec("/forgotten", actions.whole)])
+    )
     with pytest.raises(AssertionError, match="/forgotten") as raised:
         driver.assert_declared(forgotten)
     assert "/marked" not in str(raised.value)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from integrations.contract.actions import MESSAGES, text_of, text_of_sync
 from integrations.contract.asking import Reply
-from integrations.contract.deeds import MESSAGES, text_of, text_of_sync
-from integrations.contract.harness import Answer, AppPlan, Ask, Driver, Spot, Stream
-from integrations.contract.house import House, Stage, config, started
+from integrations.contract.harness import Answer, AppPlan, Ask, Driver, EndpointSpec, Stream
+from integrations.contract.served_apps import ServedApp, Stage, config, started
 from lanewise import LaneName, Router
 from lanewise.testing import Behaviour, Status, StreamOf
 
@@ -92,19 +92,19 @@ def lanes_config(stage: Stage, *, tells: bool = True) -> dict[str, Any]:
     return settings
 
 
-def asked(driver: Driver, stage: Stage, deed: Any, tasks: str, *, tells: bool = True, path: str = "") -> Reply:
+def asked(driver: Driver, stage: Stage, action: Any, tasks: str, *, tells: bool = True, path: str = "") -> Reply:
     """The answer to one request."""
     stage.approved.script("model-hasty", Status(500))
     router = Router.from_mapping(lanes_config(stage, tells=tells))
-    with started(driver, AppPlan(router, [Spot("/ask", deed)]), stage) as house:
-        return house.get(path or f"/ask?tasks={tasks}")
+    with started(driver, AppPlan(router, [EndpointSpec("/ask", action)]), stage) as served:
+        return served.get(path or f"/ask?tasks={tasks}")
 
 
 @pytest.mark.parametrize("tasks", CASES)
-@pytest.mark.parametrize("deed", [whole, whole_sync], ids=lambda deed: deed.__name__)
-def test_an_answer_tells_the_worst_lane(deed: Any, tasks: str, driver: Driver, stage: Stage) -> None:
+@pytest.mark.parametrize("action", [whole, whole_sync], ids=lambda action: action.__name__)
+def test_an_answer_tells_the_worst_lane(action: Any, tasks: str, driver: Driver, stage: Stage) -> None:
     """The scope knows all of them, best first; without a call there is no header."""
-    reply = asked(driver, stage, deed, tasks)
+    reply = asked(driver, stage, action, tasks)
     lanes = sorted({LANES[task] for task in tasks.split(",") if task}, key=list(LaneName).index)
     assert reply.json == {"lanes": lanes, "degraded": "degraded" in lanes}
     assert reply.all("x-lanewise-lane") == ([] if worst(tasks) is None else [worst(tasks)])
@@ -113,19 +113,19 @@ def test_an_answer_tells_the_worst_lane(deed: Any, tasks: str, driver: Driver, s
 @pytest.mark.parametrize("tasks", ["", "good", "worse", "worse,good", "good,worse"])
 def test_a_streamed_answer_tells_what_is_known_at_its_first_byte(tasks: str, driver: Driver, stage: Stage) -> None:
     """The calls are made while the answer is under way: its headers wait for its first piece, and for no more."""
-    deed = streamed_late if driver.async_streams else streamed_late_sync
-    reply = asked(driver, stage, deed, tasks)
+    action = streamed_late if driver.async_streams else streamed_late_sync
+    reply = asked(driver, stage, action, tasks)
     assert (reply.status, reply.whole) == (200, True)
     first = tasks.split(",")[0]
     assert reply.all("x-lanewise-lane") == ([LANES[first]] if first else [])
 
 
-@pytest.mark.parametrize("deed", [fails_after, unanswered_after], ids=lambda deed: deed.__name__)
+@pytest.mark.parametrize("action", [fails_after, unanswered_after], ids=lambda action: action.__name__)
 @pytest.mark.parametrize("tasks", ["", "worse", "fair,good"])
-def test_an_error_tells_it_too(deed: Any, tasks: str, driver: Driver, stage: Stage) -> None:
+def test_an_error_tells_it_too(action: Any, tasks: str, driver: Driver, stage: Stage) -> None:
     """The framework's own 500, and the problem of a call that nobody answered: what was answered before counts."""
-    reply = asked(driver, stage, deed, tasks)
-    assert reply.status == (500 if deed is fails_after else 503)
+    reply = asked(driver, stage, action, tasks)
+    assert reply.status == (500 if action is fails_after else 503)
     assert reply.all("x-lanewise-lane") == ([] if worst(tasks) is None else [worst(tasks)])
 
 
@@ -136,8 +136,8 @@ BREAKS: dict[str, Behaviour] = {"cut": StreamOf(interval=0.02, cut_after=2), "re
 def test_a_stream_that_breaks_has_told_its_lane(name: str, driver: Driver, stage: Stage) -> None:
     """If it began; of one that did not, nobody answered."""
     stage.approved.script("model-one", BREAKS[name])
-    deed = streamed_late if driver.async_streams else streamed_late_sync
-    reply = asked(driver, stage, deed, "good")
+    action = streamed_late if driver.async_streams else streamed_late_sync
+    reply = asked(driver, stage, action, "good")
     assert reply.whole is (name == "refused")
     assert reply.all("x-lanewise-lane") == (["primary"] if name == "cut" else [])
 
@@ -165,8 +165,8 @@ def test_calls_of_scopes_within_the_request_count(driver: Driver, stage: Stage) 
                 await text_of(inner.async_openai, task)
         return {"lanes": list(ask.scope.lanes)}
 
-    with started(driver, AppPlan(router, [Spot("/ask", inside)]), stage) as house:
-        assert isinstance(house, House)
-        reply = house.get("/ask?tasks=good,worse")
+    with started(driver, AppPlan(router, [EndpointSpec("/ask", inside)]), stage) as served:
+        assert isinstance(served, ServedApp)
+        reply = served.get("/ask?tasks=good,worse")
     assert reply.json == {"lanes": ["primary", "degraded"]}
     assert reply.all("x-lanewise-lane") == ["degraded"]

@@ -12,20 +12,20 @@ from urllib.parse import quote
 
 import pytest
 
+from integrations.contract.actions import BOARD
 from integrations.contract.asking import Reply, get
-from integrations.contract.deeds import BOARD
-from integrations.contract.harness import AppPlan, Driver, Spot
-from integrations.contract.house import Stage, started
-from integrations.contract.shapes import (
+from integrations.contract.endpoint_matrix import (
+    CASES_OF_THE_APP,
     FAILURES,
-    SHAPES_OF_THE_APP,
     Delivery,
-    Shape,
+    EndpointCase,
+    cases,
     config,
     open_breakers,
     script,
-    shapes,
 )
+from integrations.contract.harness import AppPlan, Driver, EndpointSpec
+from integrations.contract.served_apps import Stage, started
 from lanewise import Router
 
 CALLERS = {"timeout": 48}
@@ -37,14 +37,14 @@ _numbers = itertools.count()
 class Asking:
     """One request of the matrix, marked or not, and where the endpoint is served."""
 
-    shape: Shape
-    spot: Spot
+    case: EndpointCase
+    spec: EndpointSpec
     address: str
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A framework's endpoints of all shapes, served."""
+    """A framework's endpoints of all cases, served."""
 
     stage: Stage
     marked: tuple[Asking, ...]
@@ -53,11 +53,11 @@ class Matrix:
 
 @pytest.fixture(scope="session")
 def _matrix(driver: Driver, _stage: Stage) -> Iterator[Matrix]:
-    """All shapes in one app; those of a mark on the app itself in another, with a router of its own."""
-    found = tuple(shapes(driver))
-    marked = [shape.spot("payment", driver) for shape in found]
-    unmarked = [shape.spot(None, driver) for shape in found]
-    inside = [shape.spot(None, driver) for shape in SHAPES_OF_THE_APP]
+    """All cases in one app; those of a mark on the app itself in another, with a router of its own."""
+    found = tuple(cases(driver))
+    marked = [case.spec("payment", driver) for case in found]
+    unmarked = [case.spec(None, driver) for case in found]
+    inside = [case.spec(None, driver) for case in CASES_OF_THE_APP]
     plan = AppPlan(Router.from_mapping(config(_stage)), [*marked, *unmarked])
     app_plan = AppPlan(Router.from_mapping(config(_stage)), inside, category="payment")
     with ExitStack() as stack:
@@ -68,10 +68,10 @@ def _matrix(driver: Driver, _stage: Stage) -> Iterator[Matrix]:
         yield Matrix(
             _stage,
             (
-                *(Asking(shape, spot, main) for shape, spot in zip(found, marked, strict=True)),
-                *(Asking(shape, spot, whole_app) for shape, spot in zip(SHAPES_OF_THE_APP, inside, strict=True)),
+                *(Asking(case, spec, main) for case, spec in zip(found, marked, strict=True)),
+                *(Asking(case, spec, whole_app) for case, spec in zip(CASES_OF_THE_APP, inside, strict=True)),
             ),
-            tuple(Asking(shape, spot, main) for shape, spot in zip(found, unmarked, strict=True)),
+            tuple(Asking(case, spec, main) for case, spec in zip(found, unmarked, strict=True)),
         )
 
 
@@ -85,7 +85,7 @@ def matrix(_matrix: Matrix, stage: Stage, caplog: pytest.LogCaptureFixture) -> M
 
 @pytest.fixture
 def every(request: pytest.FixtureRequest) -> bool:
-    """Whether each shape is asked in both ways with each failure, and not by turns: with ``--slow``."""
+    """Whether each case is asked in both ways with each failure, and not by turns: with ``--slow``."""
     return bool(request.config.getoption("--slow"))
 
 
@@ -116,8 +116,8 @@ def test_the_same_endpoint_without_the_mark_is_answered_by_the_fallback(
 
 def test_the_matrix_has_every_shape(matrix: Matrix, driver: Driver) -> None:
     """Generated, and large: forms, places of the mark, colors and deliveries, all crossed, and no two the same."""
-    assert len(matrix.marked) >= 2 * len(Delivery.CROSSED) * (12 + len(driver.groups)) + len(SHAPES_OF_THE_APP)
-    asked = [(asking.address, asking.spot.url) for asking in (*matrix.marked, *matrix.unmarked)]
+    assert len(matrix.marked) >= 2 * len(Delivery.CROSSED) * (12 + len(driver.groups)) + len(CASES_OF_THE_APP)
+    asked = [(asking.address, asking.spec.url) for asking in (*matrix.marked, *matrix.unmarked)]
     assert len(set(asked)) == len(asked)
 
 
@@ -153,15 +153,15 @@ def _is_closed(got: Got) -> str | None:
 
 
 def _ask_all(askings: Sequence[Asking], failure: str, task: str, wrong: Callable[[Got], str | None]) -> dict[str, str]:
-    """What is wrong, by shape."""
+    """What is wrong, by case."""
     with ThreadPoolExecutor(CALLERS.get(failure, 4)) as callers:
         found = list(callers.map(lambda asking: _ask(asking, task), askings))
-    complaints = ((str(asking.shape), wrong(got)) for asking, got in zip(askings, found, strict=True))
-    return {shape: complaint for shape, complaint in complaints if complaint is not None}
+    complaints = ((str(asking.case), wrong(got)) for asking, got in zip(askings, found, strict=True))
+    return {case: complaint for case, complaint in complaints if complaint is not None}
 
 
 def _ask(asking: Asking, task: str) -> Got:
     request_id = f"matrix-{next(_numbers):08}"
-    reply = get(asking.address, f"{quote(asking.spot.url)}?task={task}", [("X-Request-ID", request_id)])
-    accepted = asking.shape.delivery == Delivery.BACKGROUND and reply.status == 200
+    reply = get(asking.address, f"{quote(asking.spec.url)}?task={task}", [("X-Request-ID", request_id)])
+    accepted = asking.case.delivery == Delivery.BACKGROUND and reply.status == 200
     return Got(reply, BOARD.take(request_id) if accepted else None)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from integrations.contract import deeds
-from integrations.contract.harness import Answer, AppPlan, Ask, Deed, Driver, Spot
-from integrations.contract.house import House, Stage, config, started
+from integrations.contract import actions
+from integrations.contract.harness import Action, Answer, AppPlan, Ask, Driver, EndpointSpec
+from integrations.contract.served_apps import ServedApp, Stage, config, started
 from lanewise import Review, ReviewStatus, Router
 from lanewise import testing as fake
 
@@ -22,17 +22,17 @@ QUIET = ("canary", "model-", "provider", "first", "second", "127.0.0.1")
 async def with_data(ask: Ask) -> Answer:
     """Say what a person is to know, then ask."""
     ask.scope.for_review({"ticket": 7})
-    return {"text": await deeds.text_of(ask.async_openai, ask.task)}
+    return {"text": await actions.text_of(ask.async_openai, ask.task)}
 
 
-def endpoints(driver: Driver) -> dict[str, Deed]:
+def endpoints(driver: Driver) -> dict[str, Action]:
     """Whole and as a stream, with both clients."""
-    streamed: dict[str, Deed] = {"streamed": deeds.streamed} if driver.async_streams else {}
-    return {"whole": with_data, "whole_sync": deeds.whole_sync, "streamed_sync": deeds.streamed_sync, **streamed}
+    streamed: dict[str, Action] = {"streamed": actions.streamed} if driver.async_streams else {}
+    return {"whole": with_data, "whole_sync": actions.whole_sync, "streamed_sync": actions.streamed_sync, **streamed}
 
 
 @contextmanager
-def desk(driver: Driver, stage: Stage, ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def desk(driver: Driver, stage: Stage, ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedApp]:
     """The framework's app; nobody may answer its payments but the approved route, and the other one drafts."""
     monkeypatch.setenv("STORAGE_KEY", "canary-storage-key-of-at-least-32-characters")
     settings = config(
@@ -40,9 +40,9 @@ def desk(driver: Driver, stage: Stage, ledger: Path, monkeypatch: pytest.MonkeyP
         router={"ledger": f"sqlite:///{ledger}", "storage_key_env": "STORAGE_KEY", "review_location": "/cases/{id}/"},
         sensitive={"payment": {"routes": ["first"], "on_failure": "review", "review_routes": ["second"]}},
     )
-    spots = [Spot(f"/{name}", deed, category="payment") for name, deed in endpoints(driver).items()]
-    with started(driver, AppPlan(Router.from_mapping(settings), spots), stage) as house:
-        yield house
+    specs = [EndpointSpec(f"/{name}", action, category="payment") for name, action in endpoints(driver).items()]
+    with started(driver, AppPlan(Router.from_mapping(settings), specs), stage) as served:
+        yield served
 
 
 def test_what_waits_for_a_person_is_202_with_its_place(
@@ -51,16 +51,16 @@ def test_what_waits_for_a_person_is_202_with_its_place(
     """The caller gets an id and a Location to ask again at, in no case the draft; the app's data is in the case."""
     stage.approved.script_all(fake.Status(500))
     stage.other.script_all(fake.Answer(DRAFT))
-    with desk(driver, stage, tmp_path / "ledger.db", monkeypatch) as house:
+    with desk(driver, stage, tmp_path / "ledger.db", monkeypatch) as served:
         for path in endpoints(driver):
-            reply = house.get(f"/{path}", {"X-Request-ID": f"review-{path}"})
+            reply = served.get(f"/{path}", {"X-Request-ID": f"review-{path}"})
             assert (reply.status, reply.is_problem, reply.whole) == (202, True, True), path
             review_id = reply.json["review_id"]
             assert reply.header("location") == f"/cases/{review_id}/"
             assert reply.header("cache-control") == "no-store"
             assert reply.json["request_id"] == reply.header("x-request-id") == f"review-{path}"
             assert not [word for word in QUIET if word in f"{reply.text} {reply.headers}"]
-            review = _with_draft(house.router, review_id)
+            review = _with_draft(served.router, review_id)
             assert (review.status, review.answer) == (ReviewStatus.PENDING, None)
             assert review.data == ({"ticket": 7} if path == "whole" else None)
 
@@ -71,8 +71,8 @@ def test_without_the_queue_the_request_fails_closed(
     """503, and not a word of the database."""
     stage.approved.script_all(fake.Status(500))
     (tmp_path / "ledger.db").mkdir()
-    with desk(driver, stage, tmp_path / "ledger.db", monkeypatch) as house:
-        reply = house.get("/whole_sync")
+    with desk(driver, stage, tmp_path / "ledger.db", monkeypatch) as served:
+        reply = served.get("/whole_sync")
     assert (reply.status, reply.is_problem, reply.header("location")) == (503, True, None)
     assert "ledger" not in reply.text
     assert stage.other.request_count == 0

@@ -46,7 +46,7 @@ def test_a_marked_endpoint_fails_closed(stage: Stage, build: Build) -> None:
         answer = client.get("/x")
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
     assert answer.headers["cache-control"] == "no-store"
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 @pytest.mark.parametrize("build", [build for build in FORMS if build not in (in_middleware, on_a_mounted_app)])
@@ -175,7 +175,7 @@ def test_a_mark_on_the_app_holds_for_all_of_it(stage: Stage) -> None:
             assert client.get(path).status_code == 503, path
         inner = client.get("/inner/openapi.json").json()["paths"]["/x"]["get"]
     assert inner["x-lanewise-sensitive"] == ["payment"]
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_a_routers_mark_that_a_plain_route_escapes_stops_the_app(stage: Stage) -> None:
@@ -237,7 +237,7 @@ def test_a_websockets_dependency_holds(stage: Stage) -> None:
     ):
         socket.receive_text()
     assert closed.value.code == 1013
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_the_mark_as_a_dependency_needs_the_middleware() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from flask import Flask
@@ -12,33 +12,21 @@ from flask_lanewise import Lanewise
 from lanewise import Router
 from lanewise._routing import retry as repeats
 from lanewise.testing import FakeProvider
+from two_providers import TwoProviders
 
 Install = Callable[..., Lanewise]
 
 
-class Stage:
-    """``first`` has the approved route, ``second`` the fallback, which no category approves but ``medical``."""
+class Stage(TwoProviders):
+    """The tasks ``summary`` (first, then second) and ``alone``; the categories ``payment`` and ``medical``."""
 
-    def __init__(self, first: FakeProvider, second: FakeProvider) -> None:
-        self.first = first
-        self.second = second
-
-    def config(self, **more: Any) -> dict[str, Any]:
-        """The tasks ``summary`` (first, then second) and ``alone``; the categories ``payment`` and ``medical``."""
-        return {
-            "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
-            "providers": {"one": {"base_url": self.first.base_url}, "two": {"base_url": self.second.base_url}},
-            "routes": {
-                "first": {"provider": "one", "model": "model-one"},
-                "second": {"provider": "two", "model": "model-two"},
-            },
-            "tasks": {
-                "summary": {"deadline": "5s", "primary": "first", "equivalent": "second"},
-                "alone": {"deadline": "5s", "primary": "first"},
-            },
-            "sensitive": {"payment": {"routes": ["first"]}, "medical": {"routes": ["first", "second"]}},
-            **more,
-        }
+    sections: ClassVar[dict[str, Any]] = {
+        "tasks": {
+            "summary": {"deadline": "5s", "primary": "first", "equivalent": "second"},
+            "alone": {"deadline": "5s", "primary": "first"},
+        },
+        "sensitive": {"payment": {"routes": ["first"]}, "medical": {"routes": ["first", "second"]}},
+    }
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from flask import Blueprint, Flask
 from flask.cli import FlaskGroup
 from flask.views import MethodView
 
-from flask_lanewise import Lanewise, sensitive
+from flask_lanewise import Lanewise, endpoints, sensitive
 from lanewise import ConfigError, Router
 
 Install = Callable[..., Lanewise]
@@ -269,3 +269,16 @@ def test_another_extension_may_replace_a_view(app: Flask, install: Install) -> N
     assert client.get("/").json == []
     app.view_functions["refund"] = sensitive("payment")(app.view_functions["refund"])
     assert client.get("/").json == ["payment"]
+
+
+def test_a_marked_function_before_requests_is_listed_with_the_views(install: Install, app: Flask) -> None:
+    """With what it is the mark of."""
+    install(app)
+
+    @app.before_request
+    @sensitive("payment")
+    def known() -> None: ...
+
+    app.add_url_rule("/x", "x", lambda: "done")
+    listed = {endpoint.name: endpoint.categories for endpoint in endpoints(app)}
+    assert listed["x"] == {"payment"}

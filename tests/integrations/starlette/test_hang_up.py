@@ -69,7 +69,7 @@ async def test_an_asynchronous_call_ends(stage: Stage) -> None:
         await ended(stage)
     assert len(caught) == 1
     assert caller.sent == [], "nobody is there to be told"
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 async def test_a_synchronous_call_ends(stage: Stage) -> None:
@@ -85,7 +85,7 @@ async def test_a_synchronous_call_ends(stage: Stage) -> None:
         await until(stage, 1)
         caller.hang_up()
         await ended(stage)
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 async def opened_here(router: Router, ai: Scope) -> str:
@@ -159,7 +159,7 @@ async def test_a_call_in_a_scope_of_the_apps_own_ends(way: Any, stage: Stage) ->
         caller.hang_up()
         await ended(stage)
     assert caller.sent == []
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 @pytest.mark.parametrize("whose", ["the request's", "its own"])
@@ -276,7 +276,7 @@ async def test_a_background_task_is_not_hung_up_on(stage: Stage) -> None:
         caller = Caller("/x", "POST")
         await caller.run(app_of(router, endpoint))
     assert done == [FIRST_TEXT, FIRST_TEXT]
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 async def test_a_websocket_that_closes_ends_its_call(stage: Stage) -> None:

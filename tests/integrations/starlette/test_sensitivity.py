@@ -53,7 +53,7 @@ def test_a_marked_endpoint_fails_closed(stage: Stage, form: str) -> None:
         answer = client.get("/x")
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
     assert answer.headers["cache-control"] == "no-store"
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_whatever_the_failure_is(stage: Stage, form: str, failure: str) -> None:
     with serve(stage, routes=[FORMS[form]()]) as client:
         answer = client.get("/x")
     assert (answer.status_code, answer.headers.get("cache-control")) == (503, "no-store")
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_a_method_is_marked_for_itself(stage: Stage) -> None:
@@ -95,7 +95,7 @@ def test_a_path_rule_holds_whatever_the_path_looks_like(stage: Stage) -> None:
     with serve(stage, router=router, routes=[Mount("/payments", routes=[Route("/{rest:path}", plain)])]) as client:
         for path in ("/payments/7", "/payments//7", "/payments/%2e%2e/x", "/payments/%37", "/payments/a%2Fb"):
             assert client.get(path).status_code == 503, path
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_marks_add_up(stage: Stage) -> None:
@@ -104,7 +104,7 @@ def test_marks_add_up(stage: Stage) -> None:
     stage.first.script_all(Status(500))
     with serve(stage, routes=[twice]) as client:
         assert client.get("/x").status_code == 503
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_standard_relaxes_nothing(stage: Stage) -> None:
@@ -133,7 +133,7 @@ def test_a_background_task_stays_sensitive(stage: Stage) -> None:
     with serve(stage, later) as client:
         assert client.get("/later").text == "accepted"
     assert len(caught) == 1
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_a_call_before_the_endpoint_runs_knows_its_mark(stage: Stage) -> None:
@@ -150,7 +150,7 @@ def test_a_call_before_the_endpoint_runs_knows_its_mark(stage: Stage) -> None:
     stage.first.script_all(Status(500))
     with serve(stage, routes=[Route("/x", payment(fresh(plain)), middleware=[Middleware(Early)])]) as client:
         assert client.get("/x").status_code == 503
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_a_call_before_routing_knows_the_mark_of_where_it_leads(stage: Stage) -> None:
@@ -165,7 +165,7 @@ def test_a_call_before_routing_knows_the_mark_of_where_it_leads(stage: Stage) ->
         assert client.get("/x").text == FIRST_TEXT
         stage.first.script_all(Status(500))
         assert client.get("/x").status_code == 503
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_the_mark_may_lie_outside_of_the_middleware(stage: Stage) -> None:
@@ -175,7 +175,7 @@ def test_the_mark_may_lie_outside_of_the_middleware(stage: Stage) -> None:
     stage.first.script_all(Status(500))
     with router, TestClient(SensitiveMiddleware(inner, "payment")) as client:
         assert client.get("/x").status_code == 503
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_an_inner_router_keeps_the_outer_sensitivity(stage: Stage) -> None:
@@ -185,7 +185,7 @@ def test_an_inner_router_keeps_the_outer_sensitivity(stage: Stage) -> None:
     stage.first.script_all(Status(500))
     with inner_router, serve(stage, routes=[Mount("/", app=SensitiveMiddleware(inner, "payment"))]) as client:
         assert client.get("/x").status_code == 503
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_undeclared_endpoints_are_refused_where_the_config_says_so(stage: Stage) -> None:

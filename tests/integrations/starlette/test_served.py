@@ -109,7 +109,7 @@ def test_a_sensitive_endpoint_fails_closed(server: Server, stage: Stage) -> None
     with server.answer("/refund") as answer:
         assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
         assert answer.headers["cache-control"] == "no-store"
-        assert stage.second.journal == []
+        assert stage.asked_of_second == []
 
 
 def hang_up(server: Server, stage: Stage, path: str, body: bytes = b"") -> None:
@@ -126,7 +126,7 @@ def test_a_caller_that_hangs_up_ends_the_call(server: Server, stage: Stage, path
     stage.first.script_all(Silence())
     hang_up(server, stage, path, body)
     stage.first.wait_until(lambda: stage.first.journal[0].client_gone is True, SOON)
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []
 
 
 def test_a_caller_that_hangs_up_ends_the_stream(server: Server, stage: Stage) -> None:

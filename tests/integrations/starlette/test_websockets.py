@@ -90,4 +90,4 @@ def test_a_marked_websocket_fails_closed(stage: Stage, route: Any) -> None:
         with pytest.raises(WebSocketDisconnect) as closed:
             socket.receive_text()
     assert closed.value.code == 1013
-    assert stage.second.journal == []
+    assert stage.asked_of_second == []

@@ -1,36 +1,37 @@
-"""Marks in the shapes that apps of Flask take: each with a function that asks before the view."""
+"""Apps of Flask with marks wherever one can stand, each with a function that asks before the view."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import flask
-import pytest
 from flask import Blueprint, Flask, Response, stream_with_context
 from flask.views import MethodView, View
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import Map, Rule, Submount
 
 import starlette_lanewise
-from flask_lanewise import Lanewise, endpoints, sensitive, standard
-from integrations.asgi_stage import Stage
-from integrations.asking import CLOSED, Asker
+from flask_lanewise import Lanewise, sensitive, standard
+from integrations.asking import Asker
 from lanewise import ConfigError
-from lanewise.testing import FakeProvider, Status
 
 payment = sensitive("payment")
-Shape = Callable[[Asker], Any]
+MakeApp = Callable[[Asker], Any]
+"""Makes an app, or one with the path that is asked for and the method."""
 
 
-@pytest.fixture
-def asker() -> Iterator[Asker]:
-    with FakeProvider() as first, FakeProvider() as second:
-        first.script_all(Status(401))
-        asker = Asker(Stage(first, second))
-        with asker.router:
-            yield asker
+def life(asker: Asker) -> AbstractContextManager[object]:
+    """Flask has no start: the router is open around the test."""
+    return asker.router
+
+
+def start(app: Any) -> None:
+    """What is wrong with an app's marks is said at its first request, to each."""
+    if serve(app, "/anything") == 500:
+        raise ConfigError([])
 
 
 def app_of(asker: Asker, *, early: bool = True) -> Flask:
@@ -274,7 +275,7 @@ def a_page_for_a_405(asker: Asker) -> Any:
     return app
 
 
-COVERED: list[Shape] = [
+COVERED: list[MakeApp] = [
     a_blueprint_within_a_marked_one,
     the_hooks_of_a_marked_blueprint,
     a_marked_function_before_all_requests,
@@ -298,14 +299,6 @@ COVERED: list[Shape] = [
 ]
 
 
-@pytest.mark.parametrize("shape", COVERED, ids=lambda shape: shape.__name__)
-def test_what_is_covered_is_never_asked_of_a_provider_that_is_not_approved(shape: Shape, asker: Asker) -> None:
-    """Neither by the view nor on the way to it."""
-    made = shape(asker)
-    serve(*made if isinstance(made, tuple) else (made,))
-    asker.check(covered=True)
-
-
 # -- what changes while the app serves ---------------------------------------------------------------------------------
 
 
@@ -327,12 +320,7 @@ def a_mark_is_put_on(asker: Asker, app: Flask) -> None:
     payment(app.view_functions["x"])
 
 
-@pytest.mark.parametrize(
-    "change", [a_view_is_replaced, a_view_is_wrapped, a_rule_is_added, a_mark_is_put_on], ids=lambda each: each.__name__
-)
-@pytest.mark.parametrize("path", ["/x", "/missing"])
-def test_what_is_marked_while_the_app_serves_is_covered_from_then_on(change: Any, path: str, asker: Asker) -> None:
-    """Where it is asked for, and where nothing is found."""
+def _changed(asker: Asker, change: Callable[[Asker, Flask], None], path: str) -> None:
     app = app_of(asker, early=False)
     app.add_url_rule("/x", "x", view_of(asker))
     app.register_error_handler(404, lambda error: asker.sync())
@@ -341,7 +329,14 @@ def test_what_is_marked_while_the_app_serves_is_covered_from_then_on(change: Any
     asker.forget()
     change(asker, app)
     serve(app, "/x/new" if change is a_rule_is_added and path == "/x" else path)
-    asker.check(covered=True)
+
+
+CHANGES: dict[str, Callable[[Asker], None]] = {
+    f"{change.__name__}-{path}": functools.partial(_changed, change=change, path=path)
+    for change in (a_view_is_replaced, a_view_is_wrapped, a_rule_is_added, a_mark_is_put_on)
+    for path in ("/x", "/missing")
+}
+"""Where the view is asked for, and where nothing is found."""
 
 
 # -- what is not covered -----------------------------------------------------------------------------------------------
@@ -409,23 +404,20 @@ def a_page_for_a_404_of_a_view(asker: Asker) -> Any:
     return app
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [beside_a_marked_one, another_method, a_helper_that_marked_ones_use_too, a_method_of_an_object_with_a_marked_one,
-     another_open_app_below, a_page_for_a_404_of_a_view],
-    ids=lambda shape: shape.__name__,
-)  # fmt: skip
-def test_what_is_not_covered_is_answered_by_the_fallback(shape: Shape, asker: Asker) -> None:
-    """Whatever else in the app is marked."""
-    made = shape(asker)
-    serve(*made if isinstance(made, tuple) else (made,))
-    asker.check(covered=False)
+OPEN: list[MakeApp] = [
+    beside_a_marked_one,
+    another_method,
+    a_helper_that_marked_ones_use_too,
+    a_method_of_an_object_with_a_marked_one,
+    another_open_app_below,
+    a_page_for_a_404_of_a_view,
+]
 
 
 # -- misuse ------------------------------------------------------------------------------------------------------------
 
 
-def _with(change: Callable[[Flask], object]) -> Shape:
+def _with(change: Callable[[Flask], object]) -> MakeApp:
     def make(asker: Asker) -> Flask:
         app = app_of(asker, early=False)
         change(app)
@@ -434,11 +426,11 @@ def _with(change: Callable[[Flask], object]) -> Shape:
     return make
 
 
-def _registered(blueprint: Blueprint) -> Shape:
+def _registered(blueprint: Blueprint) -> MakeApp:
     return _with(lambda app: app.register_blueprint(blueprint))
 
 
-MISUSES: dict[str, Shape] = {
+MISUSES: dict[str, MakeApp] = {
     "of a blueprint, without a category": lambda asker: sensitive(Blueprint("desk", "desk")),  # type: ignore[arg-type]
     "of nothing": lambda asker: sensitive(""),
     "on text": lambda asker: payment("payment"),
@@ -465,18 +457,7 @@ MISUSES: dict[str, Shape] = {
 }
 
 
-@pytest.mark.parametrize("misuse", MISUSES.values(), ids=MISUSES.keys())
-def test_a_mark_that_is_misused_is_an_error_where_it_stands_or_refuses_the_app(misuse: Shape, asker: Asker) -> None:
-    """Never one that marks nothing without a word."""
-    try:
-        app = misuse(asker)
-    except (TypeError, ConfigError):
-        return
-    assert serve(app, "/anything") == 500
-
-
-def test_a_mark_that_is_put_on_nothing_counts_for_the_request(asker: Asker) -> None:
-    """Made in a view, as a statement."""
+def a_mark_as_a_statement(asker: Asker) -> Any:
     app = app_of(asker, early=False)
 
     @app.get("/x")
@@ -484,12 +465,7 @@ def test_a_mark_that_is_put_on_nothing_counts_for_the_request(asker: Asker) -> N
         sensitive("payment")
         return asker.sync()
 
-    serve(app)
-    assert asker.ended == [CLOSED]
+    return app
 
 
-def test_a_marked_function_before_requests_is_listed_with_the_views(asker: Asker) -> None:
-    """With what it is the mark of."""
-    app = a_marked_function_before_all_requests(asker)
-    listed = {endpoint.name: endpoint.categories for endpoint in endpoints(app)}
-    assert listed["x"] == {"payment"}
+STATED: list[MakeApp] = [a_mark_as_a_statement]

@@ -1,9 +1,10 @@
-"""Marks in the shapes that apps of Starlette and FastAPI take: each with a middleware that asks before the routing."""
+"""Apps of Starlette and FastAPI with marks wherever one can stand, each with middleware that asks before routing."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -23,22 +24,25 @@ from starlette.testclient import TestClient
 from werkzeug.test import create_environ, run_wsgi_app
 
 import flask_lanewise
-from integrations.asgi_stage import Stage
-from integrations.asking import CLOSED, Asker
-from lanewise import ConfigError, NotInScope
-from lanewise.testing import FakeProvider, Status
+from integrations.asking import Asker
+from lanewise import NotInScope
 from starlette_lanewise import LanewiseMiddleware, SensitiveMiddleware, lifespan, sensitive, standard
 
 payment = sensitive("payment")
 MARKED = Middleware(SensitiveMiddleware, "payment")
-Shape = Callable[[Asker], Any]
+MakeApp = Callable[[Asker], Any]
+"""Makes an app, or one with the path that is asked for and the method."""
 
 
-@pytest.fixture
-def asker() -> Iterator[Asker]:
-    with FakeProvider() as first, FakeProvider() as second:
-        first.script_all(Status(401))
-        yield Asker(Stage(first, second))
+def life(asker: Asker) -> AbstractContextManager[object]:
+    """The app opens the router, and closes it."""
+    return nullcontext()
+
+
+def start(app: Any) -> None:
+    """What is wrong with an app's marks is said when it starts."""
+    with TestClient(app):
+        pass
 
 
 class Early:
@@ -457,7 +461,7 @@ def page_of(asker: Asker) -> Any:
     return page
 
 
-COVERED: list[Shape] = [
+COVERED: list[MakeApp] = [
     an_object_that_is_called,
     an_asgi_object,
     an_asgi_object_that_is_mounted,
@@ -493,14 +497,6 @@ COVERED: list[Shape] = [
 ]
 
 
-@pytest.mark.parametrize("shape", COVERED, ids=lambda shape: shape.__name__)
-def test_what_is_covered_is_never_asked_of_a_provider_that_is_not_approved(shape: Shape, asker: Asker) -> None:
-    """Neither by the endpoint nor on the way to it."""
-    made = shape(asker)
-    serve(*made if isinstance(made, tuple) else (made,))
-    asker.check(covered=True)
-
-
 # -- what changes while the app serves ---------------------------------------------------------------------------------
 
 
@@ -530,14 +526,7 @@ def a_mark_is_put_on(asker: Asker, app: Any) -> None:
     payment(app.routes[0].endpoint)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [a_route_is_added, a_route_is_replaced, routes_change_places, all_routes_are_new, an_app_is_mounted,
-     a_mark_is_put_on],
-    ids=lambda change: change.__name__,
-)  # fmt: skip
-def test_what_is_marked_while_the_app_serves_is_covered_from_then_on(change: Any, asker: Asker) -> None:
-    """Though requests before it were not: routes, mounts and marks that come after the start."""
+def _changed(asker: Asker, change: Callable[[Asker, Any], None]) -> None:
     app = app_of(asker, Route("/x", endpoint_of(asker)))
 
     def then(client: TestClient) -> None:
@@ -547,11 +536,10 @@ def test_what_is_marked_while_the_app_serves_is_covered_from_then_on(change: Any
         change(asker, app)
 
     serve(app, "/new", change=then)
-    asker.check(covered=True)
 
 
-def test_a_router_that_fastapi_includes_later_is_covered(asker: Asker) -> None:
-    """And a route that is added to one that it includes."""
+def _included_later(asker: Asker) -> None:
+    """A router that FastAPI includes, and a route that is added to one that it includes."""
     app, included = fastapi_of(asker), APIRouter()
     app.include_router(included)
     app.get("/x")(endpoint_of(asker))
@@ -566,7 +554,20 @@ def test_a_router_that_fastapi_includes_later_is_covered(asker: Asker) -> None:
         client.get("/late")
 
     serve(app, "/added", change=then)
-    asker.check(covered=True)
+
+
+CHANGES: dict[str, Callable[[Asker], None]] = {
+    change.__name__: functools.partial(_changed, change=change)
+    for change in (
+        a_route_is_added,
+        a_route_is_replaced,
+        routes_change_places,
+        all_routes_are_new,
+        an_app_is_mounted,
+        a_mark_is_put_on,
+    )
+}
+CHANGES["a router is included, and a route added to an included one"] = _included_later
 
 
 # -- what is not covered -----------------------------------------------------------------------------------------------
@@ -628,6 +629,15 @@ def the_other_place_of_a_router(asker: Asker) -> Any:
     return app, path.replace("closed", "open")
 
 
+def a_mark_that_an_endpoint_puts_on_another(asker: Asker) -> Any:
+    async def decorating(request: Request) -> Any:
+        sensitive("payment")(plain)
+        await asker.asynchronous(request.state.ai)
+        return PlainTextResponse("done")
+
+    return app_of(asker, Route("/x", decorating), early=False)
+
+
 def an_unknown_app(asker: Asker) -> Any:
     async def inner(scope: Any, receive: Any, send: Any) -> None:
         await PlainTextResponse("done")(scope, receive, send)
@@ -635,18 +645,18 @@ def an_unknown_app(asker: Asker) -> Any:
     return app_of(asker, Mount("/in", inner), marked_elsewhere()), "/in/x"
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [beside_a_marked_one, a_helper_that_marked_ones_use_too, one_that_may_call_a_marked_one,
-     one_of_two_places_of_an_endpoint, a_page_for_a_404_of_an_endpoint, a_page_for_a_404_where_nothing_is_marked,
-     a_page_for_a_404_below_an_open_mount, the_other_place_of_a_router, an_unknown_app],
-    ids=lambda shape: shape.__name__,
-)  # fmt: skip
-def test_what_is_not_covered_is_answered_by_the_fallback(shape: Shape, asker: Asker) -> None:
-    """Whatever else in the app is marked."""
-    made = shape(asker)
-    serve(*made if isinstance(made, tuple) else (made,))
-    asker.check(covered=False)
+OPEN: list[MakeApp] = [
+    beside_a_marked_one,
+    a_helper_that_marked_ones_use_too,
+    one_that_may_call_a_marked_one,
+    one_of_two_places_of_an_endpoint,
+    a_page_for_a_404_of_an_endpoint,
+    a_page_for_a_404_where_nothing_is_marked,
+    a_page_for_a_404_below_an_open_mount,
+    the_other_place_of_a_router,
+    an_unknown_app,
+    a_mark_that_an_endpoint_puts_on_another,
+]
 
 
 # -- misuse ------------------------------------------------------------------------------------------------------------
@@ -655,11 +665,11 @@ def test_what_is_not_covered_is_answered_by_the_fallback(shape: Shape, asker: As
 async def plain(request: Request) -> Any: ...
 
 
-def _routed(*routes: Any, **options: Any) -> Shape:
+def _routed(*routes: Any, **options: Any) -> MakeApp:
     return lambda asker: app_of(asker, *routes, **options)
 
 
-def _depending(*dependencies: Any) -> Shape:
+def _depending(*dependencies: Any) -> MakeApp:
     def make(asker: Asker) -> Any:
         app = fastapi_of(asker)
         app.get("/x", dependencies=dependencies)(plain)
@@ -668,7 +678,7 @@ def _depending(*dependencies: Any) -> Shape:
     return make
 
 
-def _http_middleware(function: Any) -> Shape:
+def _http_middleware(function: Any) -> MakeApp:
     def make(asker: Asker) -> Any:
         app = fastapi_of(asker)
         app.middleware("http")(function)
@@ -677,7 +687,7 @@ def _http_middleware(function: Any) -> Shape:
     return make
 
 
-def _including(router: APIRouter) -> Shape:
+def _including(router: APIRouter) -> MakeApp:
     def make(asker: Asker) -> Any:
         app = fastapi_of(asker)
         app.include_router(router)
@@ -686,7 +696,7 @@ def _including(router: APIRouter) -> Shape:
     return make
 
 
-MISUSES: dict[str, Shape] = {
+MISUSES: dict[str, MakeApp] = {
     "without a category": lambda asker: sensitive(plain),  # type: ignore[arg-type]
     "two categories": lambda asker: sensitive(["payment", "other"]),  # type: ignore[arg-type]
     "on a router": lambda asker: payment(Router(routes=[])),
@@ -724,41 +734,19 @@ MISUSES: dict[str, Shape] = {
 }
 
 
-@pytest.mark.parametrize("misuse", MISUSES.values(), ids=MISUSES.keys())
-def test_a_mark_that_is_misused_is_an_error_where_it_stands_or_at_the_start(misuse: Shape, asker: Asker) -> None:
-    """Never one that marks nothing without a word."""
-
-    def start() -> None:
-        app = misuse(asker)
-        with TestClient(app):
-            pass
-
-    with pytest.raises((TypeError, ConfigError)):
-        start()
-
-
-def test_a_mark_that_is_put_on_nothing_counts_for_the_request(asker: Asker) -> None:
-    """Made in an endpoint, or by a dependency that gives it back; one that is put on what is marked does not."""
-
+def a_mark_as_a_statement(asker: Asker) -> Any:
     async def stated(request: Request) -> Any:
         sensitive("payment")
         await asker.asynchronous(request.state.ai)
         return PlainTextResponse("done")
 
-    async def decorating(request: Request) -> Any:
-        sensitive("payment")(plain)
-        await asker.asynchronous(request.state.ai)
-        return PlainTextResponse("done")
+    return app_of(asker, Route("/x", stated), early=False)
 
-    app = app_of(asker, Route("/x", stated), Route("/decorating", decorating), early=False)
-    serve(app)
-    assert asker.ended == [CLOSED]
-    asker.forget()
-    serve(app, "/decorating")
-    asker.check(covered=False)
 
-    fastapi = FastAPI(middleware=installed(asker, early=False), lifespan=lifespan(asker.router), openapi_url=None)
-    fastapi.get("/x", dependencies=[Depends(lambda: sensitive("payment"))])(endpoint_of(asker))
-    asker.forget()
-    serve(fastapi)
-    assert asker.ended == [CLOSED]
+def a_mark_that_a_dependency_gives_back(asker: Asker) -> Any:
+    app = FastAPI(middleware=installed(asker, early=False), lifespan=lifespan(asker.router), openapi_url=None)
+    app.get("/x", dependencies=[Depends(lambda: sensitive("payment"))])(endpoint_of(asker))
+    return app
+
+
+STATED: list[MakeApp] = [a_mark_as_a_statement, a_mark_that_a_dependency_gives_back]

@@ -7,11 +7,11 @@ import copy
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from integrations.contract.deeds import text_of, told, tried
+from integrations.contract.actions import text_of, told, tried
 from integrations.contract.harness import Answer, Ask
 from lanewise import current_scope
 
-__all__ = ["CLIENT_WAYS", "CONTEXT_WAYS", "any_way", "by_context"]
+__all__ = ["CLIENT_HANDOVERS", "CONTEXT_HANDOVERS", "by_context", "handed_over"]
 
 
 async def _through_gather(ask: Ask) -> list[str]:
@@ -57,7 +57,7 @@ def _in_bare_threads(ask: Ask) -> list[str]:
         return list(pool.map(lambda _: tried(ask.openai, ask.task), range(2)))
 
 
-CLIENT_WAYS: dict[str, Callable[[Ask], Awaitable[list[str]]]] = {
+CLIENT_HANDOVERS: dict[str, Callable[[Ask], Awaitable[list[str]]]] = {
     "gather": _through_gather,
     "tasks": _in_tasks,
     "with_options": _with_options,
@@ -68,9 +68,9 @@ CLIENT_WAYS: dict[str, Callable[[Ask], Awaitable[list[str]]]] = {
 }
 
 
-async def any_way(ask: Ask) -> Answer:
+async def handed_over(ask: Ask) -> Answer:
     """The client that was injected, used in the way that the caller names."""
-    return {"outcomes": await CLIENT_WAYS[ask.query["way"]](ask)}
+    return {"outcomes": await CLIENT_HANDOVERS[ask.query["handover"]](ask)}
 
 
 def _from_context() -> list[str]:
@@ -92,9 +92,9 @@ async def _context_lost(ask: Ask) -> list[str]:
         return await asyncio.wrap_future(pool.submit(_from_context))
 
 
-CONTEXT_WAYS = {"to_thread": _context_in_thread, "wrap": _context_wrapped, "lost": _context_lost}
+CONTEXT_HANDOVERS = {"to_thread": _context_in_thread, "wrap": _context_wrapped, "lost": _context_lost}
 
 
 async def by_context(ask: Ask) -> Answer:
     """The current scope, found in the way that the caller names."""
-    return {"outcomes": await CONTEXT_WAYS[ask.query["way"]](ask)}
+    return {"outcomes": await CONTEXT_HANDOVERS[ask.query["handover"]](ask)}

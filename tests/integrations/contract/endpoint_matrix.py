@@ -1,4 +1,4 @@
-"""The matrix that must hold, generated: every shape an endpoint can have, every way its approved route can fail."""
+"""The matrix that must hold, generated: every kind of endpoint, each with every failure of its approved route."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from integrations.contract import deeds
-from integrations.contract.harness import Deed, Driver, Form, Placing, Spot
-from integrations.contract.house import Stage
+from integrations.contract import actions
+from integrations.contract.harness import Action, Driver, EndpointSpec, Form, Placement
+from integrations.contract.served_apps import Stage
 from lanewise import Api, Router
 from lanewise._health.circuit import ByHand
 from lanewise._health.router_health import route_circuit
@@ -18,14 +18,14 @@ from lanewise.testing import Answer, Html, Reset, Scripted, Silence, Status, Str
 
 __all__ = [
     "APP_PREFIX",
+    "CASES_OF_THE_APP",
     "FAILURES",
-    "SHAPES_OF_THE_APP",
-    "Shape",
+    "EndpointCase",
     "Trouble",
+    "cases",
     "config",
     "open_breakers",
     "script",
-    "shapes",
 ]
 
 APP_PREFIX = "/whole-app"
@@ -58,7 +58,7 @@ UNMOVED: Mapping[str, object] = {
     "throttle_duration": "1ms",
     "max_throttle_duration": "1ms",
 }
-"""No request opens a breaker for the next one: each shape meets its failure."""
+"""No request opens a breaker for the next one: each case meets its failure."""
 
 
 def open_breakers(router: Router) -> None:
@@ -80,70 +80,70 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Shape:
+class EndpointCase:
     """One endpoint of the matrix."""
 
     form: Form
-    placing: Placing
+    placement: Placement
     is_async: bool
     delivery: str
     group: str | None = None
 
     def __str__(self) -> str:
         color = "async" if self.is_async else "sync"
-        return ", ".join((color, self.form, self.delivery, self.group or self.placing))
+        return ", ".join((color, self.form, self.delivery, self.group or self.placement))
 
-    def spot(self, category: str | None, driver: Driver) -> Spot:
+    def spec(self, category: str | None, driver: Driver) -> EndpointSpec:
         """The endpoint, with or without the mark."""
         slug = "-".join(str(self).replace(",", "").replace("'", "").replace(".", "").split())
-        rule = self.placing is Placing.PATH
+        rule = self.placement is Placement.PATH
         base = GUARDED if rule and category is not None else "/marked" if category is not None else "/open"
-        deed = _deed(self.is_async, self.delivery, driver)
-        return Spot(f"{base}/{slug}", deed, self.form, self.placing, None if rule else category, self.group)
+        action = _deed(self.is_async, self.delivery, driver)
+        return EndpointSpec(f"{base}/{slug}", action, self.form, self.placement, None if rule else category, self.group)
 
 
-def shapes(driver: Driver) -> Iterator[Shape]:
-    """Every shape that a framework has."""
+def cases(driver: Driver) -> Iterator[EndpointCase]:
+    """Every case that a framework has."""
     own = {
-        Form.FUNCTION: (Placing.BELOW, Placing.ABOVE, Placing.UNDER_WRAPS, Placing.OVER_WRAPS, Placing.OVER_CARELESS,
-                        Placing.PATH),
-        Form.CLASS: (Placing.BELOW, Placing.ABOVE),
-        Form.METHOD: (Placing.BELOW, Placing.UNDER_WRAPS, Placing.OVER_WRAPS, Placing.OVER_CARELESS),
+        Form.FUNCTION: (Placement.BELOW, Placement.ABOVE, Placement.UNDER_WRAPS, Placement.OVER_WRAPS,
+                        Placement.OVER_CARELESS, Placement.PATH),
+        Form.CLASS: (Placement.BELOW, Placement.ABOVE),
+        Form.METHOD: (Placement.BELOW, Placement.UNDER_WRAPS, Placement.OVER_WRAPS, Placement.OVER_CARELESS),
     }  # fmt: skip
     for is_async, delivery in product((True, False), Delivery.CROSSED):
         for form, placings in own.items():
-            native = (Placing.NATIVE,) if form in driver.native else ()
-            for placing in (*placings, *native):
-                yield Shape(form, placing, is_async, delivery)
+            native = (Placement.NATIVE,) if form in driver.native else ()
+            for placement in (*placings, *native):
+                yield EndpointCase(form, placement, is_async, delivery)
         for group in driver.groups:
-            yield Shape(Form.FUNCTION, Placing.GROUP, is_async, delivery, group)
+            yield EndpointCase(Form.FUNCTION, Placement.GROUP, is_async, delivery, group)
     for is_async, form in product((True, False), Form):
-        yield Shape(form, Placing.BELOW, is_async, Delivery.STREAM)
+        yield EndpointCase(form, Placement.BELOW, is_async, Delivery.STREAM)
 
 
-SHAPES_OF_THE_APP = tuple(
-    Shape(form, Placing.GROUP, is_async, delivery)
+CASES_OF_THE_APP = tuple(
+    EndpointCase(form, Placement.GROUP, is_async, delivery)
     for form, is_async, delivery in product(Form, (True, False), Delivery.CROSSED)
 )
 """The mark is on the app itself, so these have an app of their own."""
 
 
-def _deed(is_async: bool, delivery: str, driver: Driver) -> Deed:
+def _deed(is_async: bool, delivery: str, driver: Driver) -> Action:
     if is_async:
-        stream: Deed = deeds.streamed if driver.async_streams else deeds.streamed_from_async_view
-        late: Deed = deeds.streamed_late if driver.async_streams else deeds.streamed_from_async_view
-        found: dict[str, Deed] = {
-            Delivery.WHOLE: deeds.whole,
+        stream: Action = actions.streamed if driver.async_streams else actions.streamed_from_async_view
+        late: Action = actions.streamed_late if driver.async_streams else actions.streamed_from_async_view
+        found: dict[str, Action] = {
+            Delivery.WHOLE: actions.whole,
             Delivery.STREAM: stream,
             Delivery.LATE_STREAM: late,
-            Delivery.BACKGROUND: deeds.later,
+            Delivery.BACKGROUND: actions.later,
         }
         return found[delivery]
     found = {
-        Delivery.WHOLE: deeds.whole_sync,
-        Delivery.STREAM: deeds.streamed_sync,
-        Delivery.LATE_STREAM: deeds.streamed_late_sync,
-        Delivery.BACKGROUND: deeds.later_sync,
+        Delivery.WHOLE: actions.whole_sync,
+        Delivery.STREAM: actions.streamed_sync,
+        Delivery.LATE_STREAM: actions.streamed_late_sync,
+        Delivery.BACKGROUND: actions.later_sync,
     }
     return found[delivery]
 

@@ -7,17 +7,17 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from integrations.contract import deeds, ways
+from integrations.contract import actions, handovers
 from integrations.contract.asking import Reply, get
 from integrations.contract.fastapi import FastApiDriver
 from integrations.contract.flask import FlaskDriver
-from integrations.contract.harness import AppPlan, Deed, Driver, Placing, Spot
+from integrations.contract.harness import Action, AppPlan, Driver, EndpointSpec, Placement
 from integrations.contract.litestar import LitestarDriver
 from integrations.contract.starlette import StarletteDriver
 from lanewise import Router
 from lanewise.testing import FakeProvider
 
-__all__ = ["DRIVERS", "HOUSE", "NO_MEMORY", "House", "Stage", "config", "kept_house", "started"]
+__all__ = ["DRIVERS", "ENDPOINTS", "NO_MEMORY", "ServedApp", "Stage", "config", "kept_app", "started"]
 
 NO_MEMORY: Mapping[str, object] = {"breakers": False, "retry_tokens": 1e6}
 """What one test does to a provider's health is nothing to the next one in the same app."""
@@ -41,7 +41,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class House:
+class ServedApp:
     """An app that is being served."""
 
     driver: Driver
@@ -90,56 +90,56 @@ def config(stage: Stage, **more: Any) -> dict[str, Any]:
     return settings
 
 
-def _plain() -> Iterator[Spot]:
+def _plain() -> Iterator[EndpointSpec]:
     for name in ("whole", "whole_sync", "streamed_sync", "streamed_late_sync", "later", "later_sync",
                  "quiet", "quiet_sync", "types", "twice", "raised_between", "raised_before",
                  "marked_inside", "marked_inside_sync",
                  "own_mistake", "boom", "survives"):  # fmt: skip
-        yield Spot(f"/{name}", getattr(deeds, name))
-        yield Spot(f"/sensitive/{name}", getattr(deeds, name), category="payment")
+        yield EndpointSpec(f"/{name}", getattr(actions, name))
+        yield EndpointSpec(f"/sensitive/{name}", getattr(actions, name), category="payment")
 
 
-def _special() -> Iterator[Spot]:
-    for deed in (ways.any_way, ways.by_context):
-        yield Spot(f"/{deed.__name__}", deed)
-        yield Spot(f"/sensitive/{deed.__name__}", deed, category="payment")
-    yield Spot("/guarded", deeds.quiet)
-    yield Spot("/guarded/refunds", deeds.whole_sync)
-    yield Spot("/guarded/minors", deeds.quiet, category="minors")
-    yield Spot("/standard", deeds.quiet, standard=True)
+def _special() -> Iterator[EndpointSpec]:
+    for action in (handovers.handed_over, handovers.by_context):
+        yield EndpointSpec(f"/{action.__name__}", action)
+        yield EndpointSpec(f"/sensitive/{action.__name__}", action, category="payment")
+    yield EndpointSpec("/guarded", actions.quiet)
+    yield EndpointSpec("/guarded/refunds", actions.whole_sync)
+    yield EndpointSpec("/guarded/minors", actions.quiet, category="minors")
+    yield EndpointSpec("/standard", actions.quiet, standard=True)
 
 
-HOUSE: tuple[Spot, ...] = (*_plain(), *_special())
+ENDPOINTS: tuple[EndpointSpec, ...] = (*_plain(), *_special())
 
 
-def spots_for(driver: Driver) -> tuple[Spot, ...]:
-    """The endpoints of the house; the asynchronous streams where the framework has such."""
-    streams: dict[str, Deed] = {"streamed": deeds.streamed, "streamed_late": deeds.streamed_late}
+def endpoints_for(driver: Driver) -> tuple[EndpointSpec, ...]:
+    """The endpoints of the app; the asynchronous streams where the framework has such."""
+    streams: dict[str, Action] = {"streamed": actions.streamed, "streamed_late": actions.streamed_late}
     if not driver.async_streams:
-        streams = {"streamed": deeds.streamed_sync, "streamed_late": deeds.streamed_from_async_view}
-    found = [Spot(f"/{name}", deed) for name, deed in streams.items()]
-    marked = [Spot(f"/sensitive/{name}", deed, category="payment") for name, deed in streams.items()]
-    marked_group: dict[str, Any] = {"placing": Placing.GROUP, "category": "medical"}
+        streams = {"streamed": actions.streamed_sync, "streamed_late": actions.streamed_from_async_view}
+    found = [EndpointSpec(f"/{name}", action) for name, action in streams.items()]
+    marked = [EndpointSpec(f"/sensitive/{name}", action, category="payment") for name, action in streams.items()]
+    marked_group: dict[str, Any] = {"placement": Placement.GROUP, "category": "medical"}
     groups = [
-        Spot(path, deeds.quiet, group=group, standard=path == "/standard", **marked_group)
+        EndpointSpec(path, actions.quiet, group=group, standard=path == "/standard", **marked_group)
         for group in driver.groups
         for path in ("/quiet", "/standard")
     ]
-    return (*HOUSE, *found, *marked, *groups)
+    return (*ENDPOINTS, *found, *marked, *groups)
 
 
 @contextmanager
-def started(driver: Driver, plan: AppPlan, stage: Stage) -> Iterator[House]:
+def started(driver: Driver, plan: AppPlan, stage: Stage) -> Iterator[ServedApp]:
     """An app by a plan, served; its router is closed at the end."""
     app = driver.app(plan)
     life = nullcontext() if driver.opens_router else plan.router
     with life, driver.serving(app) as address:
-        yield House(driver, stage, address, app, plan.router)
+        yield ServedApp(driver, stage, address, app, plan.router)
 
 
 @contextmanager
-def kept_house(driver: Driver, stage: Stage) -> Iterator[House]:
-    """The house that most tests of a framework share."""
+def kept_app(driver: Driver, stage: Stage) -> Iterator[ServedApp]:
+    """The app that most tests of a framework share."""
     router = Router.from_mapping(config(stage))
-    with started(driver, AppPlan(router, spots_for(driver), with_subject=True), stage) as house:
-        yield house
+    with started(driver, AppPlan(router, endpoints_for(driver), with_subject=True), stage) as served:
+        yield served

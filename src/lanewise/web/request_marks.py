@@ -1,0 +1,58 @@
+"""What a request falls under, by what the report of its app's endpoints says: read once, and again after each mark."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, NamedTuple
+
+from lanewise.config import Config
+from lanewise.web.endpoint_report import Endpoint
+from lanewise.web.mark_search import STANDARD, marks_version
+
+__all__ = ["RequestMarks", "marks_of"]
+
+_MOST: Final = 10_000
+"""How many are kept: where an endpoint takes every method, a caller makes up as many as it likes."""
+
+Report = Callable[[], Iterable[Endpoint]]
+
+
+class _Known(NamedTuple):
+    part: object
+    version: int
+    marks: frozenset[str] | None
+
+
+class RequestMarks:
+    """The marks of an app's endpoints. Hidden ones count: a category that is in doubt holds."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._known: dict[Hashable, _Known] = {}
+        self._parts: tuple[object, ...] = ()
+
+    def of(self, key: Hashable, part: object, report: Report) -> frozenset[str] | None:
+        """The categories of what ``report`` tells; ``None`` where nothing there says what it is.
+
+        It is asked again once a mark was put on anything, or where ``part``, of which it was read, is another.
+        """
+        known = self._known.get(key)
+        version = marks_version()
+        if known is None or known.version != version or known.part is not part:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            known = self._known[key] = _Known(part, version, marks_of(report(), self._config))
+        return known.marks
+
+    def of_all(self, parts: tuple[object, ...], report: Report) -> frozenset[str] | None:
+        """Where nothing tells to which endpoint a request goes, it counts as sensitive where any of the app is."""
+        if len(parts) != len(self._parts) or not all(map(operator.is_, parts, self._parts)):
+            self._parts = parts
+        return self.of("", self._parts, report) or None
+
+
+def marks_of(report: Iterable[Endpoint], config: Config) -> frozenset[str] | None:
+    """The categories of endpoints, and of the path rules for them; ``None`` where nothing says what they are."""
+    found = {source.category for each in report for source in (each.with_rules(config) if each.path else each).sources}
+    return frozenset(found - {STANDARD}) if found else None

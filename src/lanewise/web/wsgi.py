@@ -1,0 +1,228 @@
+"""What a WSGI adapter needs: a scope around each request, its id echoed, hang-ups noticed, streams that end as told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING
+
+from lanewise.errors import RoutingError
+from lanewise.scope import Scope, begin_serving, end_serving, state_of
+from lanewise.web.asgi import hang_up_in, log_hang_up
+from lanewise.web.inbound import Inbound
+from lanewise.web.lane_header import with_lane
+from lanewise.web.wsgi_disconnects import (
+    WsgiDisconnectWatcher,
+    abort_connection,
+    caller_left_error,
+    disconnect_probe,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["WsgiCore"]
+
+Headers = list[tuple[str, str]]
+Write = Callable[[bytes], object]
+
+
+class WsgiCore:
+    """Serves one inbound request after another.
+
+    ``answer`` makes the app's own answer to an error of a call that a body raised before its first piece: what it made
+    the body for is over by then.
+    """
+
+    def __init__(self, inbound: Inbound, answer: Callable[[RoutingError, WSGIEnvironment], WSGIApplication]) -> None:
+        self._inbound = inbound
+        self._answer = answer
+
+    def serve(
+        self, app: WSGIApplication, environ: WSGIEnvironment, scope: Scope, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Run ``app`` for one request, in the scope that was made for it."""
+        start = _Start(start_response, self._inbound, scope)
+        probe = disconnect_probe(environ)
+        watcher = None if probe is None else _watcher(scope, probe)
+        token = begin_serving(scope)
+        try:
+            body = app(environ, start)
+            context = copy_context()
+        except BaseException:
+            state_of(scope).finish()
+            raise
+        finally:
+            end_serving(scope, token)
+        if _is_file(body, environ):
+            start.send()
+            state_of(scope).finish()
+            return body
+        stream = _Stream(body, scope, context, start, self._answer, watcher, environ)
+        try:
+            stream.begin()
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+
+def _watcher(scope: Scope, probe: Callable[[], bool]) -> WsgiDisconnectWatcher:
+    """Has the connection watched while calls run."""
+    watcher = WsgiDisconnectWatcher(scope, probe)
+    state_of(scope).on_busy = watcher.watch
+    return watcher
+
+
+def _is_file(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
+    """Whether a server would know the body for a file, which it may send in ways of its own."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(body, wrapper)
+
+
+class _Start:
+    """The server's ``start_response``, held back for bodies of unknown length until they have begun.
+
+    Servers send no header before the first piece of the body anyway (PEP 3333), and what fails until then is still
+    answered in full: with a problem.
+    """
+
+    __slots__ = ("_id_header", "_scope", "_start_response", "_tells_lane", "_waiting", "_write", "done")
+
+    def __init__(self, start_response: StartResponse, inbound: Inbound, scope: Scope) -> None:
+        self._start_response = start_response
+        self._id_header = inbound.request_id_header
+        self._tells_lane = inbound.tells_callers
+        self._scope = scope
+        self._waiting: tuple[str, Headers] | None = None
+        self._write: Write | None = None
+        self.done = False
+
+    def __call__(self, status: str, headers: Headers, exc_info: OptExcInfo | None = None, /) -> Write:
+        names = {*map(str.lower, dict(headers))}
+        if self._id_header.lower() not in names:
+            headers = [*headers, (self._id_header, state_of(self._scope).request_id)]
+        if exc_info is not None:
+            self.done = True
+            if self._tells_lane:
+                headers = with_lane(headers, self._scope)
+            return self._start_response(status, headers, exc_info)
+        self._waiting = (status, headers)
+        if "content-length" in names:
+            self.send()
+        return self._write_out
+
+    def send(self) -> None:
+        """Pass on what was held back."""
+        if self._waiting is not None:
+            (status, headers), self._waiting = self._waiting, None
+            self.done = True
+            if self._tells_lane:
+                headers = with_lane(headers, self._scope)
+            self._write = self._start_response(status, headers)
+
+    def _write_out(self, data: bytes) -> None:
+        self.send()
+        if self._write is not None:
+            self._write(data)
+
+
+class _Stream:
+    """A body. Its pieces, and what runs when it is closed, belong to the request and its context: then that is over.
+
+    Closing one of unknown length early ends its calls.
+
+    The first piece of one of unknown length is made before the server has the body: granian takes the status and the
+    headers when the app returns. An error before the first piece becomes the app's answer to that error. A later one is
+    raised, for the server to abort the connection: a broken answer never ends as if it were whole.
+    """
+
+    def __init__(
+        self,
+        body: Iterable[bytes],
+        scope: Scope,
+        context: Context,
+        start: _Start,
+        answer: Callable[[RoutingError, WSGIEnvironment], WSGIApplication],
+        watcher: WsgiDisconnectWatcher | None,
+        environ: WSGIEnvironment,
+    ) -> None:
+        self._body = body
+        self._pieces = iter(body)
+        self._scope = scope
+        self._context = context
+        self._start = start
+        self._answer = answer
+        self._watcher = watcher
+        self._environ = environ
+        self._ended = False
+        self._first = b""
+        self._sized = start.done
+        """Its length was told, so that closing it does not tell whether its reader has gone."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def begin(self) -> None:
+        """Make the first piece, unless the answer has begun already, and begin the answer."""
+        if not self._start.done:
+            self._context.run(self._first_piece)
+
+    def __next__(self) -> bytes:
+        if self._first:
+            piece, self._first = self._first, b""
+            return piece
+        if self._ended:
+            raise StopIteration
+        return self._context.run(self._later_piece)
+
+    def _first_piece(self) -> None:
+        try:
+            self._first = self._piece()
+            while not self._first:
+                self._first = self._piece()
+        except RoutingError as error:
+            self._close_body()
+            self._body = self._answer(error, self._environ)(self._environ, self._start)
+            self._pieces = iter(self._body)
+        except StopIteration:
+            pass
+        self._start.send()
+
+    def _later_piece(self) -> bytes:
+        try:
+            return next(self._pieces)
+        except StopIteration:
+            self._ended = True
+            raise
+        except Exception as error:
+            gone = None if self._watcher is None or not self._watcher.left else hang_up_in(error)
+            if gone is None:
+                abort_connection(self._environ)
+                raise
+        log_hang_up(gone, self._scope)
+        raise caller_left_error(self._environ)
+
+    def close(self) -> None:
+        """The server is done with it, or its client has gone."""
+        if self._watcher is not None:
+            self._watcher.stop()
+        if not self._ended and not self._sized:
+            state_of(self._scope).hang_up()
+        try:
+            self._context.copy().run(self._close_body)  # a copy: another thread may be waiting for a piece
+        finally:
+            state_of(self._scope).finish()
+
+    def _piece(self) -> bytes:
+        try:
+            return next(self._pieces)
+        except StopIteration:
+            self._ended = True
+            raise
+
+    def _close_body(self) -> None:
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()
