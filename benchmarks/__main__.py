@@ -6,12 +6,14 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from benchmarks.cases import CASES, Case
 from benchmarks.imports import HOLD_MB, HOLD_MS, ImportCost, import_cost
 from benchmarks.litellm_peer import VERSION, environment
 from benchmarks.measure import Cores, Result, Side, choose_cores, compare, machine
 from benchmarks.meter import pin
+from benchmarks.outages import Suffered, suffered
 from lanewise.testing import Answer, FakeProviderProcess, StreamOf
 
 _ANSWER = "The customer was charged twice for October and asks for the second payment back. " * 4
@@ -33,19 +35,22 @@ def main() -> int:
     print(f"machine: {machine()}", file=sys.stderr if arguments.json else sys.stdout)
     results = _measured(chosen, cores, arguments) if chosen else []
     cost = import_cost(3 if arguments.quick else 5) if _wanted("import", arguments) else None
+    outages = _suffered() if _wanted("outages", arguments) else []
     if arguments.json:
-        print(json.dumps(_as_data(results, cost), indent=2))
+        print(json.dumps(_as_data(results, cost, outages), indent=2))
     else:
         _print_table(results, cost)
+        for each in outages:
+            print(f"{each.outage.what}: {each.side}: {each.text()}")
     imports_hold = cost is None or (cost.cpu_ms <= HOLD_MS and cost.megabytes <= HOLD_MB)
     return 0 if imports_hold and all(result.holds for result in results) else 1
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = [*(case.name for case in CASES), "import"]
+    names = [*(case.name for case in CASES), "import", "outages"]
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
-    parser.add_argument("--litellm", action="store_true", help=f"LiteLLM {VERSION} too, in an environment of its own")
+    parser.add_argument("--litellm", action="store_true", help=f"LiteLLM {VERSION} too, its outages included")
     parser.add_argument("--runs", type=int, default=None, help="runs of each pair, 5 if not given")
     parser.add_argument("--quick", action="store_true", help="fewer calls and runs: a glance, no figure to quote")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -55,7 +60,7 @@ def _arguments() -> argparse.Namespace:
 def _wanted(name: str, arguments: argparse.Namespace) -> bool:
     if arguments.only:
         return name in arguments.only
-    return name != "litellm" or bool(arguments.litellm)
+    return name not in ("litellm", "outages") or bool(arguments.litellm)
 
 
 def _measured(cases: list[Case], cores: Cores, arguments: argparse.Namespace) -> list[Result]:
@@ -73,6 +78,16 @@ def _measured(cases: list[Case], cores: Cores, arguments: argparse.Namespace) ->
                 results.append(compare(case, ours, theirs, runs=runs, calls=calls))
             print(f"  {case.name}: {results[-1].ratio:.2f}", file=sys.stderr)
     return results
+
+
+def _suffered() -> list[Suffered]:
+    """The outages, on both sides; none where LiteLLM can't be had."""
+    try:
+        python = environment()
+    except RuntimeError as error:
+        print(f"LiteLLM is skipped: {error}", file=sys.stderr)
+        return []
+    return list(suffered({"lanewise": Path(sys.executable), "litellm": python}))
 
 
 def _side(name: str, case: Case, url: str, cores: Cores) -> Side | None:
@@ -120,7 +135,7 @@ def _held(holds: bool) -> str:
     return "holds" if holds else "FALLS SHORT"
 
 
-def _as_data(results: list[Result], cost: ImportCost | None) -> dict[str, object]:
+def _as_data(results: list[Result], cost: ImportCost | None, outages: list[Suffered]) -> dict[str, object]:
     return {
         "machine": machine(),
         "ratios": [
@@ -137,6 +152,17 @@ def _as_data(results: list[Result], cost: ImportCost | None) -> dict[str, object
             for result in results
         ],
         "import": None if cost is None else asdict(cost),
+        "outages": [
+            {
+                "name": each.outage.name,
+                "side": each.side,
+                "calls": each.outage.calls,
+                "answered": each.answered,
+                "sends": each.sends,
+                "seconds": each.seconds,
+            }
+            for each in outages
+        ],
     }
 
 

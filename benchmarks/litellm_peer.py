@@ -1,4 +1,4 @@
-"""The LiteLLM side, and the environment of its own that it needs (its ``openai`` is another one than ours)."""
+"""The LiteLLM side, and the Python that has it: this one where it is installed beside ours, else one of its own."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ _MESSAGES = [
 
 
 def environment() -> Path:
-    """The Python of an environment with LiteLLM in it, made at the first use and kept in the user's cache.
+    """The Python of an environment with LiteLLM in it: this one, or one made at the first use and kept in the user's
+    cache.
 
     Raises RuntimeError: it can't be made here.
     """
+    if _has_litellm(Path(sys.executable)):
+        return Path(sys.executable)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     home = next((place for place in (cache, Path(tempfile.gettempdir())) if _writable(place)), None)
     if home is None:

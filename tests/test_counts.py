@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -253,6 +254,30 @@ def test_a_synchronous_call_starts_one_thread_for_all(fake_provider: FakeProvide
     assert fake_provider.connections == 1
 
 
+def test_a_synchronous_call_goes_to_the_portal_once_and_back_once(
+    wireless: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its loop is woken once, and its thread waits once."""
+    with wireless as router:
+        new_scope(router).openai.chat.completions.create(model="summary", messages=MESSAGES)
+        woken: list[object] = []
+        waits: list[object] = []
+        wake, wait = asyncio.BaseEventLoop.call_soon_threadsafe, Future.result
+
+        def counted_wake(self: asyncio.BaseEventLoop, *given: Any, **options: Any) -> Any:
+            woken.append(given)
+            return wake(self, *given, **options)
+
+        def counted_wait(self: Future[Any], *given: Any) -> Any:
+            waits.append(self)
+            return wait(self, *given)
+
+        monkeypatch.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", counted_wake)
+        monkeypatch.setattr(Future, "result", counted_wait)
+        new_scope(router).openai.chat.completions.create(model="summary", messages=MESSAGES)
+        assert (len(woken), len(waits)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("touched", "unloaded"),
     [
@@ -278,11 +303,14 @@ def functions(run: Callable[[], None]) -> Counter[tuple[str, str]]:
         if event == "call":
             ran[frame.f_code.co_filename, frame.f_code.co_qualname] += 1
 
+    gc.collect()
+    gc.disable()  # what others left would be taken away meanwhile
     sys.setprofile(note)
     try:
         run()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return ran
 
 

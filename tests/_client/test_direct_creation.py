@@ -170,16 +170,22 @@ async def test_a_wrong_call_is_refused_as_by_the_sdk(client: str, wrong: Use) ->
 
 
 @pytest.fixture
-def router() -> Iterator[Router]:
-    """One route."""
+def provider() -> Iterator[FakeProvider]:
+    """Where the one route goes."""
     with FakeProvider() as provider:
-        yield Router.from_mapping(
-            {
-                "providers": {"first": {"base_url": provider.base_url}},
-                "routes": {"flagship": {"provider": "first", "model": MODEL}},
-                "tasks": {"summary": {"primary": "flagship"}},
-            }
-        )
+        yield provider
+
+
+@pytest.fixture
+def router(provider: FakeProvider) -> Router:
+    """One route."""
+    return Router.from_mapping(
+        {
+            "providers": {"first": {"base_url": provider.base_url}},
+            "routes": {"flagship": {"provider": "first", "model": MODEL}},
+            "tasks": {"summary": {"primary": "flagship"}},
+        }
+    )
 
 
 @each_client
@@ -206,6 +212,17 @@ async def test_a_method_of_the_sdk_that_somebody_replaced_is_called(
     async with Router(router.config) as another:
         await using(another.scope(), client, chat())
     assert len(called) == 2
+
+
+async def test_what_is_changed_before_it_is_awaited_is_sent(router: Router, provider: FakeProvider) -> None:
+    """As the SDK goes through its arguments only then."""
+    async with router:
+        scope = router.scope()
+        messages: list[Any] = [MESSAGE]
+        waiting = scope.async_openai.chat.completions.create(model="summary", messages=messages)
+        messages.append({"role": "user", "content": "One thing more."})
+        await waiting
+    assert [each.json["messages"] for each in provider.journal] == [messages]
 
 
 @each_client
@@ -275,6 +292,17 @@ async def test_a_create_that_gives_keys_other_names_is_left_to_the_sdk(monkeypat
     params = "openai.types.chat.completion_create_params.CompletionCreateParamsNonStreaming"
     monkeypatch.setattr(params, Renamed)
     assert creation_of(Completions, openai.OpenAI) is None
+
+
+@pytest.mark.parametrize("resource", [AsyncCompletions, Completions, AsyncResponses, Responses])
+async def test_a_create_that_does_more_is_left_to_the_sdk(resource: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning before it posts, say, which nothing that is posted tells of."""
+    sdk = openai.AsyncOpenAI if resource in (AsyncCompletions, AsyncResponses) else openai.OpenAI
+    own = inspect.unwrap(resource.create)
+    code = own.__code__
+    assert creation_of(resource, sdk) is not None
+    monkeypatch.setattr(own, "__code__", code.replace(co_names=(*code.co_names, "warnings")))
+    assert creation_of(resource, sdk) is None
 
 
 @pytest.mark.parametrize("change", ["a key more", "another option", "another name", "another value", "posted twice"])

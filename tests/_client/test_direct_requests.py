@@ -363,7 +363,7 @@ async def test_both_ways_lead_through_the_one_place_that_reads_the_marks(
         def fail(*_: object) -> None:
             raise LookupError("the marks can't be read")
 
-        monkeypatch.setattr("lanewise.router.caller_of", fail)
+        monkeypatch.setattr("lanewise._client.router_scopes.caller_of", fail)
         with pytest.raises(LookupError, match="the marks can't be read"):
             await using(scope, client, chat(stream=stream))
     assert sent == []

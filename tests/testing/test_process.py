@@ -39,6 +39,19 @@ def test_it_is_scripted_from_outside_and_comes_back_on_its_port() -> None:
             assert client.chat.completions.create(model="m", messages=[]).choices
 
 
+def test_whole_seconds_of_a_retry_after_are_written_as_such() -> None:
+    """As without a process between: many readers take digits alone."""
+    with (
+        FakeProviderProcess() as provider,
+        openai.OpenAI(base_url=provider.base_url, api_key="k", max_retries=0) as sdk,
+    ):
+        for seconds, written in ((30, "30"), (1.5, "1.5")):
+            provider.script("m", Status(429, retry_after=seconds))
+            with pytest.raises(openai.RateLimitError) as raised:
+                sdk.chat.completions.create(model="m", messages=[])
+            assert raised.value.response.headers["retry-after"] == written
+
+
 def test_a_process_that_cannot_listen_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     """The reason is on stderr."""
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="did not start"):

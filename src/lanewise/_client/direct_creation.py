@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import openai
 from openai.resources.chat import AsyncChat, Chat
@@ -18,15 +18,9 @@ from openai.resources.chat.completions import AsyncCompletions, Completions
 from openai.resources.responses import AsyncResponses, Responses
 
 from lanewise._client.direct_requests import UNREAD, DirectRequests
-from lanewise._runtime.messages import RoutedRequest
+from lanewise._compat.openai_sdk import Creation
 
 __all__ = ["BoundAsyncChat", "BoundAsyncResponses", "BoundChat", "BoundResponses"]
-
-
-class _Asked(NamedTuple):
-    direct: DirectRequests
-    routed: RoutedRequest
-    model: object
 
 
 class BoundAsyncCompletions(AsyncCompletions):
@@ -34,10 +28,10 @@ class BoundAsyncCompletions(AsyncCompletions):
 
     @functools.wraps(AsyncCompletions.create)
     def create(self, *arguments: Any, **given: Any) -> Any:  # type: ignore[override]
-        asked = _asked(self._client, AsyncCompletions, openai.AsyncOpenAI, arguments, given)
-        if asked is None:
+        way = None if arguments else _way(self, AsyncCompletions, openai.AsyncOpenAI, given)
+        if way is None:
             return super().create(*arguments, **given)
-        return _answer(self._client, asked, AsyncCompletions, given)
+        return _created(self, AsyncCompletions, way, given)
 
 
 class BoundAsyncResponses(AsyncResponses):
@@ -45,10 +39,10 @@ class BoundAsyncResponses(AsyncResponses):
 
     @functools.wraps(AsyncResponses.create)
     async def create(self, *arguments: Any, **given: Any) -> Any:  # type: ignore[override]
-        asked = _asked(self._client, AsyncResponses, openai.AsyncOpenAI, arguments, given)
-        if asked is None:
+        way = None if arguments else _way(self, AsyncResponses, openai.AsyncOpenAI, given)
+        if way is None:
             return await super().create(*arguments, **given)
-        return await _answer(self._client, asked, AsyncResponses, given)
+        return await _created(self, AsyncResponses, way, given)
 
 
 class BoundCompletions(Completions):
@@ -56,10 +50,10 @@ class BoundCompletions(Completions):
 
     @functools.wraps(Completions.create)
     def create(self, *arguments: Any, **given: Any) -> Any:  # type: ignore[override]
-        asked = _asked(self._client, Completions, openai.OpenAI, arguments, given)
-        if asked is None:
+        way = None if arguments else _way(self, Completions, openai.OpenAI, given)
+        if way is None:
             return super().create(*arguments, **given)
-        return _answer_sync(self._client, asked, Completions, given)
+        return _created_in_thread(self, Completions, way, given)
 
 
 class BoundResponses(Responses):
@@ -67,10 +61,10 @@ class BoundResponses(Responses):
 
     @functools.wraps(Responses.create)
     def create(self, *arguments: Any, **given: Any) -> Any:  # type: ignore[override]
-        asked = _asked(self._client, Responses, openai.OpenAI, arguments, given)
-        if asked is None:
+        way = None if arguments else _way(self, Responses, openai.OpenAI, given)
+        if way is None:
             return super().create(*arguments, **given)
-        return _answer_sync(self._client, asked, Responses, given)
+        return _created_in_thread(self, Responses, way, given)
 
 
 class BoundAsyncChat(AsyncChat):
@@ -89,38 +83,51 @@ class BoundChat(Chat):
         return BoundCompletions(self._client)
 
 
-def _asked(
-    client: Any, resource: type, of_client: type, arguments: tuple[Any, ...], given: dict[str, Any]
-) -> _Asked | None:
-    """What a ``create()`` asks of the engine; ``None``: it is left to the SDK's own."""
+_Way = tuple[DirectRequests, Creation]
+
+
+def _way(resource: Any, kind: type, of_client: type, given: dict[str, Any]) -> _Way | None:
+    """By what a ``create()`` with these arguments may be answered; ``None``: it is the SDK's own that is called."""
+    client = resource._client
     direct: DirectRequests | None = client._lanewise_direct
-    if arguments or direct is None or type(client) is not client._lanewise_kind:
+    if direct is None or type(client) is not client._lanewise_kind:
         return None
     found = direct.creations
-    creation = found[resource] if resource in found else direct.learn_creation(resource, of_client)
-    routed = None if creation is None else direct.created_request(client, creation, given)
-    return None if creation is None or routed is None else _Asked(direct, routed, creation.model)
+    creation = found[kind] if kind in found else direct.learn_creation(kind, of_client)
+    if creation is None or not creation.is_as_found(resource):
+        return None
+    return (direct, creation) if creation.required <= given.keys() <= creation.takes else None
 
 
-async def _answer(client: Any, asked: _Asked, resource: Any, given: dict[str, Any]) -> Any:
+async def _created(resource: Any, kind: Any, way: _Way, given: dict[str, Any]) -> Any:
+    direct, creation = way
+    client = resource._client
+    routed = direct.created_request(client, creation, given)
+    if routed is None:
+        return await kind.create(resource, **given)
     started = time.perf_counter()
-    reply = await asked.direct.gateway.ask(asked.routed, client._lanewise_scope)
-    model = asked.direct.model_of(reply, asked.model)
+    reply = await direct.gateway.ask(routed, client._lanewise_scope)
+    model = direct.model_of(reply, creation.model)
     if model is not UNREAD:
         return model
-    return await resource(_with(client, reply, None, started)).create(**given)
+    return await kind(_answered(client, reply, None, started)).create(**given)
 
 
-def _answer_sync(client: Any, asked: _Asked, resource: Any, given: dict[str, Any]) -> Any:
+def _created_in_thread(resource: Any, kind: Any, way: _Way, given: dict[str, Any]) -> Any:
+    direct, creation = way
+    client = resource._client
+    routed = direct.created_request(client, creation, given)
+    if routed is None:
+        return kind.create(resource, **given)
     started = time.perf_counter()
-    reply, read = asked.direct.gateway.ask_sync(asked.routed, client._lanewise_scope)
-    model = asked.direct.model_of(reply, asked.model)
+    reply, read = direct.gateway.ask_sync(routed, client._lanewise_scope)
+    model = direct.model_of(reply, creation.model)
     if model is not UNREAD:
         return model
-    return resource(_with(client, reply, read, started)).create(**given)
+    return kind(_answered(client, reply, read, started)).create(**given)
 
 
-def _with(client: Any, *reply: object) -> Any:
+def _answered(client: Any, *reply: object) -> Any:
     """A twin of a client, whose next request is answered with what has come already."""
     twin = client.__class__.__new__(client.__class__)
     twin.__dict__.update(client.__dict__)

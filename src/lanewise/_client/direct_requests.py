@@ -78,8 +78,6 @@ UNREAD: Final = object()
 """In the place of an answer that the SDK is to read itself."""
 OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _REQUEST_ID: Final = b"x-request-id"
-_METHODS: Final = frozenset({"post", "request"})
-"""Between ``create()`` and the engine: what somebody sets there of an instance is called."""
 _LEFT_OUT: Final = (openai.NotGiven, type(openai.omit))
 _write: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _SAMPLE: Final[dict[str, object]] = {"é": [1, 1e300, None, True, "\u2028\x7f\\/", {}], "1": ()}
@@ -146,15 +144,13 @@ class DirectRequests:
     def created_request(
         self, client: openai.AsyncOpenAI | openai.OpenAI, creation: Creation, given: dict[str, Any]
     ) -> RoutedRequest | None:
-        """A ``create()`` with these arguments as the engine takes it; ``None``: it is left to the SDK's own.
+        """A ``create()`` with these of its arguments as the engine takes it; ``None``: it is left to the SDK's own.
 
         The SDK goes through the arguments by their types, which makes JSON of what is none and leaves JSON as it is.
         """
-        if not creation.is_as_found() or not _METHODS.isdisjoint(client.__dict__) or not self._is_as_made(client):
-            return None
         if given.get("stream") or given.get("extra_query") is not None:
             return None
-        if not (given.keys() <= creation.takes and creation.required <= given.keys()):
+        if "request" in client.__dict__ or not self._is_as_made(client):
             return None
         body = {
             name: value for name in creation.fields if name in given and not isinstance(value := given[name], _LEFT_OUT)

@@ -118,7 +118,7 @@ def sdk_internals() -> SdkInternals | None:
 
     found = _steps(openai.OpenAI), _steps(openai.AsyncOpenAI)
     for step, takes in zip((*found[0], *found[1]), (*_STEPS, *_STEPS), strict=True):
-        if not inspect.isfunction(step) or hasattr(step, "__wrapped__"):
+        if not _is_the_sdks(step) or hasattr(step, "__wrapped__"):
             return None
         if tuple(inspect.signature(step).parameters) != takes:
             return None
@@ -143,13 +143,12 @@ class Creation(NamedTuple):
     takes: frozenset[str]
     required: frozenset[str]
     resource: Any
-    client: Any
     create: object
     post: object
 
-    def is_as_found(self) -> bool:
-        """As :meth:`SdkInternals.is_as_found`."""
-        return self.resource.create is self.create and self.client.post is self.post
+    def is_as_found(self, resource: Any) -> bool:
+        """As :meth:`SdkInternals.is_as_found`, of one resource of a client."""
+        return self.resource.create is self.create and getattr(resource._post, "__func__", None) is self.post
 
 
 _EXTRA: Final = frozenset({"extra_headers", "extra_body", "timeout"})
@@ -166,6 +165,8 @@ def creation_of(resource: Any, client: Any) -> Creation | None:
     if OPENAI_CREATE.changes() or not (_is_the_sdks(create) and _is_the_sdks(post)):
         return None
     own = inspect.unwrap(create)  # of the SDK's check for required arguments
+    if not _KNOWN.issuperset(own.__code__.co_names):
+        return None
     parameters = {name: each for name, each in inspect.signature(own).parameters.items() if name != "self"}
     marks: dict[str, Any] = {name: object() for name in parameters} | {"extra_query": None, "stream": False}
     if not parameters.keys() >= _TAKEN:
@@ -190,9 +191,31 @@ def creation_of(resource: Any, client: Any) -> Creation | None:
 
     required = frozenset(name for name, each in parameters.items() if each.default is each.empty)
     fields = tuple(body)
-    return Creation(path, cast_to, fields, frozenset(fields) | _TAKEN, required, resource, client, create, post)
+    return Creation(path, cast_to, fields, frozenset(fields) | _TAKEN, required, resource, create, post)
 
 
+_KNOWN: Final = frozenset(
+    {
+        "AsyncStream",
+        "ChatCompletion",
+        "ChatCompletionChunk",
+        "CompletionCreateParamsNonStreaming",
+        "CompletionCreateParamsStreaming",
+        "Response",
+        "ResponseCreateParamsNonStreaming",
+        "ResponseCreateParamsStreaming",
+        "ResponseStreamEvent",
+        "Stream",
+        "_post",
+        "async_maybe_transform",
+        "completion_create_params",
+        "make_request_options",
+        "maybe_transform",
+        "response_create_params",
+        "validate_response_format",  # refuses a model in the place of a format, which is no JSON
+    }
+)
+"""All that the code of a ``create()`` names in the versions seen: one that does more is another."""
 _OPTION_OF: Final = {"extra_headers": "headers", "extra_body": "extra_json", "timeout": "timeout"}
 
 

@@ -124,8 +124,14 @@ def _status(status: Status, received: Received, extra: Mapping[str, str]) -> Ren
     body = msgspec.json.encode(error_of_status(status)) if status.body is None else _to_bytes(status.body)
     headers = {**_request_id(status.request_id, received), **extra}
     if status.retry_after is not None:
-        headers["retry-after"] = str(status.retry_after)
+        headers["retry-after"] = _seconds(status.retry_after)
     return _whole(status.status, "application/json", body, {**headers, **status.headers})
+
+
+def _seconds(retry_after: float | str) -> str:
+    """Whole seconds are written as HTTP has them: a reader may take no others."""
+    whole = isinstance(retry_after, float) and retry_after.is_integer()
+    return str(int(retry_after)) if whole else str(retry_after)
 
 
 def _body(body: Body, extra: Mapping[str, str]) -> Rendering:
