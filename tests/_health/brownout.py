@@ -17,12 +17,15 @@ from _routing.planning import candidate
 from lanewise._failures import failure_table as failures
 from lanewise._health.breaker import after
 from lanewise._health.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
+from lanewise._health.hedge_budget import HedgeBudget
 from lanewise._health.local_breaker import LocalBreaker
 from lanewise._health.route_health import Permit, RouteHealth
 from lanewise._routing.availability import Unavailable
+from lanewise._routing.hedge import hedge, hedge_failed, hedge_unsent, hedge_won
 from lanewise._routing.plan import Plan
 from lanewise._routing.retry_budget import RetryBudget, RetryBudgetSettings
-from lanewise.types import Failure, FailureKind, LaneName, Move, Send, Stop, Wait
+from lanewise.config import HedgeSettings
+from lanewise.types import Api, Failure, FailureKind, LaneName, Move, Send, Stop, Wait
 
 __all__ = ["PLAIN_RETRIED", "Cell", "Provider", "Result", "plain", "routed"]
 
@@ -76,6 +79,7 @@ class Cell:
     deadline: float = DEADLINE
     timeout: float = TIMEOUT
     settings: BreakerSettings = field(default_factory=BreakerSettings)
+    hedge: HedgeSettings | None = None
 
 
 @dataclass
@@ -88,6 +92,7 @@ class Result:
     sensitive: list[bool] = field(default_factory=list)
     openings: int = 0
     throttles: int = 0
+    hedges: int = 0
 
     @property
     def answered(self) -> float:
@@ -230,6 +235,7 @@ class _Worker:
             self.routes.append(RouteHealth(*breakers, cell.timeout))
         for health in self.routes:
             health.others = tuple(other for other in self.routes if other is not health)
+        self.hedges = None if cell.hedge is None else HedgeBudget(cell.hedge)
         self.budgets = [RetryBudget(RetryBudgetSettings(), 0.0) for _ in cell.routes]
         self._asks = [False] * len(cell.routes)
         self._renews = [False] * len(cell.routes)
@@ -356,7 +362,11 @@ class _Routed:
                 failure, took = self._upstreams.answer(route, now, min(move.timeout, move.first_byte or move.timeout))
                 self.result.attempts.append((now, route, route in been))
                 been.add(route)
-                self.clock.at(now + took, self._ended, plan, worker, start, is_sensitive, been, route, permit, failure)
+                ends = (plan, worker, start, is_sensitive, been, route, permit, failure)
+                if worker.hedges is None or move.attempt_number != 1 or is_sensitive:
+                    self.clock.at(now + took, self._ended, *ends)
+                else:
+                    self._hedged(worker.hedges, now, took, ends)
                 return
             move = plan.held_back(now, jitter=self.rng.random())
         if isinstance(move, Wait):
@@ -364,6 +374,81 @@ class _Routed:
             return
         assert isinstance(move, Stop)
         self._done(start, is_sensitive, answered=False)
+
+    def _hedged(self, hedges: HedgeBudget, now: float, took: float, ends: Any) -> None:
+        """A first attempt, and a second one beside it if it has not answered in the usual time, as in the runner."""
+        plan, worker, start, is_sensitive, _, route, permit, failure = ends
+        hedges.count()
+        delay = hedges.delay(str(route), Api.CHAT, stream=False)
+        if delay is None or took <= delay or permit.decides_early:
+            if failure is None:
+                hedges.note(str(route), Api.CHAT, took, stream=False)
+            self.clock.at(now + took, self._ended, *ends)
+            return
+        race: dict[str, Any] = {"second": None, "first": None, "over": False}
+
+        def hedge_now() -> None:
+            at = self.clock.now
+            found = hedge(plan, at) if hedges.may_hedge(str(route), Api.CHAT, stream=False) else None
+            if found is None:
+                return
+            position, send = found
+            other = worker.look(int(send.route))
+            second = other.enter(at, shared=worker.shared)
+            if second is None or second.decides_early:
+                if second is not None:
+                    other.leave(second, failures.HEDGED.failure(), at, jitter=self.rng.random())
+                hedge_unsent(plan, position)
+                return
+            hedges.take()
+            self.result.hedges += 1
+            its, long = self._upstreams.answer(int(send.route), at, min(send.timeout, send.first_byte or send.timeout))
+            self.result.attempts.append((at, int(send.route), False))
+            race["second"] = other, second, int(send.route)
+            self.clock.at(at + long, second_ended, position, its)
+
+        def first_ended() -> None:
+            if race["over"]:
+                return
+            race["first"] = True
+            if failure is not None and race["second"] is not None:
+                return  # the second is waited for
+            race["over"] = True
+            if race["second"] is not None:
+                other, second, number = race["second"]
+                if other.leave(second, failures.HEDGED.failure(), self.clock.now, jitter=self.rng.random()):
+                    worker.tell(number)
+            if failure is None:
+                hedges.note(str(route), Api.CHAT, took, stream=False)
+            self._ended(*ends)
+
+        def second_ended(position: int, its: Failure | None) -> None:
+            if race["over"]:
+                return
+            at = self.clock.now
+            other, second, number = race["second"]
+            race["second"] = None
+            if its is None or its.kind is not FailureKind.TIMEOUT:
+                other.heard(second, at)
+            if other.leave(second, its, at, jitter=self.rng.random()):
+                worker.tell(number)
+            if its is None:
+                race["over"] = True
+                hedge_won(plan, position)
+                hedges.note(str(route), Api.CHAT, at - now, stream=False, has_lost=True)
+                lost = failure if race["first"] else failures.HEDGED.failure()
+                if worker.look(route).leave(permit, lost, at, jitter=self.rng.random()):
+                    worker.tell(route)
+                worker.budgets[number].succeeded(at)
+                self._done(start, is_sensitive, answered=True)
+                return
+            hedge_failed(plan, position, its, at, self.rng.random())
+            if race["first"]:
+                race["over"] = True
+                self._ended(*ends)
+
+        self.clock.at(now + delay, hedge_now)
+        self.clock.at(now + took, first_ended)
 
     def _waited(self, plan: Plan, worker: _Worker, start: float, is_sensitive: bool, been: set[int]) -> None:
         self._carry_out(plan.waited(self.clock.now, self.rng.random()), plan, worker, start, is_sensitive, been)

@@ -27,13 +27,14 @@ def simulated(seed: int, calls: int, *, hedged: bool) -> tuple[list[float], int]
     waited, requests = [], 0
     for _ in range(calls):
         budget.count()
-        first, requests = took(draw), requests + 1
+        took_first, requests = took(draw), requests + 1
+        first = took_first
         delay = budget.delay("a", Api.CHAT, stream=False) if hedged else None
-        if delay is not None and first > delay and budget.may_hedge:
+        if delay is not None and first > delay and budget.may_hedge("a", Api.CHAT, stream=False):
             budget.take()
             requests += 1
             first = min(first, delay + took(draw))
-        budget.note("a", Api.CHAT, first, stream=False)
+        budget.note("a", Api.CHAT, first, stream=False, has_lost=first < took_first)
         waited.append(first)
     return waited, requests
 
@@ -60,7 +61,7 @@ def test_never_more_than_the_share_of_calls_is_hedged(share: float) -> None:
     hedges = 0
     for number in range(1, 5001):
         budget.count()
-        if budget.may_hedge:
+        if budget.may_hedge("a", Api.CHAT, stream=False):
             budget.take()
             hedges += 1
         assert hedges <= share * number + 1e-6
@@ -68,7 +69,7 @@ def test_never_more_than_the_share_of_calls_is_hedged(share: float) -> None:
     for _ in range(100_000):
         quiet.count()
     saved = 0
-    while quiet.may_hedge:
+    while quiet.may_hedge("a", Api.CHAT, stream=False):
         quiet.take()
         saved += 1
     assert saved <= MOST

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from typing import Any
 
+import openai
 import pytest
 
 from lanewise import CostStatus, Router
@@ -157,6 +159,115 @@ async def test_a_caller_that_goes_away_closes_both(stage: Stage) -> None:
         assert [attempt.failure for attempt in scope.calls[-1].attempts] == ["cancelled", "cancelled"]
         assert scope.calls[-1].outcome == "cancelled"
         await until_closed(stage)
+
+
+CONTRACT = {"contract": {"must_match": "^[0-9]+$"}}
+
+
+@pytest.mark.parametrize("form", [ASYNC, SYNC], ids=str)
+async def test_a_hedge_that_breaks_the_contract_changes_nothing(stage: Stage, form: Form) -> None:
+    """The first is waited for, however long the hedge has been there with what does not count."""
+    stage.first.script(FIRST_MODEL, SlowHeaders(0.4, then=Answer("42")))
+    stage.second.script(SECOND_MODEL, Answer("What?"))
+    async with router(stage, **CONTRACT) as routed:
+        got = await ask(routed, form)
+    assert (got.text, got.call.route, got.call.outcome) == ("42", "first", "answered")
+    assert [(each.route, each.failure) for each in got.call.attempts] == [("second", "contract"), ("first", None)]
+    assert got.call.attempts[0].cost_status == CostStatus.KNOWN
+
+
+async def test_a_first_answer_that_breaks_the_contract_leaves_the_hedge(stage: Stage) -> None:
+    """Its answer counts, and what the first took is known."""
+    stage.first.script(FIRST_MODEL, SlowHeaders(0.1, then=Answer("What?")))
+    stage.second.script(SECOND_MODEL, SlowHeaders(0.3, then=Answer("42")))
+    async with router(stage, **CONTRACT) as routed:
+        got = await ask(routed, ASYNC)
+    assert (got.text, got.call.route) == ("42", "second")
+    assert [(each.route, each.failure) for each in got.call.attempts] == [("first", "contract"), ("second", None)]
+    assert got.call.attempts[0].cost_status == CostStatus.KNOWN
+
+
+@pytest.mark.parametrize("status", [400, 422])
+async def test_what_would_end_a_call_ends_a_hedged_one(stage: Stage, status: int) -> None:
+    """A request that the first route refuses is not answered by the second because that was asked already."""
+    stage.first.script(FIRST_MODEL, SlowHeaders(0.15, then=Status(status)))  # type: ignore[arg-type]
+    stage.second.script(SECOND_MODEL, LATE)
+    async with router(stage) as routed:
+        got = await ask(routed, ASYNC)
+        async with asyncio.timeout(10):
+            while not any(received.client_gone for received in stage.second.journal):
+                await asyncio.sleep(0.01)
+    assert isinstance(got.error, openai.APIStatusError)
+    assert got.error.status_code == status
+    assert got.call.outcome == "failed"
+
+
+async def test_responses_are_hedged_where_no_provider_keeps_them(stage: Stage) -> None:
+    """One that it keeps is not asked for twice, nor is an embedding asked for in another model's space."""
+    stage.first.script(FIRST_MODEL, *[SlowHeaders(0.6)] * 3)
+    async with router(stage) as routed:
+        with routed.scope() as scope:
+            await scope.async_openai.embeddings.create(model="both", input="Where?")
+            await scope.async_openai.responses.create(model="both", input="Where?", store=False)
+            await scope.async_openai.responses.create(model="both", input="Where?")
+    assert [call.route for call in scope.calls] == ["first", "second", "first"]
+
+
+async def test_a_half_open_route_is_no_hedge(stage: Stage) -> None:
+    """One call in its turn finds out whether it is well again, not a second one beside another."""
+    stage.second.script(SECOND_MODEL, *[Status(500)] * 20)
+    health = {"consecutive_failures": 2, "break_duration": "200ms", "max_break_duration": "200ms"}
+    more = {"router": {"health": health}}
+    async with router(stage, more=more, retries={"outage": 0}) as routed:
+        stage.first.script(FIRST_MODEL, *[Status(500)] * 4)
+        for _ in range(4):
+            await ask(routed, ASYNC)
+        stage.first.reset()
+        stage.second.reset()
+        await asyncio.sleep(0.5)
+        before = stage.second.request_count
+        stage.first.script(FIRST_MODEL, SlowHeaders(0.3), SlowHeaders(0.3))
+        got = await ask(routed, ASYNC)
+        again = await ask(routed, ASYNC)
+    assert (got.routes, again.routes) == (["first"], ["first"])
+    assert stage.second.request_count == before
+
+
+async def test_a_hedge_beyond_a_budget_is_not_sent(stage: Stage) -> None:
+    """The first is waited for, and takes what it takes; a hedge that is sent says what it reserves."""
+    slow = SlowHeaders(0.3)
+    stage.first.script(FIRST_MODEL, slow, slow)
+    more = {"budgets": {"tokens": {"limit": "2080 tokens", "window": "1d"}}}
+    async with router(stage, more=more) as routed:
+        got = await ask(routed, ASYNC, max_tokens=1000)
+        assert got.routes == ["first", "second"]
+        assert got.call.explain().count("of budget tokens (") == 2
+        over = await ask(routed, ASYNC, max_tokens=530)
+    assert over.routes == ["first"]
+
+
+@pytest.mark.slow
+async def test_over_http_p95_and_a_twentieth_cut_the_tail(stage: Stage) -> None:
+    """By the defaults: one answer in 40 late by half a second, p99 cut by half or more at 5 % more requests."""
+    draw = random.Random(7)
+    scripts = [SlowHeaders(0.5 if draw.random() < 0.025 else 0.002) for _ in range(1000)]
+    figures = {}
+    for hedged in (True, False):
+        stage.first.script(FIRST_MODEL, *scripts)
+        stage.second.reset()
+        before = stage.first.request_count + stage.second.request_count
+        hedge: dict[str, object] = {"hedge": {"after": "p95"}} if hedged else {}
+        async with Router.from_mapping(config(stage, task=hedge)) as routed:
+            times = []
+            for _ in range(1000):
+                began = time.monotonic()
+                await ask(routed, ASYNC)
+                times.append(time.monotonic() - began)
+        more = stage.first.request_count + stage.second.request_count - before - 1000
+        figures[hedged] = sorted(times)[989], more / 1000
+    print(f"p99 {figures[False][0]:.2f} s without hedges, {figures[True][0]:.2f} s with {figures[True][1]:.1%} more")
+    assert figures[True][1] <= 0.05
+    assert figures[True][0] <= figures[False][0] / 2
 
 
 async def test_over_http_the_tail_is_cut_at_little_cost(stage: Stage) -> None:

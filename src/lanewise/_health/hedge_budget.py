@@ -17,6 +17,8 @@ KNOWN: Final = 20
 """With fewer of them nothing is hedged by the 95th percentile."""
 MOST: Final = 10.0
 """Hedges that may go out one after the other, once enough calls went without one."""
+LOST: Final = 3
+"""Races in a row that a route may lose: then it has to answer by itself again, or its breaker finds out why not."""
 _SHARE: Final = 0.95
 
 _Key = tuple[str, Api, bool]
@@ -30,15 +32,16 @@ class HedgeBudget:
     Example::
 
         delay = budget.delay("flagship", Api.CHAT, stream=False)
-        if delay is not None and budget.may_hedge:
+        if delay is not None and budget.may_hedge("flagship", Api.CHAT, stream=False):
             budget.take()
     """
 
-    __slots__ = ("_settings", "_times", "_tokens", "_usual")
+    __slots__ = ("_lost", "_settings", "_times", "_tokens", "_usual")
 
     def __init__(self, settings: HedgeSettings) -> None:
         self._settings = settings
         self._tokens = 0.0
+        self._lost: dict[_Key, int] = {}
         self._times: dict[_Key, deque[float]] = {}
         self._usual: dict[_Key, float] = {}
 
@@ -46,10 +49,10 @@ class HedgeBudget:
         """A call has begun."""
         self._tokens = min(MOST, self._tokens + self._settings.share)
 
-    @property
-    def may_hedge(self) -> bool:
-        """Whether a hedge may go out now: never more than ``share`` of the calls are."""
-        return self._tokens >= 1.0
+    def may_hedge(self, route: str, api: Api, *, stream: bool) -> bool:
+        """Whether a hedge may go out now: never more than ``share`` of the calls are, and none beside a route that lost
+        all of its latest races. That one is not slow for once: it is slow, or hangs, which other means cure."""
+        return self._tokens >= 1.0 and self._lost.get((route, api, stream), 0) < LOST
 
     def take(self) -> None:
         """A hedge goes out."""
@@ -59,9 +62,11 @@ class HedgeBudget:
         """It did not go out."""
         self._tokens += 1.0
 
-    def note(self, route: str, api: Api, seconds: float, *, stream: bool) -> None:
-        """Take in how long a route took to answer, or of a stream to begin; of one that lost, how long at the least."""
+    def note(self, route: str, api: Api, seconds: float, *, stream: bool, has_lost: bool = False) -> None:
+        """Take in how long a route took to answer, or of a stream to begin; of one that ``has_lost`` its race, how long
+        at the least."""
         key = route, api, stream
+        self._lost[key] = self._lost.get(key, 0) + 1 if has_lost else 0
         self._times.setdefault(key, deque(maxlen=KEPT)).append(seconds)
         self._usual.pop(key, None)
 

@@ -9,7 +9,7 @@ from lanewise._routing.call_progress import CallProgress
 from lanewise._routing.retry import wait_before
 from lanewise.types import Failure, Send
 
-__all__ = ["hedge", "hedge_failed", "hedge_unsent", "hedge_won"]
+__all__ = ["hedge", "hedge_failed", "hedge_unsent", "hedge_won", "leaves_to_hedge"]
 
 
 def hedge(progress: CallProgress, now: float) -> tuple[int, Send] | None:
@@ -36,6 +36,14 @@ def hedge_unsent(progress: CallProgress, position: int) -> None:
     """It could not go out."""
     progress.attempts -= 1
     progress.tried.pop(position, None)
+
+
+def leaves_to_hedge(progress: CallProgress, position: int, failure: Failure) -> bool:
+    """Whether a call that failed so would have moved to the hedge's route: else it ends as it would have without one.
+
+    A request that the first route refused is not given to the second because that was asked already.
+    """
+    return failure.kind in progress.candidates[position].on
 
 
 def hedge_won(progress: CallProgress, position: int) -> None:

@@ -92,7 +92,7 @@ class Admission:
         """Whether the attempt that is out tries a route that is half-open or throttled."""
         return self._permit is not None and self._permit.decides_early
 
-    async def enter_beside(self, send: Send) -> bool:
+    async def enter_beside(self, send: Send, recorder: CallRecorder) -> bool:
         """Let a second attempt of a call out, if nothing has to be waited or paid for: not as a probe."""
         limiter = self._runtime.limiters.get(self._runtime.upstreams[send.route].provider.name)
         if limiter is not None:
@@ -103,13 +103,15 @@ class Admission:
         if self._budgets is not None:
             self._attempt_number = send.attempt_number
             try:
-                is_reserved = isinstance(await self._budgets.reserve(send), str)
+                result = await self._budgets.reserve(send)
             except BaseException:
                 self._leave_gate(0)
                 raise
-            if not is_reserved:
+            if not isinstance(result, str):
                 self._leave_gate(0)
                 return False
+            if result:
+                recorder.note(result)
         self._permit = self._health.enter(send.route, self._api)
         if self._permit is not None and not self._permit.decides_early:
             return True

@@ -92,19 +92,8 @@ class AttemptRunner:
         if isinstance(result, Failure):
             self.end(result)
             return result
-        latest = self.recorder.attempt
-        assert latest is not None, "something answered"
         self.check_sensitivity(result)
-        answer = result.answer if isinstance(result, CompleteResponse) else result.flow.judge
-        failure = unacceptable(
-            answer,
-            self._runtime.upstreams[latest.route].route,
-            sensitive=bool(self._resolved.call.sensitive),
-            refusals_move=self._resolved.refusals_move,
-        )
-        judged = await (
-            self._whole(result, failure) if isinstance(result, CompleteResponse) else self._opened(result, failure)
-        )
+        judged = await (self._whole(result) if isinstance(result, CompleteResponse) else self._opened(result))
         if self._contract is not None and not isinstance(judged, Failure):
             self.check_sensitivity(judged)  # once more: it may have been checked for a while
         return judged
@@ -133,37 +122,58 @@ class AttemptRunner:
         self.recorder.end(Outcome.REFUSED, FailureKind.LOCAL)
         raise became_sensitive(call)
 
+    async def flaw(self, result: CompleteResponse | StreamStarted) -> Failure | None:
+        """Why the answer of the latest attempt does not count, if it does not: of a stream, as far as it has come."""
+        latest = self.recorder.attempt
+        assert latest is not None, "something answered"
+        answer = result.answer if isinstance(result, CompleteResponse) else result.flow.judge
+        if isinstance(result, CompleteResponse):
+            self.recorder.answer(answer)
+        failure = unacceptable(
+            answer,
+            self._runtime.upstreams[latest.route].route,
+            sensitive=bool(self._resolved.call.sensitive),
+            refusals_move=self._resolved.refusals_move,
+        )
+        if failure is None:
+            failure = await self._breach_so_far(result)
+        if failure is not None:
+            self.recorder.answer(answer)
+        return failure
+
     async def breach(self, judge: StreamValidator, until: float = math.inf) -> Failure | None:
         """The failure of a whole stream that breaks the contract; it is known by ``until`` on the loop's clock."""
         if self._contract is None or judge.gathered is None:
             return None
         return await self._breach(self._contract, judge.gathered.said(), until)
 
-    async def _whole(self, result: CompleteResponse, failure: Failure | None) -> CompleteResponse | Failure:
-        answer, call = result.answer, self._resolved.call
-        self.recorder.answer(answer)
-        if failure is None and self._contract is not None and not self._goes_on(answer):
-            failure = await self._breach(self._contract, read_choices(call.api, result.body), self._plan.deadline)
+    async def _breach_so_far(self, result: CompleteResponse | StreamStarted) -> Failure | None:
+        until = self._plan.deadline
+        if isinstance(result, StreamStarted):
+            return await self.breach(result.flow.judge, until) if result.ended else None
+        if self._contract is None or self._goes_on(result.answer):
+            return None
+        return await self._breach(self._contract, read_choices(self._resolved.call.api, result.body), until)
+
+    async def _whole(self, result: CompleteResponse) -> CompleteResponse | Failure:
+        failure = await self.flaw(result)
         self.end(failure)
         if failure is not None:
             if self._may_be_read(failure):
                 self.kept = result
             return failure
-        self.recorder.refusal(answer)
+        self.recorder.refusal(result.answer)
         self.recorder.settle()
         self.builder.answered()
         return result
 
-    async def _opened(self, result: StreamStarted, failure: Failure | None) -> StreamStarted | Failure:
-        judge = result.flow.judge
-        if failure is None and result.ended:
-            try:
-                failure = await self.breach(judge, self._plan.deadline)
-            except BaseException:
-                result.flow.exchange.abort()
-                raise
+    async def _opened(self, result: StreamStarted) -> StreamStarted | Failure:
+        try:
+            failure = await self.flaw(result)
+        except BaseException:
+            result.flow.exchange.abort()
+            raise
         if failure is not None:
-            self.recorder.answer(judge)
             self.end(failure)
             if self._may_be_read(failure):
                 self.kept = result  # its exchange stays open

@@ -6,10 +6,12 @@ import asyncio
 import random
 from typing import Final
 
+import msgspec
+
 from lanewise._failures import failure_table as failures
 from lanewise._health.hedge_budget import HedgeBudget
 from lanewise._openai.request_body import RequestBody
-from lanewise._routing.hedge import hedge, hedge_failed, hedge_unsent, hedge_won
+from lanewise._routing.hedge import hedge, hedge_failed, hedge_unsent, hedge_won, leaves_to_hedge
 from lanewise._routing.plan import Plan
 from lanewise._runtime.call import attempt
 from lanewise._runtime.call.attempt import AttemptResult, BuiltAttempt, StreamStarted
@@ -59,50 +61,66 @@ class Hedging:
         delay = self._budget.delay(record.route, api, stream=stream)
         first = asyncio.ensure_future(attempt.run(built.request, record))
         second: _SecondAttempt | None = None
-        is_second = False
         try:
             if delay is not None:
                 await asyncio.wait((first,), timeout=delay)
-                if not first.done() and self._budget.may_hedge and not attempts.admission.is_probe:
-                    second = await self._second(attempts)
-            result, is_second = (await first, False) if second is None else await second.race(first)
+                may_hedge = self._budget.may_hedge(record.route, api, stream=stream)
+                if may_hedge and not first.done() and not attempts.admission.is_probe:
+                    second = await self._second(attempts, first)
+            raced = _Raced(await first, is_second=False) if second is None else await second.race(attempts, first)
         except BaseException:
             await _close(first)
             if second is not None:
                 await second.lose()
             raise
-        if is_second or not isinstance(result, Failure):
-            self._budget.note(record.route, api, self._loop.time() - started, stream=stream)
+        if raced.is_second or not isinstance(raced.result, Failure):
+            seconds = self._loop.time() - started
+            self._budget.note(record.route, api, seconds, stream=stream, has_lost=raced.is_second)
         if second is None:
-            return result
-        if not is_second:
+            return raced.result
+        if not raced.is_second:
             attempts.recorder.put_last(record)
-            return result
-        lost = first.result() if first.done() and not first.cancelled() and first.exception() is None else None
+            return raced.result
         await _close(first)
-        attempts.end(lost if isinstance(lost, Failure) else failures.HEDGED.failure())
+        attempts.end(raced.failure or failures.HEDGED.failure())
         attempts.adopt(second.attempts)
-        return result
+        return raced.result
 
-    async def _second(self, attempts: AttemptRunner) -> _SecondAttempt | None:
-        """A second attempt that has gone out; ``None`` if there is no route for it."""
+    async def _second(self, attempts: AttemptRunner, first: asyncio.Task[AttemptResult]) -> _SecondAttempt | None:
+        """A second attempt that has gone out; ``None`` if there is no route for it, or the first has just ended."""
         found = hedge(self._plan, self._loop.time()) if self._caller.still_allowed(self._call) else None
         if found is None:
             return None
         position, send = found
         self._budget.take()
         beside = attempts.beside()
-        is_out = await beside.admission.enter_beside(send)
-        built = beside.builder.make(send, self._plan.deadline) if is_out else None
-        if built is None or built.more:
-            beside.admission.leave(failures.HEDGED.failure())
-            hedge_unsent(self._plan, position)
-            self._budget.give_back()
+        built = None
+        try:
+            if await beside.admission.enter_beside(send, beside.recorder) and not first.done():
+                made = beside.builder.make(send, self._plan.deadline)
+                built = None if made.more else made
+        except Exception as error:  # noqa: BLE001 - what keeps a hedge from going out is nothing to its call
+            as_failure(error)
+        finally:
+            if built is None:
+                beside.admission.leave(failures.HEDGED.failure())
+                hedge_unsent(self._plan, position)
+                self._budget.give_back()
+        if built is None:
             return None
         beside.recorder.move_beside(send)
         beside.recorder.begin_attempt(built)
         task = asyncio.ensure_future(attempt.run(built.request, built.record))
         return _SecondAttempt(beside, self._plan, position, task)
+
+
+class _Raced(msgspec.Struct, frozen=True):
+    """What an attempt and its hedge came to. ``failure`` is that of the first attempt, where it ended and is not the
+    result."""
+
+    result: AttemptResult
+    is_second: bool
+    failure: Failure | None = None
 
 
 class _SecondAttempt:
@@ -114,24 +132,29 @@ class _SecondAttempt:
         self._position = position
         self._task = task
 
-    async def race(self, first: asyncio.Task[AttemptResult]) -> tuple[AttemptResult, bool]:
-        """What came first that is an answer, else how the first attempt failed; and whether it is the second's."""
+    async def race(self, attempts: AttemptRunner, first: asyncio.Task[AttemptResult]) -> _Raced:
+        """What came first and counts as an answer, else what the first attempt, made by ``attempts``, came to."""
         second = self._task
         waiting: set[asyncio.Task[AttemptResult]] = {first, second}
+        failure: Failure | None = None
         while waiting:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if first in done and not isinstance(first.result(), Failure):
-                await self.lose()
-                return first.result(), False
+            if first in done:
+                failure = await _failure_of(first.result(), attempts)
+                if failure is None or not leaves_to_hedge(self._plan, self._position, failure):
+                    await self.lose()
+                    return _Raced(first.result(), is_second=False)
             if second in done:
                 result = _result_of(second)
-                if not isinstance(result, Failure):
+                failed = await _failure_of(result, self.attempts)
+                if failed is None:
                     hedge_won(self._plan, self._position)
-                    return result, True
-                self.attempts.end(result)
+                    return _Raced(result, is_second=True, failure=failure)
+                await _close(second)
+                self.attempts.end(failed)
                 now = asyncio.get_running_loop().time()
-                hedge_failed(self._plan, self._position, result, now, random.random())
-        return first.result(), False
+                hedge_failed(self._plan, self._position, failed, now, random.random())
+        return _Raced(first.result(), is_second=False)
 
     async def lose(self) -> None:
         """Close it: it is not needed, whatever it would say. Does nothing if it has ended."""
@@ -145,6 +168,11 @@ async def _close(task: asyncio.Task[AttemptResult]) -> None:
     await asyncio.gather(task, return_exceptions=True)
     if not task.cancelled() and task.exception() is None and isinstance(started := task.result(), StreamStarted):
         started.flow.exchange.abort()
+
+
+async def _failure_of(result: AttemptResult, attempts: AttemptRunner) -> Failure | None:
+    """How an attempt failed, or why its answer does not count."""
+    return result if isinstance(result, Failure) else await attempts.flaw(result)
 
 
 def _result_of(task: asyncio.Task[AttemptResult]) -> AttemptResult:
