@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import openai
@@ -120,6 +121,18 @@ def test_tools_and_schemas_pass(endpoint: Caller, asked: Stage) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
     answer = endpoint.post(response_format=wanted)
     assert answer.headers["x-lanewise-route"] == "second"
+
+
+@pytest.mark.parametrize("value", ["a\x01b", "a\x7fb", "\xff\xfe", "x" * 9000])
+@pytest.mark.parametrize("name", ["openai-version", "content-type", "x-request-id", "x-lanewise-route"])
+def test_a_header_of_the_provider_s_spoils_no_answer(endpoint: Caller, asked: Stage, name: str, value: str) -> None:
+    """However odd it is: it stays behind, and the answer has the type that it is of."""
+    for behaviour, kind in ((Answer("Hello."), "application/json"), (StreamOf(chunks=["Hello."]), "text/event-stream")):
+        asked.first.script_all(replace(behaviour, headers={name: value}))
+        answer = endpoint.post(stream=isinstance(behaviour, StreamOf))
+        assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+        assert "Hello." in answer.text
+        assert value not in answer.headers.values()
 
 
 def test_models_are_the_caller_s_tasks(endpoint: Caller) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
+from contextlib import closing, suppress
 from itertools import pairwise
 from typing import Any
 
+import httpx2
 import pytest
 
-from endpoint.stage import WAYS, Stage, mounted
+from endpoint.stage import MESSAGES, WAYS, Caller, Stage, mounted
 from lanewise.scope import Scope
-from lanewise.testing import StreamOf
+from lanewise.testing import Silence, StreamOf
 from lanewise.types import Api
 from lanewise.web.openai_endpoint import asgi_endpoint
 
@@ -71,6 +75,35 @@ def test_what_comes_slowly_goes_on_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     stream = Pieces([number / 100 for number in range(20)])
     assert sent_of(stream, monkeypatch) == [(number * 10.0, 1) for number in range(20)]
     assert stream.rests == []
+
+
+@pytest.mark.parametrize("way", ["starlette", "alone"])
+def test_the_end_of_the_server_breaks_what_has_not_ended_by_then(stage: Stage, way: str) -> None:
+    """A stream ends with an error event, a call that was not answered yet with a 503 that may be tried again."""
+    stage.first.script_all(StreamOf(chunks=["word"], stall_after=1))
+    stage.second.script_all(Silence())
+    answers: dict[int, str] = {}
+
+    def ask(url: str, model: str, *, stream: bool) -> None:
+        body = {"model": model, "messages": MESSAGES, "stream": stream}
+        with closing(Caller(url)) as caller, caller.http.stream("POST", "chat/completions", json=body) as answer:
+            answers[answer.status_code] = ""
+            with suppress(httpx2.RemoteProtocolError):  # in an app nothing ends that was taken away
+                for text in answer.iter_text():
+                    answers[answer.status_code] += text
+
+    with mounted(way, stage.router()) as endpoint:
+        streaming = threading.Thread(target=ask, args=(endpoint.base_url, "alone"), kwargs={"stream": True})
+        waiting = threading.Thread(target=ask, args=(endpoint.base_url, "backup"), kwargs={"stream": False})
+        for thread in (streaming, waiting):
+            thread.start()
+        stage.first.wait_for(1, 20)
+        stage.second.wait_for(1, 20)
+    for thread in (streaming, waiting):
+        thread.join()
+    assert json.loads(answers[503])["error"]["code"] == "unavailable"
+    assert "[DONE]" not in answers[200]
+    assert json.loads(answers[200].rpartition("data: ")[2])["error"]["code"] == "stream_broken"
 
 
 @pytest.mark.parametrize("way", WAYS)

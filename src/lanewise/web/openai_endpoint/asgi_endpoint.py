@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 
 from lanewise._runtime.messages import API_OF_PATH, RoutedResponse, Stream
 from lanewise.config import ConfigError
-from lanewise.errors import RoutingError
+from lanewise.errors import RoutingError, StreamBroken
 from lanewise.router import Router
 from lanewise.scope import Scope, serving, state_of
 from lanewise.types import Api
@@ -91,6 +92,9 @@ class OpenAIEndpoint(AsgiEndpoint):
         super().__init__(EndpointCore.of(router, authenticate))
 
 
+_SERVER_ENDS: Final = StreamBroken("the server ended")
+
+
 class _Request:
     """One request, from its head to the last piece of its answer."""
 
@@ -103,16 +107,38 @@ class _Request:
         self._scope: Scope | None = None
         self._request_id = ""
         self._leave: Callable[[], None] | None = None
+        self._answers = False
+        """Whether a model's answer is being sent."""
+        self._streams: Api | None = None
+        """Of an answer that is a stream, until its end is sent."""
 
     async def run(self) -> None:
         try:
             answer = await self._answer()
         except EndpointError as refused:
             answer = refused.answer()
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                await self._send_end_of_server()
+            raise
         if answer is not None:
-            headers = self._core.headers(answer, self._request_id or self._core.fresh_request_id())
-            await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await self._send({"type": "http.response.body", "body": answer.body})
+            await self._send_whole(answer)
+
+    async def _send_whole(self, answer: EndpointAnswer) -> None:
+        headers = self._core.headers(answer, self._request_id or self._core.fresh_request_id())
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": answer.body})
+
+    async def _send_end_of_server(self) -> None:
+        """The server takes the request's task away, since it ends: say so in what it can write at once."""
+        if self._streams is not None:
+            event = broken_stream_event(_SERVER_ENDS, self._streams)
+            await self._send({"type": "http.response.body", "body": event, "more_body": True})
+            await self._send({"type": "http.response.body"})  # which an app's guard of ends holds back
+        elif not self._answers and not self._watcher.left:
+            message = "The server is ending. Try again"
+            refused = EndpointError(503, "unavailable", message, headers=((b"retry-after", b"1"),))
+            await self._send_whole(refused.answer())
 
     async def _answer(self) -> EndpointAnswer | None:
         """The answer; ``None`` if it was sent already, or if nobody waits for it any more."""
@@ -185,6 +211,7 @@ class _Request:
     async def _send_reply(self, reply: RoutedResponse, scope: Scope, api: Api) -> None:
         headers = self._core.reply_headers(reply, scope, self._started)
         start = {"type": "http.response.start", "status": reply.status, "headers": headers}
+        self._answers = True
         if reply.stream is None:
             self._watcher.stop()
             self._give_back()
@@ -193,9 +220,11 @@ class _Request:
             return
         try:
             await self._send(start)
+            self._streams = api
             last = await self._send_stream(reply.stream, scope, api)
         finally:
             await reply.stream.aclose()
+        self._streams = None
         if last is not None:
             self._watcher.stop()
             self._give_back()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -43,8 +44,12 @@ _LONGEST_WAIT: Final = 300
 """Seconds: the longest Retry-After."""
 _MODELS: Final = "models"
 _ROUTED: Final = "POST chat/completions, POST responses, POST embeddings, GET models and GET models/{task}"
-_PASSED_ON: Final = frozenset({b"content-type", b"openai-processing-ms", b"openai-version"})
+_PASSED_ON: Final = frozenset({b"openai-processing-ms", b"openai-version"})
 """Of a provider's headers: the others speak of its account, or of its connection."""
+_FIELD: Final = re.compile(rb"[\x20-\x7e]{1,256}").fullmatch
+"""What a server sends as it is: of other characters some raise, and the answer would be lost with its header."""
+_JSON: Final = (b"content-type", b"application/json")
+_EVENTS: Final = (b"content-type", b"text/event-stream")
 _NO_BUFFER: Final = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 """Proxies before the app hand a stream on as it comes."""
 
@@ -208,8 +213,9 @@ class EndpointCore:
         headers = [
             (name, value)
             for name, value in reply.headers
-            if (lower := name.lower()) in _PASSED_ON or lower.startswith(b"x-lanewise-")
+            if ((lower := name.lower()) in _PASSED_ON and _FIELD(value)) or lower.startswith(b"x-lanewise-")
         ]
+        headers.append(_JSON if reply.stream is None else _EVENTS)
         if scope.calls:
             headers.append((b"x-lanewise-overhead-ms", _overhead(scope.calls[-1], started)))
         headers.append((self._id_header, scope.request_id.encode()))

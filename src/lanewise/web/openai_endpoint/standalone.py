@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -74,7 +75,11 @@ class StandaloneApp:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
         elif scope["type"] != "http" or scope["path"].startswith(f"{_API}/"):
-            await self._endpoint({**scope, "root_path": scope.get("root_path", "") + _API}, receive, send)
+            try:
+                await self._endpoint({**scope, "root_path": scope.get("root_path", "") + _API}, receive, send)
+            except asyncio.CancelledError:
+                if self._state != "draining":
+                    raise  # else its time is up, which the server has said, and the caller knows
         else:
             answer = self._own(scope["method"], scope["path"])
             headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body)), (b"cache-control", b"no-store")]
