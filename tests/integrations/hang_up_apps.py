@@ -1,12 +1,13 @@
 """Apps whose callers leave, one for each ASGI adapter: ``uvicorn integrations.hang_up_apps:app``."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
+from integrations import model_calls
 from lanewise import Router
 
-MESSAGES: Any = [{"role": "user", "content": "Hello?"}]
 PATHS = ("stream", "thread-stream", "sensitive-stream", "wrapped-stream", "own-stream")
 PLAIN = ("plain", "sensitive-plain", "own-plain")
 
@@ -20,18 +21,10 @@ router = Router.from_mapping(
 )
 
 
-async def pieces(client: Any) -> AsyncIterator[str]:
-    """A stream of the asynchronous client."""
-    async for chunk in await client.chat.completions.create(model="t", messages=MESSAGES, stream=True):
-        if chunk.choices and chunk.choices[0].delta.content:
-            yield chunk.choices[0].delta.content
-
-
-def thread_pieces(client: Any) -> Iterator[str]:
-    """A stream of the synchronous client."""
-    for chunk in client.chat.completions.create(model="t", messages=MESSAGES, stream=True):
-        if chunk.choices and chunk.choices[0].delta.content:
-            yield chunk.choices[0].delta.content
+answer = partial(model_calls.answer, task="t")
+answer_sync = partial(model_calls.answer_sync, task="t")
+pieces = partial(model_calls.pieces, task="t")
+thread_pieces = partial(model_calls.pieces_sync, task="t")
 
 
 async def wrapped_pieces(client: Any) -> AsyncIterator[str]:
@@ -41,12 +34,6 @@ async def wrapped_pieces(client: Any) -> AsyncIterator[str]:
             yield piece
     except Exception as error:
         raise ValueError("no summary") from error
-
-
-async def answer(client: Any) -> str:
-    """A whole answer."""
-    reply = await client.chat.completions.create(model="t", messages=MESSAGES)
-    return str(reply.choices[0].message.content)
 
 
 async def own_pieces() -> AsyncIterator[str]:
@@ -203,16 +190,14 @@ def flask_app() -> Any:
     ai = Lanewise(app, router)
 
     def plain() -> str:
-        reply = ai.openai.chat.completions.create(model="t", messages=MESSAGES)
-        return str(reply.choices[0].message.content)
+        return answer_sync(ai.openai)
 
     async def async_plain() -> str:
         return await answer(ai.async_openai)
 
     def own_plain() -> str:
         with router.scope() as scope:
-            reply = scope.openai.chat.completions.create(model="t", messages=MESSAGES)
-            return str(reply.choices[0].message.content)
+            return answer_sync(scope.openai)
 
     def stream() -> Response:
         return Response(thread_pieces(ai.openai))
@@ -228,18 +213,7 @@ def flask_app() -> Any:
 
 def mounted_flask_app() -> Any:
     """Of Flask, by a2wsgi in an app of Starlette that has the middleware."""
-    from a2wsgi import WSGIMiddleware
-    from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.routing import Mount
-
-    from starlette_lanewise import LanewiseMiddleware, lifespan
-
-    return Starlette(
-        routes=[Mount("/", app=WSGIMiddleware(flask_app()))],
-        middleware=[Middleware(LanewiseMiddleware, router=router)],
-        lifespan=lifespan(router),
-    )
+    return model_calls.mounted_by_a2wsgi(flask_app(), router)
 
 
 APPS = {"flask": flask_app, "starlette": starlette_app, "fastapi": fastapi_app, "litestar": litestar_app}

@@ -371,6 +371,7 @@ def test_what_no_mark_covers_is_answered_by_the_fallback(seed: int, stage: Stage
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_both_hold_for_many_more_apps(stage: Stage) -> None:
     """The same, of seeds that nobody chose."""
     for seed in MORE:

@@ -5,13 +5,12 @@ app (``AROUND``, names of ``servers.around``).
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
+from integrations import model_calls
 from lanewise import Router
 from servers.around import AROUND
-
-MESSAGES: Any = [{"role": "user", "content": "canary-prompt"}]
 
 router = Router.from_mapping(
     {
@@ -33,30 +32,11 @@ router = Router.from_mapping(
 )
 
 
-async def answer(client: Any) -> str:
-    """A whole answer."""
-    reply = await client.chat.completions.create(model="summary", messages=MESSAGES)
-    return str(reply.choices[0].message.content)
-
-
-def answer_sync(client: Any) -> str:
-    """A whole answer, from a thread."""
-    reply = client.chat.completions.create(model="summary", messages=MESSAGES)
-    return str(reply.choices[0].message.content)
-
-
-async def pieces(client: Any) -> AsyncIterator[str]:
-    """A stream, which has one route."""
-    async for chunk in await client.chat.completions.create(model="alone", messages=MESSAGES, stream=True):
-        if chunk.choices and chunk.choices[0].delta.content:
-            yield chunk.choices[0].delta.content
-
-
-def pieces_sync(client: Any) -> Iterator[str]:
-    """The same, from a thread."""
-    for chunk in client.chat.completions.create(model="alone", messages=MESSAGES, stream=True):
-        if chunk.choices and chunk.choices[0].delta.content:
-            yield chunk.choices[0].delta.content
+answer = partial(model_calls.answer, task="summary")
+answer_sync = partial(model_calls.answer_sync, task="summary")
+pieces = partial(model_calls.pieces, task="alone")
+pieces_sync = partial(model_calls.pieces_sync, task="alone")
+"""Streams have one route."""
 
 
 async def answer_in_own_scope() -> str:
@@ -258,18 +238,7 @@ def flask_app() -> Any:
 
 def mounted_flask_app() -> Any:
     """Of Flask, by a2wsgi in an app of Starlette that has the middleware."""
-    from a2wsgi import WSGIMiddleware
-    from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.routing import Mount
-
-    from starlette_lanewise import LanewiseMiddleware, lifespan
-
-    return Starlette(
-        routes=[Mount("/", app=WSGIMiddleware(flask_app()))],
-        middleware=[Middleware(LanewiseMiddleware, router=router)],
-        lifespan=lifespan(router),
-    )
+    return model_calls.mounted_by_a2wsgi(flask_app(), router)
 
 
 def bridged_flask_app() -> Any:
