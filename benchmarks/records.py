@@ -17,8 +17,8 @@ import msgspec
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
 from lanewise._openai.usage.accumulator import UsageAccumulator
-from lanewise._runtime.call.cost import Billing
-from lanewise._runtime.lifecycle import BackgroundServices
+from lanewise._runtime.call.attempts.cost import Billing
+from lanewise._runtime.loops.lifecycle import BackgroundServices
 from lanewise._runtime.recording import Recording
 from lanewise._telemetry.prices import PriceBook
 from lanewise.config import Config

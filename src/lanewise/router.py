@@ -16,7 +16,7 @@ from lanewise._client.http_clients import RoutedAsyncHttpClient, RoutedHttpClien
 from lanewise._client.router_scopes import RouterScopes
 from lanewise._reviews import Review, Reviews, SyncReviews
 from lanewise._runtime.engine import Engine
-from lanewise._runtime.loop_context import TransportFactory
+from lanewise._runtime.loops.loop_context import TransportFactory
 from lanewise._runtime.preloading import preload
 from lanewise._telemetry.scoring import score_of
 from lanewise._transport import Transport

@@ -11,7 +11,7 @@ import pytest
 
 from lanewise import Router
 from lanewise._openai.tokens import count_body, count_text
-from lanewise._runtime.call import exact_tokens as counting
+from lanewise._runtime.call import resolve as counting
 from lanewise.testing import FakeProvider
 from lanewise.types import Api
 
@@ -59,7 +59,7 @@ async def route_of(mapping: dict[str, object], messages: Any, sync: bool) -> tup
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine counts slowly."""
-    monkeypatch.setattr(counting, "WAIT", 20.0)
+    monkeypatch.setattr(counting, "COUNT_WAIT", 20.0)
 
 
 @pytest.mark.anyio

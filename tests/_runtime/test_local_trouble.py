@@ -17,7 +17,7 @@ import pytest
 
 from _runtime.setting import ask, ask_stream, ask_stream_sync, ask_sync, config, output, script
 from lanewise import FailureKind, Router, RoutingError, Unreachable
-from lanewise._runtime.descriptor_limit import descriptor_limit_warning
+from lanewise._runtime.loops.process_limits import descriptor_limit_warning
 from lanewise._telemetry.trouble_reports import TroubleReports
 from lanewise.config import Config
 from lanewise.testing import Close, Cycle, FakeProvider
@@ -210,7 +210,7 @@ def test_a_config_that_can_use_more_than_the_limit_is_told(
     """By its providers' idle connections, or by what is allowed at a time."""
     found = Config.from_mapping(config(provider))
     for limit, told in ((299, True), (300, False), (None, False)):
-        monkeypatch.setattr("lanewise._runtime.descriptor_limit._soft_limit", lambda limit=limit: limit)
+        monkeypatch.setattr("lanewise._runtime.loops.process_limits._soft_limit", lambda limit=limit: limit)
         assert (descriptor_limit_warning(found) is not None) is told
     mapping = config(provider)
     mapping["providers"] = {
@@ -219,7 +219,7 @@ def test_a_config_that_can_use_more_than_the_limit_is_told(
         "unused": {"base_url": provider.base_url},
     }
     for limit, told in ((609, True), (610, False)):
-        monkeypatch.setattr("lanewise._runtime.descriptor_limit._soft_limit", lambda limit=limit: limit)
+        monkeypatch.setattr("lanewise._runtime.loops.process_limits._soft_limit", lambda limit=limit: limit)
         assert (descriptor_limit_warning(Config.from_mapping(mapping)) is not None) is told
 
 

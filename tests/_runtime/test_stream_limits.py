@@ -10,10 +10,10 @@ import pytest
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.stream_validator import StreamValidator
-from lanewise._runtime.call.attempt import StreamStarted
-from lanewise._runtime.call.committed_stream import CommittedStream
-from lanewise._runtime.call.stream_outcome import StreamLimits
-from lanewise._runtime.call.upstream_stream import UpstreamStream
+from lanewise._runtime.call.attempts.attempt_types import StreamStarted
+from lanewise._runtime.call.streams.committed_stream import CommittedStream
+from lanewise._runtime.call.streams.stream_outcome import StreamLimits
+from lanewise._runtime.call.streams.upstream_stream import UpstreamStream
 from lanewise.config import Route, StreamSettings
 from lanewise.types import Api, Failure
 

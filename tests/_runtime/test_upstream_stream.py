@@ -10,7 +10,7 @@ import pytest
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.stream_validator import StreamValidator
-from lanewise._runtime.call.upstream_stream import EVENTS_AT_ONCE, Chunk, UpstreamStream
+from lanewise._runtime.call.streams.upstream_stream import EVENTS_AT_ONCE, Chunk, UpstreamStream
 from lanewise.types import Api, FailureKind
 
 pytestmark = pytest.mark.anyio

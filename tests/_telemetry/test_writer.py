@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from lanewise._runtime.lifecycle import BackgroundServices
+from lanewise._runtime.loops.lifecycle import BackgroundServices
 from lanewise._telemetry import background_writer as writer
 from lanewise._telemetry import drop_counter as drops
 from lanewise._telemetry import writer_thread as run

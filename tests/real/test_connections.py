@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from lanewise import FailureKind, Router
-from lanewise._runtime.call import attempt
+from lanewise._runtime.call.attempts import attempt
 from lanewise.testing import Answer, Behaviour, Close, FakeProvider, Raw, Reset, Silence, StreamOf
 from real.pair import FIRST, pair
 from router.driving import FORMS, Form, Got, ask, waits_of

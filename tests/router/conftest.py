@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from lanewise._routing import retry as repeats
-from lanewise._runtime.call import runner as call
+from lanewise._runtime.call import resolve as call
 from lanewise.testing import FakeProvider
 from router.driving import FIRST_KEY, SECOND_KEY, Spy, Stage
 

@@ -734,7 +734,7 @@ async def test_a_stream_whose_schema_cannot_be_judged_breaks_at_its_end(
     stage: Stage, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came was passed on, and is not taken for whole."""
-    monkeypatch.setattr("lanewise._runtime.call.attempt_runner.LONGEST", 0.5)
+    monkeypatch.setattr("lanewise._runtime.call.attempts.attempt_runner.LONGEST", 0.5)
     stage.first.script_all(StreamOf(chunks=('"', "x", '"'), interval=0.1))
     async with Router.from_mapping(config(stage)) as router:
         got = await ask(router, form, response_format=ENDLESS)
@@ -748,7 +748,7 @@ async def test_a_pattern_of_the_task_that_takes_too_long_takes_the_next_route(
     stage: Stage, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that can't be judged does not count, and the next may be one that can."""
-    monkeypatch.setattr("lanewise._runtime.call.attempt_runner.LONGEST", 0.5)
+    monkeypatch.setattr("lanewise._runtime.call.attempts.attempt_runner.LONGEST", 0.5)
     answers(stage, Answer(TEXT), Answer("aaa"))
     async with Router.from_mapping(config(stage, task={"contract": {"must_match": PATTERN}})) as router:
         got = await ask(router, form)

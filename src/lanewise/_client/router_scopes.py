@@ -12,8 +12,8 @@ from uuid import UUID
 from lanewise._client.sdk_clients import SdkClients
 from lanewise._health.client_limit import ClientLimit
 from lanewise._routing import idempotency as keys
-from lanewise._runtime.bridge import ThreadStream
 from lanewise._runtime.engine import Engine
+from lanewise._runtime.loops.bridge import ThreadStream
 from lanewise._runtime.messages import RoutedRequest, RoutedResponse
 from lanewise._scope.combined_caller import CombinedCaller, FindScope, caller_of, scopes_here
 from lanewise._scope.entered import entered_states

@@ -15,7 +15,7 @@ from lanewise._budgets.filled_store import FilledBudgets
 from lanewise._budgets.history import spent_before
 from lanewise._budgets.memory_store import BudgetsInMemory
 from lanewise._budgets.shared_store import SharedBudgets
-from lanewise._runtime.lifecycle import BackgroundServices
+from lanewise._runtime.loops.lifecycle import BackgroundServices
 from lanewise._telemetry.prices import PriceBook, asked_tier
 from lanewise.config import Config, Credentials
 

@@ -15,15 +15,15 @@ from lanewise._health.client_limit import ClientLimit
 from lanewise._health.health_report import health_report, untried
 from lanewise._process_hooks import notify_of_forks
 from lanewise._reviews import ReviewQueue, ReviewsUnavailable
-from lanewise._runtime.bridge import BridgedStream, ThreadStream, across
+from lanewise._routing.availability import Unavailable
 from lanewise._runtime.call.context import CallContext
 from lanewise._runtime.call.runner import CallRunner
-from lanewise._runtime.descriptor_limit import descriptor_limit_warning
-from lanewise._runtime.lifecycle import BackgroundServices
-from lanewise._runtime.loop_context import LoopContext, TransportFactory
+from lanewise._runtime.loops.bridge import BridgedStream, ThreadStream, across
+from lanewise._runtime.loops.lifecycle import BackgroundServices
+from lanewise._runtime.loops.loop_context import LoopContext, TransportFactory
+from lanewise._runtime.loops.portal import Portal, PortalThread
+from lanewise._runtime.loops.process_limits import descriptor_limit_warning
 from lanewise._runtime.messages import Caller, RoutedRequest, RoutedResponse
-from lanewise._runtime.portal import Portal, PortalThread
-from lanewise._runtime.readiness import readiness
 from lanewise._runtime.recording import Recording
 from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.router_runtime import RouterRuntime
@@ -201,7 +201,16 @@ class Engine:
 
     def readiness(self) -> dict[str, object]:
         """What keeps new calls from the routes, and whether the store answers. As :meth:`ready` raises."""
-        return readiness(self.ready())
+        runtime = self.ready()
+        routes: dict[str, str] = {}
+        for name, route in runtime.config.routes.items():
+            if name in runtime.off:
+                routes[name] = "off: its key is not set"
+                continue
+            closed = [found for api in route.api if (found := runtime.health.closed_to(name, api)) is not None]
+            routes[name] = f"closed: {_reason(closed[0])}" if closed else "usable"
+        store = "memory" if runtime.store is None else "answers" if runtime.health.shared.is_connected else "not heard"
+        return {"routes": routes, "store": store}
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -279,6 +288,12 @@ async def _close_unclaimed(reply: RoutedResponse) -> None:
     """The caller was cancelled just when its stream had come: nobody will ever read it."""
     if reply.stream is not None:
         await reply.stream.aclose()
+
+
+def _reason(closed: Unavailable) -> str:
+    failure = closed.failure
+    status = f", HTTP {failure.http_status}" if failure.http_status else ""
+    return f"{failure.kind}{status}{f' ({closed.throttle})' if closed.throttle else ''}"
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

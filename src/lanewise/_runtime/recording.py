@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lanewise._runtime.lifecycle import BackgroundServices
+from lanewise._runtime.loops.lifecycle import BackgroundServices
 from lanewise._telemetry.background_writer import Writer
 from lanewise._telemetry.callback_sink import HookSink
 from lanewise._telemetry.daily_cost import DailyCost

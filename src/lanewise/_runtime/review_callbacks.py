@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from lanewise._reviews import Review
-from lanewise._runtime.lifecycle import BackgroundServices
+from lanewise._runtime.loops.lifecycle import BackgroundServices
 from lanewise._telemetry.background_writer import Writer
 
 __all__ = ["ReviewHooks"]

@@ -24,9 +24,9 @@ from lanewise._reviews import ReviewQueue
 from lanewise._routing.context_window import TokenLimits
 from lanewise._routing.conversations import Conversations
 from lanewise._runtime.budget_store import router_budgets
-from lanewise._runtime.call.attempt import ByteLimits
+from lanewise._runtime.call.attempts.attempt_types import ByteLimits
 from lanewise._runtime.candidate_selector import CandidateSelector, SelectorContext
-from lanewise._runtime.lifecycle import BackgroundServices
+from lanewise._runtime.loops.lifecycle import BackgroundServices
 from lanewise._runtime.recording import Recording
 from lanewise._runtime.response_affinity import ResponseAffinity
 from lanewise._runtime.review_callbacks import ReviewHooks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lanewise._runtime.real_threads import require_real_threads
+from lanewise._runtime.loops.process_limits import require_real_threads
 from lanewise._scope.entered import entered_states
 from lanewise._scope.raising import raise_sensitivity, sensitivity
 from lanewise.config.libraries import require_library

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from lanewise._runtime.call.record_fields import CallFields
-from lanewise._runtime.loop_context import LoopContext
+from lanewise._runtime.loops.loop_context import LoopContext
 from lanewise._runtime.messages import Caller, RoutedRequest
 from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise.types import Call, Outcome

@@ -7,9 +7,9 @@ import asyncio
 from lanewise._failures.error_body import model_name
 from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamValidator
-from lanewise._runtime.call.attempt import BuiltAttempt
-from lanewise._runtime.call.cost import Billing
-from lanewise._runtime.call.fan_out import PartialFailure
+from lanewise._runtime.call.attempts.attempt_types import BuiltAttempt
+from lanewise._runtime.call.attempts.cost import Billing
+from lanewise._runtime.call.attempts.fan_out import PartialFailure
 from lanewise._runtime.call.record_fields import AttemptFields, CallFields
 from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise.types import Attempt, Failure, FailureKind, LaneName, Move, Outcome, Send

@@ -9,11 +9,11 @@ from lanewise._openai.response_check import Answer, from_answer
 from lanewise._replay.replays import Claimed, ReplaysUnavailable, Unclaimed
 from lanewise._replay.sealed_replays import KeptAnswer, SealedReplays
 from lanewise._routing import idempotency as keys
-from lanewise._runtime.call.committed_stream import CommittedStream
 from lanewise._runtime.call.recorder import CallRecorder
-from lanewise._runtime.call.recording_stream import RecordingStream, ReplayedStream
 from lanewise._runtime.call.reply_headers import reply_id
 from lanewise._runtime.call.resolve import ResolvedCall
+from lanewise._runtime.call.streams.committed_stream import CommittedStream
+from lanewise._runtime.call.streams.recording_stream import RecordingStream, ReplayedStream
 from lanewise._runtime.messages import RoutedResponse
 from lanewise._runtime.response_affinity import ResponseOrigin
 from lanewise.types import Api

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import os
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import unquote
@@ -12,11 +14,13 @@ from urllib.parse import unquote
 import msgspec
 
 from lanewise._contracts.contract import SHAPING, BadFormat, Contract, contract_of, with_declared_format
+from lanewise._openai.tokens import count_body
 from lanewise._routing import idempotency as keys
 from lanewise._routing import restarts
 from lanewise._routing.candidates import Candidate
 from lanewise._routing.conversations import Conversation
 from lanewise._routing.escalation import ReviewRule, review_rule
+from lanewise._routing.plan import Plan
 from lanewise._routing.restarts import OnBreak
 from lanewise._runtime.call.context import CallContext
 from lanewise._runtime.call.record_fields import CallFields
@@ -30,8 +34,10 @@ from lanewise.config.models import approved_routes
 from lanewise.errors import ErrorDetails, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
 from lanewise.types import Api, Call, Failure, FailureKind, Outcome
 
-__all__ = ["ResolvedCall", "resolve"]
+__all__ = ["ResolvedCall", "plan_of", "resolve", "with_count"]
 
+COUNT_WAIT: Final = 0.25
+"""Seconds for which a count of tokens is waited for: about a megabyte of text. After that the estimate counts."""
 _MODEL: Final = "models/"
 _ON_BREAK: Final = ("error", "restart")
 _SHOWN: Final = 20
@@ -239,3 +245,42 @@ def _unknown_task(tasks: list[str], model: str | None) -> str:
     near = difflib.get_close_matches(model, tasks, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown task {model[:100]!r}: the model argument names a task of the config.{hint} The tasks are {listed}"
+
+
+async def with_count(resolved: ResolvedCall, unsure: NeedsTokenCount) -> ResolvedCall:
+    """The call with its candidates by the count of its question; as it is if there is no exact one, or not in time."""
+    work = asyncio.get_running_loop().run_in_executor(
+        None, _counts, resolved.body.raw, resolved.call.api, unsure.models
+    )
+    done, _ = await asyncio.wait((work,), timeout=COUNT_WAIT)
+    counts = work.result() if done else {}
+    if not counts:
+        return resolved
+    return msgspec.structs.replace(resolved, candidates=unsure.fitting(counts))
+
+
+def _counts(raw: bytes, api: Api, models: Mapping[str, str]) -> dict[str, int]:
+    """The tokens for each route whose model's can be counted exactly: images and tools can't."""
+    try:
+        body = msgspec.json.decode(raw, type=dict[str, object])
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
+    by_model = {model: count_body(body, api, model) for model in set(models.values())}
+    return {route: by_model[model].tokens for route, model in models.items() if by_model[model].exact}
+
+
+def plan_of(resolved: ResolvedCall, started: float) -> Plan:
+    """The plan of a call that began at ``started`` by the loop's clock."""
+    call, task, context = resolved.call, resolved.task, resolved.context
+    return Plan(
+        resolved.candidates,
+        deadline=started + resolved.budget,
+        budget=resolved.budget,
+        alone=resolved.budget_alone,
+        patience=task.patience,
+        retries=task.retries,
+        max_attempts=task.max_attempts,
+        sensitive=bool(call.sensitive),
+        health=context.runtime.health.of[call.api],
+        nowhere=resolved.nowhere,
+    )

@@ -14,27 +14,26 @@ from lanewise._routing.acceptance import READ_BY_THE_APP
 from lanewise._routing.escalation import is_escalated
 from lanewise._routing.plan import Plan
 from lanewise._routing.restarts import announcement
-from lanewise._runtime.call.attempt import AttemptResult, CompleteResponse, StreamStarted, run
-from lanewise._runtime.call.attempt_runner import TRUE, AttemptRunner
+from lanewise._runtime.call.attempts.attempt import run
+from lanewise._runtime.call.attempts.attempt_runner import TRUE, AttemptRunner
+from lanewise._runtime.call.attempts.attempt_types import AttemptResult, CompleteResponse, StreamStarted
+from lanewise._runtime.call.attempts.hedging import hedging_of
 from lanewise._runtime.call.cancellation import RunningCall
-from lanewise._runtime.call.committed_stream import CommittedStream
 from lanewise._runtime.call.context import CallContext
 from lanewise._runtime.call.drafting import draft_text, drafting_call, write_in_background
 from lanewise._runtime.call.escalation import escalate, leave_unsent, outcome_of
-from lanewise._runtime.call.exact_tokens import with_count
 from lanewise._runtime.call.final_errors import broken_stream, error_for
-from lanewise._runtime.call.hedging import hedging_of
-from lanewise._runtime.call.models_endpoint import answer_locally
+from lanewise._runtime.call.other_requests import StoredRequest, answer_locally, answer_stored, call_of, stored_request
 from lanewise._runtime.call.recorder import CallRecorder
-from lanewise._runtime.call.recording_stream import RecordingStream
 from lanewise._runtime.call.replaying import ReplayClaim
 from lanewise._runtime.call.reply_headers import reply_headers
-from lanewise._runtime.call.resolve import ResolvedCall, resolve
-from lanewise._runtime.call.stored_answers import StoredRequest, answer_stored, call_of, stored_request
-from lanewise._runtime.call.stream_outcome import StreamOutcome
+from lanewise._runtime.call.resolve import ResolvedCall, plan_of, resolve, with_count
+from lanewise._runtime.call.streams.committed_stream import CommittedStream
+from lanewise._runtime.call.streams.recording_stream import RecordingStream
+from lanewise._runtime.call.streams.stream_outcome import StreamOutcome
 from lanewise._runtime.call.unforeseen import as_failure, as_routing_error
 from lanewise._runtime.messages import API_OF_PATH, RoutedResponse
-from lanewise._runtime.response_affinity import ResponseOrigin, id_of
+from lanewise._runtime.response_affinity import ResponseOrigin
 from lanewise.errors import ReviewPending, RoutingError
 from lanewise.types import Api, Failure, FailureKind, Move, Outcome, Send, Stop, Wait
 
@@ -102,20 +101,9 @@ class CallRunner:
 
     async def _answer(self, resolved: ResolvedCall) -> RoutedResponse:
         """The reply to a call that has candidates: its own, or that of the same call made before."""
-        runtime, call, task = self._context.runtime, resolved.call, resolved.task
+        runtime, call = self._context.runtime, resolved.call
         recorder = CallRecorder(resolved)
-        plan = Plan(
-            resolved.candidates,
-            deadline=recorder.started + resolved.budget,
-            budget=resolved.budget,
-            alone=resolved.budget_alone,
-            patience=task.patience,
-            retries=task.retries,
-            max_attempts=task.max_attempts,
-            sensitive=bool(call.sensitive),
-            health=runtime.health.of[call.api],
-            nowhere=resolved.nowhere,
-        )
+        plan = plan_of(resolved, recorder.started)
         self._resolved = resolved
         self._plan = plan
         self._attempts = AttemptRunner(resolved, plan, recorder)
@@ -282,8 +270,8 @@ class CallRunner:
         """What the app gets. A whole answer ends the call, a stream does so itself."""
         resolved, call = self._resolved, self._resolved.call
         try:
-            if call.api is Api.RESPONSES or "store" in resolved.body.fields:
-                self._remember(result)
+            if call.api is Api.RESPONSES or (call.api is Api.CHAT and resolved.body.fields.get("store") == TRUE):
+                self._remember(result.response_id(call.api))
             headers = reply_headers(call, result.headers)
             stream = self._committed_stream(result) if isinstance(result, StreamStarted) else None
             if headers.limits:
@@ -303,16 +291,9 @@ class CallRunner:
         outcome = StreamOutcome(self._resolved, self._plan, self._attempts, started, self._start_over)
         return CommittedStream(started, outcome, max_at=self._loop.time() + self._resolved.task.stream.max)
 
-    def _remember(self, result: CompleteResponse | StreamStarted) -> None:
+    def _remember(self, response_id: str | None) -> None:
         """Note whose memory the next call rests on; of a stream from its commit on, when the app knows the id."""
         call = self._resolved.call
-        answer = result.flow.judge if isinstance(result, StreamStarted) else result.answer
-        response_id = answer.response_id
-        if call.api is Api.CHAT:
-            if self._resolved.body.fields.get("store") != TRUE:
-                return
-            if isinstance(result, CompleteResponse):
-                response_id = id_of(result.body)
-        if call.route is not None and call.api is not Api.EMBEDDINGS:
+        if call.route is not None:
             made = ResponseOrigin(call.route, call.task, call.sensitive)
             self._context.runtime.memory.remember(self._resolved.body, response_id, made)

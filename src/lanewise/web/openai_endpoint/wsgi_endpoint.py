@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._runtime.bridge import ThreadStream
+from lanewise._runtime.loops.bridge import ThreadStream
 from lanewise._runtime.messages import API_OF_PATH
 from lanewise.errors import RoutingError
 from lanewise.router import Router

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,18 +16,18 @@ from lanewise._failures.error_body import model_name
 from lanewise._failures.sent_request import of_attempt
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.choices import StreamAccumulator
-from lanewise._openai.response_check import Answer, check_answer, from_answer
+from lanewise._openai.response_check import check_answer, from_answer
 from lanewise._openai.stream_validator import StreamValidator
 from lanewise._openai.usage.entries import with_cost
+from lanewise._runtime.call.attempts.attempt_types import AttemptRequest, AttemptResult, CompleteResponse, StreamStarted
 from lanewise._runtime.call.record_fields import AttemptFields
 from lanewise._runtime.call.reply_headers import as_json, as_stream
-from lanewise._runtime.call.upstream_stream import Chunk, UpstreamStream
-from lanewise._runtime.upstreams import KeyUnavailable, Upstream
-from lanewise._transport import Exchange, Headers, Target, Transport
-from lanewise._transport.loop_lag import LoopLag
+from lanewise._runtime.call.streams.upstream_stream import Chunk, UpstreamStream
+from lanewise._runtime.upstreams import KeyUnavailable
+from lanewise._transport import Exchange
 from lanewise.types import Api, Attempt, Failure, FailureKind
 
-__all__ = ["AttemptRequest", "AttemptResult", "BuiltAttempt", "ByteLimits", "CompleteResponse", "StreamStarted", "run"]
+__all__ = ["CONNECT_TIMEOUT", "ERROR_BODY", "run"]
 
 _NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 CONNECT_TIMEOUT: Final = 10.0
@@ -47,95 +46,6 @@ ERROR_BODY_WAIT: Final = 2.0
 
 HELD_SILENCE: Final = 60.0
 """Seconds of silence within a stream that is held back to its end: models that reason are silent for long."""
-
-
-class ByteLimits(msgspec.Struct, frozen=True):
-    """Caps in decoded bytes."""
-
-    answer: int
-    embeddings: int
-    event: int
-
-
-class AttemptRequest(msgspec.Struct, frozen=True):
-    """Everything that one attempt needs. ``timeout`` and ``first_token`` are in seconds, ``latest`` is the call's
-    deadline by the loop's clock; without a ``first_token`` no other route could be used, and a stream may be silent
-    for as long.
-    """
-
-    transport: Transport
-    upstream: Upstream
-    api: Api
-    target: Target
-    headers: Headers
-    body: bytes
-    stream: bool
-    hide_usage: bool
-    hold_all: bool
-    choices: int
-    bound: bool
-    fresh: bool
-    timeout: float
-    latest: float
-    first_token: float | None
-    limits: ByteLimits
-    lag: LoopLag
-    heard: Callable[[], None]
-    """Is told of bytes of the answer."""
-    has_attachments: Callable[[], bool]
-    """Whether pictures, sound or files go out, which a server may have no eyes or ears for."""
-    first_byte: float | None = None
-    """Seconds for the answer to begin, where it is the probe of a route that hung."""
-    accepts: Callable[[str], bool] | None = None
-    """Whether a model may answer, where not each may."""
-    gather: bool = False
-    """Keep what a stream says: it will be checked."""
-    added: tuple[str, ...] = ()
-    """What the app did not write and the request holds."""
-
-    def __repr__(self) -> str:
-        return f"AttemptRequest({self.upstream.route.name})"
-
-
-class BuiltAttempt(msgspec.Struct, frozen=True):
-    """An attempt that is about to go out, and the beginning of its record."""
-
-    request: AttemptRequest
-    record: Attempt
-    more: tuple[AttemptRequest, ...] = ()
-    """What goes out beside it, where several requests make one answer."""
-
-    def __repr__(self) -> str:
-        return f"BuiltAttempt({self.record.route})"
-
-
-class CompleteResponse(msgspec.Struct, frozen=True):
-    """An answer that has come whole."""
-
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-    answer: Answer
-    status: int = 200
-    lenient: tuple[str, ...] = ()
-    """What was odd in it and was let pass."""
-
-
-class StreamStarted(msgspec.Struct, frozen=True):
-    """A stream that has begun to answer: ``held`` is what came so far, ``ended`` whether that is all."""
-
-    headers: list[tuple[bytes, bytes]]
-    flow: UpstreamStream
-    held: bytes
-    ended: bool
-    status: int = 200
-
-    def after(self, chunk: bytes) -> StreamStarted:
-        """The stream with a chunk of ours before it."""
-        return msgspec.structs.replace(self, held=chunk + self.held)
-
-
-AttemptResult = CompleteResponse | StreamStarted | Failure
-"""What an attempt comes to."""
 
 
 async def run(request: AttemptRequest, record: Attempt) -> AttemptResult:

@@ -9,8 +9,8 @@ import msgspec
 
 from lanewise._openai.response_check import Answer, from_answer
 from lanewise._openai.usage.usage import add_up
-from lanewise._runtime.call import attempt
-from lanewise._runtime.call.attempt import AttemptRequest, AttemptResult, CompleteResponse
+from lanewise._runtime.call.attempts import attempt
+from lanewise._runtime.call.attempts.attempt_types import AttemptRequest, AttemptResult, CompleteResponse
 from lanewise._runtime.call.record_fields import AttemptFields
 from lanewise._transform.merge_choices import merged
 from lanewise.types import Attempt, Failure

@@ -10,25 +10,28 @@ from typing import Final
 
 import msgspec
 
-from lanewise._contracts.contract import Contract
+from lanewise._contracts.contract import Breach, Contract
+from lanewise._contracts.isolated_checks import CheckUnavailable, IsolatedChecks
+from lanewise._contracts.json_schema import BadSchema, Question, TooMuchWork
 from lanewise._failures import failure_table as failures
 from lanewise._openai.choices import Choice, read_choices
 from lanewise._openai.response_check import Answer
 from lanewise._openai.stream_validator import StreamValidator
 from lanewise._routing.acceptance import may_be_read, unacceptable
 from lanewise._routing.plan import Plan
-from lanewise._runtime.call.admission import Admission
-from lanewise._runtime.call.attempt import AttemptResult, BuiltAttempt, CompleteResponse, StreamStarted
-from lanewise._runtime.call.attempt_builder import AttemptBuilder
+from lanewise._runtime.call.attempts.admission import Admission
+from lanewise._runtime.call.attempts.attempt_builder import AttemptBuilder
+from lanewise._runtime.call.attempts.attempt_types import AttemptResult, BuiltAttempt, CompleteResponse, StreamStarted
+from lanewise._runtime.call.attempts.fan_out import run_all
 from lanewise._runtime.call.cancellation import became_sensitive
-from lanewise._runtime.call.contract_check import LONGEST, breach_of
-from lanewise._runtime.call.fan_out import run_all
 from lanewise._runtime.call.recorder import CallRecorder
 from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise.types import Failure, FailureKind, Outcome, Send
 
 __all__ = ["TRUE", "AttemptRunner"]
 
+LONGEST: Final = 5.0
+"""Seconds that the check of an answer by its contract may take, all that it asks together."""
 TRUE: Final = msgspec.Raw(b"true")
 
 
@@ -195,8 +198,30 @@ class AttemptRunner:
 
     async def _breach(self, contract: Contract, said: Sequence[Choice] | None, until: float) -> Failure | None:
         seconds = min(LONGEST, (until - self._loop.time()) * 0.8)  # and then it is the check that is told, not the time
-        breach = await breach_of(contract, said, self._runtime.checks, seconds)
+        breach = await _breach_of(contract, said, self._runtime.checks, seconds)
         if breach is None:
             return None
         self.builder.may_mend(breach.repair)
         return breach.failure
+
+
+async def _breach_of(
+    contract: Contract, said: Sequence[Choice] | None, checks: IsolatedChecks, seconds: float
+) -> Breach | None:
+    """How an answer breaks the contract, or ``None``. One that can't be judged in ``seconds`` counts as breaking a
+    contract of its task; where the call's own schema is the reason, the call is refused.
+    """
+    verdicts: dict[Question, str | None] = {}
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return contract.breach(said, verdicts)
+        except TooMuchWork as work:
+            question, of_task = work.question, work.of_task
+        try:
+            verdicts[question] = await checks.breach(question, max(0.0, until - time.monotonic()))
+        except (CheckUnavailable, BadSchema) as error:
+            if of_task:
+                return Breach(failures.CONTRACT.failure(http_status=200, cause=str(error)))
+            code = "invalid_schema" if isinstance(error, BadSchema) else "schema_takes_too_long"
+            return Breach(failures.UNJUDGED.failure(code=code, cause=str(error)))

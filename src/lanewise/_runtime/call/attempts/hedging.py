@@ -13,9 +13,9 @@ from lanewise._health.hedge_budget import HedgeBudget
 from lanewise._openai.request_body import RequestBody
 from lanewise._routing.hedge import hedge, hedge_failed, hedge_unsent, hedge_won, leaves_to_hedge
 from lanewise._routing.plan import Plan
-from lanewise._runtime.call import attempt
-from lanewise._runtime.call.attempt import AttemptResult, BuiltAttempt, StreamStarted
-from lanewise._runtime.call.attempt_runner import AttemptRunner
+from lanewise._runtime.call.attempts import attempt
+from lanewise._runtime.call.attempts.attempt_runner import AttemptRunner
+from lanewise._runtime.call.attempts.attempt_types import AttemptResult, BuiltAttempt, StreamStarted
 from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise._runtime.call.unforeseen import as_failure
 from lanewise.types import Api, Failure

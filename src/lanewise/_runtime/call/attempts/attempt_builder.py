@@ -14,7 +14,7 @@ from lanewise._contracts.contract import Repair
 from lanewise._failures.additions import Addition, Removal, to_take_out
 from lanewise._routing import idempotency as keys
 from lanewise._routing.model_match import is_substitute
-from lanewise._runtime.call.attempt import AttemptRequest, BuiltAttempt
+from lanewise._runtime.call.attempts.attempt_types import AttemptRequest, BuiltAttempt
 from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise._runtime.upstreams import Upstream
 from lanewise._transform.capabilities import has_attachments

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from lanewise._failures.signals import TransportFailure
-from lanewise._runtime.call.attempt import StreamStarted
+from lanewise._runtime.call.attempts.attempt_types import StreamStarted
 from lanewise._runtime.call.cancellation import CallCancellation
-from lanewise._runtime.call.stream_outcome import StreamOutcome
+from lanewise._runtime.call.streams.stream_outcome import StreamOutcome
 from lanewise._runtime.call.unforeseen import as_failure
 from lanewise.errors import RoutingError, StreamBroken
 from lanewise.types import Call, Failure

@@ -11,8 +11,8 @@ from lanewise._failures import failure_table as failures
 from lanewise._openai.stream_validator import StreamValidator
 from lanewise._routing.plan import Plan
 from lanewise._routing.restarts import OnBreak
-from lanewise._runtime.call.attempt import StreamStarted
-from lanewise._runtime.call.attempt_runner import AttemptRunner
+from lanewise._runtime.call.attempts.attempt_runner import AttemptRunner
+from lanewise._runtime.call.attempts.attempt_types import StreamStarted
 from lanewise._runtime.call.cancellation import became_sensitive, caller_gone
 from lanewise._runtime.call.final_errors import broken_stream
 from lanewise._runtime.call.resolve import ResolvedCall

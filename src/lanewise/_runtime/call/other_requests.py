@@ -1,11 +1,10 @@
-"""Answers that a provider has stored, asked for again, changed or deleted: requests go to the route that made them."""
+"""Requests that become no call: for the list of tasks, and for answers that a provider has stored, which go to it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import random
 import re
 import time
 from datetime import UTC, datetime
@@ -14,41 +13,23 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import msgspec
 
-from lanewise._failures.classification import from_status
-from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._routing import idempotency as keys
-from lanewise._runtime.call.attempt import CONNECT_TIMEOUT, ERROR_BODY
 from lanewise._runtime.call.context import CallContext
-from lanewise._runtime.call.final_errors import class_of_status
 from lanewise._runtime.call.record_fields import CallFields
 from lanewise._runtime.call.reply_headers import reply_headers
+from lanewise._runtime.call.stored_exchange import StoredExchange, StoredStream
 from lanewise._runtime.messages import Caller, RoutedRequest, RoutedResponse
 from lanewise._runtime.response_affinity import ResponseOrigin
 from lanewise._runtime.router_runtime import RouterRuntime
-from lanewise._runtime.upstreams import KeyUnavailable, Upstream
-from lanewise._transport import Exchange
-from lanewise.config.deadline_budget import DEADLINE_ALONE
-from lanewise.errors import (
-    ErrorDetails,
-    FailClosed,
-    NotRouted,
-    RoutingError,
-    StreamBroken,
-    Unreachable,
-    UpstreamTimeout,
-)
+from lanewise._runtime.upstreams import Upstream
+from lanewise.config import Config
+from lanewise.errors import ErrorDetails, FailClosed, NotRouted
 from lanewise.types import Api, Call, Outcome
 
-__all__ = ["StoredRequest", "answer_stored", "call_of", "stored_request"]
+__all__ = ["StoredRequest", "answer_locally", "answer_stored", "call_of", "stored_request"]
 
-TRIES: Final = 3
-"""As many as the plain SDK makes."""
-LONGEST_WAIT: Final = 60.0
 JUST_MADE: Final = 0.1
 """Seconds after which the store is asked again: another worker may have been told the answer a moment ago."""
-STALL: Final = 300.0
-LONGEST_STREAM: Final = 1800.0
-_AGAIN: Final = frozenset({408, 409, 429})
 _PATHS: Final = (
     (re.compile(r"responses/([^/]+)"), Api.RESPONSES, frozenset({"GET", "DELETE"})),
     (re.compile(r"responses/([^/]+)/cancel"), Api.RESPONSES, frozenset({"POST"})),
@@ -57,6 +38,26 @@ _PATHS: Final = (
     (re.compile(r"chat/completions/([^/]+)/messages"), Api.CHAT, frozenset({"GET"})),
 )
 _LIST: Final = "chat/completions"
+
+
+def answer_locally(config: Config, request: RoutedRequest) -> RoutedResponse | None:
+    """The reply to ``GET /models`` and ``GET /models/{task}``; ``None`` for everything else, unknown tasks included."""
+    if request.method != "GET":
+        return None
+    if request.path == "models":
+        return _json({"object": "list", "data": [_model(name) for name in config.tasks]})
+    name = unquote(request.path.removeprefix("models/"))
+    if request.path.startswith("models/") and name in config.tasks:
+        return _json(_model(name))
+    return None
+
+
+def _model(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "lanewise"}
+
+
+def _json(content: object) -> RoutedResponse:
+    return RoutedResponse(200, [(b"content-type", b"application/json")], msgspec.json.encode(content))
 
 
 class StoredRequest(msgspec.Struct, frozen=True):
@@ -104,7 +105,7 @@ async def answer_stored(context: CallContext, stored: StoredRequest, call: Call)
         upstream = _permitted(context, stored, call, made)
         CallFields.task(call, made.task)
         CallFields.route(call, made.route)
-        exchange = _StoredExchange(context, stored, upstream, call)
+        exchange = StoredExchange(context, stored.path, upstream, call)
         status, headers, result = await exchange.send(_query(stored, context.request, upstream))
         if isinstance(result, bytes) and stored.name is None:
             result = await _only_ours(context.runtime, result, context.caller)
@@ -116,7 +117,7 @@ async def answer_stored(context: CallContext, stored: StoredRequest, call: Call)
     context.caller.answered(fields.reply_id, call)
     if isinstance(result, bytes):
         return RoutedResponse(status, fields.all, result)
-    return RoutedResponse(status, fields.all, b"", _StoredStream(result, call))
+    return RoutedResponse(status, fields.all, b"", StoredStream(result, call))
 
 
 async def _made(runtime: RouterRuntime, stored: StoredRequest, request: RoutedRequest) -> ResponseOrigin:
@@ -202,134 +203,3 @@ async def _only_ours(runtime: RouterRuntime, body: bytes, caller: Caller) -> byt
                 names.append(name)
     more = {"data": kept, "first_id": names[0] if names else None, "last_id": names[-1] if names else None}
     return msgspec.json.encode({**fields, **more})
-
-
-class _StoredExchange:
-    """One request to the route that made an answer, tried again as the plain SDK would."""
-
-    def __init__(self, context: CallContext, stored: StoredRequest, upstream: Upstream, call: Call) -> None:
-        self._context = context
-        self._stored = stored
-        self._request = request = context.request
-        self._upstream = upstream
-        self._call = call
-        self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + min(request.timeout or DEADLINE_ALONE, DEADLINE_ALONE)
-
-    async def send(self, query: str) -> tuple[int, list[tuple[bytes, bytes]], bytes | Exchange]:
-        """The provider's answer, or its stream. Raises RoutingError."""
-        for tries in range(1, TRIES + 1):
-            error: RoutingError
-            wait: float | None = None
-            try:
-                exchange = await self._open(query)
-                if exchange.status < 300:
-                    return await self._read(exchange)
-                error, wait = await self._refused(exchange)
-                if exchange.status < 500 and exchange.status not in _AGAIN:
-                    raise error
-            except TransportFailure as failure:
-                error = self._failed(failure)
-                if failure.signal is TransportSignal.LOCAL:
-                    raise error from None
-            pause = wait or 0.5 * 2.0 ** (tries - 1) * (1 - 0.25 * random.random())
-            if tries == TRIES or pause > LONGEST_WAIT or self._loop.time() + pause >= self._deadline:
-                break
-            await asyncio.sleep(pause)
-        raise error
-
-    async def _open(self, query: str) -> Exchange:
-        request, upstream = self._request, self._upstream
-        try:
-            key = await upstream.key_headers(self._deadline)
-        except KeyUnavailable as reason:
-            raise Unreachable(f"nothing was sent: {reason}", self._call, ErrorDetails(path=self._stored.path)) from None
-        return await self._context.loop.transport(upstream.provider.name).send(
-            upstream.stored_target(self._stored.path, query),
-            (*upstream.allowed(request.headers), *key),
-            request.body,
-            method=request.method,
-            stream="stream=true" in query,
-            deadline=self._deadline,
-            connect_timeout=CONNECT_TIMEOUT,
-        )
-
-    async def _read(self, exchange: Exchange) -> tuple[int, list[tuple[bytes, bytes]], bytes | Exchange]:
-        if "event-stream" in exchange.headers.get("content-type", "").lower():
-            return exchange.status, list(exchange.raw_headers), exchange
-        try:
-            body = await exchange.read(self._context.runtime.limits.answer)
-        finally:
-            exchange.release()
-        return exchange.status, list(exchange.raw_headers), body
-
-    async def _refused(self, exchange: Exchange) -> tuple[RoutingError, float | None]:
-        try:
-            body = await exchange.read(ERROR_BODY)
-        except TransportFailure:
-            body = b""
-        finally:
-            exchange.release()
-        failure = from_status(exchange.status, exchange.headers, body, now=datetime.now(UTC), bound=True)
-        facts = ErrorDetails(
-            path=self._stored.path,
-            status=exchange.status,
-            code=failure.code or str(failure.kind),
-            param=failure.param,
-            type=str(failure.kind),
-            retry_after=failure.retry_after,
-            request_id=self._call.id,
-        )
-        told = (
-            f"{self._request.method} /{self._stored.path[:200]}: {self._upstream.route.name} answered {exchange.status}"
-        )
-        kind = FailClosed if self._call.sensitive else class_of_status(exchange.status)
-        return kind(f"{told}, {facts.code} [call {self._call.id}]", self._call, facts), failure.retry_after
-
-    def _failed(self, failure: TransportFailure) -> RoutingError:
-        late = failure.signal is TransportSignal.TIMEOUT
-        kind = FailClosed if self._call.sensitive else UpstreamTimeout if late else Unreachable
-        told = (
-            f"{self._request.method} /{self._stored.path[:200]}: no answer of {self._upstream.route.name} ({failure})"
-        )
-        return kind(f"{told} [call {self._call.id}]", self._call, ErrorDetails(path=self._stored.path))
-
-
-class _StoredStream:
-    """A stored response as a stream, passed on as it comes: what is stored was judged when it was made."""
-
-    def __init__(self, exchange: Exchange, call: Call) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._exchange = exchange
-        self._call = call
-        self._until = self._loop.time() + LONGEST_STREAM
-        self._ended = False
-
-    async def read(self) -> bytes:
-        """The next piece, ``b""`` at the end. Raises StreamBroken."""
-        if self._ended:
-            return b""
-        self._exchange.bound_reads(min(self._until, self._loop.time() + STALL))
-        try:
-            data = await self._exchange.read_some()
-        except TransportFailure as failure:
-            raise StreamBroken(f"the stored stream broke ({failure}) [call {self._call.id}]", self._call) from None
-        if not data:
-            await self.aclose()
-        return data
-
-    async def rest(self, seconds: float) -> None:
-        """As :meth:`Stream.rest`."""
-        if not self._ended:
-            await self._exchange.rest(seconds)
-
-    async def aclose(self) -> None:
-        """Close the exchange, or give its connection back. Idempotent."""
-        if not self._ended:
-            self._ended = True
-            self._exchange.release()
-
-    def drop(self) -> None:
-        """As :meth:`aclose`, soon. From any thread."""
-        if not self._ended and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._exchange.release)

@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, Final, TypeVar
 
 from lanewise._process_hooks import Ending, at_exit, at_fork
-from lanewise._runtime.real_threads import require_real_threads
+from lanewise._runtime.loops.process_limits import require_real_threads
 from lanewise._transport.local_trouble import lacks_descriptors
 from lanewise.errors import RouterClosed
 

@@ -1,12 +1,13 @@
-"""Whether this process may open as many files and sockets as its config can use."""
+"""What keeps a router from working in this process: patched threads, too few files and sockets."""
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 from lanewise.config import Config
 
-__all__ = ["descriptor_limit_warning"]
+__all__ = ["descriptor_limit_warning", "require_real_threads"]
 
 BESIDE: Final = 100
 """Descriptors for everything else: the server's own connections, logs, databases, modules that are being read."""
@@ -42,3 +43,32 @@ def _soft_limit() -> int | None:
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def require_real_threads() -> None:
+    """Raise RuntimeError if threads are patched, with the names of workers that have real ones.
+
+    Adapters whose framework blocks call it when they are installed: else the app would start, look healthy, and fail at
+    its first call.
+
+    Example::
+
+        require_real_threads()
+    """
+    patcher = _patcher()
+    if patcher is not None:
+        raise RuntimeError(
+            f"lanewise needs real threads and {patcher} has patched them. Use gunicorn's gthread or sync worker "
+            "(worker_class = 'gthread'), or an async framework with the asynchronous client (worker_class = 'asgi', or "
+            "uvicorn)."
+        )
+
+
+def _patcher() -> str | None:
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "gevent"
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        return "eventlet"
+    return None

@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 
 import anyio
 
+from lanewise._runtime.loops.portal import PortalThread, Unclaimed, Work
 from lanewise._runtime.messages import Stream
-from lanewise._runtime.portal import PortalThread, Unclaimed, Work
 from lanewise.errors import RouterClosed, StreamBroken
 
 __all__ = ["BridgedStream", "ThreadStream", "across"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lanewise._routing.restarts import without_announcement
-from lanewise._runtime.call.committed_stream import CommittedStream
+from lanewise._runtime.call.streams.committed_stream import CommittedStream
 from lanewise.errors import RoutingError
 from lanewise.types import Call, Outcome
 

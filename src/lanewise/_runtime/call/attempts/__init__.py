@@ -1,0 +1,1 @@
+"""The attempts of one call: built, let out, sent, judged, priced, and one beside another."""
