@@ -8,7 +8,16 @@ from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    WithJsonSchema,
+)
 
 from lanewise.config.mistakes import nearest, quoted
 from lanewise.config.values import Names, PositiveSeconds, Text, wrong
@@ -123,16 +132,22 @@ class Budget(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: Text = ""
-    limit: Annotated[BudgetLimit, BeforeValidator(_limit), PlainSerializer(_exact)] = Field(
-        description='The most that may be spent: "0.50 USD", "200000 tokens" or "100 calls".'
-    )
+    limit: Annotated[
+        BudgetLimit,
+        BeforeValidator(_limit),
+        PlainSerializer(_exact),
+        WithJsonSchema({"type": "string", "pattern": LIMIT_PATTERN}),
+    ] = Field(description='The most that may be spent: "0.50 USD", "200000 tokens" or "100 calls".')
     window: PositiveSeconds = Field(description='In what time: "1d" is a day of UTC\'s, any other ("1h", "30d") rolls.')
-    per: Annotated[str, Strict(), AfterValidator(_per)] | None = Field(
+    per: (
+        Annotated[str, Strict(), AfterValidator(_per), WithJsonSchema({"type": "string", "pattern": PER_PATTERN})]
+        | None
+    ) = Field(
         default=None,
         description='Whose calls count together: "subject", "task", "client" or "label.NAME". Default: all do.',
     )
     tasks: Annotated[Names, AfterValidator(_tasks)] | None = Field(
-        default=None, description="The tasks whose calls count. Default: all."
+        default=None, json_schema_extra={"minItems": 1}, description="The tasks whose calls count. Default: all."
     )
     over: Literal["refuse", "equivalent", "degraded"] = Field(
         default="refuse", description="What becomes of calls beyond the limit: refused, or answered in that lane."

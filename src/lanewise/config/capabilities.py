@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, WithJsonSchema
 
 from lanewise.config.mistakes import nearest, quoted
 from lanewise.config.values import wrong
@@ -22,7 +22,7 @@ def _ability(name: str) -> str:
     return name
 
 
-Abilities = tuple[Annotated[str, Strict(), AfterValidator(_ability)], ...]
+Abilities = tuple[Annotated[str, Strict(), AfterValidator(_ability), WithJsonSchema({"enum": list(ABILITIES)})], ...]
 
 
 class StandIns(BaseModel):

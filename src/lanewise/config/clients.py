@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 from pydantic.functional_validators import AfterValidator
 
 from lanewise.config.http_fields import is_header_name, is_key_name
@@ -18,6 +18,7 @@ __all__ = ["DIGEST", "SUBJECT", "Client"]
 DIGEST: Final = r"^sha256:[0-9a-f]{64}$"
 SUBJECT: Final = r"^header:[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_WRITTEN_DIGEST: Final[dict[str, Any]] = {"type": "string", "pattern": DIGEST}
 _HEADER: Final = "header:"
 _MAKE_ONE: Final = "`lanewise keys create NAME` makes a key, and prints the line that belongs here."
 
@@ -62,17 +63,24 @@ class Client(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
 
     name: Text = ""
-    key: Annotated[tuple[str, ...], BeforeValidator(_digests)] = Field(
-        default=(), repr=False, description="The SHA-256 of its key, or of several: `lanewise keys create NAME`."
-    )
+    key: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_digests),
+        WithJsonSchema({"anyOf": [_WRITTEN_DIGEST, {"type": "array", "minItems": 1, "items": _WRITTEN_DIGEST}]}),
+    ] = Field(default=(), repr=False, description="The SHA-256 of its key, or of several: `lanewise keys create NAME`.")
     tasks: Annotated[tuple[NonEmpty, ...] | None, AfterValidator(_some)] = Field(
-        default=None, description="The tasks that it may use. Left out: every task that is not sensitive."
+        default=None,
+        json_schema_extra={"minItems": 1},
+        description="The tasks that it may use. Left out: every task that is not sensitive.",
     )
     sensitive: NonEmpty | None = Field(
         default=None, description="The sensitive category of all its calls; it adds up with the task's."
     )
     labels: dict[Text, Text] = Field(default={}, description="Labels of its calls, for start rules and records.")
-    subject: Annotated[str, Strict(), AfterValidator(_subject)] | None = Field(
+    subject: (
+        Annotated[str, Strict(), AfterValidator(_subject), WithJsonSchema({"type": "string", "pattern": SUBJECT})]
+        | None
+    ) = Field(
         default=None,
         description="Whose call it is: \"header:NAME\" takes the client's word. Default: the client's name.",
     )

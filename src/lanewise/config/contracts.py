@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
 from lanewise.config.mistakes import quoted
 from lanewise.config.values import Count, JsonTable, NonEmpty, wrong
@@ -62,7 +62,15 @@ class Contract(BaseModel):
     must_match: Annotated[str, Strict(), AfterValidator(_pattern)] | None = Field(
         default=None, description="A regular expression (Python's) that must be found in the answer's text."
     )
-    check: Annotated[str, Strict(), AfterValidator(_reference)] | None = Field(
+    check: (
+        Annotated[
+            str,
+            Strict(),
+            AfterValidator(_reference),
+            WithJsonSchema({"type": "string", "pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"}),
+        ]
+        | None
+    ) = Field(
         default=None, description='A function of the app that says whether a text will do: "app.checks:is_polite".'
     )
     on_violation: Literal["next", "repair"] = Field(

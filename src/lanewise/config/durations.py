@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["duration_text", "seconds_of"]
+__all__ = ["DURATION_PATTERN", "LONGEST", "duration_text", "seconds_of"]
 
+DURATION_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?(ms|s|m|h|d)$"
+"""For the JSON Schema of the config."""
 _WRITTEN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST = 3660 * 86400.0

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo, WithJsonSchema
 
 from lanewise.config.mistakes import looks_like_key, quoted
 from lanewise.config.values import Text, reads_file, wrong
@@ -212,12 +212,33 @@ def _proxy(value: str, info: ValidationInfo) -> str:
     return value
 
 
-HeaderName = Annotated[str, Strict(), AfterValidator(_header_name)]
-OwnHeader = Annotated[str, Strict(), AfterValidator(_own_header)]
-OffOrHeader = Annotated[OwnHeader | None, BeforeValidator(_off_or_header)]
+_HEADER: Final[dict[str, Any]] = {"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"}
+
+HeaderName = Annotated[str, Strict(), AfterValidator(_header_name), WithJsonSchema(_HEADER)]
+OwnHeader = Annotated[str, Strict(), AfterValidator(_own_header), WithJsonSchema(_HEADER)]
+OffOrHeader = Annotated[
+    OwnHeader | None,
+    BeforeValidator(_off_or_header),
+    WithJsonSchema({"anyOf": [_HEADER, {"const": False}]}),
+]
 Headers = Annotated[dict[Text, Text], AfterValidator(_headers)]
 Query = Annotated[dict[Text, Text], AfterValidator(_query)]
-EnvName = Annotated[str, Strict(), AfterValidator(_env_name)]
-BaseUrl = Annotated[str, Strict(), AfterValidator(_base_url)]
-ServiceUrl = Annotated[str, Strict(), AfterValidator(_service_url)]
-ProxySetting = Annotated[str, Strict(), AfterValidator(_proxy)]
+EnvName = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_env_name),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
+]
+BaseUrl = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_base_url),
+    WithJsonSchema({"type": "string", "pattern": "^https?://[^@?#]+$"}),
+]
+ServiceUrl = Annotated[str, Strict(), AfterValidator(_service_url), WithJsonSchema({"type": "string", "minLength": 1})]
+ProxySetting = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_proxy),
+    WithJsonSchema({"type": "string", "pattern": "^(env|none|https?://.+)$"}),
+]

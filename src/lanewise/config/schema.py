@@ -1,174 +1,33 @@
-"""The JSON Schema of the TOML file, for editors. Keys, descriptions and defaults come from the models."""
+"""The JSON Schema of the TOML file, for editors: shapes, descriptions and defaults are those of the models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Final, cast, get_args
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from lanewise.config.budgets import LIMIT_PATTERN, PER_PATTERN, Budget
-from lanewise.config.capabilities import ABILITIES, StandIns
-from lanewise.config.clients import DIGEST, SUBJECT, Client
+from lanewise.config.budgets import Budget
+from lanewise.config.clients import Client
 from lanewise.config.contracts import Contract
-from lanewise.config.durations import duration_text
-from lanewise.config.lanes import LaneEntry
-from lanewise.config.models import (
-    HealthSettings,
-    HedgeSettings,
-    Provider,
-    Route,
-    RouterSettings,
-    SensitiveCategory,
-    StreamSettings,
-    Task,
-)
-from lanewise.config.prices import LongPromptPrices, PriceTable, TierPrices
-from lanewise.config.start_rules import StartRule
-from lanewise.config.values import DEFAULT, REVIEW_LOCATION
-from lanewise.types import NEVER_MOVE, Api, FailureKind, LaneName
+from lanewise.config.durations import DURATION_PATTERN, duration_text
+from lanewise.config.lanes import Lane, LaneEntry
+from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
+from lanewise.config.values import DEFAULT, NAME
+from lanewise.types import NEVER_MOVE, FailureKind
 
 __all__ = ["toml_schema"]
 
 _Schema = dict[str, JsonValue]
 
-_NAME = r"^[A-Za-z0-9._:/-]{1,64}$"
-_TEXT: _Schema = {"type": "string"}
-_NON_EMPTY: _Schema = {"type": "string", "minLength": 1}
-_BOOL: _Schema = {"type": "boolean"}
-_COUNT: _Schema = {"type": "integer", "minimum": 1}
-_TEXTS: _Schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
-_TEXT_TABLE: _Schema = {"type": "object", "additionalProperties": {"type": "string"}}
-_TABLE: _Schema = {"type": "object"}
-_HEADER: _Schema = {"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"}
-_VARIABLE: _Schema = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
-_DURATION: _Schema = {"$ref": "#/$defs/duration"}
-_LANE: _Schema = {"$ref": "#/$defs/lane"}
-_FAILURES: _Schema = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/failure"}}
-_LANE_NAMES: list[JsonValue] = [lane.value for lane in LaneName]
-
-_STREAM: Mapping[str, _Schema] = {
-    "hold": {"enum": ["none", "all"]},
-    "on_break": {"enum": ["error", "restart"]},
-    "stall": _DURATION,
-    "silence": _DURATION,
-    "max": _DURATION,
-}
-_PROVIDER: Mapping[str, _Schema] = {
-    "insecure": _BOOL,
-    "base_url": {"type": "string", "pattern": "^https?://[^@?#]+$"},
-    "api_key_env": _VARIABLE,
-    "auth_header": _HEADER,
-    "query": _TEXT_TABLE,
-    "headers": _TEXT_TABLE,
-    "idempotency_header": {"anyOf": [_HEADER, {"const": False}]},
-    "account": _NON_EMPTY,
-    "optional": _BOOL,
-    "rpm": _COUNT,
-    "tpm": _COUNT,
-    "max_concurrency": _COUNT,
-    "max_idle_connections": _COUNT,
-}
-_BUDGET: Mapping[str, _Schema] = {
-    "limit": {"type": "string", "pattern": LIMIT_PATTERN},
-    "window": _DURATION,
-    "per": {"type": "string", "pattern": PER_PATTERN},
-    "tasks": {**_TEXTS, "minItems": 1},
-    "over": {"enum": ["refuse", "equivalent", "degraded"]},
-}
-_HEDGE: Mapping[str, _Schema] = {
-    "after": {"anyOf": [{"const": "p95"}, _DURATION]},
-    "share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-}
-_STAND_IN: Mapping[str, _Schema] = {
-    "response_format": {"const": "prompt"},
-    "strict_tools": {"const": "check"},
-    "n": {"const": "calls"},
-    "developer": {"const": "system"},
-}
-_ROUTE: Mapping[str, _Schema] = {
-    "provider": _NON_EMPTY,
-    "model": _NON_EMPTY,
-    "api": {"type": "array", "minItems": 1, "items": {"enum": [api.value for api in Api]}},
-    "timeout": _DURATION,
-    "first_token": _DURATION,
-    "stall": _DURATION,
-    "drop": _TEXTS,
-    "rename": _TEXT_TABLE,
-    "cannot": {"type": "array", "items": {"enum": list(ABILITIES)}},
-    "set": _TABLE,
-    "system_suffix": _NON_EMPTY,
-    "weight": {"type": "number", "exclusiveMinimum": 0},
-    "context_window": _COUNT,
-    "max_output": _COUNT,
-    "answers_as": _TEXTS,
-    "reasoning": _BOOL,
-    "same_as": _TEXTS,
-}
-_CONTRACT: Mapping[str, _Schema] = {
-    "schema": {"anyOf": [_NON_EMPTY, _TABLE]},
-    "max_chars": _COUNT,
-    "must_match": _TEXT,
-    "check": {"type": "string", "pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"},
-    "on_violation": {"enum": ["next", "repair"]},
-}
-_CATEGORY: Mapping[str, _Schema] = {
-    "routes": _TEXTS,
-    "on_failure": {"enum": ["fail", "review"]},
-    "review_routes": _TEXTS,
-    "expires": _DURATION,
-    "keep": _DURATION,
-}
-_DIGEST: _Schema = {"type": "string", "pattern": DIGEST}
-_CLIENT: Mapping[str, _Schema] = {
-    "key": {"anyOf": [_DIGEST, {"type": "array", "minItems": 1, "items": _DIGEST}]},
-    "tasks": {**_TEXTS, "minItems": 1},
-    "sensitive": _NON_EMPTY,
-    "labels": _TEXT_TABLE,
-    "subject": {"type": "string", "pattern": SUBJECT},
-    "deadline": _DURATION,
-    "rpm": _COUNT,
-    "max_concurrency": _COUNT,
-}
-_NUMBER: _Schema = {"type": "number", "minimum": 0}
-_HEALTH: Mapping[str, _Schema] = {
-    "slow_call": {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,9})?(x|ms|s|m|h|d)$"},
-    "breakers": _BOOL,
-    "consecutive_failures": _COUNT,
-    "failure_ratio": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-    "minimum_throughput": _COUNT,
-    "sampling_duration": _DURATION,
-    "break_duration": _DURATION,
-    "max_break_duration": _DURATION,
-    "throttle_duration": _DURATION,
-    "max_throttle_duration": _DURATION,
-    "throttle": _BOOL,
-    "retry_tokens": {"type": "number", "exclusiveMinimum": 0},
-    "retry_tokens_kept": _NUMBER,
-    "retry_tokens_per_success": _NUMBER,
-    "retry_tokens_per_second": _NUMBER,
-}
-_ROUTER: Mapping[str, _Schema] = {
-    "state": _NON_EMPTY,
-    "ledger": _NON_EMPTY,
-    "keep": _DURATION,
-    "replay": _DURATION,
-    "request_id_header": _HEADER,
-    "undeclared": {"type": "string", "pattern": "^(standard|refuse|sensitive:.+)$"},
-    "tell_callers": _BOOL,
-    "secret_env": _VARIABLE,
-    "storage_key_env": _VARIABLE,
-    "proxy": {"type": "string", "pattern": "^(env|none|https?://.+)$"},
-    "drill_header": _HEADER,
-    "opentelemetry": _BOOL,
-    "prometheus": _BOOL,
-    "review_location": {"type": "string", "pattern": REVIEW_LOCATION.pattern},
-    "max_answer_bytes": _COUNT,
-    "max_embeddings_bytes": _COUNT,
-    "expected_workers": _COUNT,
-    "max_replay_bytes": _COUNT,
-    "max_event_bytes": _COUNT,
-}
+_DURATION: Final[_Schema] = {"$ref": "#/$defs/duration"}
+_NON_EMPTY: Final[_Schema] = {"type": "string", "minLength": 1}
+_LANE: Final[_Schema] = {"$ref": "#/$defs/lane"}
+_FAILURE: Final[_Schema] = {"$ref": "#/$defs/failure"}
+_LEFT_OUT: Final = frozenset({"title", "default"})
+"""What pydantic says of a value that is said here in other words, or not at all."""
 
 
 def toml_schema() -> dict[str, JsonValue]:
@@ -186,107 +45,99 @@ def toml_schema() -> dict[str, JsonValue]:
         "additionalProperties": False,
         "required": ["providers", "routes", "tasks"],
         "properties": {
-            "router": _table(RouterSettings, _router(), "The router's own settings."),
-            "providers": _named(
-                _table(Provider, _PROVIDER, "An account at an OpenAI-compatible endpoint."), "providers"
-            ),
-            "routes": _named(_table(Route, _route(), "One provider and one model.", "provider", "model"), "routes"),
-            "tasks": _named(_table(Task, _task(), "A class of work: its lanes and rules.", "primary"), "tasks"),
-            "sensitive": _named(
-                _table(SensitiveCategory, _CATEGORY, "A kind of call that only approved routes may answer.", "routes"),
-                "sensitive categories",
-                least=0,
-            ),
-            "budgets": _named(
-                _table(Budget, _BUDGET, "What may be spent in a window of time.", "limit", "window"), "budgets", least=0
-            ),
+            "router": _table(RouterSettings),
+            "providers": _named(_table(Provider), "providers"),
+            "routes": _named(_table(Route), "routes"),
+            "tasks": _named(_table(Task), "tasks"),
+            "sensitive": _named(_table(SensitiveCategory), "sensitive categories", least=0),
+            "budgets": _named(_table(Budget), "budgets", least=0),
             "endpoints": {
                 "description": "Path patterns, each with the sensitive category of what happens under it.",
                 "type": "object",
                 "propertyNames": {"pattern": "^/"},
                 "additionalProperties": {"type": "string", "minLength": 1},
             },
-            "clients": _named(
-                _table(Client, _CLIENT, "Who may call the app's own OpenAI endpoint."), "clients", least=0
-            ),
+            "clients": _named(_table(Client), "clients", least=0),
         },
         "$defs": {"duration": _duration(), "failure": _failure(), "lane": _lane()},
     }
 
 
-def _router() -> Mapping[str, _Schema]:
-    return {**_ROUTER, "health": _table(HealthSettings, _HEALTH, "Circuit breakers and retry budgets.")}
-
-
-def _route() -> Mapping[str, _Schema]:
-    return {
-        **_ROUTE,
-        "stand_in": _table(StandIns, _STAND_IN, "How this route stands in for what it can't take."),
-        "price": _price(),
-    }
-
-
-def _price() -> _Schema:
-    dollars: _Schema = {"type": "number", "minimum": 0, "maximum": 1e6}
-    tokens = dict.fromkeys(TierPrices.model_fields, dollars)
-    steps: _Schema = {
-        "type": "array",
-        "items": _table(LongPromptPrices, {**tokens, "above": _COUNT}, "Prices of long prompts.", "above"),
-    }
-    tiers: _Schema = {"type": "object", "additionalProperties": _table(TierPrices, tokens, "Prices of a service tier.")}
-    shapes = {**tokens, "requests": dollars, "web_searches": dollars, "tiers": steps, "service_tiers": tiers}
-    return _table(PriceTable, shapes, "The route's own prices.", "input", "output")
-
-
-def _task() -> Mapping[str, _Schema]:
-    kinds: list[JsonValue] = [kind.value for kind in FailureKind]
-    retries: _Schema = {"type": "integer", "minimum": 0, "maximum": 3}
-    return {
-        "deadline": _DURATION,
-        "patience": _DURATION,
-        "primary": _LANE,
-        "equivalent": _LANE,
-        "degraded": _LANE,
-        "retries": {"type": "object", "propertyNames": {"enum": kinds}, "additionalProperties": retries},
-        "max_attempts": {"type": "integer", "minimum": 1, "maximum": 16},
-        "sensitive": _NON_EMPTY,
-        "contract": {"anyOf": [_NON_EMPTY, _table(Contract, _CONTRACT, "What an answer must look like.")]},
-        "stream": _table(StreamSettings, _STREAM, "How streams behave."),
-        "select": {"enum": ["order", "weight", "cheapest", "fastest"]},
-        "hedge": _table(HedgeSettings, _HEDGE, "A second request to the next route."),
-        "sticky": {"enum": ["subject", "conversation"]},
-        "start": {"anyOf": [{"enum": _LANE_NAMES}, {"type": "array", "minItems": 1, "items": _start_rule()}]},
-        "alert_cost_per_day": {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? USD$"},
-    }
-
-
-def _start_rule() -> _Schema:
-    when: _Schema = {**_NON_EMPTY, "description": StartRule.model_fields["when"].description or ""}
-    lane: _Schema = {"enum": _LANE_NAMES, "description": StartRule.model_fields["lane"].description or ""}
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["when", "lane"],
-        "properties": {"when": when, "lane": lane},
-    }
-
-
-def _table(model: type[BaseModel], shapes: Mapping[str, _Schema], description: str, *required: str) -> _Schema:
-    """A table with the keys of ``shapes``: a model's fields that can be written in TOML."""
+def _table(model: type[BaseModel]) -> _Schema:
+    """A table with a model's fields, but for its name and for what can't be written in a file."""
     properties: dict[str, JsonValue] = {}
-    fields = {field.alias or name: field for name, field in model.model_fields.items()}
-    for key, shape in shapes.items():
-        field = fields[key]
-        about: _Schema = {"description": field.description or description}
+    required: list[JsonValue] = []
+    for name, field in model.model_fields.items():
+        if name == "name" or field.exclude:
+            continue
+        key = field.alias or name
+        shape = _shape(field)
         default = _default(field, is_duration=shape == _DURATION)
+        about: _Schema = {"description": field.description or _first_sentence(model)}
         properties[key] = {**shape, **about, **({} if default is None else {"default": default})}
+        if field.is_required():
+            required.append(key)
     table: _Schema = {
-        "description": description,
+        "description": _first_sentence(model),
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
     }
-    return {**table, "required": list(required)} if required else table
+    return {**table, "required": required} if required else table
+
+
+def _shape(field: FieldInfo) -> _Schema:
+    """What may be written for a field: by pydantic, but for what a file says in a short form."""
+    models = {model.__name__: model for model in _models_in(field.annotation)}
+    if Lane.__name__ in models:
+        return _LANE
+    checked: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    whole = TypeAdapter(checked).json_schema(by_alias=True)
+    definitions = whole.pop("$defs", {})
+
+    def named(name: str) -> JsonValue:
+        if name not in models:
+            definition = {key: value for key, value in definitions[name].items() if key != "description"}
+            return _written(definition, named)  # an enumeration, which is described for whoever reads the code
+        table = _table(models[name])
+        return {"anyOf": [_NON_EMPTY, table]} if models[name] is Contract else table
+
+    shape = named(str(whole["title"])) if whole.get("title") in models else _written(whole, named)
+    more = field.json_schema_extra
+    return {**cast("_Schema", shape), **(more if isinstance(more, dict) else {})}
+
+
+def _written(schema: JsonValue, named: Callable[[str], JsonValue]) -> JsonValue:
+    """A schema of pydantic's with what it refers to in its place, and without what TOML does not have: null."""
+    if isinstance(schema, list):
+        return [_written(item, named) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return named(str(schema["$ref"]).rpartition("/")[2])
+    if schema.get("pattern") == DURATION_PATTERN:
+        return _DURATION
+    if schema.get("enum") == _failure()["enum"]:
+        return _FAILURE
+    kept = {key: _written(value, named) for key, value in schema.items() if key not in _LEFT_OUT}
+    forms = [form for form in cast("list[JsonValue]", kept.get("anyOf", [])) if form != {"type": "null"}]
+    if len(forms) == 1:
+        del kept["anyOf"]
+        return {**cast("_Schema", forms[0]), **kept}
+    return {**kept, "anyOf": forms} if forms else kept
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _first_sentence(model: type[BaseModel]) -> str:
+    paragraph = (inspect.getdoc(model) or "").partition("\n\n")[0]
+    sentence = " ".join(paragraph.split()).partition(". ")[0].replace("``", "`")
+    return f"{sentence.removesuffix('.')}."
 
 
 def _default(field: FieldInfo, *, is_duration: bool) -> JsonValue:
@@ -301,7 +152,7 @@ def _named(table: _Schema, what: str, *, least: int = 1) -> _Schema:
         "description": f"The {what}, each under its name.",
         "type": "object",
         "minProperties": least,
-        "propertyNames": {"pattern": _NAME},
+        "propertyNames": {"pattern": f"^{NAME.pattern}$"},
         "additionalProperties": table,
     }
 
@@ -310,7 +161,7 @@ def _duration() -> _Schema:
     return {
         "description": "A number and a unit: ms, s, m, h or d.",
         "type": "string",
-        "pattern": r"^[0-9]{1,12}(\.[0-9]{1,9})?(ms|s|m|h|d)$",
+        "pattern": DURATION_PATTERN,
         "examples": ["800ms", "12s", "5m", "90d"],
     }
 
@@ -324,14 +175,7 @@ def _failure() -> _Schema:
 
 
 def _lane() -> _Schema:
-    on: _Schema = {**_FAILURES, "description": LaneEntry.model_fields["on"].description or ""}
-    route: _Schema = {**_NON_EMPTY, "description": LaneEntry.model_fields["route"].description or ""}
-    entry: _Schema = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["route"],
-        "properties": {"route": route, "on": on},
-    }
+    entry = _table(LaneEntry)
     entries: _Schema = {"type": "array", "minItems": 1, "items": {"anyOf": [_NON_EMPTY, entry]}}
     table: _Schema = {
         "type": "object",
@@ -339,7 +183,7 @@ def _lane() -> _Schema:
         "required": ["routes"],
         "properties": {
             "routes": {"anyOf": [_NON_EMPTY, entries], "description": "The names of routes, in order."},
-            "on": on,
+            "on": cast("_Schema", entry["properties"])["on"],
         },
     }
     return {

@@ -83,4 +83,4 @@ def _lane(name: object) -> LaneName:
     return LaneName(name)
 
 
-StartField = Annotated[LaneName | tuple[StartRule, ...], BeforeValidator(_read)]
+StartField = Annotated[LaneName | Annotated[tuple[StartRule, ...], Field(min_length=1)], BeforeValidator(_read)]

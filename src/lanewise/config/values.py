@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,10 +20,11 @@ from pydantic import (
     PlainSerializer,
     Strict,
     ValidationInfo,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
-from lanewise.config.durations import LONGEST, duration_text, seconds_of
+from lanewise.config.durations import DURATION_PATTERN, LONGEST, duration_text, seconds_of
 from lanewise.config.mistakes import nearest, quoted
 from lanewise.types import NEVER_MOVE, FailureKind
 
@@ -71,6 +72,7 @@ REVIEW_LOCATION = re.compile(
 )
 DEFAULT = "default"
 """Stands for :data:`DEFAULT_ON` in a list of failures."""
+_MOVING: Final = tuple(kind.value for kind in FailureKind if kind not in NEVER_MOVE)
 DEFAULT_ON: frozenset[FailureKind] = frozenset(FailureKind) - {
     FailureKind.BAD_REQUEST,
     FailureKind.CONTENT_POLICY,
@@ -251,7 +253,10 @@ def _parameter_table(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 Text = Annotated[str, Strict()]
-NonEmpty = Annotated[str, Strict(), AfterValidator(_non_empty)]
+_NON_EMPTY: Final[dict[str, Any]] = {"type": "string", "minLength": 1}
+_WRITTEN_DURATION: Final[dict[str, Any]] = {"type": "string", "pattern": DURATION_PATTERN}
+
+NonEmpty = Annotated[str, Strict(), AfterValidator(_non_empty), WithJsonSchema(_NON_EMPTY)]
 Names = tuple[NonEmpty, ...]
 Bool = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=1, le=10**15)]
@@ -259,17 +264,46 @@ RetryCount = Annotated[int, Strict(), Field(ge=0, le=3)]
 AttemptCount = Annotated[int, Strict(), Field(ge=1, le=16)]
 Share = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 NonNegative = Annotated[float, Strict(), Field(ge=0, le=1e6, allow_inf_nan=False)]
-Dollars = Annotated[float, BeforeValidator(_dollars)]
+Dollars = Annotated[
+    float,
+    BeforeValidator(_dollars),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})? ?USD$"}),
+]
 Weight = Annotated[float, Strict(), Field(gt=0, le=1e6, allow_inf_nan=False)]
-Seconds = Annotated[float, BeforeValidator(_seconds)]
-SlowCallField = Annotated[SlowCall, BeforeValidator(_slow_call), PlainSerializer(str)]
-HedgeDelay = Annotated[Literal["p95"] | float, BeforeValidator(_hedge_delay)]
-PositiveSeconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
-ReviewLocation = Annotated[str, Strict(), AfterValidator(_review_location)]
-Undeclared = Annotated[str, Strict(), AfterValidator(_undeclared)]
-FailureSet = Annotated[frozenset[FailureKind], BeforeValidator(_failures)]
+Seconds = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(_WRITTEN_DURATION)]
+SlowCallField = Annotated[
+    SlowCall,
+    BeforeValidator(_slow_call),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,9})?(x|ms|s|m|h|d)$"}),
+]
+HedgeDelay = Annotated[
+    Literal["p95"] | float,
+    BeforeValidator(_hedge_delay),
+    WithJsonSchema({"anyOf": [{"const": "p95"}, _WRITTEN_DURATION]}),
+]
+PositiveSeconds = Annotated[
+    float, BeforeValidator(_seconds), AfterValidator(_positive), WithJsonSchema(_WRITTEN_DURATION)
+]
+ReviewLocation = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_review_location),
+    WithJsonSchema({"type": "string", "pattern": REVIEW_LOCATION.pattern}),
+]
+Undeclared = Annotated[
+    str,
+    Strict(),
+    AfterValidator(_undeclared),
+    WithJsonSchema({"type": "string", "pattern": "^(standard|refuse|sensitive:.+)$"}),
+]
+FailureSet = Annotated[
+    frozenset[FailureKind],
+    BeforeValidator(_failures),
+    WithJsonSchema({"type": "array", "minItems": 1, "items": {"enum": [DEFAULT, *_MOVING]}}),
+]
 FailureKey = Annotated[FailureKind, BeforeValidator(_failure)]
-Parameters = tuple[Annotated[str, Strict(), AfterValidator(_parameter)], ...]
+Parameters = tuple[Annotated[str, Strict(), AfterValidator(_parameter), WithJsonSchema(_NON_EMPTY)], ...]
 Renames = Annotated[dict[Text, Text], AfterValidator(_parameters)]
 JsonTable = Annotated[dict[Text, JsonValue], AfterValidator(_json_table)]
 ParameterTable = Annotated[JsonTable, AfterValidator(_parameter_table)]
