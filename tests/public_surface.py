@@ -227,7 +227,7 @@ def log_fields() -> list[str]:
     for tree in _sources():
         nodes = list(ast.walk(tree))
         dicts = [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "extra"]
-        if any(isinstance(node, ast.ClassDef) and node.name == "Log" for node in nodes):
+        if any(isinstance(node, ast.ClassDef) and node.name in ("Log", "LaneReports") for node in nodes):
             dicts += [node for node in nodes if isinstance(node, ast.Dict)]
         for given in dicts:
             if isinstance(given, ast.Dict):

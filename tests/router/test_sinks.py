@@ -156,6 +156,16 @@ async def test_durations_tokens_costs_and_scores_are_metrics(stage: Stage, told:
     assert list(tokens["input"].explicit_bounds)[:4] == [1, 4, 16, 64]
 
 
+async def test_breakers_that_open_are_a_metric(stage: Stage, told: Telemetry) -> None:
+    """With whose they are."""
+    stage.first.script(FIRST_MODEL, Status(404, error={"code": "model_not_found"}))
+    async with Router.from_mapping(traced(stage)) as router:
+        await ask(router, Form("async"))
+    attributes = [dict(point.attributes) for point in told.points()["lanewise.breaker.changes"]]
+    opened = {"lanewise.breaker.state": "open", "lanewise.route": "first", "lanewise.api": "chat"}
+    assert {**opened, "lanewise.account": "first-provider", "error.type": "model_missing"} in attributes
+
+
 async def test_without_the_setting_nothing_is_traced(stage: Stage, told: Telemetry) -> None:
     """An app that has OpenTelemetry for other things is asked first."""
     async with Router.from_mapping(config(stage)) as router:

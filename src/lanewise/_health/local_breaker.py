@@ -7,6 +7,7 @@ once every event of this worker is in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -41,6 +42,7 @@ class LocalBreaker:
         "circuit",
         "detached",
         "failed_in",
+        "on_change",
         "pending_events",
         "pristine",
         "probing",
@@ -63,6 +65,8 @@ class LocalBreaker:
         self.wanted = False
         self.slot_wanted = False
         self.failed_in = 0.0
+        self.on_change: Callable[[Circuit, Circuit, bool], None] | None = None
+        """Gets what it was and what it is, when it opens, closes or is throttled, and whether that came from others."""
         self._offered = False
         self._slot_used = float("-inf")
 
@@ -194,7 +198,7 @@ class LocalBreaker:
         self._offered = any(isinstance(event, LeaseRenewed) and not event.in_use for event in self.pending_events)
         if not self.pending_events and version >= self.version:
             self.version = version
-            self._set(shared)
+            self._set(shared, heard=True)
 
     def reconcile(self, shared: Circuit, version: int) -> Circuit:
         """As :meth:`replace`, after a time in which nobody could be heard: gives what both sides come to.
@@ -204,9 +208,17 @@ class LocalBreaker:
         self.pending_events.clear()
         self.detached = self._offered = False
         self.version = version
-        self._set(merged(shared, self.circuit))
+        self._set(merged(shared, self.circuit), heard=True)
         return self.circuit
 
-    def _set(self, circuit: Circuit) -> None:
-        self.circuit = circuit
+    def _set(self, circuit: Circuit, *, heard: bool = False) -> None:
+        before, self.circuit = self.circuit, circuit
         self.pristine = circuit.pristine
+        if self.on_change is None:
+            return
+        is_open, was_open = circuit.open_until is not None, before.open_until is not None
+        is_worse = (circuit.by_hand and not before.by_hand) or (
+            circuit.throttled_at is not None and before.throttled_at is None
+        )
+        if is_open is not was_open or is_worse:
+            self.on_change(before, circuit, heard)

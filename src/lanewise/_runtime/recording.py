@@ -12,10 +12,11 @@ from lanewise._telemetry.background_writer import Writer
 from lanewise._telemetry.callback_sink import HookSink
 from lanewise._telemetry.daily_cost import DailyCost
 from lanewise._telemetry.log import Log
-from lanewise._telemetry.prometheus import PrometheusSink, loop_lag_metric
+from lanewise._telemetry.prometheus import PrometheusSink
 from lanewise._telemetry.tracing import Traced, TracingSink, current_trace
 from lanewise.config import Config, Credentials
-from lanewise.types import Call, LocalTrouble, Score
+from lanewise.types import Api, Call, LocalTrouble, Score
+from lanewise.types.health import BreakerChange
 from lanewise.types.sinks import Record, Sink
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Recording:
         self._services = services
         self.log = Log(services.add)
         self._writers: tuple[Writer[Record], ...] = ()
-        self._tracer: Writer[Traced | Score] | None = None
-        self._loop_lag: Callable[[float], None] | None = None
+        self._tracer: Writer[Traced | Score | BreakerChange] | None = None
+        self._prometheus: PrometheusSink | None = None
 
     def add(self, name: str, make_sink: MakeSink) -> None:
         """Have what happens from now on written to one more sink. ``name`` stands in the log's lines about it."""
@@ -53,7 +54,8 @@ class Recording:
         for name, make_sink in declared:
             self.add(name, make_sink)
         if config.router.prometheus:
-            self._loop_lag = loop_lag_metric()
+            self._prometheus = PrometheusSink()
+            self._prometheus.breakers(_breakers(config))
         if config.router.opentelemetry:
             self._tracer = Writer("OpenTelemetry", TracingSink)
             self._services.add(self._tracer)
@@ -76,8 +78,16 @@ class Recording:
 
     def loop_lag(self, seconds: float) -> None:
         """Measure by how much a beat of a loop in which attempts run was late. Each 50 ms: it must be cheap."""
-        if self._loop_lag is not None:
-            self._loop_lag(seconds)
+        if self._prometheus is not None:
+            self._prometheus.observe_loop_lag(seconds)
+
+    def breaker(self, change: BreakerChange) -> None:
+        """Tell of a breaker that has opened or closed. Never waits, never raises."""
+        self.log.breaker(change)
+        if self._prometheus is not None:
+            self._prometheus.breaker(change)
+        if self._tracer is not None:
+            self._tracer.put(change)
 
     def loop_late(self, lost: float) -> None:
         """Tell in the log, once a minute, that a loop in which attempts run was late by so many seconds."""
@@ -90,6 +100,15 @@ class Recording:
             self._tracer.put(score)
         for writer in self._writers:
             writer.put(score)
+
+
+def _breakers(config: Config) -> Iterator[tuple[str, str, str]]:
+    """The labels of each breaker: those of the accounts have no route."""
+    for account in dict.fromkeys(provider.account for provider in config.providers.values()):
+        yield "", "", account
+    for name, route in config.routes.items():
+        for api in (api for api in Api if api in route.api):
+            yield name, api, config.providers[route.provider].account
 
 
 def _declared(config: Config, credentials: Credentials) -> Iterator[tuple[str, MakeSink]]:

@@ -8,6 +8,7 @@ from typing import Final
 from lanewise._contracts.contract import DeclaredContract
 from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.isolated_checks import IsolatedChecks
+from lanewise._health.breaker_changes import watch_breakers
 from lanewise._health.client_limit import ClientLimit
 from lanewise._health.gcra_limit import Caps
 from lanewise._health.hedge_budget import HedgeBudget
@@ -99,6 +100,7 @@ class RouterRuntime:
         self.contracts = contracts
         self.services = services
         self.health = RouterHealth(config, off)
+        watch_breakers(config, self.health, recording.breaker)
         self.limiters = _limiters(config)
         self.client_limits = _client_limits(config)
         services.follow(self.health, *self.limiters.values(), *self.client_limits.values())

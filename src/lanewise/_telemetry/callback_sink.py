@@ -34,7 +34,9 @@ class HookSink:
             self._hook(call)
         except BaseException as error:  # noqa: BLE001 - the border of foreign sinks; sys.exit() there ends nothing either
             _log.exception(
-                "an on_call hook raised %s; the call is not affected",
+                "an on_call hook raised %s; the call is not affected [request %s, call %s]",
                 type(error).__name__,
+                call.request_id,
+                call.id,
                 extra={"call_id": call.id, "request_id": call.request_id, "task": call.task},
             )

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from lanewise._telemetry import semconv as names
-from lanewise.types import Attempt, Call, Score
+from lanewise.types import Attempt, Call, HealthState, Score
+from lanewise.types.health import BreakerChange
 from lanewise.types.sinks import Record
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-__all__ = ["PrometheusSink", "loop_lag_metric"]
+__all__ = ["PrometheusSink"]
+
+
+_BREAKER: Final = ("route", "api", "account")
 
 
 class _Metrics:
     """The metrics of one registry. Their labels are few: tasks, routes, lanes, failures."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        from prometheus_client import Counter, Histogram
+        from prometheus_client import Counter, Gauge, Histogram
 
         self.calls = Histogram(
             "lanewise_call_seconds",
@@ -61,6 +65,19 @@ class _Metrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
             registry=registry,
         )
+        self.breaker_open = Gauge(
+            "lanewise_breaker_open",
+            "1 while a breaker is open, half-open or throttled; of an account, route and api are empty.",
+            _BREAKER,
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.breaker_changes = Counter(
+            "lanewise_breaker_changes",
+            "Breakers that became open, throttled or closed, as this process heard of it.",
+            (*_BREAKER, "state"),
+            registry=registry,
+        )
         self.scores = Histogram(
             "lanewise_score",
             "What the app found answers to be worth.",
@@ -73,11 +90,6 @@ class _Metrics:
 _metrics: Final[weakref.WeakKeyDictionary[CollectorRegistry, _Metrics]] = weakref.WeakKeyDictionary()
 """A registry takes a name once: the routers of a process share what is registered there."""
 _lock: Final = threading.Lock()
-
-
-def loop_lag_metric() -> Callable[[float], None]:
-    """What counts the lag of the event loop, in seconds, into the client's default registry. From any thread."""
-    return PrometheusSink().observe_loop_lag
 
 
 class PrometheusSink:
@@ -95,6 +107,17 @@ class PrometheusSink:
     def observe_loop_lag(self, seconds: float) -> None:
         """Count one measurement."""
         self._of.loop_lag.observe(seconds)
+
+    def breaker(self, change: BreakerChange) -> None:
+        """Count a breaker that has opened or closed, at once."""
+        labels = change.route or "", change.api or "", change.account
+        self._of.breaker_changes.labels(*labels, change.state).inc()
+        self._of.breaker_open.labels(*labels).set(change.state is not HealthState.CLOSED)
+
+    def breakers(self, closed: Iterable[tuple[str, str, str]]) -> None:
+        """Have the breakers that there are told as closed, by route, api and account, before any of them opens."""
+        for labels in closed:
+            self._of.breaker_open.labels(*labels).set(0)
 
     def write(self, batch: Sequence[Record]) -> None:
         """Count them."""

@@ -10,6 +10,7 @@ import msgspec
 
 from lanewise._telemetry import semconv as names
 from lanewise.types import Attempt, Call, Outcome, Score
+from lanewise.types.health import BreakerChange
 from lanewise.version import __version__
 
 if TYPE_CHECKING:
@@ -72,13 +73,18 @@ class TracingSink:
         self._cost = meter.create_counter(
             names.COST, "USD", "What attempts cost, where it is told, known or estimated."
         )
+        self._breaker_changes = meter.create_counter(
+            names.BREAKER_CHANGES, "{change}", "Breakers that became open, throttled or closed."
+        )
         self._score = meter.create_histogram(names.SCORE, "1", "What the app found answers to be worth.")
 
-    def write(self, batch: Sequence[Traced | Score]) -> None:
+    def write(self, batch: Sequence[Traced | Score | BreakerChange]) -> None:
         """Make the spans of the calls, and count everything."""
         for record in batch:
             if isinstance(record, Score):
                 self._score.record(record.value, {names.SCORE_NAME: record.name})
+            elif isinstance(record, BreakerChange):
+                self._breaker_changes.add(1, _of_breaker(record))
             else:
                 self._call(record.call, record.parent)
 
@@ -128,6 +134,16 @@ class TracingSink:
     def _count(self, tokens: int | None, kind: str, common: dict[str, _Value], inside: Context) -> None:
         if tokens is not None:
             self._tokens.record(tokens, {**common, names.TOKEN_TYPE: kind}, inside)
+
+
+def _of_breaker(change: BreakerChange) -> dict[str, _Value]:
+    return _known({
+        names.BREAKER_STATE: change.state,
+        names.ROUTE: change.route,
+        names.API: change.api,
+        names.ACCOUNT: change.account,
+        names.ERROR: change.failure,
+    })  # fmt: skip
 
 
 def _of_call(call: Call) -> dict[str, _Value]:

@@ -10,7 +10,7 @@ import msgspec
 
 from lanewise.types.failures import Api, FailureKind
 
-__all__ = ["BreakerStatus", "HealthReport", "HealthState", "RouteStatus"]
+__all__ = ["BreakerChange", "BreakerStatus", "HealthReport", "HealthState", "RouteStatus"]
 
 
 class HealthState(StrEnum):
@@ -79,3 +79,21 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     routes: Mapping[str, RouteStatus]
     accounts: Mapping[str, BreakerStatus]
     shared: bool = False
+
+
+class BreakerChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A breaker that opened or closed: of a route for one kind of API, or of an account (``route`` is ``None``).
+
+    ``state`` is ``OPEN``, ``THROTTLED`` or ``CLOSED``, ``seconds`` the time to its next probe, or how long it was open.
+    ``heard`` tells that it was another worker, or a person, who did it.
+    """
+
+    state: HealthState
+    account: str
+    route: str | None = None
+    api: Api | None = None
+    why: str = ""
+    failure: FailureKind | None = None
+    seconds: float = 0.0
+    by_hand: bool = False
+    heard: bool = False

@@ -292,7 +292,8 @@ class _Socket:
         if self._reader.left:
             log_hang_up(error, self._scope)
             return None
-        _log.error("a WebSocket was closed: %s", error, extra={"request_id": self._scope.request_id})
+        request_id = self._scope.request_id
+        _log.error("a WebSocket was closed: %s [request %s]", error, request_id, extra={"request_id": request_id})
         return {"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": "no answer"}
 
     def _caller_left(self) -> None:
@@ -342,7 +343,8 @@ def is_hang_up(error: BaseException) -> bool:
 
 def log_hang_up(error: RoutingError, scope: Scope) -> None:
     """Say in the log that a caller has left."""
-    _log.info("the caller hung up: %s", error, extra={"request_id": scope.request_id})
+    request_id = scope.request_id
+    _log.info("the caller hung up: %s [request %s]", error, request_id, extra={"request_id": request_id})
 
 
 def _weight(error: RoutingError) -> int:
@@ -369,8 +371,9 @@ def log_problem(problem: Problem, error: RoutingError, scope: Scope) -> None:
     call_id = error.call.id if error.call is not None else None
     _log.log(
         level,
-        "a request was answered with %d: %s",
+        "a request was answered with %d: %s [request %s]",
         problem.status,
         error,
+        scope.request_id,
         extra={"request_id": scope.request_id, "call_id": call_id},
     )

@@ -32,7 +32,11 @@ async def escalate(resolved: ResolvedCall, stop: Stop | None) -> ReviewPending |
     except ReviewsUnavailable as unavailable:
         told = str(unavailable)
         _log.error(
-            "no case could be opened for a person: %s", told, extra={"call_id": call.id, "request_id": call.request_id}
+            "no case could be opened for a person: %s [request %s, call %s]",
+            told,
+            call.request_id,
+            call.id,
+            extra={"call_id": call.id, "request_id": call.request_id},
         )
         message = f"task {call.task!r} was not answered ({reason}), and no case could be opened for a person: {told}"
         return FailClosed(f"{message}. [call {call.id}]", call, ErrorDetails(path=path, request_id=call.id))

@@ -25,7 +25,6 @@ class CallRecorder:
         "_answer",
         "_attempt_started",
         "_billing",
-        "_first_lane",
         "_loop",
         "_recording",
         "_resolved",
@@ -46,7 +45,6 @@ class CallRecorder:
         self._answer: Answer | StreamValidator | None = None
         self._unclear = False
         self._resolved = resolved
-        self._first_lane = resolved.candidates[0].lane
         self._recording = runtime.recording
         self._trace = self._recording.trace()
         self._billing = Billing(runtime.prices, self.call.api, resolved.body, resolved.choices)
@@ -60,29 +58,16 @@ class CallRecorder:
         return other
 
     def move(self, move: Move) -> None:
-        """Note what the plan does next; a warning tells when the call leaves its first lane."""
+        """Note what the plan does next; calls that begin elsewhere since a route is open are counted for the log."""
         call = self.call
         CallFields.moves(call, (*call.moves, ((self._loop.time() - self.started) * 1000, move)))
-        if isinstance(move, Send) and move.lane is not self._first_lane:
-            left = self._first_lane if self.attempt is None else self.attempt.lane
-            if left is self._first_lane:
-                self._recording.log.lane_left(call, left, move.lane, move.route, self._reason(move))
-
-    def move_beside(self, move: Move) -> None:
-        """Note what is done beside the latest attempt: the call does not leave its lane by it."""
-        call = self.call
-        CallFields.moves(call, (*call.moves, ((self._loop.time() - self.started) * 1000, move)))
+        if self.attempt is None and isinstance(move, Send) and move.skipped:
+            self._recording.log.passed_over(call, move)
 
     def note(self, text: str) -> None:
         """Note what else happened, for ``Call.explain()``."""
         call = self.call
         CallFields.notes(call, (*call.notes, ((self._loop.time() - self.started) * 1000, text)))
-
-    def _reason(self, move: Send) -> FailureKind | None:
-        """Why the first lane is left: the failure of the attempt there, or what had opened its routes."""
-        if self.attempt is not None:
-            return self.attempt.failure
-        return next((skip.failure.kind for skip in move.skipped if skip.failure is not None), None)
 
     def begin_attempt(self, sent: BuiltAttempt) -> Attempt:
         """Note an attempt that goes out now."""

@@ -96,10 +96,11 @@ def log_failure(status: int, error: RoutingError, scope: Scope) -> None:
     call_id = error.call.id if error.call is not None else None
     _log.log(
         logging.ERROR if status == 500 else logging.INFO if status in (202, 400, 404) else logging.WARNING,
-        "a request of the client %s was answered with %d: %s",
+        "a request of the client %s was answered with %d: %s [request %s]",
         state_of(scope).client,
         status,
         error,
+        scope.request_id,
         extra={"request_id": scope.request_id, "call_id": call_id},
     )
 

@@ -108,7 +108,7 @@ class Hedging:
                 self._budget.give_back()
         if built is None:
             return None
-        beside.recorder.move_beside(send)
+        beside.recorder.move(send)
         beside.recorder.begin_attempt(built)
         task = asyncio.ensure_future(attempt.run(built.request, built.record))
         return _SecondAttempt(beside, self._plan, position, task)
