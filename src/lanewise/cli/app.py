@@ -59,10 +59,14 @@ class _AppGroup(LazyGroup):
 
 def show_endpoints(config: Config, found: Sequence[Endpoint]) -> None:
     """Print the endpoints with their sensitivity. Ends with exit code 1 if marks can't hold, and says why."""
+    from lanewise.cli.terminal import print_line, print_table
     from lanewise.config import ConfigError  # only this command needs them
-    from lanewise.web import check_endpoints, endpoint_table
+    from lanewise.web import check_endpoints
+    from lanewise.web.endpoint_report import endpoints_listed, rules_that_match_none
 
-    click.echo(endpoint_table(found, config), nl=False)
+    print_table(endpoints_listed(found, config))
+    for line in rules_that_match_none(found, config):
+        print_line(line)
     try:
         check_endpoints(found, config)
     except ConfigError as error:

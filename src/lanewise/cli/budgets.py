@@ -209,14 +209,15 @@ def _store_of(config: Config, config_file: Path) -> StoreAddress | None:
 
 
 def _print(rows: list[Row]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from lanewise.cli.terminal import print_table
 
     shown = Table("budget", "whose", "spent", "limit", "window")
     for row in rows:
         shown.add_row(
-            Text(row.budget), Text(row.whose), Text(row.spent, "red" if row.is_over else ""), row.limit, row.window
+            *(Text(row.budget), Text(row.whose), Text(row.spent, "red" if row.is_over else "")),
+            *(Text(row.limit), Text(row.window)),
         )
-    console = Console()
-    console.print(shown) if console.is_terminal else Console(width=120).print(shown)
+    print_table(shown)

@@ -12,6 +12,7 @@ import click
 from lanewise._contracts.task_contracts import look_up_contracts
 from lanewise.cli.concerns import concerns
 from lanewise.cli.reading import config_argument, look_here_for_modules, read_config
+from lanewise.cli.terminal import print_line
 from lanewise.config import Config, ConfigError, Task, duration_text
 from lanewise.config.contracts import is_reference
 from lanewise.config.credentials import look_up_keys
@@ -58,13 +59,13 @@ def _ask_live(config: Config, *, yes: bool) -> None:
     from lanewise.cli.live import announcement, ask_routes  # brings the router and the SDK along
 
     off = look_up_keys(config, os.environ)[0].off_routes
-    click.echo(f"\nLive\n  {announcement(config, off)}")
+    print_line(f"\nLive\n  {announcement(config, off)}")
     if not yes:
         click.confirm("  Send them?", abort=True)
     found = asyncio.run(ask_routes(config, off))
     widest = max(len(one.route) for one in found)
     for one in found:
-        click.echo(f"  {one.route:<{widest}}  {one.text}")
+        print_line(f"  {one.route:<{widest}}  {one.text}", column=widest + 4)
     if not all(one.well for one in found):
         raise click.exceptions.Exit(1)
 
@@ -78,7 +79,7 @@ def _section(title: str, lines: Iterable[str]) -> None:
     if told := list(lines):
         click.echo(f"\n{title}")
         for line in told:
-            click.echo(f"  {line}")
+            print_line(f"  {line}")
 
 
 def unrun(config: Config) -> Iterator[str]:

@@ -10,6 +10,7 @@ import click
 from lanewise.cli.explain_words import usage, when
 from lanewise.cli.html_files.writing import force_option, html_option, require_place, write_page
 from lanewise.cli.ledger_access import ledger_argument, ledger_of
+from lanewise.cli.terminal import print_line
 from lanewise.types import Call, Score
 
 __all__ = ["explain"]
@@ -54,9 +55,9 @@ def _print(found: Sequence[tuple[Call, Sequence[Score]]]) -> None:
     for number, (call, scores) in enumerate(found):
         if number:
             click.echo()
-        click.echo(call.explain())
+        print_line(call.explain(), column=14)
         for line in (when(call), *_usage(call), *(f"score {score.name}: {score.value:g}" for score in scores)):
-            click.echo(f"   {line}")
+            print_line(f"   {line}")
 
 
 def _usage(call: Call) -> list[str]:

@@ -19,6 +19,7 @@ from lanewise.config.store import MEMORY, StoreAddress, find_store
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
     from lanewise._health.breaker_store import BreakerStore
     from lanewise.cli.health_table import HealthRow
@@ -136,21 +137,24 @@ def _repeat(watch: bool, show: Callable[[], object]) -> None:
             show()
 
 
-def _watch(picture: Callable[[], RenderableType]) -> None:
+def _watch(look_again: Callable[[], Table]) -> None:
     from rich.live import Live
 
-    with contextlib.suppress(KeyboardInterrupt), Live(picture(), auto_refresh=False) as live:
+    from lanewise.cli.terminal import console, fitted
+
+    screen = console()
+
+    def picture() -> RenderableType:
+        return fitted(look_again(), screen.width, screen)
+
+    with contextlib.suppress(KeyboardInterrupt), Live(picture(), console=screen, auto_refresh=False) as live:
         while True:
             time.sleep(EVERY)
             live.update(picture(), refresh=True)
 
 
 def _print(rows: tuple[HealthRow, ...]) -> None:
-    from rich.console import Console
+    from lanewise.cli.health_table import table
+    from lanewise.cli.terminal import print_table
 
-    from lanewise.cli.health_table import LEAST_WIDTH, table
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=LEAST_WIDTH)
-    console.print(table(rows))
+    print_table(table(rows))

@@ -19,9 +19,7 @@ from lanewise._health.shared_health import circuit_keys, circuits_of
 from lanewise.config import Config
 from lanewise.types import HealthState
 
-__all__ = ["LEAST_WIDTH", "HealthRow", "look", "table"]
-
-LEAST_WIDTH: Final = 120
+__all__ = ["HealthRow", "look", "table"]
 
 _STYLES: Final = {
     "closed": "green",
@@ -68,11 +66,14 @@ def look(config: Config, store: BreakerStore) -> tuple[HealthRow, ...]:
 
 def table(rows: tuple[HealthRow, ...]) -> Table:
     """The rows, for a terminal."""
-    shown = Table("route", "state", "since", "why", "next probe")
+    shown = Table("route", "state", "since", "why")
+    shown.add_column("next probe", no_wrap=True)
     for row in rows:
         since = "" if row.since is None else f"{row.since.astimezone():%H:%M:%S}"
         probe = row.note or ("" if row.next_probe is None else f"in {row.next_probe:.0f} s")
-        shown.add_row(Text(row.name), Text(row.state, _STYLES.get(row.state, "red")), since, Text(row.why), Text(probe))
+        shown.add_row(
+            Text(row.name), Text(row.state, _STYLES.get(row.state, "red")), Text(since), Text(row.why), Text(probe)
+        )
     return shown
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from lanewise._ledger.reporting import ReportLine, lines, total
 from lanewise._ledger.stats import Span
 from lanewise.cli.dollars import dollars
 from lanewise.cli.quantities import NOTHING, duration, number, percent, token_count
+from lanewise.cli.terminal import console, fitted, print_styled
 
 __all__ = ["VIEWS", "Column", "Page", "fitting", "notes", "print_report", "summary", "texts"]
 
@@ -26,8 +26,6 @@ VIEWS: Sequence[Sequence[GroupBy]] = ([GroupBy.DAY], [GroupBy.TASK], [GroupBy.LA
 BAR = 6
 """Characters of a full bar."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-PIPE_WIDTH = 1000
-"""In a pipe there is no width to keep to."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +53,22 @@ class Column:
 
 def print_report(page: Page, views: Sequence[Sequence[GroupBy]]) -> None:
     """Print the summary, and a table by each of these keys."""
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(highlight=False, width=PIPE_WIDTH)
+    screen = console()
     whole = total(page.facts)
     for text in summary(page, whole):
-        console.print(text, soft_wrap=False)
+        print_styled(screen, text)
     if not whole.calls:
         return
     left_out = False
     for keys in views:
-        console.print()
-        console.print(Text("By " + " and ".join(keys), style="bold"))
-        table, complete = fitting(console, keys, lines(page.facts, keys))
+        screen.print()
+        screen.print(Text("By " + " and ".join(keys), style="bold"))
+        table, complete = fitting(screen, keys, lines(page.facts, keys))
         left_out = left_out or not complete
-        console.print(table)
+        screen.print(fitted(table, screen.width, screen), crop=False)
     for text in (*notes(whole), *_hints(left_out=left_out)):
-        console.print()
-        console.print(text)
+        screen.print()
+        print_styled(screen, text)
 
 
 def summary(page: Page, whole: ReportLine) -> list[Text]:
@@ -125,17 +121,20 @@ def _hints(*, left_out: bool) -> list[Text]:
     return [Text(line, style="dim") for line in said]
 
 
-def fitting(console: Console, keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> tuple[Table, bool]:
-    """The table with as many columns as the terminal is wide enough for, and whether that is all of them."""
+def fitting(screen: Console, keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> tuple[Table, bool]:
+    """The table with as many columns as the terminal is wide enough for, and whether that is all of them.
+
+    Where not even the least of them fit, all are there: they will stand below each other.
+    """
     columns = _told(keys, found)
     complete = True
     while True:
         table = _table(keys, found, columns)
-        if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
+        if Measurement.get(screen, screen.options.update(max_width=10_000), table).maximum <= screen.width:
             return table, complete
         first = max(columns, key=lambda column: column.spare)
         if not first.spare:
-            return table, complete
+            return _table(keys, found, [column for column in _told(keys, found) if column.heading]), True
         columns.remove(first)
         complete = complete and first.heading == ""
 
@@ -158,7 +157,7 @@ def _told(keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> list[Column]:
 def _table(keys: Sequence[GroupBy], found: Sequence[ReportLine], columns: Sequence[Column]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for key in keys:
-        table.add_column(key.value, overflow="fold")
+        table.add_column(key.value)
     for column in columns:
         justify = "left" if column.left else "right"
         table.add_column(column.heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 import msgspec
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from lanewise.cli.plain_text import plain
 from lanewise.cli.reading import FileGroup, last_file_argument, read_config
+from lanewise.cli.terminal import print_table
 from lanewise.config.credentials import look_up_keys
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def list_cases(config_file: Path, file: Path | None, status: str, limit: int, as
     if not found:
         click.echo("no case waits for a person" if status == "pending" else f"no case is {status}")
         return
-    _print_table(_table(found, datetime.now(UTC)))
+    print_table(_table(found, datetime.now(UTC)))
 
 
 @reviews.command()
@@ -169,7 +168,11 @@ def _user() -> str:
 
 
 def _table(found: list[Review], now: datetime) -> Table:
-    table = Table("id", "task", "sensitive", "status", "since", "left", "draft", "nobody answered")
+    table = Table("id", "task", "sensitive", "status")
+    table.add_column("since", no_wrap=True)
+    table.add_column("left", no_wrap=True)
+    table.add_column("draft")
+    table.add_column("nobody answered")
     for review in found:
         decided = f"{review.status} by {review.decided_by}" if review.decided_by else review.status.value
         left = _span((review.expires_at - now).total_seconds()) if review.status == "pending" else ""
@@ -183,16 +186,8 @@ def _table(found: list[Review], now: datetime) -> Table:
             "yes" if review.has_draft else "",
             review.why,
         )
-        table.add_row(*(Text(plain(cell), overflow="fold") for cell in cells))
+        table.add_row(*(Text(plain(cell)) for cell in cells))
     return table
-
-
-def _print_table(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:  # in a pipe there is no width to keep to, and an id cut short is no use to anyone
-        needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-        console = Console(width=max(80, needed))
-    console.print(table)
 
 
 def _span(seconds: float) -> str:

@@ -7,18 +7,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from lanewise.cli.reading import config_argument, read_config
+from lanewise.cli.terminal import print_line, print_table
 from lanewise.config import DEFAULT_ON, Config, Lane, LaneEntry, Task, duration_text
 from lanewise.types import NEVER_MOVE, FailureKind, LaneName
 
 __all__ = ["routes", "routes_table"]
 
-LEAST_WIDTH = 120
 _FIRST = {"weight": "a route drawn by weight", "cheapest": "the cheapest route", "fastest": "the fastest route"}
 
 
@@ -27,17 +25,11 @@ _FIRST = {"weight": "a route drawn by weight", "cheapest": "the cheapest route",
 def routes(file: Path) -> None:
     """Show the tasks of the config in FILE (lanewise.toml), their lanes, and what moves where."""
     config = read_config(file)
-    table = routes_table(config)
-    console = Console()
-    if not console.is_terminal:
-        # In a pipe there is no width to keep to, and a name cut short is no use to anyone.
-        needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-        console = Console(width=max(LEAST_WIDTH, needed))
-    console.print(table)
+    print_table(routes_table(config))
     excepted = ", ".join(kind.value for kind in FailureKind if kind not in DEFAULT_ON and kind not in NEVER_MOVE)
     for line in _orders(config):
-        console.print(Text(line), soft_wrap=True)
-    console.print(Text(f"default: every failure but {excepted}"), soft_wrap=True)
+        print_line(line)
+    print_line(f"default: every failure but {excepted}")
 
 
 def _orders(config: Config) -> Iterator[str]:
@@ -70,7 +62,7 @@ def routes_table(config: Config) -> Table:
                 _moves(config, task, lane, entry, is_first=index == 0),
             )
             last_of_task = index == len(rows) - 1
-            table.add_row(*(Text(cell, overflow="fold") for cell in cells), end_section=last_of_task)
+            table.add_row(*(Text(cell) for cell in cells), end_section=last_of_task)
     return table
 
 

@@ -9,7 +9,9 @@ from typing import Final
 
 import msgspec
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from lanewise.config import Config, ConfigError, Mistake
 from lanewise.web.mark_search import STANDARD, Marks, lost_marks
@@ -22,7 +24,9 @@ __all__ = [
     "assert_declared",
     "check_endpoints",
     "endpoint_table",
+    "endpoints_listed",
     "lost_mark",
+    "rules_that_match_none",
     "sources_of",
     "sources_of_marks",
     "unmatched_rules",
@@ -180,18 +184,35 @@ def endpoint_table(endpoints: Sequence[Endpoint], config: Config) -> str:
 
         print(endpoint_table(endpoints, router.config))
     """
-    table = Table(title=f"{len(endpoints)} endpoints", title_justify="left")
-    for column in ("endpoint", "sensitive", "approved routes", "because of"):
-        table.add_column(column, overflow="fold")
-    for endpoint in sorted(endpoints, key=lambda each: each.path):
-        known = endpoint.with_rules(config)
-        table.add_row(known.label(), _sensitivity(known, config), _routes(known, config), _origins(known))
+    table = endpoints_listed(endpoints, config)
     console = Console(width=160, force_terminal=False, markup=False, file=io.StringIO())
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    console.width = max(160, needed)
     with console.capture() as captured:
         console.print(table)
-        for pattern in unmatched_rules(endpoints, config):
-            console.print(f'[endpoints] "{pattern}" = "{config.endpoints[pattern]}" matches none of them')
+        for line in rules_that_match_none(endpoints, config):
+            console.print(line)
     return captured.get()
+
+
+def endpoints_listed(endpoints: Sequence[Endpoint], config: Config) -> Table:
+    """As :func:`endpoint_table`, to be printed on a terminal of any width."""
+    table = Table(title=f"{len(endpoints)} endpoints", title_justify="left")
+    for column in ("endpoint", "sensitive", "approved routes", "because of"):
+        table.add_column(column)
+    for endpoint in sorted(endpoints, key=lambda each: each.path):
+        known = endpoint.with_rules(config)
+        cells = known.label(), _sensitivity(known, config), _routes(known, config), _origins(known)
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def rules_that_match_none(endpoints: Sequence[Endpoint], config: Config) -> list[str]:
+    """A line for each of the path rules that no endpoint falls under."""
+    return [
+        f'[endpoints] "{pattern}" = "{config.endpoints[pattern]}" matches none of them'
+        for pattern in unmatched_rules(endpoints, config)
+    ]
 
 
 def _sensitivity(endpoint: Endpoint, config: Config) -> str:

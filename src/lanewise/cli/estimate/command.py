@@ -8,8 +8,6 @@ from typing import Final
 
 import click
 import msgspec
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +17,7 @@ from lanewise.cli.dollars import dollars as shown_dollars
 from lanewise.cli.estimate.figures import DAYS_A_MONTH, EstimatedLoad, RouteFigures, figures
 from lanewise.cli.estimate.samples import BadSample, read_samples
 from lanewise.cli.reading import read_config
+from lanewise.cli.terminal import print_line, print_table
 from lanewise.config import Config, Task
 from lanewise.types import Api
 
@@ -96,20 +95,13 @@ def _price_is_missing(found: RouteFigures) -> bool:
 
 
 def _show(task: Task, load: EstimatedLoad, found: Sequence[RouteFigures]) -> None:
-    console = Console()
-    table = _table(load, found)
-    if not console.is_terminal:  # in a pipe there is no width to keep to
-        needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-        console = Console(width=max(80, needed))
     count = len(load.samples)
     answers = f", answers of {load.output_tokens:,} tokens" if load.output_tokens is not None else ""
     day = f"{load.requests_per_day:,.0f}" if load.requests_per_day >= 1 else f"{load.requests_per_day:g}"
-    console.print(
-        Text(f"{task.name}: {count} sample{'' if count == 1 else 's'}, {day} requests a day{answers}"), soft_wrap=True
-    )
-    console.print(table)
+    print_line(f"{task.name}: {count} sample{'' if count == 1 else 's'}, {day} requests a day{answers}", hang=0)
+    print_table(_table(load, found))
     for line in _notes(load, found):
-        console.print(Text(line), soft_wrap=True)
+        print_line(line)
 
 
 def _table(load: EstimatedLoad, found: Sequence[RouteFigures]) -> Table:
@@ -125,7 +117,7 @@ def _table(load: EstimatedLoad, found: Sequence[RouteFigures]) -> Table:
             cells += [_tokens(each.mean), _tokens(each.p95), _tokens(each.most)]
             cells += [_dollars(each.usd_per_1000_calls, each, load), _dollars(each.usd_per_month, each, load)]
             cells.append(_fit(each, load))
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
