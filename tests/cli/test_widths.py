@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lanewise._ledger.sink import LedgerSink
-from lanewise.cli import main
+from lanewise.cli import main, terminal
 from lanewise.cli.terminal import fitted
 from lanewise.types import Api, Attempt, Call, CostStatus, FailureKind, LaneName, Outcome
 
@@ -186,6 +186,7 @@ app = Starlette(
 def shown(command: str, width: int | None, place: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines that a command prints where the terminal is so wide; without a width, in a pipe."""
     monkeypatch.chdir(place)
+    monkeypatch.setattr(terminal, "at_a_terminal", lambda: width is not None)
     (place / "wide_app.py").write_text(APP)
     if width is None:
         monkeypatch.delenv("COLUMNS", raising=False)

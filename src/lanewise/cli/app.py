@@ -64,7 +64,7 @@ def show_endpoints(config: Config, found: Sequence[Endpoint]) -> None:
     from lanewise.web import check_endpoints
     from lanewise.web.endpoint_report import endpoints_listed, rules_that_match_none
 
-    print_table(endpoints_listed(found, config))
+    print_table(endpoints_listed(found, config), whole_in_pipes=True)
     for line in rules_that_match_none(found, config):
         print_line(line)
     try:

@@ -25,7 +25,7 @@ _FIRST = {"weight": "a route drawn by weight", "cheapest": "the cheapest route",
 def routes(file: Path) -> None:
     """Show the tasks of the config in FILE (lanewise.toml), their lanes, and what moves where."""
     config = read_config(file)
-    print_table(routes_table(config))
+    print_table(routes_table(config), whole_in_pipes=True)
     excepted = ", ".join(kind.value for kind in FailureKind if kind not in DEFAULT_ON and kind not in NEVER_MOVE)
     for line in _orders(config):
         print_line(line)

@@ -1,13 +1,14 @@
 """Tables and lines as wide as the terminal: no word and no figure of them is ever broken.
 
 Columns share the width by what they need. Where even their longest words don't fit beside each other, each row of the
-table becomes a block of lines. In a pipe there is no width to keep to, unless COLUMNS names one.
+table becomes a block of lines. In a pipe there is no width to keep to; where COLUMNS names one, tables keep to it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -24,22 +25,27 @@ PIPE_WIDTH: Final = 1000
 """What a line in a pipe may have before it is taken for a mistake."""
 
 
-def console(*, width: int | None = None) -> Console:
-    """The terminal; in a pipe one that is as wide as ``width``, or as anything may be."""
-    found = Console(highlight=False)
-    if not found.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
-        return Console(highlight=False, width=PIPE_WIDTH if width is None else width)
-    return found
+def console() -> Console:
+    """The terminal; in a pipe without COLUMNS one that is as wide as any line."""
+    if at_a_terminal() or os.environ.get("COLUMNS", "").isdigit():
+        return Console(highlight=False)
+    return Console(highlight=False, width=PIPE_WIDTH)
 
 
-def print_table(table: Table) -> None:
+def at_a_terminal() -> bool:
+    """Whether a person reads what is printed. FORCE_COLOR alone makes no width."""
+    return sys.stdout.isatty()
+
+
+def print_table(table: Table, *, whole_in_pipes: bool = False) -> None:
     """Print a table of texts, each of its columns no narrower than its longest word.
 
-    A column with ``no_wrap`` has figures: none of its cells is wrapped at all.
+    A column with ``no_wrap`` has figures: none of its cells is wrapped at all. ``whole_in_pipes``: a row stays one line
+    there whatever COLUMNS says, to be looked for.
     """
     screen = console()
-    if not screen.is_terminal and screen.width == PIPE_WIDTH:
-        screen = console(width=max(PIPE_WIDTH, _width_of(table, screen)))
+    if not at_a_terminal() and (whole_in_pipes or screen.width == PIPE_WIDTH):
+        screen = Console(highlight=False, width=max(PIPE_WIDTH, _width_of(table, screen)))
     screen.print(fitted(table, screen.width, screen), crop=False)
 
 
@@ -87,12 +93,12 @@ def print_line(text: str, *, hang: int = 2, column: int | None = None) -> None:
     """
     screen = console()
     for line in text.split("\n"):
-        for part in _wrapped(line, screen.width, hang, column):
+        for part in _wrapped(line, screen.width, hang, column) if at_a_terminal() else [line]:
             screen.print(Text(part), soft_wrap=True)
 
 
 def _wrapped(line: str, width: int, hang: int, column: int | None) -> list[str]:
-    if cell_len(line) <= width or width >= PIPE_WIDTH:
+    if cell_len(line) <= width:
         return [line]
     indent = line[: len(line) - len(line.lstrip())]
     later = " " * (len(indent) + hang if column is None else column)

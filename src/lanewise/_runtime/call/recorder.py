@@ -61,7 +61,7 @@ class CallRecorder:
         """Note what the plan does next; calls that begin elsewhere since a route is open are counted for the log."""
         call = self.call
         CallFields.moves(call, (*call.moves, ((self._loop.time() - self.started) * 1000, move)))
-        if self.attempt is None and isinstance(move, Send) and move.skipped:
+        if not call.attempts and isinstance(move, Send) and move.skipped:
             self._recording.log.passed_over(call, move)
 
     def note(self, text: str) -> None:
