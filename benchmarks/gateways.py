@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,10 +14,15 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-__all__ = ["LITELLM", "PORTKEY", "Gateway", "lanewise", "litellm", "portkey"]
+__all__ = ["LITELLM", "MODELS", "PORTKEY", "Gateway", "lanewise", "litellm", "portkey"]
 
 LITELLM = "1.110.2"
 PORTKEY = "1.15.2"
+_HONO = "1.14.1"
+"""Of the server that Portkey's gateway stands on: with what npm takes by itself, and from 1.14.2 on, each stream is a
+500 ("TypeError: immutable"), which is known there (Portkey-AI/gateway, issue 1389)."""
+MODELS = ("whole", "stream", "paced")
+"""What the provider behind them knows."""
 _KEY = "lw_" + sha256(b"of the benchmark").hexdigest()
 _PROXY = """
 fastapi uvicorn uvloop httptools orjson apscheduler cryptography pyjwt python-multipart backoff gunicorn websockets rich
@@ -28,14 +34,12 @@ expression
 
 @dataclass(frozen=True)
 class Gateway:
-    """How a gateway is started, and what a request to it looks like. ``model`` is what its caller asks for."""
+    """How a gateway is started, and what a request to it looks like."""
 
     name: str
     command: tuple[str, ...]
     port: int
     path: str = "/v1/chat/completions"
-    model: str = "whole"
-    stream_model: str = "stream"
     headers: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -44,8 +48,7 @@ def lanewise(upstream: str, directory: Path, port: int) -> Gateway:
     """``lanewise serve``, with one client."""
     config = directory / "lanewise.toml"
     routes = "".join(
-        f'[routes.{name}]\nprovider = "fake"\nmodel = "{name}"\n[tasks.{name}]\nprimary = "{name}"\n'
-        for name in ("whole", "stream")
+        f'[routes.{name}]\nprovider = "fake"\nmodel = "{name}"\n[tasks.{name}]\nprimary = "{name}"\n' for name in MODELS
     )
     client = f'[clients.bench]\nkey = "sha256:{sha256(_KEY.encode()).hexdigest()}"\n'
     config.write_text(f'[providers.fake]\nbase_url = "{upstream}"\n{routes}{client}')
@@ -60,7 +63,7 @@ def litellm(upstream: str, directory: Path, port: int) -> Gateway:
     models = "".join(
         f"  - model_name: {name}\n    litellm_params:\n      model: openai/{name}\n      api_base: {upstream}\n"
         "      api_key: none\n"
-        for name in ("whole", "stream")
+        for name in MODELS
     )
     config = directory / "litellm.yaml"
     config.write_text(f"model_list:\n{models}general_settings:\n  master_key: {key}\n")
@@ -71,14 +74,15 @@ def litellm(upstream: str, directory: Path, port: int) -> Gateway:
 
 def portkey(upstream: str, directory: Path, port: int) -> Gateway:
     """Portkey's gateway: its caller names the provider. Raises RuntimeError: it can't be installed here."""
-    home = _cache() / f"lanewise-benchmarks-portkey-{PORTKEY}"
+    home = _cache() / f"lanewise-benchmarks-portkey-{PORTKEY}-{_HONO}"
     start = home / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
     if not start.exists():
         if shutil.which("npm") is None:
             raise RuntimeError("there is no Node here")
         home.mkdir(parents=True, exist_ok=True)
-        install = ["npm", "install", "--prefix", str(home), "--no-audit", "--no-fund", "--ignore-scripts"]
-        _run([*install, f"@portkey-ai/gateway@{PORTKEY}"])
+        wanted = {"dependencies": {"@portkey-ai/gateway": PORTKEY}, "overrides": {"@hono/node-server": _HONO}}
+        (home / "package.json").write_text(json.dumps(wanted))
+        _run(["npm", "install", "--prefix", str(home), "--no-audit", "--no-fund", "--ignore-scripts"])
     headers = {
         "Authorization": "Bearer none",
         "x-portkey-provider": "openai",
