@@ -178,7 +178,7 @@ def test_imports_run_in_no_circle() -> None:
 
 def pure() -> list[Path]:
     """The files that decide and do nothing else."""
-    rooms = [path for room in PURE_ROOMS for path in (CORE / room).glob("*.py") if path.name not in IMPURE]
+    rooms = [path for room in PURE_ROOMS for path in (CORE / room).rglob("*.py") if path.name not in IMPURE]
     return [*rooms, *(CORE / name for name in PURE_FILES)]
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from _routing.planning import DEFAULT, Told
 from lanewise._failures import failure_table as failures
-from lanewise._routing.candidates import Candidate
 from lanewise._routing.plan import Plan
+from lanewise._routing.selection.candidates import Candidate
 from lanewise.types import Failure, FailureKind, LaneName, LocalTrouble, Move, Retry, Send, Stop, Wait
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from lanewise._failures import failure_table as failures
 from lanewise._routing.availability import Throttle, Unavailable
-from lanewise._routing.candidates import Candidate
 from lanewise._routing.plan import Plan
+from lanewise._routing.selection.candidates import Candidate
 from lanewise.config import DEFAULT_ON
 from lanewise.types import BreakerEffect, Failure, FailureKind, LaneName, Move, Send, Stop, Wait
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._routing.candidates import Candidate, candidates, home_provider, marked, static_candidates
+from lanewise._routing.selection.candidates import Candidate, candidates, home_provider, marked, static_candidates
 from lanewise.config import DEFAULT_ON, Route, Task
 from lanewise.types import Api, FailureKind, LaneName
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._routing.candidates import Candidate
-from lanewise._routing.context_window import TokenDemand, TokenLimits, fitting
+from lanewise._routing.selection.candidates import Candidate
+from lanewise._routing.selection.context_window import TokenDemand, TokenLimits, fitting
 from lanewise.config import DEFAULT_ON
 from lanewise.types import LaneName
 

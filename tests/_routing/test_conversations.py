@@ -13,8 +13,14 @@ from hypothesis import strategies as st
 
 from _routing.planning import DEGRADED, EQUIVALENT, candidate
 from lanewise._openai.request_body import RequestBody
-from lanewise._routing.conversations import LIFETIME, Conversation, Conversations, conversation_key, pinned_first
-from lanewise._routing.ordering import subject_picks
+from lanewise._routing.selection.conversations import (
+    LIFETIME,
+    Conversation,
+    Conversations,
+    conversation_key,
+    pinned_first,
+)
+from lanewise._routing.selection.ordering import subject_picks
 from lanewise.types import Api, Attempt, LaneName
 
 SYSTEM = {"role": "system", "content": "You help."}
@@ -82,7 +88,7 @@ def test_a_conversation_goes_on_where_it_was_answered_for_half_an_hour() -> None
 
 def test_many_conversations_are_forgotten_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that was answered longest ago first."""
-    monkeypatch.setattr("lanewise._routing.conversations.KEPT", 3)
+    monkeypatch.setattr("lanewise._routing.selection.conversations.KEPT", 3)
     made = Conversations()
     for number in (1, 2, 3, 1, 4, 5):
         made.answered("t", Conversation(f"k{number}"), attempt("b"), 100.0)

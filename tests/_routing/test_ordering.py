@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._routing.ordering import EXPLORING, Arrange, Picks, by_cost, by_speed, by_weight, subject_picks
+from lanewise._routing.selection.ordering import EXPLORING, Arrange, Picks, by_cost, by_speed, by_weight, subject_picks
 from lanewise.config import Lane, Route, Task
 
 LANE: Lane = Task.model_validate({"primary": ["a", "b", "c"]}).primary

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from _routing.planning import DEGRADED, EQUIVALENT, OUTAGE, PRIMARY, candidate, kinds
 from lanewise._failures import failure_table as failures
-from lanewise._routing.candidates import Candidate
 from lanewise._routing.plan import Plan
+from lanewise._routing.selection.candidates import Candidate
 from lanewise.types import LaneName, Send, Stop, Wait
 
 OVER = failures.OVER_BUDGET.failure(cause="budget free is used up", retry_after=60.0)

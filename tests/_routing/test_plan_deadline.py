@@ -26,8 +26,8 @@ from _routing.planning import (
     stop,
 )
 from lanewise._failures import failure_table as failures
-from lanewise._routing.candidates import Candidate
 from lanewise._routing.plan import DEADLINE
+from lanewise._routing.selection.candidates import Candidate
 from lanewise.types import Send, Stop, Switch, Wait
 
 

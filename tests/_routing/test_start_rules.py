@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._routing.start_rules import compile_rule
+from lanewise._routing.selection.start_rules import compile_rule
 from lanewise.config.rule_tree import FACTS, FactKind
 from lanewise.config.rules import RuleError, parse_rule
 

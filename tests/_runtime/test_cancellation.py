@@ -19,8 +19,9 @@ import pytest
 
 from _runtime.setting import MESSAGES, Held, config, eventually, router_of
 from _runtime.stepping import CancelAt
-from lanewise import FailureKind, Outcome, Router
-from lanewise.scope import Scope
+from lanewise import CallerGone, FailClosed, FailureKind, Outcome, Router, RouterClosed, RoutingError
+from lanewise._runtime.response_affinity import ResponseAffinity
+from lanewise.scope import Scope, state_of
 from lanewise.testing import Behaviour, Drip, FakeProvider, Silence, SlowHeaders, Status, StreamOf
 
 pytestmark = pytest.mark.anyio
@@ -210,6 +211,40 @@ async def test_a_caller_that_times_out_closes_the_exchange(provider: FakeProvide
             await _closed_in_time(provider, time.monotonic())
         assert [call.outcome for call in scope.calls] == ["cancelled", "cancelled"]
         await eventually(lambda: provider.open_connections == 0)
+
+
+@pytest.mark.parametrize("ending", ["hang-up", "close"])
+@pytest.mark.parametrize("sensitive", [False, True])
+async def test_a_call_that_is_not_known_yet_ends_as_any_other(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, ending: str, sensitive: bool
+) -> None:
+    """While the shared store is asked who made what it goes on from, it has no record: its error says so."""
+    looks = asyncio.Event()
+
+    async def look_up(*_: object) -> None:
+        looks.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ResponseAffinity, "is_shared", True)
+    monkeypatch.setattr(ResponseAffinity, "look_up", look_up)
+    mapping = config(provider) | {"sensitive": {"payment": {"routes": ["first"]}}}
+    router = Router.from_mapping(mapping)
+    async with router:
+        scope = router.scope(sensitive="payment" if sensitive else ())
+        asked = scope.async_openai.responses.create(model="t", input="And?", previous_response_id="resp_1")
+        call = asyncio.ensure_future(asked)
+        await asyncio.wait_for(looks.wait(), WITHIN)
+        if ending == "hang-up":
+            state_of(scope).hang_up()
+            with pytest.raises(RoutingError) as caught:
+                await asyncio.wait_for(call, WITHIN)
+    if ending == "close":
+        with pytest.raises(RoutingError) as caught:
+            await asyncio.wait_for(call, WITHIN)
+    expected = RouterClosed if ending == "close" else FailClosed if sensitive else CallerGone
+    assert type(caught.value) is expected
+    assert caught.value.call is None
+    assert provider.request_count == 0
 
 
 async def test_a_wait_between_attempts_is_cancelled_as_such(

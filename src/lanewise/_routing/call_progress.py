@@ -8,8 +8,8 @@ from typing import Final, Literal
 import msgspec
 
 from lanewise._routing.availability import Unavailable
-from lanewise._routing.candidates import Candidate
 from lanewise._routing.fallback_chain import FallbackChain, RoutesHealth
+from lanewise._routing.selection.candidates import Candidate
 from lanewise.config.deadline_budget import reserve
 from lanewise.types import BreakerEffect, Failure, FailureKind, LaneName, Retry, Send, Skip, Switch, Wait
 

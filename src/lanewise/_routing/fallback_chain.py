@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from lanewise._routing.availability import Unavailable
-from lanewise._routing.candidates import Candidate
+from lanewise._routing.selection.candidates import Candidate
 from lanewise.types import Failure, FailureKind, Skip
 
 __all__ = ["FallbackChain", "NextCandidate", "Remaining", "RoutesHealth", "skip_of"]

@@ -17,12 +17,12 @@ from lanewise._openai.encodings import encoding_of
 from lanewise._openai.request_body import binding, bound_by
 from lanewise._openai.token_estimate import text_bytes
 from lanewise._routing.call_progress import NO_ROUTE
-from lanewise._routing.candidates import Candidate, candidates, home_provider, marked, static_candidates
-from lanewise._routing.context_window import TokenDemand, TokenLimits, fitting, unsure
-from lanewise._routing.conversations import Conversation, Conversations, conversation_key, pinned_first
-from lanewise._routing.ordering import Arrange, as_declared, by_cost, by_speed, by_weight, subject_picks
-from lanewise._routing.request_attributes import RequestAttributes, asked_output, likely_tokens
-from lanewise._routing.start_rules import compile_rule
+from lanewise._routing.selection.candidates import Candidate, candidates, home_provider, marked, static_candidates
+from lanewise._routing.selection.context_window import TokenDemand, TokenLimits, fitting, unsure
+from lanewise._routing.selection.conversations import Conversation, Conversations, conversation_key, pinned_first
+from lanewise._routing.selection.ordering import Arrange, as_declared, by_cost, by_speed, by_weight, subject_picks
+from lanewise._routing.selection.request_attributes import RequestAttributes, asked_output, likely_tokens
+from lanewise._routing.selection.start_rules import compile_rule
 from lanewise._runtime.messages import Caller
 from lanewise._runtime.response_affinity import ResponseAffinity
 from lanewise._runtime.upstreams import Upstream

@@ -22,8 +22,8 @@ from lanewise._replay.replays import Replays
 from lanewise._replay.sealed_replays import HEADERS_BYTES, SealedReplays
 from lanewise._replay.shared_store import SharedReplays
 from lanewise._reviews import ReviewQueue
-from lanewise._routing.context_window import TokenLimits
-from lanewise._routing.conversations import Conversations
+from lanewise._routing.selection.context_window import TokenLimits
+from lanewise._routing.selection.conversations import Conversations
 from lanewise._runtime.budget_store import router_budgets
 from lanewise._runtime.call.attempts.attempt_types import ByteLimits
 from lanewise._runtime.candidate_selector import CandidateSelector, SelectorContext

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, cast
 
 from lanewise import _store as connection
-from lanewise._routing.conversations import KEPT, LIFETIME, Hear
+from lanewise._routing.selection.conversations import KEPT, LIFETIME, Hear
 from lanewise.config.store import StoreAddress
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _LONGEST: Final = 200
 
 
 class SharedPins:
-    """As :class:`~lanewise._routing.conversations.OtherWorkers`; pins are digests, and hold no prompt.
+    """As :class:`~lanewise._routing.selection.conversations.OtherWorkers`; pins are digests, and hold no prompt.
 
     All workers hear of them in one order, their own included, and so come to the same. Without the store each goes on
     by what it knows; what it could not tell it tells later. The thread starts at the first use in a process.

@@ -71,7 +71,7 @@ class RunningCall(CallCancellation):
         ended = None
         if isinstance(error, asyncio.CancelledError):
             ended = self.taken_back(self.call)
-            if ended is not None and self.call is None and self._context.caller.sensitive:
+            if self.call is None and isinstance(ended, CallerGone) and self._context.caller.sensitive:
                 ended = FailClosed(str(ended))
         self._task = None
         self._context.loop.leave(self)

@@ -17,8 +17,8 @@ from lanewise._openai.choices import read_choices
 from lanewise._openai.request_body import RequestBody
 from lanewise._routing import idempotency as keys
 from lanewise._routing import restarts
-from lanewise._routing.candidates import candidates
-from lanewise._routing.ordering import as_declared
+from lanewise._routing.selection.candidates import candidates
+from lanewise._routing.selection.ordering import as_declared
 from lanewise._runtime.call.context import CallContext
 from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise._runtime.messages import Caller

@@ -17,11 +17,11 @@ from lanewise._contracts.contract import SHAPING, BadFormat, Contract, contract_
 from lanewise._openai.tokens import count_body
 from lanewise._routing import idempotency as keys
 from lanewise._routing import restarts
-from lanewise._routing.candidates import Candidate
-from lanewise._routing.conversations import Conversation
 from lanewise._routing.escalation import ReviewRule, review_rule
 from lanewise._routing.plan import Plan
 from lanewise._routing.restarts import OnBreak
+from lanewise._routing.selection.candidates import Candidate
+from lanewise._routing.selection.conversations import Conversation
 from lanewise._runtime.call.context import CallContext
 from lanewise._runtime.call.record_fields import CallFields
 from lanewise._runtime.candidate_selector import NeedsTokenCount

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from lanewise._openai.token_estimate import at_least, at_most, likely
-from lanewise._routing.candidates import Candidate
+from lanewise._routing.selection.candidates import Candidate
 
 __all__ = ["TokenDemand", "TokenLimits", "fitting", "unsure"]
 

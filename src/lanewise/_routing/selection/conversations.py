@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from lanewise._openai.request_body import RequestBody
-from lanewise._routing.candidates import Candidate
+from lanewise._routing.selection.candidates import Candidate
 from lanewise.types import Api, Attempt, LaneName
 
 __all__ = [

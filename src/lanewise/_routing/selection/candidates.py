@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from lanewise._routing.ordering import Arrange, as_declared
+from lanewise._routing.selection.ordering import Arrange, as_declared
 from lanewise._transform.request_transform import may_stand_in
 from lanewise.types import Api, FailureKind, LaneName
 
