@@ -21,7 +21,7 @@ from litestar.types import Scope
 
 from lanewise import Router, RoutingError
 from lanewise.web import check_endpoints, hang_up_in, router_of
-from litestar_lanewise.audit import endpoints_on
+from litestar_lanewise.audit import endpoints_of, endpoints_on
 from litestar_lanewise.dependencies import providers
 from litestar_lanewise.middleware import Installation, Middleware
 from litestar_lanewise.openapi import describe
@@ -92,9 +92,9 @@ class LanewisePlugin(InitPlugin, CLIPlugin, ReceiveRoutePlugin):
 
     def on_cli_init(self, cli: click.Group) -> None:
         """Add ``litestar lanewise ...`` (Litestar calls this)."""
-        from litestar_lanewise.cli import commands  # only needed on the command line
+        from lanewise.cli.app import app_commands  # only needed on the command line
 
-        cli.add_command(commands(self.router.config))
+        cli.add_command(app_commands(self.router.config, _endpoints_command))
 
     @asynccontextmanager
     async def _lifespan(self, installation: Installation, app: Litestar) -> AsyncIterator[None]:
@@ -123,6 +123,21 @@ def _keep_hang_ups_quiet(logging_config: Any) -> None:
             handler(logger, scope, traceback)
 
     logging_config.exception_logging_handler = log_exception
+
+
+@click.command("endpoints")
+@click.pass_obj
+def _endpoints_command(env: object) -> None:
+    """Show every endpoint of this app, whether it is sensitive, and why.
+
+    Exit code 1 if marks can't hold: the app would not start.
+    """
+    from lanewise.cli.app import show_endpoints
+
+    app = getattr(env, "app", None)
+    if not isinstance(app, Litestar):
+        raise click.ClickException("there is no Litestar app: name it, as in `litestar --app shop.web:app ...`")
+    show_endpoints(*endpoints_of(app))
 
 
 def plugin_of(app: Litestar) -> LanewisePlugin:

@@ -47,9 +47,10 @@ class RequestMarks:
 
     def of_all(self, parts: tuple[object, ...], report: Report) -> frozenset[str] | None:
         """Where nothing tells to which endpoint a request goes, it counts as sensitive where any of the app is."""
-        if len(parts) != len(self._parts) or not all(map(operator.is_, parts, self._parts)):
-            self._parts = parts
-        return self.of("", self._parts, report) or None
+        known = self._parts
+        if len(parts) != len(known) or not all(map(operator.is_, parts, known)):
+            known = self._parts = parts  # another thread may have others: what was read goes with what it was read of
+        return self.of("", known, report) or None
 
 
 def marks_of(report: Iterable[Endpoint], config: Config) -> frozenset[str] | None:
