@@ -78,6 +78,8 @@ UNREAD: Final = object()
 """In the place of an answer that the SDK is to read itself."""
 OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _REQUEST_ID: Final = b"x-request-id"
+_CREATIONS: Final[dict[tuple[object, ...], Creation | None]] = {}
+"""What was found out in this process, which takes milliseconds: by resource, and by the methods that it has."""
 _LEFT_OUT: Final = (openai.NotGiven, type(openai.omit))
 _write: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _SAMPLE: Final[dict[str, object]] = {"é": [1, 1e300, None, True, "\u2028\x7f\\/", {}], "1": ()}
@@ -133,11 +135,15 @@ class DirectRequests:
         forwarded, seconds, on_break, helper = wishes
         return RoutedRequest("POST", path, "", forwarded, self._sdk.dump(body), seconds, on_break, helper)
 
-    def learn_creation(self, resource: type, client: type) -> Creation | None:
-        """What the ``create()`` of a resource of the SDK does with plain JSON, if that is known. Tried out once."""
-        found = creation_of(resource, client) if self._writes_plainly() else None
-        if found is not None and _ANSWERS.get(found.path, ("", None))[1] is not found.model:
-            found = None
+    def learn_creation(self, resource: type, client: Any) -> Creation | None:
+        """What the ``create()`` of a resource of the SDK does with plain JSON, if that is known."""
+        as_it_is = resource, vars(resource).get("create"), client.post
+        if as_it_is not in _CREATIONS:
+            _CREATIONS[as_it_is] = creation_of(resource, client)
+        found = _CREATIONS[as_it_is]
+        if found is not None:
+            model = _ANSWERS.get(found.path, ("", None))[1]
+            found = found if model is found.model and self._writes_plainly() else None
         self.creations[resource] = found
         return found
 
