@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.token_estimate import at_least, at_most, likely, text_bytes
 from lanewise._routing.selection.request_attributes import RequestAttributes
-from lanewise.config.rule_tree import FACTS, FactKind
+from lanewise.config.rules.tree import FACTS, FactKind
 from lanewise.types import Api
 
 PICTURE = base64.b64encode(random.Random(7).randbytes(30_000)).decode()

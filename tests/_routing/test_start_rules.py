@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise._routing.selection.start_rules import compile_rule
-from lanewise.config.rule_tree import FACTS, FactKind
-from lanewise.config.rules import RuleError, parse_rule
+from lanewise.config.rules.language import RuleError, parse_rule
+from lanewise.config.rules.tree import FACTS, FactKind
 
 KIND_OF = {name: kind for name, (kind, _) in FACTS.items()}
 NUMBERS = [name for name, kind in KIND_OF.items() if kind is FactKind.NUMBER]

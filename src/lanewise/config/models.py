@@ -29,7 +29,7 @@ from lanewise.config.keys import ApiKeyField, KeyDropped
 from lanewise.config.lanes import Lane, LaneField
 from lanewise.config.ledger_url import LedgerUrl
 from lanewise.config.prices import PriceTable
-from lanewise.config.start_rules import StartField
+from lanewise.config.rules.start_rules import StartField
 from lanewise.config.values import (
     AttemptCount,
     Bool,

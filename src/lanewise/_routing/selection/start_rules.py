@@ -6,8 +6,8 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from lanewise.config.rule_tree import Both, Compare, Either, Fact, Label, Literal, Not, OneOf, Rule
-from lanewise.config.rules import parse_rule
+from lanewise.config.rules.language import parse_rule
+from lanewise.config.rules.tree import Both, Compare, Either, Fact, Label, Literal, Not, OneOf, Rule
 
 __all__ = ["Condition", "RuleInput", "compile_rule"]
 

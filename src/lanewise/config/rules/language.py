@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lanewise.config.mistakes import nearest, quoted
-from lanewise.config.rule_tree import FACTS, Both, Compare, Either, Fact, FactKind, Label, Literal, Not, OneOf, Rule
+from lanewise.config.rules.tree import FACTS, Both, Compare, Either, Fact, FactKind, Label, Literal, Not, OneOf, Rule
 from lanewise.types import Api
 
 __all__ = ["RuleError", "parse_rule"]

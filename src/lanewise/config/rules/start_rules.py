@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from lanewise.config.mistakes import nearest, quoted
-from lanewise.config.rules import RuleError, parse_rule
+from lanewise.config.rules.language import RuleError, parse_rule
 from lanewise.config.values import NonEmpty, wrong
 from lanewise.types import LaneName
 
@@ -20,7 +20,7 @@ _KEYS = ("when", "lane")
 
 
 class StartRule(BaseModel):
-    """Calls for which ``when`` is true start in ``lane``. The language of ``when`` is in ``config/rules.py``.
+    """Calls for which ``when`` is true start in ``lane``. The language of ``when`` is in ``config/rules/language.py``.
 
     Example::
 
