@@ -25,6 +25,7 @@ from lanewise._openai.choices import Choice
 from lanewise._openai.finish_reasons import LENGTH
 from lanewise._openai.lenient_json import read_valid_json
 from lanewise._openai.request_body import RequestBody
+from lanewise._openai.response_format import JSON_FORMATS, format_parameter, response_format
 from lanewise._openai.response_schema import MALFORMED
 from lanewise.types import Api, Failure
 
@@ -45,7 +46,6 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 SHAPING: Final = frozenset({"response_format", "text", "tools", "functions"})
 """The parameters by which a request asks for a shape: a call without any of them, and of a task without a contract,
 need not be looked at further."""
-_SHAPES: Final = frozenset({"json_object", "json_schema"})
 
 
 class BadFormat(ValueError):
@@ -222,7 +222,7 @@ def contract_of(
         contract = contract_of(RequestBody.parse(b'{"response_format": {"type": "json_object"}}'), Api.CHAT, None)
     """
     fields = body.fields
-    format_field = fields.get("text" if api is Api.RESPONSES else "response_format")
+    format_field = fields.get(format_parameter(api))
     tools = fields.get("tools")
     functions = fields.get("functions")
     if api is Api.EMBEDDINGS:
@@ -276,46 +276,24 @@ def _gives_format(raw: msgspec.Raw | None) -> bool:
         return True
 
 
-class _JsonSchema(msgspec.Struct):
-    schema: object = None
-
-
-class _ChatFormat(msgspec.Struct):
-    type: str | None = None
-    json_schema: _JsonSchema | None = None
-
-
-class _Format(msgspec.Struct):
-    type: str | None = None
-    schema: object = None
-
-
-class _Text(msgspec.Struct):
-    format: _Format | None = None
-
-
 def _asked(api: Api, raw: bytes) -> JsonRule | None:
     """The rule that a request's format asks for. Raises BadFormat."""
+    asked = response_format(api, raw)
+    if asked is None or asked.type not in JSON_FORMATS:
+        return None
     try:
-        if api is Api.RESPONSES:
-            format_field = msgspec.json.decode(raw, type=_Text | None)
-            format_ = None if format_field is None else format_field.format
-        else:
-            chat = msgspec.json.decode(raw, type=_ChatFormat | None)
-            format_ = None if chat is None else _Format(chat.type, chat.json_schema and chat.json_schema.schema)
+        schema = asked.decoded_schema(api)
     except MALFORMED:
         return None  # the provider says what is wrong with it
-    if format_ is None or format_.type not in _SHAPES:
-        return None
-    if format_.type == "json_object":
+    if asked.type == "json_object":
         return JsonRule(only_objects=True)
-    if format_.schema is None:
+    if schema is None:
         return JsonRule()
     try:
-        return JsonRule(Schema(format_.schema))
+        return JsonRule(Schema(schema))
     except BadSchema as error:
         problem = str(error)
-    raise BadFormat("text" if api is Api.RESPONSES else "response_format", f"the schema can't be used: {problem}")
+    raise BadFormat(format_parameter(api), f"the schema can't be used: {problem}")
 
 
 def _tools(offered: msgspec.Raw, choice: msgspec.Raw | None, cache: FormatCache) -> ToolRules | None:

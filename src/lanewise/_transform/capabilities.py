@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
-
 from lanewise._openai.request_body import RequestBody
-from lanewise._openai.response_schema import MALFORMED
+from lanewise._openai.response_format import JSON_FORMATS, format_parameter, response_format
 from lanewise._transform.emulation import asked_choices
 from lanewise.types import Api
 
@@ -23,14 +21,6 @@ _ATTACHED: Final = (
     *(b'"image_url"', b'"input_image"', b'"video_url"', b'"input_audio"', b'"audio_url"'),
     *(b'"file"', b'"input_file"'),
 )
-
-
-class _Kind(msgspec.Struct):
-    type: str | None = None
-
-
-class _Text(msgspec.Struct):
-    format: _Kind | None = None
 
 
 def _tools(body: RequestBody, api: Api) -> bool:
@@ -59,7 +49,7 @@ def _question_has(body: RequestBody, api: Api, part: bytes) -> bool:
 
 
 def _json(body: RequestBody, api: Api) -> bool:
-    return _format(body, api) in ("json_object", "json_schema")
+    return _format(body, api) in JSON_FORMATS
 
 
 def _json_schema(body: RequestBody, api: Api) -> bool:
@@ -67,17 +57,8 @@ def _json_schema(body: RequestBody, api: Api) -> bool:
 
 
 def _format(body: RequestBody, api: Api) -> str | None:
-    value = body.fields.get("response_format" if api is Api.CHAT else "text")
-    if value is None:
-        return None
-    try:
-        if api is Api.CHAT:
-            chat = msgspec.json.decode(value, type=_Kind | None)
-            return None if chat is None else chat.type
-        text = msgspec.json.decode(value, type=_Text | None)
-    except MALFORMED:
-        return None
-    return None if text is None or text.format is None else text.format.type
+    asked = response_format(api, body.fields.get(format_parameter(api)))
+    return None if asked is None else asked.type
 
 
 def _reasoning(body: RequestBody, api: Api) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 from lanewise._failures.additions import Addition
 from lanewise._openai.parameters import FIXED, may_rest_on, rests_on
 from lanewise._openai.request_body import BadBody, RequestBody, binding
+from lanewise._openai.response_format import format_parameter
 from lanewise._transform.capabilities import unmet
 from lanewise._transform.emulation import NOT_ADAPTED, Emulator
 from lanewise._transform.system_prompt import add_suffix
@@ -192,7 +193,7 @@ class RequestTransform:
 
     def _sends_format(self, api: Api) -> bool:
         """Whether a format goes out as a parameter: not put into the prompt, nor dropped."""
-        name = "text" if api is Api.RESPONSES else "response_format"
+        name = format_parameter(api)
         return name not in self._drop and (self._adapter is None or name not in self._adapter.parameters)
 
     def droppable(self, param: str | None, body: RequestBody, rendered: UpstreamBody) -> str | None:

@@ -10,19 +10,16 @@ import msgspec
 
 from lanewise._openai.parameters import OUTPUT_LIMITS
 from lanewise._openai.request_body import RequestBody, objects_in
+from lanewise._openai.response_format import JSON_FORMATS, response_format
 from lanewise._openai.token_estimate import likely, text_bytes
 from lanewise.types import Api
 
 __all__ = ["RequestAttributes", "asked_output", "likely_tokens"]
 
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_TEXT: Final = msgspec.json.Decoder(str)
 _NUMBER: Final = msgspec.json.Decoder(int)
-"""The names under which an app limits the answer."""
 _IMAGES: Final = ("image_url", "input_image")
 _AUDIO: Final = ("input_audio",)
-_JSON: Final = ("json_object", "json_schema")
 
 
 class RequestAttributes:
@@ -32,7 +29,7 @@ class RequestAttributes:
 
     Example::
 
-        facts = CallFacts(body, Api.CHAT, task="ticket-summary", labels={}, subject=True, hour=lambda: 14)
+        facts = RequestAttributes(body, Api.CHAT, task="ticket-summary", labels={}, subject=True, hour=lambda: 14)
         assert facts.value("tokens") < 2000
     """
 
@@ -91,11 +88,11 @@ class RequestAttributes:
     @cached_property
     def json(self) -> bool:
         """Whether the answer is to be JSON."""
-        format_object = _object(self._body.fields.get("response_format"))
-        if format_object is None:
-            text = _object(self._body.fields.get("text"))
-            format_object = _object(text.get("format")) if text is not None else None
-        return format_object is not None and _text(format_object.get("type")) in _JSON
+        fields = self._body.fields
+        asked = response_format(Api.CHAT, fields.get("response_format"))
+        if asked is None:
+            asked = response_format(Api.RESPONSES, fields.get("text"))
+        return asked is not None and asked.type in JSON_FORMATS
 
     @property
     def stream(self) -> bool:
@@ -155,17 +152,3 @@ def _length(value: msgspec.Raw | None) -> int:
         return 0 if value is None else len(_ITEMS.decode(value))
     except msgspec.MsgspecError:
         return 0
-
-
-def _object(value: msgspec.Raw | None) -> dict[str, msgspec.Raw] | None:
-    try:
-        return None if value is None else _OBJECT.decode(value)
-    except msgspec.MsgspecError:
-        return None
-
-
-def _text(value: msgspec.Raw | None) -> str | None:
-    try:
-        return None if value is None else _TEXT.decode(value)
-    except msgspec.MsgspecError:
-        return None
