@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("--only", choices=["write", "report"], help="one half of it")
     arguments = parser.parse_args()
     print(f"machine: {machine()}")
-    with _databases() as urls:
+    with databases() as urls:
         held = [
             part(name, url, arguments)
             for name, url in urls
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 @contextmanager
-def _databases() -> Iterator[list[tuple[str, str]]]:
+def databases() -> Iterator[list[tuple[str, str]]]:
     directory = Path(tempfile.mkdtemp(prefix="lanewise-bench-"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a runtime directory that is not there
@@ -102,7 +102,7 @@ def _report(name: str, url: str, arguments: argparse.Namespace) -> bool:
     slowest = 0.0
     for wanted in (arguments.attempts // 10, arguments.attempts):
         fill(engine, wanted)
-        _analyse(engine)
+        analyse(engine)
         taken = sorted(_report_seconds(engine) for _ in range(3))
         slowest = taken[1]
         print(f"{name}: a month of a ledger of {wanted:,} attempts ({wanted // 10:,}) is reported in {taken[1]:.2f} s")
@@ -122,7 +122,7 @@ def _report_seconds(engine: Engine) -> float:
     return time.perf_counter() - began
 
 
-def _analyse(engine: Engine) -> None:
+def analyse(engine: Engine) -> None:
     """As PostgreSQL's autovacuum does by itself, some time after so many rows have come."""
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -20,11 +20,11 @@ _SERIES: Final = {
     "sqlite": """WITH RECURSIVE series(i) AS (SELECT :begin + 1 UNION ALL SELECT i + 1 FROM series WHERE i < :end),
         made AS MATERIALIZED (SELECT i, abs(random()) % 1000 AS a, abs(random()) % 1000 AS b,
             exp(((abs(random()) % 1000) + (abs(random()) % 1000)) / 500.0 - 2.0) AS spread,
-            strftime('%Y-%m-%d %H:%M:%f', 1767225600 + (i * 1.0 / :end) * 300 * 86400, 'unixepoch')
+            strftime('%Y-%m-%d %H:%M:%f', :first + (i * 1.0 / :end) * :span, 'unixepoch')
                 || '000+00:00' AS moment FROM series)""",
     "postgresql": """WITH made AS MATERIALIZED (SELECT i, floor(random() * 1000)::int AS a,
             floor(random() * 1000)::int AS b, exp(2 * (random() + random()) - 2.0) AS spread,
-            to_timestamp(1767225600 + (i * 1.0 / :end) * 300 * 86400) AS moment
+            to_timestamp(CAST(:first AS float8) + (i * 1.0 / :end) * CAST(:span AS float8)) AS moment
             FROM generate_series(CAST(:begin AS int) + 1, CAST(:end AS int)) AS series(i))""",
 }
 _MOVES: Final = '[[0.031,{"type":"send","route":"flagship","lane":"primary","attempt_number":1,"timeout":20.0}]]'
@@ -49,15 +49,15 @@ _ATTEMPTS: Final = """INSERT INTO attempts (call_id, attempt_number, request_id,
   FROM calls WHERE attempts >= {number}"""
 
 
-def fill(engine: Engine, wanted: int) -> None:
+def fill(engine: Engine, wanted: int, first_day: datetime = FIRST_DAY, days: int = DAYS) -> None:
     """Replace all calls by some that have so many attempts. Nine calls of ten have one, the others two."""
-    first = {
+    first_attempts = {
         "number": 1, "route": "'flagship'", "lane": "'primary'", "dropped": "''",
         "failure": "CASE WHEN attempts = 2 THEN 'rate_limit' END",
         "cost": "CASE WHEN attempts = 1 THEN 0.002 + total_ms / 1000000 END",
         "answered": "attempts = 1", "absorbed": "attempts = 2 AND outcome = 'answered'",
     }  # fmt: skip
-    second = {
+    second_attempts = {
         "number": 2, "route": "coalesce(route, 'mini')", "lane": "coalesce(lane, 'degraded')",
         "dropped": "'temperature,seed'", "failure": "failure",
         "cost": "0.001", "answered": "outcome = 'answered'", "absorbed": "false",
@@ -66,8 +66,17 @@ def fill(engine: Engine, wanted: int) -> None:
         connection.execute(text("DELETE FROM attempts"))
         connection.execute(text("DELETE FROM calls"))
         filled = text(_CALLS.format(series=_SERIES[engine.dialect.name]))
-        connection.execute(filled, {"begin": 0, "end": int(wanted / 1.11), "moves": _MOVES})
-        for which in (first, second):
+        connection.execute(
+            filled,
+            {
+                "begin": 0,
+                "end": int(wanted / 1.11),
+                "first": first_day.timestamp(),
+                "span": days * 86400,
+                "moves": _MOVES,
+            },
+        )
+        for which in (first_attempts, second_attempts):
             connection.execute(text(_ATTEMPTS.format(**which)))
 
 

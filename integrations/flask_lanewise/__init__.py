@@ -23,6 +23,7 @@ try:
 except ImportError as error:
     raise ImportError("flask_lanewise needs Flask; install it with: pip install 'lanewise[flask]'") from error
 
+from flask_lanewise.dashboard import dashboard_blueprint
 from flask_lanewise.extension import Lanewise
 from flask_lanewise.installed import assert_endpoints_declared, endpoints_of
 from flask_lanewise.listing import endpoints
@@ -34,6 +35,7 @@ __all__ = [
     "Lanewise",
     "RequestIdFilter",
     "assert_endpoints_declared",
+    "dashboard_blueprint",
     "endpoints",
     "endpoints_of",
     "openai_blueprint",

@@ -286,6 +286,11 @@ def scopes_of(router: Router) -> RouterScopes:
     return router._scopes
 
 
+def change_by_hand(router: Router, route: str, *, opens: bool) -> None:
+    """Open a route of a router by hand, or close it (the page does). Blocks. Raises StoreSilent."""
+    router._engine.change_by_hand(route, opens=opens)
+
+
 def _transports(given: HttpClients | None, config: Config) -> TransportFactory:
     """Makes a provider's transport: over the client that the app handed in for it, else over aiohttp."""
 

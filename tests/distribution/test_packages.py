@@ -58,6 +58,9 @@ def test_the_wheel_has_the_packages_alone(built: tuple[Path, Path]) -> None:
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
     assert "lanewise/_openai/ranks/o200k_base.xz" in names
+    page = ROOT / "src" / "lanewise" / "web" / "dashboard"
+    files = [*page.rglob("*.html"), *(page / "static").iterdir()]
+    assert {f"lanewise/{file.relative_to(ROOT / 'src' / 'lanewise')}" for file in files} <= set(names)
     assert not [name for name in names if name.endswith(".pyc") or "/tests/" in name]
 
 

@@ -210,7 +210,7 @@ def _opened(circuit: Circuit, why: Failure, jitter: float, now: float, settings:
         generation=circuit.generation + (circuit.throttled_at is None),  # what began in a throttle may end it
         consecutive_failures=0,
         consecutive_opens=min(circuit.consecutive_opens + 1, _MOST_DOUBLINGS),
-        opened_at=now,
+        opened_at=now if circuit.opened_at is None else circuit.opened_at,  # not anew at each probe that fails
         open_until=now + seconds,
         why=why,
         holder="",

@@ -9,10 +9,10 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, Protocol
 
-from lanewise._health.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
+from lanewise._health.circuit import BreakerSettings, ByHand, Circuit, Event, LeaseAsked, LeaseRenewed
 from lanewise._health.local_breaker import LocalBreaker
 from lanewise._health.route_health import Permit, RouteHealth
 from lanewise._routing.availability import Unavailable
@@ -216,6 +216,12 @@ class RouterHealth:
                 told = self._routes[api][route].limit(failure, self._clock())
             if told:
                 self.shared.tell()
+
+    def change_by_hand(self, circuits: Iterable[str], *, opens: bool) -> None:
+        """Open circuits, until a person closes them; or close them. For a router that shares them with nobody."""
+        with self._lock:
+            for name in circuits:
+                self.breakers[name].note(ByHand(open=opens), self._clock())
 
     # -- what is shared ----------------------------------------------------------------------------------------------
 

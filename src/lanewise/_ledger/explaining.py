@@ -11,8 +11,8 @@ from lanewise.types import Call, Score
 __all__ = ["calls_of", "scores_of"]
 
 
-def calls_of(connection: Connection, wanted: str) -> list[Call]:
-    """The calls of a request id, or the one of a call id, oldest first.
+def calls_of(connection: Connection, wanted: str, most: int | None = None) -> list[Call]:
+    """The calls of a request id, or the one of a call id, oldest first; ``most`` bounds how many.
 
     Example::
 
@@ -21,7 +21,7 @@ def calls_of(connection: Connection, wanted: str) -> list[Call]:
                 print(call.explain())
     """
     query = select(calls).where(or_(calls.c.id == wanted, calls.c.request_id == wanted))
-    found = connection.execute(query.order_by(calls.c.started_at, calls.c.id)).all()
+    found = connection.execute(query.order_by(calls.c.started_at, calls.c.id).limit(most)).all()
     numbered = select(attempts).order_by(attempts.c.attempt_number)
     return [
         call_of(row, connection.execute(numbered.where(attempts.c.call_id == row._mapping["id"])).all())

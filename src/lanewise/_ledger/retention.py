@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Column, Connection, Delete, Engine, Table, case, delete, literal, select, tuple_, update
 
 from lanewise._ledger.database import writing
-from lanewise._ledger.tables import attempts, calls, reviews, scores
+from lanewise._ledger.tables import attempts, calls, interventions, reviews, scores
 
 __all__ = ["Retention", "forget", "forget_texts"]
 
@@ -47,7 +47,12 @@ def forget(engine: Engine, before: datetime, most: int = SLICE) -> bool:
     with writing(engine) as connection:
         deleted = [
             connection.execute(_oldest(table, column, before, most)).rowcount
-            for table, column in ((attempts, attempts.c.started_at), (calls, calls.c.started_at), (scores, scores.c.at))
+            for table, column in (
+                (attempts, attempts.c.started_at),
+                (calls, calls.c.started_at),
+                (scores, scores.c.at),
+                (interventions, interventions.c.at),
+            )
         ]
     return max(deleted) >= most
 

@@ -24,10 +24,11 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["Instant", "attempts", "calls", "metadata", "reviews", "scores"]
+__all__ = ["Instant", "attempts", "calls", "interventions", "metadata", "reviews", "scores"]
 
 metadata = MetaData()
 
@@ -57,6 +58,11 @@ class Instant(TypeDecorator[datetime]):
         return moment.astimezone(UTC)
 
 
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of the rows for which a condition holds. A query that is to use it says the same words."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 calls = Table(
     "calls",
     metadata,
@@ -78,8 +84,12 @@ calls = Table(
     Column("moves", Text, nullable=False, comment="JSON, for `lanewise explain`"),
     Column("notes", Text, nullable=False, comment="JSON, for `lanewise explain`"),
     Column("replayed_from", Text, comment="the id of the call whose answer was given again"),
-    Index("calls_started_at", "started_at"),
+    Index("calls_lately", "started_at", "task", "lane", "outcome", "total_ms"),
     Index("calls_request_id", "request_id"),
+    Index("calls_task", "task", "started_at"),
+    Index("calls_route", "route", "started_at"),
+    _partial("calls_by_fallback", "lane", "started_at", where="lane <> 'primary'"),
+    _partial("calls_not_answered", "outcome", "started_at", where="outcome <> 'answered'"),
 )
 
 attempts = Table(
@@ -135,7 +145,9 @@ attempts = Table(
     Column("absorbed", Boolean, nullable=False, comment="it failed, and the call was answered all the same"),
     Column("first_on_route", Boolean, nullable=False, comment="the call's first attempt on this route"),
     Column("first_in_lane", Boolean, nullable=False, comment="the call's first attempt in this lane"),
-    Index("attempts_started_at", "started_at"),
+    Index("attempts_lately", "started_at", "task", "cost_usd"),
+    _partial("attempts_failed", "started_at", "call_id", where="failure IS NOT NULL"),
+    _partial("attempts_failure", "failure", "started_at", "call_id", where="failure IS NOT NULL"),
 )
 
 scores = Table(
@@ -174,4 +186,14 @@ reviews = Table(
     Index("reviews_created_at", "created_at"),
     Index("reviews_texts_until", "texts_until"),
     Index("reviews_request_id", "request_id"),
+)
+
+interventions = Table(
+    "interventions",
+    metadata,
+    Column("at", Instant, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("action", Text, nullable=False, comment="open or close"),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
 )

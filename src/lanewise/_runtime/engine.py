@@ -11,8 +11,10 @@ from typing import Final
 import anyio.to_thread
 
 from lanewise._contracts.task_contracts import load_contracts
+from lanewise._health.by_hand import change_in_store
 from lanewise._health.client_limit import ClientLimit
 from lanewise._health.health_report import health_report, untried
+from lanewise._health.shared_health import circuits_of
 from lanewise._process_hooks import notify_of_forks
 from lanewise._reviews import ReviewQueue, ReviewsUnavailable
 from lanewise._routing.availability import Unavailable
@@ -198,6 +200,17 @@ class Engine:
         if not self._closed:
             runtime.health.begin()
         return health_report(self.config, runtime.health, runtime.off)
+
+    def change_by_hand(self, route: str, *, opens: bool) -> None:
+        """Open a route, or close it with its provider's account, until a person says otherwise. Blocks.
+
+        Raises StoreSilent: there is a shared store, and it does not answer; nothing was changed.
+        """
+        runtime = self.ready()
+        if runtime.store is not None:
+            change_in_store(runtime.store, self.config, route, opens=opens)
+        else:
+            runtime.health.change_by_hand(circuits_of(self.config, route, account=not opens), opens=opens)
 
     def readiness(self) -> dict[str, object]:
         """What keeps new calls from the routes, and whether the store answers. As :meth:`ready` raises."""

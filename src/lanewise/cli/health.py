@@ -88,13 +88,9 @@ def _by_hand(route: str, config_file: Path, *, opens: bool) -> None:
     if route not in config.routes:
         raise click.ClickException(f"no route is called {route!r}. {nearest(route, config.routes)}")
     with _circuits(config, config_file) as circuits:
-        from lanewise._health.circuit import ByHand
-        from lanewise._health.router_health import breaker_settings
-        from lanewise._health.shared_health import circuit_keys, circuits_of
+        from lanewise._health.by_hand import change_in
 
-        keys = circuit_keys(config)
-        for name in circuits_of(config, route, account=not opens):
-            circuits.change(keys[name], None, [ByHand(open=opens)], breaker_settings(config.router.health))
+        change_in(circuits, config, route, opens=opens)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -198,6 +198,8 @@ def _span(seconds: float) -> str:
 
 
 def _shown(case: Case) -> Iterator[str]:
+    from lanewise._reviews.conversation import conversation
+
     review = case.review
     yield f"case      {review.id}"
     yield f"status    {review.status}" + (f" by {plain(review.decided_by)}" if review.decided_by else "")
@@ -211,7 +213,7 @@ def _shown(case: Case) -> Iterator[str]:
         yield "texts     deleted"
         return
     yield ""
-    for who, text in _conversation(case.question):
+    for who, text in conversation(case.question):
         yield f"[{plain(who)}]"
         yield plain(text)
         yield ""
@@ -223,27 +225,3 @@ def _shown(case: Case) -> Iterator[str]:
         yield plain(case.draft.text)
     else:
         yield "There is no draft: approve it with --answer or --answer-file."
-
-
-def _conversation(question: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Who says what: messages as such, and whatever else was asked as its JSON."""
-    instructions = question.get("instructions")
-    if isinstance(instructions, str):
-        yield "instructions", instructions
-    given = question.get("messages", question.get("input"))
-    for message in given if isinstance(given, list) else [given]:
-        if isinstance(message, dict) and "content" in message:
-            yield str(message.get("role", "message")), _said(message["content"])
-        else:
-            yield "input", _said(message)
-
-
-def _said(content: object) -> str:
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else [None]
-    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
-    told = [text for text in texts if isinstance(text, str)]
-    if len(told) == len(parts):
-        return "\n".join(told)
-    return msgspec.json.encode(content).decode()

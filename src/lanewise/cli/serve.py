@@ -28,11 +28,13 @@ KEEP_ALIVE: Final = 75
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free port.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="How many processes serve.")
 @click.option("--open", "is_open", is_flag=True, help="Ask for no key: for this machine alone.")
-def serve(file: Path, host: str, port: int, workers: int, is_open: bool) -> None:
+@click.option("--dashboard", is_flag=True, help="Show the page under /_lanewise, behind a password.")
+def serve(file: Path, host: str, port: int, workers: int, is_open: bool, dashboard: bool) -> None:
     """Serve the tasks of the config in FILE (lanewise.toml) as an OpenAI-compatible endpoint.
 
     The API is under /v1, for the [clients] of the config. /healthz says that the process is alive, /readyz that it
-    takes calls. SIGTERM lets streams come to their end, for 30 seconds.
+    takes calls. With --dashboard, /_lanewise shows how the tasks stand and past calls to whoever knows the password in
+    LANEWISE_DASHBOARD_PASSWORD, under any name. SIGTERM lets streams come to their end, for 30 seconds.
 
     Exit code 1 if the config can't be used, and 2 if nobody could call: no client is declared, or --open is asked for
     beyond this machine.
@@ -40,6 +42,8 @@ def serve(file: Path, host: str, port: int, workers: int, is_open: bool) -> None
     config = read_config(file)
     _require_extra()
     _check_callers(config, host, is_open=is_open)
+    if dashboard:
+        _check_dashboard()
     if workers > 1 and config.router.state == MEMORY:
         click.echo(
             f'warning: {workers} workers, and state = "memory": each counts the failures, the limits and the answers '
@@ -51,10 +55,11 @@ def serve(file: Path, host: str, port: int, workers: int, is_open: bool) -> None
 
     import uvicorn
 
-    from lanewise.web.openai_endpoint.standalone import CONFIG, OPEN, http_protocol
+    from lanewise.web.openai_endpoint.standalone import CONFIG, DASHBOARD, OPEN, http_protocol
 
     os.environ[CONFIG] = str(file.absolute())
     os.environ[OPEN] = "1" if is_open else ""
+    os.environ[DASHBOARD] = "1" if dashboard else ""
     uvicorn.run(
         "lanewise.web.openai_endpoint.standalone:make_app",
         factory=True,
@@ -77,6 +82,20 @@ def _require_extra() -> None:
     if find_spec("uvicorn") is None:
         click.echo("lanewise serve: uvicorn is not installed:\n\n    pip install 'lanewise[serve]'", err=True)
         raise click.exceptions.Exit(1)
+
+
+def _check_dashboard() -> None:
+    from lanewise.web.dashboard.password import LEAST_PASSWORD
+    from lanewise.web.openai_endpoint.standalone import PASSWORD
+
+    if find_spec("jinja2") is None:
+        click.echo("--dashboard: jinja2 is not installed:\n\n    pip install 'lanewise[dashboard]'", err=True)
+        raise click.exceptions.Exit(1)
+    if len(os.environ.get(PASSWORD, "")) < LEAST_PASSWORD:
+        raise click.UsageError(
+            f"--dashboard shows its page to whoever knows the password in {PASSWORD}: set it, to {LEAST_PASSWORD} "
+            "characters at least (`openssl rand -base64 24` prints one)"
+        )
 
 
 def _check_callers(config: Config, host: str, *, is_open: bool) -> None:

@@ -21,6 +21,8 @@ from lanewise.web.asgi import (
     log_problem,
     routing_error_in,
 )
+from lanewise.web.dashboard.asgi_dashboard import Dashboard
+from lanewise.web.dashboard.wsgi_dashboard import WsgiDashboard
 from lanewise.web.end_guard import EndGuard, guarded_scope
 from lanewise.web.endpoint_report import (
     Endpoint,
@@ -62,6 +64,7 @@ __all__ = [
     "AppCheck",
     "AsgiCore",
     "AsgiScope",
+    "Dashboard",
     "EndGuard",
     "Endpoint",
     "Inbound",
@@ -77,6 +80,7 @@ __all__ = [
     "Source",
     "WsgiAnswer",
     "WsgiCore",
+    "WsgiDashboard",
     "WsgiEndpoint",
     "all_categories",
     "answers_of",

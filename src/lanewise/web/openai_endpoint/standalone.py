@@ -1,4 +1,4 @@
-"""The app of ``lanewise serve``: the OpenAI endpoint under ``/v1``, and what an orchestrator asks a process."""
+"""The app of ``lanewise serve``: the OpenAI endpoint under ``/v1``, what an orchestrator asks a process, the page."""
 
 from __future__ import annotations
 
@@ -17,18 +17,25 @@ import msgspec
 
 from lanewise._compat import UVICORN
 from lanewise.router import Router
+from lanewise.web.dashboard.asgi_dashboard import Dashboard
+from lanewise.web.dashboard.password import PasswordProtected
 from lanewise.web.openai_endpoint.asgi_endpoint import AsgiEndpoint, Receive, Send
 from lanewise.web.openai_endpoint.endpoint_answers import EndpointAnswer, EndpointError, json_answer
 from lanewise.web.openai_endpoint.endpoint_core import EndpointCore
 
-__all__ = ["CONFIG", "OPEN", "StandaloneApp", "http_protocol", "make_app"]
+__all__ = ["CONFIG", "DASHBOARD", "DASHBOARD_PATH", "OPEN", "PASSWORD", "StandaloneApp", "http_protocol", "make_app"]
 
 CONFIG: Final = "LANEWISE_CONFIG"
 """The variable with the config's path: each worker reads it itself."""
 OPEN: Final = "LANEWISE_SERVE_OPEN"
 """The variable that says that no keys are asked for."""
+DASHBOARD: Final = "LANEWISE_SERVE_DASHBOARD"
+"""The variable that says that the page is served."""
+PASSWORD: Final = "LANEWISE_DASHBOARD_PASSWORD"  # noqa: S105 - the name of a variable
+"""The variable with its password."""
 _API: Final = "/v1"
 _NEW_OBJECTS: Final = 20_000
+DASHBOARD_PATH: Final = "/_lanewise"
 
 
 def make_app() -> StandaloneApp:
@@ -37,7 +44,13 @@ def make_app() -> StandaloneApp:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     router = Router.from_file(os.environ[CONFIG])
     core = EndpointCore.open_to_this_machine(router) if os.environ.get(OPEN) else EndpointCore.of(router, None)
-    return StandaloneApp(router, core)
+    page = _page(router, os.environ[PASSWORD]) if os.environ.get(DASHBOARD) else None
+    return StandaloneApp(router, core, page)
+
+
+def _page(router: Router, password: str) -> PasswordProtected:
+    # By any name: a page of another site has another name, and the browser sends no password there.
+    return PasswordProtected(Dashboard(router, allow=lambda request: True, hosts=["*"]), password)
 
 
 def http_protocol() -> str:
@@ -65,8 +78,9 @@ class StandaloneApp:
     a provider's outage must not take all processes away.
     """
 
-    def __init__(self, router: Router, core: EndpointCore) -> None:
+    def __init__(self, router: Router, core: EndpointCore, page: PasswordProtected | None = None) -> None:
         self._router = router
+        self._page = page
         self._endpoint = AsgiEndpoint(core)
         self._state = "starting"
 
@@ -74,6 +88,8 @@ class StandaloneApp:
         """Serve a request, or the process's life."""
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
+        elif self._page is not None and f"{scope['path']}/".startswith(f"{DASHBOARD_PATH}/"):
+            await self._page({**scope, "root_path": scope.get("root_path", "") + DASHBOARD_PATH}, receive, send)
         elif scope["type"] != "http" or scope["path"].startswith(f"{_API}/"):
             try:
                 await self._endpoint({**scope, "root_path": scope.get("root_path", "") + _API}, receive, send)
