@@ -48,19 +48,24 @@ class EndpointClient:
         self.declared = declared
         self.sensitive = frozenset(() if declared.sensitive is None else (declared.sensitive,))
         self.tasks = usable_tasks(declared, config)
+        self._others = config.clients.keys() - {name}
 
     def __repr__(self) -> str:
         return f"<EndpointClient {self.name}>"
 
     def subject(self, head: RequestHead) -> str:
-        """The subject of a call: what the declared header says, or the client itself."""
+        """The subject of a call: what the declared header says, or the client itself.
+
+        The name of another client is that one's own subject: whoever sends it spends nothing of its budgets.
+        """
         header = self.declared.subject_header
         if header is None:
             return self.name
         values = head.values(header.encode("ascii"))
         if len(values) != 1 or not (said := values[0].strip()):
             return self.name
-        return said.decode("utf-8", "backslashreplace")
+        told = said.decode("utf-8", "backslashreplace")
+        return f"{self.name}/{told}" if told in self._others else told
 
 
 def usable_tasks(client: Client, config: Config) -> tuple[str, ...]:
