@@ -6,7 +6,7 @@ import decimal
 import enum
 import inspect
 import random
-from collections import OrderedDict, UserDict, deque
+from collections import ChainMap, OrderedDict, UserDict, deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -40,6 +40,21 @@ class Level(enum.IntEnum):
     HIGH = 3
 
 
+class Doubled(list[Any]):
+    """Has more when it is gone through than it holds."""
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from super().__iter__()
+        yield from super().__iter__()
+
+
+class Changed(dict[str, Any]):
+    """Shows other items than it holds."""
+
+    def items(self) -> Any:
+        return [("role", "user"), ("content", "Changed.")]
+
+
 def circle() -> list[Any]:
     found: list[Any] = []
     found.append(found)
@@ -61,6 +76,8 @@ ARGUMENTS: Final[dict[str, tuple[Callable[[], dict[str, Any]], bool]]] = {
     "keys that are no text": (lambda: {"logit_bias": {50256: -100, 1.5: 2, True: 3, None: 4}}, True),
     "enums": (lambda: {"reasoning_effort": Effort.LOW, "seed": Level.HIGH}, True),
     "other kinds of dict": (lambda: {"messages": [OrderedDict(MESSAGE)], "metadata": OrderedDict(b=1, a=2)}, True),
+    "a list of its own kind": (lambda: {"messages": Doubled(MESSAGES)}, True),
+    "a dict of its own kind": (lambda: {"messages": [Changed(MESSAGE)]}, True),
     "a format": (lambda: {"response_format": {"type": "text"}}, True),
     "no messages": (lambda: {"messages": []}, True),
     "messages left out": (lambda: {"messages": openai.omit}, True),
@@ -76,6 +93,8 @@ ARGUMENTS: Final[dict[str, tuple[Callable[[], dict[str, Any]], bool]]] = {
     "an iterator": (lambda: {"tools": iter([TOOL])}, False),
     "a deque": (lambda: {"messages": deque(MESSAGES)}, False),
     "a mapping": (lambda: {"messages": [UserDict(MESSAGE)]}, False),
+    "several mappings": (lambda: {"metadata": ChainMap({"a": "b"}, {"c": "d"})}, False),
+    "a range": (lambda: {"stop": range(3)}, False),
     "left out within": (lambda: {"messages": [{**MESSAGE, "name": openai.omit}]}, False),
     "an answer's message": (
         lambda: {"messages": [*MESSAGES, ChatCompletionMessage(role="assistant", content="Yes.")]},
@@ -212,6 +231,16 @@ async def test_a_method_of_the_sdk_that_somebody_replaced_is_called(
     async with Router(router.config) as another:
         await using(another.scope(), client, chat())
     assert len(called) == 2
+
+
+@each_client
+async def test_a_create_of_the_sdks_own_makes_is_the_same(client: str) -> None:
+    """Of the beta's chat, which has its own resources."""
+    await compare(
+        client,
+        Answer("Fine."),
+        lambda made: made.beta.chat.completions.create(model="summary", messages=MESSAGES),
+    )
 
 
 async def test_what_is_changed_before_it_is_awaited_is_sent(router: Router, provider: FakeProvider) -> None:
