@@ -64,3 +64,4 @@ class Asker:
             assert not self.stage.asked_of_second, self.ended
         else:
             assert {*self.ended} == {ANSWERED}
+            assert self.stage.asked_of_second, "what is asked there is not known for this test's own"
