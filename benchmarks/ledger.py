@@ -24,6 +24,8 @@ from lanewise._ledger.sink import LedgerSink
 from lanewise._ledger.tables import attempts, calls
 from lanewise._ledger.upgrading import upgrade
 from lanewise._telemetry.background_writer import Writer
+from lanewise.cli.html_files.report_content import read_report
+from lanewise.cli.html_files.writing import write_page
 from lanewise.cli.report_screen import VIEWS
 
 RATE = 5000
@@ -106,9 +108,11 @@ def _report(name: str, url: str, arguments: argparse.Namespace) -> bool:
         taken = sorted(_report_seconds(engine) for _ in range(3))
         slowest = taken[1]
         print(f"{name}: a month of a ledger of {wanted:,} attempts ({wanted // 10:,}) is reported in {taken[1]:.2f} s")
+    page = sorted(_page_seconds(engine) for _ in range(3))[1]
+    print(f"{name}: and, with the month before it, as a page in a file in {page:.2f} s")
     engine.dispose()
-    holds = slowest <= REPORT_HOLD
-    print(f"{name}: to hold {REPORT_HOLD:.0f} s: {_held(holds)}")
+    holds = slowest <= REPORT_HOLD and page <= 2 * REPORT_HOLD
+    print(f"{name}: to hold {REPORT_HOLD:.0f} s, and twice that for the page: {_held(holds)}")
     return holds
 
 
@@ -119,6 +123,16 @@ def _report_seconds(engine: Engine) -> float:
         facts = read_facts(connection, since, since + MONTH, VIEWS)
     for by in VIEWS:
         assert lines(facts, by)
+    return time.perf_counter() - began
+
+
+def _page_seconds(engine: Engine) -> float:
+    began = time.perf_counter()
+    since = FIRST_DAY + MONTH * 4
+    with engine.connect() as connection:
+        content = read_report(connection, "ledger", since, since + MONTH)
+    with tempfile.TemporaryDirectory() as directory:
+        write_page(Path(directory) / "out.html", "report.html", content, force=False)
     return time.perf_counter() - began
 
 

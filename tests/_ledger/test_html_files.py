@@ -63,7 +63,7 @@ def test_what_changed_is_told_against_the_span_before(file: Path, tmp_path: Path
     assert "Before: 2026-11-19 to 2026-11-20 00:00 (UTC)." in page.text
     assert re.search(r"Calls 1 2 2\.0 times", page.text)
     assert re.search(r"Answered 100 % 50\.0 % -50\.0 points worse", page.text)
-    assert "task extract is new, with 1 calls" in page.text
+    assert "task extract is new: 1 of the calls" in page.text
 
 
 def test_of_today_only_as_much_is_compared_as_has_gone(file: Path, sink: LedgerSink, tmp_path: Path) -> None:
@@ -178,6 +178,9 @@ def test_explain_s_page_has_the_words_of_explain(file: Path, sink: LedgerSink, t
     for text in ("size=short", "10 tokens in, 2 out, $0.500000", "Left out seed", "the provider was away", "2 calls"):
         assert text in page.text
     assert page.text.count("Step by step") == 2
+    drawn = [value for tag, name, value in page.values if (tag, name) == ("svg", "aria-label")]
+    first = "1. flagship (primary)"
+    assert [words.split(",")[0] for words in drawn] == [first, "2. sonnet (equivalent)", first]
 
 
 @sqlite
@@ -267,6 +270,21 @@ def test_an_empty_ledger_has_a_page_that_says_so(file: Path, engine: Engine, tmp
     sink.close()
     page = written(tmp_path / "none.html", "report", "--since", "2020-01-01", "--until", "2020-01-02", file)
     assert "The ledger has some from 2026-11-20 to 2026-11-20" in page.text
+
+
+@sqlite
+def test_a_report_may_be_of_all_time(file: Path, sink: LedgerSink, tmp_path: Path) -> None:
+    """There is no span before the first day, and no day after the last; scores may be as great as numbers are."""
+    made = [call(), call()]
+    greatest = [Score(call_id=each.id, name="great", value=1.7e308, at=NOON) for each in made]
+    sink.write([*made, *greatest])
+    page = written(tmp_path / "out.html", "report", "--since", "0001-01-01", "--until", "9999-12-30", file)
+    assert "2 calls, 100 % answered" in page.text
+    assert "nan" not in (tmp_path / "out.html").read_text()
+    for more in ([], ["--html", tmp_path / "other.html"]):
+        done = run("report", "--until", "9999-12-31", file, *more)
+        assert done.exit_code == 2
+        assert "9999-12-31 has no day after it" in done.output
 
 
 @sqlite

@@ -43,7 +43,7 @@ class Chromium:
             yield page
         finally:
             context.close()
-        assert not complaints
+        assert complaints == []
 
     def version(self) -> str:
         """Its version."""

@@ -107,21 +107,14 @@ def report(
 
 
 def _write_html(config: Path, out: Path, begin: datetime, end: datetime, *, force: bool) -> None:
-    """The page of a span of time, compared with as long a one before it: of today, as far as it has gone."""
+    """The page of a span of time."""
     require_place(out, force=force)
     place = ledger_of(config)
-    from lanewise._ledger.aggregates import read_facts
-    from lanewise._ledger.failure_hours import failure_hours
-    from lanewise._ledger.stats import span
-    from lanewise.cli.html_files.report_content import VIEWS, Before, report_content
-    from lanewise.cli.report_screen import Page
+    from lanewise.cli.html_files.report_content import read_report
 
-    earlier, until = begin - (end - begin), min(end, datetime.now(UTC)) - (end - begin)
     with place.filled() as connection:
-        page = Page(place.name, begin, end, span(connection), read_facts(connection, begin, end, VIEWS))
-        before = Before(earlier, until, read_facts(connection, earlier, until, VIEWS))
-        hours = failure_hours(connection, begin, end)
-    write_page(out, "report.html", report_content(page, hours, before), force=force)
+        content = read_report(connection, place.name, begin, end)
+    write_page(out, "report.html", content, force=force)
     click.echo(f"Wrote {out}: one page that needs nothing else, to look at, print or send.")
 
 
@@ -133,6 +126,8 @@ def _span(days: int | None, since: date | None, until: date | None) -> tuple[dat
     first = since or last - timedelta(days=(days or DAYS) - 1)
     if first > last:
         raise click.UsageError(f"{first} lies after {last}")
+    if last == date.max:
+        raise click.UsageError(f"{last} has no day after it")
     return _midnight(first), _midnight(last + timedelta(days=1))
 
 

@@ -130,13 +130,13 @@ def notable_lines(what: str, now: Sequence[ReportLine], before: Sequence[ReportL
             continue
         name = f"{what} {line.key[-1]}"
         if line.key not in old:
-            yield Notable(name, f"is new, with {line.calls:,} calls", None)
+            yield Notable(name, f"is new: {line.calls:,} of the calls", None)
         else:
             yield from _compared(name, line, old[line.key])
     gone = old.keys() - {line.key for line in now if line.calls}
     for key in sorted(gone):
         if not key[-1].startswith("("):
-            yield Notable(f"{what} {key[-1]}", f"had {old[key].calls:,} calls before, and none now", None)
+            yield Notable(f"{what} {key[-1]}", f"had {old[key].calls:,} of the calls before, and has none now", None)
 
 
 def _compared(name: str, now: ReportLine, before: ReportLine) -> Iterator[Notable]:

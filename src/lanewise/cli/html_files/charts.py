@@ -36,6 +36,8 @@ HOUR_HEIGHT: Final = 11
 GAP: Final = 0.2
 """The part of a column's place that is left free beside it."""
 MOST_TICKS: Final = 5
+_MOST: Final = 1e300
+"""Sums of what is greater are no numbers any more."""
 SHADES: Final = 5
 """Of the heat map."""
 
@@ -154,29 +156,34 @@ def bars(rows: Sequence[tuple[str, Sequence[Part], str]], most: float | None = N
         (chat,) = bars([("chat", [Part("primary", 3, "3 calls"), Part("failed", 1, "1 call")], "75 %")])
         assert [segment.size for segment in chat.segments] == [75.0, 25.0]
     """
-    whole = most or max((sum(part.value for part in parts) for _, parts, _ in rows), default=0.0)
+    whole = most or max((sum(map(_size, parts)) for _, parts, _ in rows), default=0.0)
     return tuple(Bar(label, _stacked(parts, whole), figure) for label, parts, figure in rows)
 
 
 def _stacked(parts: Sequence[Part], whole: float) -> tuple[Segment, ...]:
     segments, start = [], 0.0
     for part in parts:
-        size = max(part.value, 0.0) / whole * 100 if whole > 0 else 0.0
+        size = _size(part) / whole * 100 if whole > 0 else 0.0
         if size > 0:
             segments.append(Segment(part.kind, _short(start), _short(size), part.shown))
         start += size
     return tuple(segments)
 
 
+def _size(part: Part) -> float:
+    """What is less than nothing, or beyond what a float holds, is no size."""
+    return part.value if 0 < part.value <= _MOST else 0.0
+
+
 def column_chart(names: Sequence[str], stacks: Sequence[Sequence[Part]]) -> ColumnChart:
     """A column for each name, of parts that stand on each other, the first at the bottom."""
-    top = _round_up(max((sum(part.value for part in parts) for parts in stacks), default=0.0))
+    top = _round_up(max((sum(map(_size, parts)) for parts in stacks), default=0.0))
     place = 100 / max(len(names), 1)
     columns = []
     for number, parts in enumerate(stacks):
         segments, foot = [], float(HEIGHT)
         for part in parts:
-            size = max(part.value, 0.0) / top * HEIGHT
+            size = _size(part) / top * HEIGHT
             foot -= size
             if size > 0:
                 segments.append(Segment(part.kind, _short(foot), _short(max(size, 0.5)), part.shown))
@@ -189,9 +196,10 @@ def line_chart(
     names: Sequence[str], values: Sequence[tuple[str, str, Sequence[float | None]]], bottom: float | None = 0.0
 ) -> LineChart:
     """A line for each kind, label and values by name; ``None`` breaks it. ``bottom`` ``None`` begins at the least."""
+    values = [(kind, label, [_drawable(value) for value in line]) for kind, label, line in values]
     known = [value for _, _, line in values for value in line if value is not None]
     least = bottom if bottom is not None else min([*known, 0.0])
-    top = least + _round_up(max(known, default=0.0) - least)
+    top = least + max(_round_up(max(known, default=0.0) - least), abs(least) / 1e9)
     place = 100 / max(len(names), 1)
     drawn = []
     for kind, label, line in values:
@@ -202,6 +210,10 @@ def line_chart(
         runs, alone = _runs(points)
         drawn.append(Line(kind, label, runs, alone))
     return LineChart(tuple(drawn), _ticks(names), least, top)
+
+
+def _drawable(value: float | None) -> float | None:
+    return value if value is not None and abs(value) <= _MOST else None
 
 
 def _runs(points: Sequence[tuple[float, float] | None]) -> tuple[tuple[str, ...], tuple[tuple[float, float], ...]]:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from lanewise.cli.dollars import dollars
 from lanewise.cli.explain_words import usage, when
+from lanewise.cli.plain_text import plain
 from lanewise.cli.quantities import duration
 from lanewise.types import Attempt, Call, Score
 from lanewise.types.explaining import steps_of
+from lanewise.web.dashboard.templates import Html
+from lanewise.web.dashboard.timeline import timeline
 
 __all__ = ["ExplainedAttempt", "ExplainedCall", "ExplainedPage", "explained_page"]
 
@@ -27,9 +30,11 @@ class ExplainedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedCall:
-    """One call. ``steps`` are those of ``Call.explain()``, each with its time, ``ending`` is its last line."""
+    """One call. ``steps`` are those of ``Call.explain()``, each with its time, ``ending`` is its last line;
+    ``picture`` is its timeline, to scale."""
 
     call: Call
+    picture: Html
     facts: _Facts
     steps: _Facts
     ending: str
@@ -52,11 +57,19 @@ def explained_page(wanted: str, found: Sequence[tuple[Call, Sequence[Score]]]) -
 def _explained(call: Call, scores: Sequence[Score]) -> ExplainedCall:
     return ExplainedCall(
         call=call,
+        picture=_picture(call),
         facts=tuple(_facts(call, scores)),
         steps=tuple((f"{at_ms:,.0f} ms", text) for at_ms, text in steps_of(call.moves, call.notes, call.attempts)),
         ending=call.explain().rsplit("\n=> ", 1)[-1],
         attempts=tuple(_attempt(attempt) for attempt in call.attempts),
     )
+
+
+def _picture(call: Call) -> Html:
+    """The timeline, without what would hide or turn round what stands around it."""
+    from markupsafe import Markup
+
+    return Markup(plain(str(timeline(call))))  # noqa: S704 - what the timeline's template has escaped
 
 
 def _facts(call: Call, scores: Sequence[Score]) -> Iterator[tuple[str, str]]:

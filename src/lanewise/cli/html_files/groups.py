@@ -80,7 +80,7 @@ def _came_to(found: Sequence[ReportLine]) -> BarChart:
             Part("elsewhere", 1 - line.answered_share, f"{name}: {line.calls - line.answered:,} not answered there"),
         ]
         rows.append((name, parts, percent(line.answered_share)))
-    return BarChart("Answered there, of the calls that came to it", bars(rows[:MOST_BARS], 1.0), _more(rows))
+    return BarChart("Answered of what came to it", bars(rows[:MOST_BARS], 1.0), _more(rows))
 
 
 def _cost_chart(found: Sequence[ReportLine]) -> BarChart:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
-from lanewise._ledger.aggregates import Aggregates, GroupBy
-from lanewise._ledger.failure_hours import HourFact
+from lanewise._ledger.aggregates import Aggregates, GroupBy, read_facts
+from lanewise._ledger.failure_hours import HourFact, failure_hours
 from lanewise._ledger.reporting import ReportLine, lines, total
+from lanewise._ledger.stats import span
 from lanewise.cli.dollars import dollars
 from lanewise.cli.html_files.call_ends import ENDS, end_of
 from lanewise.cli.html_files.changes import Change, Notable, changes, notable_failures, notable_lines
@@ -19,7 +20,10 @@ from lanewise.cli.html_files.over_time import Days, Failures, report_days, repor
 from lanewise.cli.quantities import duration, percent
 from lanewise.cli.report_screen import Page, notes, summary
 
-__all__ = ["VIEWS", "Before", "Compared", "ReportContent", "report_content"]
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Before", "Compared", "ReportContent", "read_report"]
 
 VIEWS: Final[Sequence[Sequence[GroupBy]]] = ([GroupBy.DAY], [GroupBy.TASK], [GroupBy.LANE], [GroupBy.ROUTE])
 """What the facts are read for."""
@@ -62,8 +66,24 @@ class ReportContent:
     notes: tuple[tuple[str, str], ...]
 
 
-def report_content(page: Page, hours: Sequence[HourFact], before: Before) -> ReportContent:
-    """What the file says of a span of time, of its failures by hour, and of the span before."""
+def read_report(connection: Connection, ledger: str, begin: datetime, end: datetime) -> ReportContent:
+    """What the file says of the ledger of this name: of a span of time, against as long a one before it. Of today, and
+    so of its counterpart, as much as has gone.
+
+    Example::
+
+        content = read_report(connection, "lanewise.db", midnight - timedelta(days=30), midnight)
+    """
+    earlier = until = begin
+    if (length := end - begin) <= begin - datetime.min.replace(tzinfo=UTC):  # else nothing can be before it
+        earlier = begin - length
+        until = earlier + max(min(end, datetime.now(UTC)) - begin, timedelta(0))
+    page = Page(ledger, begin, end, span(connection), read_facts(connection, begin, end, VIEWS))
+    before = Before(earlier, until, read_facts(connection, earlier, until, [[GroupBy.TASK], [GroupBy.ROUTE]]))
+    return _content(page, failure_hours(connection, begin, end), before)
+
+
+def _content(page: Page, hours: Sequence[HourFact], before: Before) -> ReportContent:
     whole = total(page.facts)
     said = [text.plain for text in summary(page, whole)]
     heading = f"{page.since:%Y-%m-%d} to {page.until - timedelta(days=1):%Y-%m-%d} (UTC)"
@@ -110,10 +130,10 @@ def _tiles(whole: ReportLine) -> tuple[tuple[str, str], ...]:
 
 def _compared(page: Page, whole: ReportLine, before: Before) -> Compared:
     assert page.held is not None
-    span = f"{before.since:%Y-%m-%d} to {before.until:%Y-%m-%d %H:%M} (UTC)"
+    told = f"{before.since:%Y-%m-%d} to {before.until:%Y-%m-%d %H:%M} (UTC)"
     earlier = total(before.facts)
     if not earlier.calls:
-        return Compared(span, (), (), f"No calls from {span}: there is nothing to compare with.", "")
+        return Compared(told, (), (), f"No calls from {told}: there is nothing to compare with.", "")
     note = ""
     if page.held.oldest > before.since:
         note = f"The ledger begins at {page.held.oldest:%Y-%m-%d %H:%M}: of the span before it has a part."
@@ -123,4 +143,4 @@ def _compared(page: Page, whole: ReportLine, before: Before) -> Compared:
         *notable_failures(whole, earlier),
     ]
     stands_out.sort(key=lambda notable: {False: 0, None: 1, True: 2}[notable.good])
-    return Compared(span, tuple(changes(whole, earlier)), tuple(stands_out), "", note)
+    return Compared(told, tuple(changes(whole, earlier)), tuple(stands_out), "", note)

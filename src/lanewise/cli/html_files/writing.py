@@ -67,7 +67,7 @@ def write_page(file: Path, template: str, content: object, *, force: bool) -> No
 
 
 def _rendered(template: str, content: object) -> str:
-    styles = (_TEMPLATES / "styles.css").read_text(encoding="utf-8")
+    styles = _styles()
     return (
         _environment()
         .get_template(template)
@@ -79,6 +79,14 @@ def _rendered(template: str, content: object) -> str:
             version=__version__,
         )
     )
+
+
+def _styles() -> str:
+    """What the files share with the page, and their own."""
+    from lanewise.web import dashboard
+
+    shared = Path(dashboard.__file__).parent / "static" / "shared.css"
+    return "\n".join(file.read_text(encoding="utf-8") for file in (shared, _TEMPLATES / "styles.css"))
 
 
 def _environment() -> Environment:
