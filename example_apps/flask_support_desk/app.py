@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Request, Response, abort, request
 
-from flask_lanewise import Lanewise, sensitive, standard
+from flask_lanewise import Lanewise, dashboard_blueprint, sensitive, standard
 from lanewise import Router
 from lanewise.testing import Answer, FakeProvider
 
@@ -25,6 +25,7 @@ Try, from another terminal (Ctrl-C ends this):
   curl -X POST http://127.0.0.1:5005/tickets/1/summary
   # break the primary: summaries go on, by another route
   curl http://127.0.0.1:18101/_fake/script -d '{"behaviours": [{"kind": "status", "status": 500}], "model": "gpt-5.5"}'
+  # see in a browser which route is on stage, and each call's timeline: http://127.0.0.1:5005/_lanewise/
   # a refund is sensitive: with its one approved route broken it fails closed
   curl -i -X POST http://127.0.0.1:5005/tickets/2/refund
 """
@@ -34,6 +35,10 @@ def create_app(router: Router | None = None) -> Flask:
     """The app. Without a router it reads the file beside this one."""
     app = Flask(__name__)
     ai = Lanewise(app, router or Path(__file__).with_name("lanewise.toml"), subject=lambda: request.remote_addr)
+
+    # Who may look is for the app's own login to say; this one has none, and is for this machine.
+    page = dashboard_blueprint(ai, allow=on_this_machine, may_operate=lambda request: "the desk")
+    app.register_blueprint(standard(page))
 
     @app.get("/")
     @standard
@@ -83,6 +88,11 @@ def create_app(router: Router | None = None) -> Flask:
         return {"decision": reply.choices[0].message.content, "route": ai.scope.call_for(reply).route}
 
     return app
+
+
+def on_this_machine(request: Request) -> bool:
+    """Whether a request comes over the loopback."""
+    return request.remote_addr == "127.0.0.1"
 
 
 def ticket(number: int) -> str:

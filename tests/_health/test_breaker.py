@@ -73,6 +73,9 @@ def test_each_opening_in_a_row_takes_twice_as_long_up_to_thirty_seconds() -> Non
         circuit = after(circuit, failed(circuit.generation, "w"), now, NUMBERS)
         lengths.append((circuit.open_until or 0.0) - now)
     assert lengths == [10.0, 20.0, 30.0, 30.0, 30.0]
+    assert circuit.opened_at == 0.0, "a probe that fails does not make the outage a new one"
+    closed = after(circuit, Succeeded(circuit.generation, "w"), 200.0, NUMBERS)
+    assert played(*[(300.0, failed(closed.generation))] * 5, circuit=closed).opened_at == 300.0
     assert opened(jitter=0.0).open_until == 8.0
     assert opened(jitter=1.0).open_until == pytest.approx(12.0)
     assert after(circuit, failed(circuit.generation, "w", jitter=1.0), 1000.0, NUMBERS).open_until == 1030.0

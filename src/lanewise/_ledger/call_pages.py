@@ -35,7 +35,7 @@ from lanewise.types.past_calls import ANY, CallFilter, CallPage, CallSummary, Pa
 
 __all__ = ["call_page"]
 
-LOOKS: Final = (200, 1800, 8000)
+LOOKS: Final = (200, 1300, 3500)
 """How many rows a page looks through, one look after the other: the first is mostly enough, and all of them take some
 tens of milliseconds."""
 

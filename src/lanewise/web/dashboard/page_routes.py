@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from lanewise.router import Router
 from lanewise.web.dashboard.page_request import SAFE, PageRequest, PageResponse, Refused, Viewer, form_of
@@ -49,7 +50,7 @@ class Views:
         context = self._context
         place, _, rest = request.path.partition("/")
         if request.is_bare:
-            return _redirected(f"{request.place}/" if request.place else "./")
+            return _redirected(f"./{quote(request.place, safe='')}/" if request.place else "./")
         if request.method in SAFE:
             file = _static_file(request.path)
             if file is not None:
