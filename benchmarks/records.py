@@ -100,7 +100,7 @@ def _accountant(call: Call) -> Callable[[], None]:
     billing = Billing(prices, Api.CHAT, body, choices=1)
     sent: Any = SimpleNamespace(
         record=call.attempts[0],
-        job=SimpleNamespace(way=SimpleNamespace(route=config.routes["flagship"]), body=body.raw),
+        request=SimpleNamespace(upstream=SimpleNamespace(route=config.routes["flagship"]), body=body.raw),
         more=(),
     )
 

@@ -114,6 +114,8 @@ class Admission:
                 recorder.note(result)
         self._permit = self._health.enter(send.route, self._api)
         if self._permit is not None and not self._permit.decides_early:
+            if self._health.counts_slow:
+                self._lost = self._lag.lost
             return True
         self.leave(failures.CANCELLED.failure())
         if self._budgets is not None:
