@@ -1,12 +1,23 @@
-"""HTTP/1.1 requests out of bytes: heads, bodies with a length, chunked bodies, one after the other."""
+"""HTTP/1.1 requests out of bytes: heads, bodies with a length, chunked bodies, one after the other.
+
+Of this project's own, and not by h11, which takes seven times as long for a request (26 us and not 4): a fake provider
+shares the machine with what is measured on it. h11 says in the tests what is a request.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 __all__ = ["BadRequest", "Request", "RequestReader"]
 
 _MAX_HEAD = 256 * 1024
+_FIRST_LINE: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[0-9]")
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NO_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,20}")
+_LONGEST_NUMBER: Final = 20
 
 
 class BadRequest(ValueError):
@@ -81,15 +92,17 @@ class RequestReader:
             return None
         first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
-        parts = first.split(" ")
-        if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+        if not _FIRST_LINE.fullmatch(first):
             raise BadRequest("not an HTTP/1.1 request line")
+        parts = first.split(" ")
         headers = []
         for line in lines:
             name, colon, value = line.partition(":")
-            if not colon:
-                raise BadRequest("a header without a colon")
-            headers.append((name, value.strip()))
+            if not colon or not _NAME.fullmatch(name):
+                raise BadRequest("a header without a name, or without a colon")
+            if _NO_VALUE.search(value):
+                raise BadRequest("a header with a control character")
+            headers.append((name, value.strip(" \t")))
         return _head(parts, headers)
 
     def _read_length(self, length: int) -> bytes | None:
@@ -108,12 +121,14 @@ class RequestReader:
             end = self._buffer.find(b"\r\n")
             if end < 0:
                 return None
-            try:
-                size = int(self._buffer[:end].split(b";")[0], 16)
-            except ValueError as error:
-                raise BadRequest("a chunk without a size") from error
+            digits = bytes(self._buffer[:end]).partition(b";")[0].rstrip(b" \t")
+            if not _SIZE.fullmatch(digits):
+                raise BadRequest("a chunk without a size")
+            size = int(digits, 16)
             if len(self._buffer) < end + 2 + size + 2:
                 return None
+            if self._buffer[end + 2 + size : end + 2 + size + 2] != b"\r\n":
+                raise BadRequest("a chunk of another size than it says, or trailers, which nobody sends here")
             self._chunks += self._buffer[end + 2 : end + 2 + size]
             del self._buffer[: end + 2 + size + 2]
             if size == 0:
@@ -124,16 +139,27 @@ class RequestReader:
 
 def _head(parts: list[str], headers: list[tuple[str, str]]) -> _Head:
     head = _Head(parts[0], parts[1], headers, parts[2] != "HTTP/1.0", 0, False, False)
+    lengths = set()
+    hosts = 0
     for name, value in headers:
         match name.lower():
+            case "host":
+                hosts += 1
             case "content-length":
-                if not value.isdigit():
+                if not (value.isascii() and value.isdigit()) or len(value) > _LONGEST_NUMBER:
                     raise BadRequest("a content length that is no number")
+                lengths.add(value)
                 head.length = int(value)
             case "transfer-encoding":
-                head.chunked = "chunked" in value.lower()
+                if head.chunked or value.lower() != "chunked":
+                    raise BadRequest("a transfer encoding that is not chunked")
+                head.chunked = True
             case "connection":
                 head.keep_alive = "close" not in value.lower()
             case "expect":
                 head.expects_continue = value.lower() == "100-continue"
+    if len(lengths) > 1 or (lengths and head.chunked):
+        raise BadRequest("a body of two lengths")
+    if hosts > 1 or (not hosts and head.keep_alive and parts[2] != "HTTP/1.0"):
+        raise BadRequest("no host, or two")
     return head
