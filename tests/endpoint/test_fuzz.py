@@ -18,7 +18,7 @@ from endpoint.stage import KEY, MARKED_KEY, MESSAGES, OTHER_KEY, USERS_KEY, WAYS
 from lanewise.testing import Received
 
 OURS = {"host", "content-type", "accept", "accept-encoding", "user-agent", "content-length"}
-OURS |= {"x-client-request-id", "idempotency-key", "traceparent"}
+OURS |= {"x-client-request-id", "idempotency-key", "traceparent", "x-test-stage"}  # the last is the config's
 CANARY = "canary"
 SERVERS_OWN_METHODS = ("HEAD", "TRACE", "BREW")
 SERVERS_OWN_PATHS = ("..", "%2e", "//")
