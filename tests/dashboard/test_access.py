@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -62,6 +63,40 @@ def test_allow_may_be_async(stage: Stage) -> None:
         page = mounted(mount, Router.from_mapping(stage.config()), allow=later)
         with page as url, visiting(url) as staff, visiting(url, {}) as nobody:
             assert (staff.get().status_code, nobody.get().status_code) == (200, 403)
+
+
+class Refusal:
+    """An answer as frameworks have them."""
+
+    status_code = 302
+
+
+@pytest.mark.parametrize("answer", [("no", 403), Refusal(), PermissionError("no")], ids=["tuple", "response", "error"])
+def test_an_answer_for_the_caller_is_no_yes(answer: object, stage: Stage) -> None:
+    """What a view would return, or raise, is an error of the app where it is asked who may look: nobody is let in."""
+    for mount in MOUNTS:
+        page = mounted(mount, Router.from_mapping(stage.config()), allow=lambda request: answer)
+        with page as url, visiting(url) as staff:
+            assert staff.get().status_code == 500
+
+
+@pytest.mark.parametrize(
+    "place", ["https:evil.example", "javascript:alert(1)", "caf\xe9", "a\r\nSet-Cookie: x=y", "%2e%2e"]
+)
+def test_a_place_that_the_caller_chose_leads_nowhere_else(place: str, stage: Stage) -> None:
+    """An app may mount the page below a parameter: where it is sent to is still below that, whatever it says."""
+    sent: list[Any] = []
+    page = Dashboard(Router.from_mapping(stage.config()), allow=lambda request: True)
+    raw = ("/" + quote(place, safe="")).encode()
+    scope = {"type": "http", "method": "GET", "path": f"/{place}", "raw_path": raw, "root_path": f"/{place}"}
+    rest = {"query_string": b"", "headers": [(b"host", b"localhost")], "scheme": "http", "client": None, "server": None}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(page({**scope, **rest}, lambda: asyncio.sleep(0, {"type": "http.disconnect"}), send))
+    assert sent[0]["status"] == 307
+    assert dict(sent[0]["headers"])[b"location"] == f"./{quote(place, safe='')}/".encode()
 
 
 def test_a_coroutine_that_nobody_waits_for_is_no_yes(stage: Stage) -> None:

@@ -98,11 +98,14 @@ class DashboardCore:
 
 
 def is_allowed(answer: object) -> bool:
-    """What ``allow`` answered. Raises TypeError: it was a coroutine, which is no answer, and not even false."""
+    """What ``allow`` answered. Raises TypeError: a coroutine, which is no answer; or an answer for the caller (a
+    redirect to a login, an error that was not raised), which would count as a yes."""
     if inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):
             answer.close()
         raise TypeError("`allow` gave something to be awaited where nothing can be awaited")
+    if isinstance(answer, tuple | BaseException) or hasattr(answer, "status_code"):
+        raise TypeError(f"`allow` says who may see the page, by true or false; it gave a {type(answer).__name__}")
     return bool(answer)
 
 
