@@ -139,7 +139,10 @@ class DirectRequests:
         """What the ``create()`` of a resource of the SDK does with plain JSON, if that is known."""
         as_it_is = resource, vars(resource).get("create"), client.post
         if as_it_is not in _CREATIONS:
-            _CREATIONS[as_it_is] = creation_of(resource, client)
+            try:
+                _CREATIONS[as_it_is] = creation_of(resource, client)
+            except OSError:  # which release of the SDK is there stands in a file, and no descriptor is left
+                return None
         found = _CREATIONS[as_it_is]
         if found is not None:
             model = _ANSWERS.get(found.path, ("", None))[1]
