@@ -20,7 +20,8 @@ from rich.text import Text
 
 __all__ = ["console", "fitted", "print_line", "print_styled", "print_table"]
 
-_BETWEEN_WORDS: Final = re.compile(r" (?!(?<=\d )(?:%|(?:ms|s|min|h|d|kB|MB|USD)\b))")
+_BETWEEN_WORDS: Final = re.compile(r" (?!(?<=\d )(?:%|ms|s|min|h|d|kB|MB|USD)[,;:.)]*(?: |$))")
+"""A figure and its unit are one word."""
 PIPE_WIDTH: Final = 1000
 """What a line in a pipe may have before it is taken for a mistake."""
 
