@@ -19,7 +19,7 @@ from lanewise._openai.response_check import Answer
 from lanewise._openai.usage.accumulator import UsageAccumulator
 from lanewise._runtime.call.attempts.cost import Billing
 from lanewise._runtime.loops.lifecycle import BackgroundServices
-from lanewise._runtime.recording import Recording
+from lanewise._runtime.sinks import Recording
 from lanewise._telemetry.prices import PriceBook
 from lanewise.config import Config
 from lanewise.types import Api, Attempt, Call, CostStatus, LaneName, Outcome

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._openai import choices, response_schema
+from lanewise._openai import choices, wire_types
 from lanewise._openai.lenient_json import NoAnswer, as_far_as_it_fits, read_json, write_json
 from lanewise._openai.response_check import Answer, check_answer
 from lanewise._openai.sse import EventSplitter
@@ -102,11 +102,11 @@ def test_judging_never_raises(value: object, api: Api) -> None:
 def test_every_type_can_be_read_as_far_as_it_fits(value: object) -> None:
     """Or it is no answer: nothing else is raised."""
     for kind in (
-        response_schema.ChatAnswer,
-        response_schema.ChatChunk,
-        response_schema.ResponsesAnswer,
-        response_schema.ResponsesEvent,
-        response_schema.EmbeddingsAnswer,
+        wire_types.ChatAnswer,
+        wire_types.ChatChunk,
+        wire_types.ResponsesAnswer,
+        wire_types.ResponsesEvent,
+        wire_types.EmbeddingsAnswer,
         choices._Chat,
         choices._Response,
     ):

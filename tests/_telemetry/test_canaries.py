@@ -184,7 +184,7 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ever
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(found.spans))
     meters = MeterProvider([found.metrics])
-    monkeypatch.setattr("lanewise._runtime.recording.TracingSink", lambda: TracingSink(provider, meters))
+    monkeypatch.setattr("lanewise._runtime.sinks.TracingSink", lambda: TracingSink(provider, meters))
     own, as_json = Keeping(found.lines), logging.StreamHandler(found.written)
     as_json.setFormatter(JsonFormatter())
     root = logging.getLogger()

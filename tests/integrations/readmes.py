@@ -103,7 +103,7 @@ class Example:
     def printed(self, command: str) -> str:
         """What one of the project's own commands prints."""
         words = [sys.executable, "-c", "from lanewise.cli import main; main()", *shlex.split(command)[1:]]
-        environ = {**os.environ, "NO_COLOR": "1"}
+        environ = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
         return subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
 
     def _answers(self) -> bool:

@@ -26,7 +26,7 @@ from lanewise._openai.finish_reasons import LENGTH
 from lanewise._openai.lenient_json import read_valid_json
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_format import JSON_FORMATS, format_parameter, response_format
-from lanewise._openai.response_schema import MALFORMED
+from lanewise._openai.wire_types import MALFORMED
 from lanewise.types import Api, Failure
 
 __all__ = [

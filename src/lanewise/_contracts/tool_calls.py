@@ -12,7 +12,7 @@ from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.json_schema import NO_VERDICTS, Schema, Verdicts
 from lanewise._openai.choices import ToolCall
 from lanewise._openai.lenient_json import read_json
-from lanewise._openai.response_schema import MALFORMED
+from lanewise._openai.wire_types import MALFORMED
 
 __all__ = ["ToolRules", "tool_rules"]
 

@@ -9,7 +9,7 @@ import msgspec
 
 from lanewise._openai.finish_reasons import CONTENT_FILTER, LENGTH, in_chats_words
 from lanewise._openai.lenient_json import NoAnswer, as_far_as_it_fits, read_json, write_json
-from lanewise._openai.response_schema import MALFORMED
+from lanewise._openai.wire_types import MALFORMED
 from lanewise.types import Api
 
 __all__ = ["Choice", "StreamAccumulator", "ToolCall", "read_choices"]

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.response_schema import MOST_CHOICES
+from lanewise._openai.wire_types import MOST_CHOICES
 from lanewise.types import Api
 
 __all__ = ["Uncertainty", "doubt_about"]

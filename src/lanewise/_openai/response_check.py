@@ -10,14 +10,14 @@ import msgspec
 
 from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
-from lanewise._openai import response_schema as wire
+from lanewise._openai import wire_types as wire
 from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
 from lanewise._openai.lenient_json import as_far_as_it_fits, read_json, write_json
-from lanewise._openai.response_schema import MALFORMED, is_blank, is_no_error, is_utf8
 from lanewise._openai.usage.accumulator import UsageAccumulator
 from lanewise._openai.usage.reading import read_usage
 from lanewise._openai.usage.usage import NO_USAGE, Usage
+from lanewise._openai.wire_types import MALFORMED, is_blank, is_no_error, is_utf8
 from lanewise.types import Api, Failure
 
 __all__ = ["Answer", "Checked", "check_answer", "from_answer"]

@@ -13,15 +13,15 @@ from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
 from lanewise._failures.failure_table import Row
 from lanewise._failures.signals import TransportSignal
-from lanewise._openai import response_schema as wire
+from lanewise._openai import wire_types as wire
 from lanewise._openai.choices import StreamAccumulator
 from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
 from lanewise._openai.lenient_json import as_far_as_it_fits, read_json, write_json
-from lanewise._openai.response_schema import MALFORMED, is_utf8, may_hold_error
 from lanewise._openai.sse import event_bytes
 from lanewise._openai.usage.accumulator import UsageAccumulator
 from lanewise._openai.usage.usage import Usage
+from lanewise._openai.wire_types import MALFORMED, is_utf8, may_hold_error
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
 
 __all__ = ["StreamValidator", "StreamVerdict"]

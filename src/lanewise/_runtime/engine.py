@@ -26,9 +26,9 @@ from lanewise._runtime.loops.loop_context import LoopContext, TransportFactory
 from lanewise._runtime.loops.portal import Portal, PortalThread
 from lanewise._runtime.loops.process_limits import descriptor_limit_warning
 from lanewise._runtime.messages import Caller, RoutedRequest, RoutedResponse
-from lanewise._runtime.recording import Recording
 from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.router_runtime import RouterRuntime
+from lanewise._runtime.sinks import Recording
 from lanewise._runtime.upstreams import build_upstreams
 from lanewise._telemetry.daily_cost import uncounted
 from lanewise._transport.local_trouble import LACKING, NOT_SENT, trouble_in

@@ -28,11 +28,11 @@ from lanewise._runtime.budget_store import router_budgets
 from lanewise._runtime.call.attempts.attempt_types import ByteLimits
 from lanewise._runtime.candidate_selector import CandidateSelector, SelectorContext
 from lanewise._runtime.loops.lifecycle import BackgroundServices
-from lanewise._runtime.recording import Recording
 from lanewise._runtime.response_affinity import ResponseAffinity
 from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.shared_affinity import SharedAffinity
 from lanewise._runtime.shared_pins import SharedPins
+from lanewise._runtime.sinks import Recording
 from lanewise._runtime.upstreams import Upstream
 from lanewise._telemetry.prices import PriceBook, context_window
 from lanewise.config import Config, Credentials

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from lanewise._openai.request_body import RequestBody
-from lanewise._openai.response_schema import MALFORMED, NULL
+from lanewise._openai.wire_types import MALFORMED, NULL
 from lanewise._transform.system_prompt import add_suffix
 from lanewise.types import Api
 
@@ -77,7 +77,7 @@ class Emulator:
         self.parameters = frozenset(name for stand_in in self._declared for name in _PARAMETERS.get(stand_in, ()))
         """The parameters that the route takes because of its stand-ins, though it can't."""
         self.abilities = frozenset(name for stand_in in self._declared for name in _ABILITIES[stand_in])
-        """What the route can do because of its stand-ins, though it can't (see ``abilities.py``)."""
+        """What the route can do because of its stand-ins, though it can't (see ``capabilities.py``)."""
 
     @property
     def rules(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from lanewise._transport.exchange import Headers
 __all__ = ["ACCEPT_ENCODING", "check_url", "checked", "outgoing"]
 
 ACCEPT_ENCODING = "gzip, deflate"
-"""What ``decoding.py`` decodes."""
+"""What ``content_decoding.py`` decodes."""
 
 # RFC 9110, 5.1 and 5.5. Values are ASCII: what else they could mean differs from server to server.
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch

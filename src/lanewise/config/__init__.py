@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lanewise.config.api_keys import KeySource
 from lanewise.config.budgets import Budget
 from lanewise.config.capabilities import StandIns
 from lanewise.config.clients import Client
@@ -9,7 +10,6 @@ from lanewise.config.config import Config
 from lanewise.config.contracts import Contract
 from lanewise.config.credentials import Credentials, key_header, resolve_credentials
 from lanewise.config.durations import duration_text, seconds_of
-from lanewise.config.keys import KeySource
 from lanewise.config.lanes import DEFAULT_ON, Lane, LaneEntry
 from lanewise.config.mistakes import ConfigError, Mistake
 from lanewise.config.models import (

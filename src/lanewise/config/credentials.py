@@ -9,8 +9,8 @@ from typing import NoReturn
 from pydantic import SecretStr
 
 from lanewise._sealing import Seal, storage_keys, wrong_with_storage_key
+from lanewise.config.api_keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
 from lanewise.config.config import Config
-from lanewise.config.keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
 from lanewise.config.ledger_url import ledger_warnings, look_up_ledger
 from lanewise.config.libraries import check_libraries
 from lanewise.config.mistakes import MistakeCollector

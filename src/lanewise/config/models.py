@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lanewise.config.api_keys import ApiKeyField, KeyDropped
 from lanewise.config.capabilities import Abilities, StandIns
 from lanewise.config.contracts import ContractField
 from lanewise.config.http_fields import (
@@ -25,7 +26,6 @@ from lanewise.config.http_fields import (
     ServiceUrl,
     is_secret,
 )
-from lanewise.config.keys import ApiKeyField, KeyDropped
 from lanewise.config.lanes import Lane, LaneField
 from lanewise.config.ledger_url import LedgerUrl
 from lanewise.config.prices import PriceTable

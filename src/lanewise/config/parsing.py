@@ -1,4 +1,4 @@
-"""From a plain mapping to the models, every mistake noted: shapes here, what names refer to in ``references.py``."""
+"""From a plain mapping to the models, every mistake noted: shapes here, what names refer to in ``cross_checks.py``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The kinds of value that a config holds, each with the check that says what is wrong with a bad one.
 
-A check raises pydantic's own custom error with a ``problem`` and a ``fix``; ``reading.py`` turns it into a mistake.
+A check raises pydantic's own custom error with a ``problem`` and a ``fix``; ``parsing.py`` turns it into a mistake.
 """
 
 from __future__ import annotations

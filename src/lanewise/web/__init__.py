@@ -9,7 +9,7 @@ from lanewise.config.libraries import require_library
 from lanewise.scope import state_of
 from lanewise.web.app_check import AppCheck
 from lanewise.web.app_search import apps_within, categories_within, register_reader
-from lanewise.web.asgi import (
+from lanewise.web.asgi_core import (
     ENDED_BY,
     SCOPE_KEY,
     AsgiCore,
@@ -53,7 +53,7 @@ from lanewise.web.sensitivity_marks import (
     misplaced,
     standard,
 )
-from lanewise.web.wsgi import WsgiCore
+from lanewise.web.wsgi_core import WsgiCore
 
 __all__ = [
     "DONE",

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from lanewise.scope import Scope, state_of
 from lanewise.types import Outcome
-from lanewise.web.disconnect_watcher import Message, Receive
+from lanewise.web.asgi_disconnects import Message, Receive
 from lanewise.web.lane_header import tell_lane
 
 __all__ = ["EndGuard", "HeldEnd", "ends_answer", "guarded_scope", "tell_guard"]

@@ -12,7 +12,7 @@ from lanewise.types import LaneName
 
 if TYPE_CHECKING:
     from lanewise.scope import Scope
-    from lanewise.web.disconnect_watcher import Message
+    from lanewise.web.asgi_disconnects import Message
 
 __all__ = ["LANE_HEADER", "tell_lane", "with_lane"]
 

@@ -314,6 +314,29 @@ def test_files_are_sent_as_the_server_likes(app: Flask, ai: Lanewise) -> None:
     body.close()
 
 
+def test_a_body_that_fails_is_closed_by_then(app: Flask, ai: Lanewise) -> None:
+    """Werkzeug's server closes none whose caller has reset the connection; a server that does closes it once."""
+    closed: list[str] = []
+
+    @app.get("/")
+    def index() -> Response:
+        response = Response(failing())
+        response.call_on_close(lambda: closed.append("closed"))
+        return response
+
+    def failing() -> Iterator[str]:
+        yield "a"
+        raise ValueError("of the app")
+
+    body = app(EnvironBuilder("/").get_environ(), lambda status, headers, exc_info=None: lambda data: None)
+    assert next(body) == b"a"  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="of the app"):
+        next(body)  # type: ignore[call-overload]
+    assert closed == ["closed"]
+    body.close()  # type: ignore[attr-defined]
+    assert closed == ["closed"]
+
+
 def open_stream(app: Flask) -> Any:
     body, status, _ = run_wsgi_app(app, EnvironBuilder("/").get_environ())
     assert status == "200 OK"

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import anyio
 
 from lanewise._process_hooks import Ending, at_exit, at_fork
-from lanewise._runtime.recording import Recording
+from lanewise._runtime.sinks import Recording
 from lanewise._transport import Transport
 from lanewise._transport.loop_lag import LoopLag
 from lanewise.errors import RouterClosed, RoutingError

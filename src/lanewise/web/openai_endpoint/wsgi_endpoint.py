@@ -14,7 +14,7 @@ from lanewise.errors import RoutingError
 from lanewise.router import Router
 from lanewise.scope import Scope, serving, state_of
 from lanewise.types import Api
-from lanewise.web.asgi import log_hang_up
+from lanewise.web.asgi_core import log_hang_up
 from lanewise.web.openai_endpoint.endpoint_answers import (
     EndpointAnswer,
     EndpointError,
@@ -212,7 +212,7 @@ class _Stream:
         try:
             piece = self._stream.read()
         except RoutingError as error:
-            self._ended = True
+            self.close()  # werkzeug's server does not, where its client has reset the connection
             if not self._ending.caller_left:
                 log_failure(200, error, self._scope)
                 return broken_stream_event(error, self._api)

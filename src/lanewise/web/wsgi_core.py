@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lanewise.errors import RoutingError
 from lanewise.scope import Scope, begin_serving, end_serving, state_of
-from lanewise.web.asgi import hang_up_in, log_hang_up
+from lanewise.web.asgi_core import hang_up_in, log_hang_up
 from lanewise.web.inbound import Inbound
 from lanewise.web.lane_header import with_lane
 from lanewise.web.wsgi_disconnects import (
@@ -157,6 +157,7 @@ class _Stream:
         self._watcher = watcher
         self._environ = environ
         self._ended = False
+        self._closed = False
         self._first = b""
         self._sized = start.done
         """Its length was told, so that closing it does not tell whether its reader has gone."""
@@ -175,7 +176,13 @@ class _Stream:
             return piece
         if self._ended:
             raise StopIteration
-        return self._context.run(self._later_piece)
+        try:
+            return self._context.run(self._later_piece)
+        except StopIteration:
+            raise
+        except BaseException:
+            self.close()  # werkzeug's server does not, where its client has reset the connection
+            raise
 
     def _first_piece(self) -> None:
         try:
@@ -205,7 +212,10 @@ class _Stream:
         raise caller_left_error(self._environ)
 
     def close(self) -> None:
-        """The server is done with it, or its client has gone."""
+        """The server is done with it, or its client has gone. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
         if self._watcher is not None:
             self._watcher.stop()
         if not self._ended and not self._sized:

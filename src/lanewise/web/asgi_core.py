@@ -10,7 +10,7 @@ from typing import Any, Final
 from lanewise.errors import CallerGone, FailClosed, ReviewPending, RoutingError
 from lanewise.scope import Scope, begin_serving, end_serving, state_of
 from lanewise.types import Outcome
-from lanewise.web.disconnect_watcher import DisconnectWatcher, Message, Receive
+from lanewise.web.asgi_disconnects import DisconnectWatcher, Message, Receive
 from lanewise.web.end_guard import HeldEnd, abandon_answer, ends_answer, tell_guard
 from lanewise.web.inbound import Inbound
 from lanewise.web.lane_header import tell_lane

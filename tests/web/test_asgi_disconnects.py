@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from lanewise.web.disconnect_watcher import READ_AHEAD, DisconnectWatcher
+from lanewise.web.asgi_disconnects import READ_AHEAD, DisconnectWatcher
 
 pytestmark = pytest.mark.anyio
 
