@@ -191,13 +191,13 @@ async def test_a_call_on_a_kept_connection_waits_once(fake_provider: FakeProvide
 
 @pytest.mark.anyio
 async def test_a_call_runs_few_functions(wireless: Router) -> None:
-    """A bound on how much is done a call: 252 when it was set, 202 of them ours, where the SDK's own way is 2,349."""
+    """A bound on how much is done a call: 264 when it was set, 205 of them ours, where the SDK's own way is 2,349."""
     async with wireless:
         await call(wireless)
         ran = functions(lambda: run_at_once(call(wireless)))
     ours = sum(times for (file, _), times in ran.items() if file.startswith(OURS))
-    assert ours <= 205, ran.most_common()
-    assert sum(ran.values()) <= 260, ran.most_common()
+    assert ours <= 208, ran.most_common()
+    assert sum(ran.values()) <= 270, ran.most_common()
 
 
 @pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import enum
 import inspect
@@ -81,7 +82,12 @@ ARGUMENTS: Final[dict[str, tuple[Callable[[], dict[str, Any]], bool]]] = {
     "a format": (lambda: {"response_format": {"type": "text"}}, True),
     "no messages": (lambda: {"messages": []}, True),
     "messages left out": (lambda: {"messages": openai.omit}, True),
-    "a body": (lambda: {"extra_body": {"top_k": 1, "seed": openai.omit, "stop": [None]}, "seed": 5}, True),
+    "a body": (lambda: {"extra_body": {"top_k": 1, "min_p": openai.omit, "stop": [None]}, "seed": 5}, True),
+    "a body in place of an argument": (lambda: {"extra_body": {"seed": openai.omit}, "seed": 5}, False),
+    "a body in place of a wrong argument": (
+        lambda: {"extra_body": {"response_format": {"type": "text"}}, "response_format": Summary},
+        False,
+    ),
     "nothing extra": (
         lambda: {"extra_headers": {}, "extra_body": {}, "extra_query": None, "timeout": openai.NOT_GIVEN},
         True,
@@ -231,6 +237,144 @@ async def test_a_method_of_the_sdk_that_somebody_replaced_is_called(
     async with Router(router.config) as another:
         await using(another.scope(), client, chat())
     assert len(called) == 2
+
+
+class Proxy:
+    """A tracer's wrapper as wrapt makes it: equal to what it wraps, and says that it is the same kind of thing."""
+
+    def __init__(self, wrapped: Any, called: list[str], bound: Any = None) -> None:
+        self.__wrapped__ = wrapped
+        self._called = called
+        self._bound = bound
+
+    @property
+    def __class__(self) -> Any:
+        return type(self.__wrapped__)
+
+    @property
+    def __code__(self) -> Any:
+        return self.__wrapped__.__code__
+
+    @property
+    def __func__(self) -> Any:
+        return self.__wrapped__.__func__
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.__wrapped__ == other)
+
+    def __hash__(self) -> int:
+        return hash(self.__wrapped__)
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return Proxy(self.__wrapped__.__get__(instance, owner), self._called)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self._called.append(self.__wrapped__.__name__)
+        return self.__wrapped__(*arguments, **options)
+
+
+@each_client
+@pytest.mark.parametrize("early", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("place", ["create", "post", "request", "_send_request", "_prepare_options"])
+async def test_a_proxy_of_a_tracer_is_called_once(
+    router: Router, monkeypatch: pytest.MonkeyPatch, client: str, place: str, early: bool
+) -> None:
+    """Put in before or after a router's first call; nobody tries out a method with made-up arguments through it."""
+    sdk: Any = openai.AsyncOpenAI if client == "async" else openai.OpenAI
+    owner = sdk if place != "create" else (AsyncCompletions if client == "async" else Completions)
+    called: list[str] = []
+    async with router:
+        if not early:
+            await using(router.scope(), client, chat())
+        monkeypatch.setattr(owner, place, Proxy(getattr(owner, place), called))
+        await using(router.scope(), client, chat())
+    assert called == [place]
+
+
+class Mocked:
+    """In the place of a resource, or of what one makes."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    @property
+    def completions(self) -> Mocked:
+        return self
+
+    def create(self, **_: object) -> Any:
+        return Answered()
+
+
+class Answered:
+    """A mocked answer, awaited or not."""
+
+    def __await__(self) -> Iterator[Any]:
+        yield from ()
+        return self
+
+
+@each_client
+@pytest.mark.parametrize("place", ["chat", "completions", "responses", "a resource's class"])
+async def test_a_mocked_resource_is_what_answers(
+    router: Router, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, client: str, place: str
+) -> None:
+    """As with the SDK's own clients: nothing is sent."""
+    sdk: Any = openai.AsyncOpenAI if client == "async" else openai.OpenAI
+    chats: Any = openai.resources.chat.AsyncChat if client == "async" else openai.resources.chat.Chat
+    if place == "a resource's class":
+        monkeypatch.setattr("openai.resources.chat.chat." + ("Async" * (client == "async")) + "Completions", Mocked)
+    else:
+        monkeypatch.setattr(chats if place == "completions" else sdk, place, Mocked())
+    async with router:
+        got = await using(router.scope(), client, respond() if place == "responses" else chat())
+    assert isinstance(got, Answered)
+    assert provider.request_count == 0
+
+
+@each_client
+async def test_a_resource_may_be_set_of_a_client(router: Router, provider: FakeProvider, client: str) -> None:
+    """As tests do."""
+
+    def use(made: Any) -> Any:
+        made.chat = Mocked()
+        return chat()(made)
+
+    async with router:
+        assert isinstance(await using(router.scope(), client, use), Answered)
+    assert provider.request_count == 0
+
+
+@each_client
+@pytest.mark.parametrize("step", ["_prepare_request", "_build_request"])
+async def test_a_step_that_is_replaced_loses_no_marks(provider: FakeProvider, client: str, step: str) -> None:
+    """A request of the long way belongs to its client's scope, or is not sent at all."""
+    with FakeProvider() as other:
+        config = {
+            "providers": {"first": {"base_url": provider.base_url}, "second": {"base_url": other.base_url}},
+            "routes": {"approved": {"provider": "first", "model": MODEL}, "mini": {"provider": "second", "model": "m"}},
+            "tasks": {"summary": {"primary": "mini", "equivalent": "approved"}},
+            "sensitive": {"payment": {"routes": ["approved"]}},
+        }
+
+        def use(made: Any) -> Any:
+            if step == "_build_request":
+                own: Any = type(made).__mro__[1]._build_request  # the SDK's
+                setattr(made, step, lambda *arguments, **options: own(made, *arguments, **options))
+            else:
+                setattr(made, step, prepared)
+            return chat(extra_query={"a": "b"})(made)
+
+        async def nothing() -> None:
+            pass
+
+        def prepared(_: object) -> Any:
+            return nothing() if client == "async" else None
+
+        async with Router.from_mapping(config) as router:
+            with contextlib.suppress(openai.OpenAIError):
+                await using(router.scope(sensitive="payment"), client, use)
+        assert other.request_count == 0
+        assert provider.request_count == (step == "_prepare_request")
 
 
 @each_client

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import functools
 import time
-from functools import cached_property
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
 import openai
 from openai.resources.chat import AsyncChat, Chat
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from openai.resources.responses import AsyncResponses, Responses
 
-from lanewise._client.direct_requests import UNREAD, DirectRequests
+from lanewise._client.direct_requests import UNREAD, BoundResource, DirectRequests
 from lanewise._compat.openai_sdk import Creation
 
-__all__ = ["BoundAsyncChat", "BoundAsyncResponses", "BoundChat", "BoundResponses"]
+__all__ = ["BoundAsyncChat", "BoundAsyncResponses", "BoundChat", "BoundResponses", "with_short_way"]
+
+_R = TypeVar("_R")
 
 
 class BoundAsyncCompletions(AsyncCompletions):
@@ -67,20 +69,35 @@ class BoundResponses(Responses):
         return _created_in_thread(self, Responses, way, given)
 
 
+def with_short_way(resource: _R) -> _R:
+    """A resource as the SDK has it on a client, by the short way from now on; what is not the SDK's own as it is: a
+    mock in its place is what the app asked for."""
+    bound = _BOUND.get(type(resource))
+    if bound is not None:
+        resource.__class__ = bound
+    return resource
+
+
 class BoundAsyncChat(AsyncChat):
     """As the SDK's."""
 
-    @cached_property
-    def completions(self) -> AsyncCompletions:
-        return BoundAsyncCompletions(self._client)
+    completions = BoundResource(with_short_way)
 
 
 class BoundChat(Chat):
     """As the SDK's."""
 
-    @cached_property
-    def completions(self) -> Completions:
-        return BoundCompletions(self._client)
+    completions = BoundResource(with_short_way)
+
+
+_BOUND: Final[Mapping[type, type]] = {
+    AsyncChat: BoundAsyncChat,
+    AsyncCompletions: BoundAsyncCompletions,
+    AsyncResponses: BoundAsyncResponses,
+    Chat: BoundChat,
+    Completions: BoundCompletions,
+    Responses: BoundResponses,
+}
 
 
 _Way = tuple[DirectRequests, Creation]

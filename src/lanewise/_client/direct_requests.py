@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from operator import itemgetter
+from types import FunctionType
 from typing import Any, Final
 
 import httpx2
@@ -26,7 +28,7 @@ from lanewise._compat.openai_sdk import Creation, SdkInternals, creation_of
 from lanewise._runtime.call.reply_headers import reply_id
 from lanewise._runtime.messages import RoutedRequest, RoutedResponse
 
-__all__ = ["OBJECT", "UNREAD", "DirectRequests"]
+__all__ = ["OBJECT", "UNREAD", "BoundResource", "DirectRequests"]
 
 _ANSWERS: Final[dict[str, tuple[str, object, tuple[object, ...]]]] = {
     "/chat/completions": (
@@ -72,7 +74,15 @@ _SETTINGS: Final = (
     "api_key",
 )
 """What can be set of a client and changes its requests, beside ``timeout`` and ``max_retries``."""
-_OTHERWISE: Final = frozenset({"content-type", "x-stainless-raw-response"})
+_OF_A_SCOPE: Final = frozenset({"_lanewise_direct", "_lanewise_reply", "_lanewise_scope"})
+_RESOURCES: Final = frozenset(
+    name
+    for kind in (openai.OpenAI, openai.AsyncOpenAI)
+    for name, each in vars(kind).items()
+    if isinstance(each, cached_property)
+)
+"""What the SDK keeps of a client once it was asked for: `chat`, `with_raw_response`."""
+_OTHERWISE: Final = frozenset({"content-type", "x-stainless-raw-response", "____stainless_override_cast_to"})
 """Headers that ask for another body, or for another answer than a model."""
 UNREAD: Final = object()
 """In the place of an answer that the SDK is to read itself."""
@@ -83,6 +93,23 @@ _CREATIONS: Final[dict[tuple[object, ...], Creation | None]] = {}
 _LEFT_OUT: Final = (openai.NotGiven, type(openai.omit))
 _write: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _SAMPLE: Final[dict[str, object]] = {"é": [1, 1e300, None, True, "\u2028\x7f\\/", {}], "1": ()}
+
+
+class BoundResource:
+    """A resource of the SDK's clients, as the SDK has it, and then bound: also where the app has put its own there.
+
+    As the SDK's, it can be set on a client.
+    """
+
+    def __init__(self, bind: Callable[[Any], Any]) -> None:
+        self._bind = bind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner = owner
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else self._bind(getattr(super(self._owner, instance), self._name))
 
 
 class DirectRequests:
@@ -97,6 +124,7 @@ class DirectRequests:
         self._models = ModelConstructors(internals.construct)
         self._settings = itemgetter(*_SETTINGS)
         self._as_made = self._settings({**template, "_custom_headers": {}, "_custom_query": {}})
+        self._attributes = frozenset({*template, *_OF_A_SCOPE, *_RESOURCES})
         self._logger = logging.getLogger(internals.logger)
         self.creations: dict[type, Creation | None] = {}
         """What the resources' ``create()`` do, as far as it was asked for."""
@@ -138,6 +166,8 @@ class DirectRequests:
     def learn_creation(self, resource: type, client: Any) -> Creation | None:
         """What the ``create()`` of a resource of the SDK does with plain JSON, if that is known."""
         as_it_is = resource, vars(resource).get("create"), client.post
+        if not all(type(method) is FunctionType for method in as_it_is[1:]):
+            return None  # a tracer's: it may be equal to the one that it wraps, or equal to nothing
         if as_it_is not in _CREATIONS:
             try:
                 _CREATIONS[as_it_is] = creation_of(resource, client)
@@ -159,17 +189,17 @@ class DirectRequests:
         """
         if given.get("stream") or given.get("extra_query") is not None:
             return None
-        if "request" in client.__dict__ or not self._is_as_made(client):
+        if not self._is_as_made(client):
             return None
         body = {
             name: value for name in creation.fields if name in given and not isinstance(value := given[name], _LEFT_OUT)
         }
         extra = given.get("extra_body")
         if extra is not None:
-            if type(extra) is not dict:
-                return None
+            if type(extra) is not dict or not body.keys().isdisjoint(extra):
+                return None  # the SDK looks at what is overridden, too
             body = self._sdk.merge(body, extra)
-        headers = given.get("extra_headers") or {}
+        headers = {} if given.get("extra_headers") is None else given["extra_headers"]
         timeout = given.get("timeout", openai.NOT_GIVEN)
         wishes = _wishes(client, headers, timeout, client.max_retries) if type(headers) is dict else None
         if wishes is None:
@@ -189,6 +219,8 @@ class DirectRequests:
         """Whether nothing was set on a client, its HTTP client or the SDK that a request would have to heed."""
         if self._settings(client.__dict__) != self._as_made or not self._sdk.is_as_found():
             return False
+        if not client.__dict__.keys() <= self._attributes:
+            return False  # a step of the SDK's that is somebody's own on this client
         hooks = client._client.event_hooks
         return not hooks["request"] and not hooks["response"] and not self._logger.isEnabledFor(logging.DEBUG)
 

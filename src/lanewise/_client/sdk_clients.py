@@ -10,13 +10,12 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import httpx2
 import openai
 
-from lanewise._client.direct_requests import UNREAD, DirectRequests
+from lanewise._client.direct_requests import UNREAD, BoundResource, DirectRequests
 from lanewise._client.direct_streams import async_chunks, chunks
 from lanewise._client.http_clients import (
     SCOPE,
@@ -34,12 +33,8 @@ from lanewise._client.http_clients import (
 from lanewise._compat.openai_sdk import sdk_internals
 from lanewise._runtime.messages import API_OF_PATH, RoutedResponse
 from lanewise.config.libraries import require_library
-from lanewise.errors import BASE_URL
+from lanewise.errors import BASE_URL, NotInScope
 from lanewise.scope import Scope
-
-if TYPE_CHECKING:
-    from openai.resources.chat import AsyncChat, Chat
-    from openai.resources.responses import AsyncResponses, Responses
 
 __all__ = ["SdkClients"]
 
@@ -57,6 +52,11 @@ class _BoundAsyncHttpClient(RoutedAsyncHttpClient):
         """As httpx2 does it, but without merging settings that there are not."""
         return _request(method, url, options) or super().build_request(method, url, **options)
 
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Raises NotInScope: the request has lost the scope that it is part of, and with it the marks."""
+        _check_bound(request)
+        return await super().send(request, **options)
+
 
 class _BoundHttpClient(RoutedHttpClient):
     """As :class:`_BoundAsyncHttpClient`."""
@@ -64,6 +64,19 @@ class _BoundHttpClient(RoutedHttpClient):
     def build_request(self, method: str, url: httpx2.URL | str, **options: Any) -> httpx2.Request:
         """As httpx2 does it, but without merging settings that there are not."""
         return _request(method, url, options) or super().build_request(method, url, **options)
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """As :meth:`_BoundAsyncHttpClient.send`."""
+        _check_bound(request)
+        return super().send(request, **options)
+
+
+def _check_bound(request: httpx2.Request) -> None:
+    if request.extensions.get(SCOPE) is None:
+        raise NotInScope(
+            "a request of a scope's SDK client has lost its scope: something stands in the place of the client's "
+            "_build_request, and does not call it"
+        )
 
 
 def _request(method: str, url: httpx2.URL | str, options: Mapping[str, Any]) -> httpx2.Request | None:
@@ -87,6 +100,12 @@ def _request(method: str, url: httpx2.URL | str, options: Mapping[str, Any]) -> 
     return request
 
 
+def _with_short_way(resource: Any) -> Any:
+    from lanewise._client.direct_creation import with_short_way
+
+    return with_short_way(resource)
+
+
 class _BoundAsyncOpenAI(openai.AsyncOpenAI):
     _lanewise_kind: type
     """This class, and none that was made of it."""
@@ -95,19 +114,8 @@ class _BoundAsyncOpenAI(openai.AsyncOpenAI):
     _lanewise_reply: tuple[RoutedResponse, SyncStream | None, float] | None = None
     """What its requests are answered with, once the answer is there, and when that was asked for."""
 
-    @cached_property
-    def chat(self) -> AsyncChat:
-        """As the SDK has it, with a short way for plain JSON."""
-        from lanewise._client.direct_creation import BoundAsyncChat
-
-        return BoundAsyncChat(self)
-
-    @cached_property
-    def responses(self) -> AsyncResponses:
-        """As :attr:`chat`."""
-        from lanewise._client.direct_creation import BoundAsyncResponses
-
-        return BoundAsyncResponses(self)
+    chat = BoundResource(_with_short_way)
+    responses = BoundResource(_with_short_way)
 
     async def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """As the SDK has it, by the short way where that comes to the same."""
@@ -144,8 +152,10 @@ class _BoundAsyncOpenAI(openai.AsyncOpenAI):
     def _prepare_url(self, url: str) -> httpx2.URL:
         return _ROUTED.get(url) or super()._prepare_url(url)
 
-    async def _prepare_request(self, request: httpx2.Request) -> None:
+    def _build_request(self, *arguments: Any, **options: Any) -> httpx2.Request:
+        request = super()._build_request(*arguments, **options)
         request.extensions[SCOPE] = self._lanewise_scope
+        return request
 
     def copy(self, **options: Any) -> Self:
         """A copy stays bound to the scope, and to the router's transport: another HTTP client is not taken."""
@@ -166,19 +176,8 @@ class _BoundOpenAI(openai.OpenAI):
     _lanewise_reply: tuple[RoutedResponse, SyncStream | None, float] | None = None
     """What its requests are answered with, once the answer is there, and when that was asked for."""
 
-    @cached_property
-    def chat(self) -> Chat:
-        """As the SDK has it, with a short way for plain JSON."""
-        from lanewise._client.direct_creation import BoundChat
-
-        return BoundChat(self)
-
-    @cached_property
-    def responses(self) -> Responses:
-        """As :attr:`chat`."""
-        from lanewise._client.direct_creation import BoundResponses
-
-        return BoundResponses(self)
+    chat = BoundResource(_with_short_way)
+    responses = BoundResource(_with_short_way)
 
     def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """As the SDK has it, by the short way where that comes to the same."""
@@ -213,8 +212,10 @@ class _BoundOpenAI(openai.OpenAI):
     def _prepare_url(self, url: str) -> httpx2.URL:
         return _ROUTED.get(url) or super()._prepare_url(url)
 
-    def _prepare_request(self, request: httpx2.Request) -> None:
+    def _build_request(self, *arguments: Any, **options: Any) -> httpx2.Request:
+        request = super()._build_request(*arguments, **options)
         request.extensions[SCOPE] = self._lanewise_scope
+        return request
 
     def copy(self, **options: Any) -> Self:
         """A copy stays bound to the scope, and to the router's transport: another HTTP client is not taken."""

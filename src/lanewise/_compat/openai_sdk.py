@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator
-from operator import attrgetter
+from operator import attrgetter, is_
 from pathlib import Path
+from types import FunctionType, MethodType
 from typing import Any, Final, NamedTuple, get_args
 
 from lanewise._compat.parts import Library, Part
@@ -100,11 +101,12 @@ class SdkInternals(NamedTuple):
     add_request_id: Callable[[Any, str | None], None]
     logger: str
     sdk: Any
-    found: tuple[Any, Any]
+    found: tuple[Any, ...]
 
     def is_as_found(self) -> bool:
         """Whether nobody has put something of their own in the place of a step since: it would not be called."""
-        return (_steps(self.sdk.OpenAI), _steps(self.sdk.AsyncOpenAI)) == self.found
+        steps = (*_steps(self.sdk.OpenAI), *_steps(self.sdk.AsyncOpenAI))
+        return all(map(is_, steps, self.found))  # a tracer's may be equal to the one that it wraps
 
 
 def sdk_internals() -> SdkInternals | None:
@@ -116,8 +118,8 @@ def sdk_internals() -> SdkInternals | None:
     from openai._models import add_request_id, construct_type
     from openai._utils._json import openapi_dumps
 
-    found = _steps(openai.OpenAI), _steps(openai.AsyncOpenAI)
-    for step, takes in zip((*found[0], *found[1]), (*_STEPS, *_STEPS), strict=True):
+    found = *_steps(openai.OpenAI), *_steps(openai.AsyncOpenAI)
+    for step, takes in zip(found, (*_STEPS, *_STEPS), strict=True):
         if not _is_the_sdks(step) or hasattr(step, "__wrapped__"):
             return None
         if tuple(inspect.signature(step).parameters) != takes:
@@ -148,7 +150,9 @@ class Creation(NamedTuple):
 
     def is_as_found(self, resource: Any) -> bool:
         """As :meth:`SdkInternals.is_as_found`, of one resource of a client."""
-        return self.resource.create is self.create and getattr(resource._post, "__func__", None) is self.post
+        post = resource._post
+        as_bound = type(post) is MethodType and post.__func__ is self.post and post.__self__ is resource._client
+        return as_bound and self.resource.create is self.create
 
 
 _EXTRA: Final = frozenset({"extra_headers", "extra_body", "timeout"})
@@ -249,7 +253,7 @@ def _is_the_sdks(method: Any) -> bool:
     import openai
 
     code = getattr(method, "__code__", None)
-    if code is None or not inspect.isfunction(method):
+    if code is None or type(method) is not FunctionType:  # a tracer's may say that it is one
         return False
     inner = getattr(method, "__wrapped__", None)
     return Path(code.co_filename).is_relative_to(Path(openai.__file__).parent) and (
