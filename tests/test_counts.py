@@ -7,7 +7,6 @@ import gc
 import json
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
@@ -21,6 +20,7 @@ import pytest
 from multidict import CIMultiDict
 
 import lanewise.router
+from begun_threads import begun_threads
 from lanewise import Router, Scope
 from lanewise._client.direct_requests import DirectRequests
 from lanewise._runtime.messages import RoutedRequest
@@ -178,13 +178,13 @@ async def test_a_call_on_a_kept_connection_waits_once(fake_provider: FakeProvide
             return asyncio.Task(work, loop=loop, **options)
 
         loop.set_task_factory(make_task)
-        threads = threading.active_count()
+        begun = begun_threads()
         counted = Counted(call(router))
         try:
             await counted
         finally:
             loop.set_task_factory(None)
-        assert threading.active_count() == threads
+        assert begun() == []
     assert len(tasks) <= 1  # before Python 3.12 aiohttp writes the request in a task
     assert counted.times <= 2  # headers and body may come apart
 
@@ -246,10 +246,10 @@ async def test_the_engine_leaves_nothing_for_the_garbage_collector(wireless: Rou
 def test_a_synchronous_call_starts_one_thread_for_all(fake_provider: FakeProvider) -> None:
     """The portal is one thread, however many calls there are; it keeps one connection for calls in turn."""
     with Router.from_mapping(config(fake_provider.base_url)) as router:
-        before = threading.active_count()
+        begun = begun_threads()
         for _ in range(10):
             new_scope(router).openai.chat.completions.create(model="summary", messages=MESSAGES)
-        assert threading.active_count() <= before + 1
+        assert len(begun()) <= 1
     assert fake_provider.request_count == 10
     assert fake_provider.connections == 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from _health.workers import until
 from _routing.planning import AUTH, CONFLICT, OUTAGE, RATE_LIMIT, TIMEOUT, limited
+from begun_threads import begun_threads
 from lanewise import HealthReport, HealthState, NotInScope, Router, RoutingError
 from lanewise._health.circuit import BreakerSettings, ByHand, CircuitOpened, Event, Failed, Limited, Released, Succeeded
 from lanewise._health.health_report import breaker_status
@@ -144,6 +144,7 @@ async def test_health_can_be_asked_at_any_time(stage: Stage, keys: None, monkeyp
     """Before the router is opened, and with keys that are missing; and after it was closed, as it stood then. No thread
     is started for it where there is no store."""
     monkeypatch.delenv("FIRST_KEY")
+    begun = begun_threads()
     router = Router.from_mapping(config(stage))
     before = router.health
     assert {route.state for route in before.routes.values()} == {HealthState.CLOSED}
@@ -151,7 +152,7 @@ async def test_health_can_be_asked_at_any_time(stage: Stage, keys: None, monkeyp
     monkeypatch.setenv("FIRST_KEY", "a-key")
     async with router:
         _ = router.health
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("lanewise")]
+        assert not [name for name in begun() if name.startswith("lanewise")]
         stage.first.script_all(Status(401))
         await ask(router, Form("async"))
     after = router.health
@@ -218,8 +219,8 @@ def test_a_closed_router_starts_nothing(stage: Stage, valkey: Valkey, keys: None
     router = Router.from_mapping(config(stage, more=long_breaks(state=valkey.url)))
     with router:
         until(lambda: router.health.shared, 20)
-    threads = {thread.name for thread in threading.enumerate()}
+    begun = begun_threads()
     assert not router.health.shared
-    assert {thread.name for thread in threading.enumerate()} <= threads
+    assert begun() == []
     with pytest.raises((RoutingError, NotInScope)):
         router.scope().openai.chat.completions.create(model="both", messages=[{"role": "user", "content": "Hello"}])

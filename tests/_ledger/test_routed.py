@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from sqlalchemy import text
 from _ledger.calls import rows
 from _ledger.postgres import Postgres
 from _runtime.setting import output, script
+from begun_threads import begun_threads
 from lanewise import ConfigError, Router
 from lanewise._ledger.database import open_ledger
 from lanewise._ledger.tables import attempts, calls
@@ -109,10 +109,10 @@ def _use(client: openai.OpenAI, stream: bool, options: dict[str, Any]) -> None:
 
 def test_nothing_is_opened_before_the_first_call(provider: FakeProvider, tmp_path: Path) -> None:
     """As prefork servers need it."""
-    before = threading.active_count()
+    begun = begun_threads()
     router = Router.from_mapping(config(provider, f"sqlite:///{tmp_path / 'ledger.db'}"))
     with router:
-        assert threading.active_count() == before
+        assert begun() == []
         assert list(tmp_path.iterdir()) == []
 
 

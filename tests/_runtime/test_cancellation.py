@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 
@@ -19,6 +18,7 @@ import pytest
 
 from _runtime.setting import MESSAGES, Held, config, eventually, router_of
 from _runtime.stepping import CancelAt
+from begun_threads import begun_threads
 from lanewise import CallerGone, FailClosed, FailureKind, Outcome, Router, RouterClosed, RoutingError
 from lanewise._runtime.response_affinity import ResponseAffinity
 from lanewise.scope import Scope, state_of
@@ -288,6 +288,7 @@ async def test_many_callers_may_go_away_at_once(provider: FakeProvider) -> None:
 async def test_a_thread_that_stops_waiting_cancels_over_there(provider: FakeProvider) -> None:
     """A synchronous call in a worker thread of anyio can't be cancelled, but its own deadline holds."""
     provider.script_all(Silence())
+    begun = begun_threads()
     router = router_of(provider, deadline="60s")
     with router, router.scope() as scope:
         began = time.monotonic()
@@ -299,7 +300,7 @@ async def test_a_thread_that_stops_waiting_cancels_over_there(provider: FakeProv
         await anyio.to_thread.run_sync(call)
         assert time.monotonic() - began < 30
         await eventually(lambda: provider.open_connections == 0)
-    assert "lanewise-portal" not in [thread.name for thread in threading.enumerate()]
+    assert "lanewise-portal" not in begun()
 
 
 @pytest.mark.parametrize("phase", ["whole", "stream"])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from begun_threads import begun_threads
 from lanewise._runtime.loops.lifecycle import BackgroundServices
 from lanewise._telemetry import background_writer as writer
 from lanewise._telemetry import drop_counter as drops
@@ -84,9 +85,9 @@ def test_what_is_put_is_written_in_order_and_in_batches(kept: Kept) -> None:
 
 def test_nothing_starts_before_the_first_item() -> None:
     """No thread, no sink: prefork servers make their routers in the parent."""
-    before = threading.active_count()
+    begun = begun_threads()
     queue: Writer[int] = Writer("kept", lambda: pytest.fail("made"))
-    assert threading.active_count() == before
+    assert begun() == []
     queue.close()
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from typing import Any
 
 import anyio
 import pytest
 from prometheus_client import REGISTRY
 
+from begun_threads import begun_threads
 from lanewise import FailureKind, HealthState, LaneName, Router
 from lanewise._telemetry import lane_reports
 from lanewise.testing import Answer, Status
@@ -174,11 +174,12 @@ async def test_what_another_worker_found_is_told_as_that(
 async def test_no_timer_and_no_thread_before_a_call_goes_elsewhere(stage: Stage) -> None:
     """A good call costs neither."""
     loop = asyncio.get_running_loop()
+    begun = begun_threads()
     async with Router.from_mapping(config(stage, more=breaks("30s"))) as router:
         log = router._engine.recording.log
         await ask(router, Form("async"))
         assert log._lane_reports is None
-        assert not [thread for thread in threading.enumerate() if "the log" in thread.name]
+        assert not [name for name in begun() if "the log" in name]
     assert loop.is_running()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import types
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import pytest
 from flask import Flask, Response, copy_current_request_context, g, request, session
 from flask.testing import FlaskClient
 
+from begun_threads import begun_threads
 from flask_lanewise import Lanewise, sensitive
 from lanewise import NotInScope, Router, Scope, current_scope
 from lanewise.testing import Status
@@ -72,9 +72,9 @@ def test_a_request_without_ai_makes_no_client_and_no_thread(app: Flask, ai: Lane
         seen.append(current_scope())
         return "hello"
 
-    threads = threading.active_count()
+    begun = begun_threads()
     assert app.test_client().get("/").status_code == 200
-    assert threading.active_count() == threads
+    assert begun() == []
     assert seen[0] is not None
     assert seen[0]._openai is None
     assert seen[0]._async_openai is None
