@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import log
@@ -64,14 +65,36 @@ def _make_private(_: Dialect, __: ConnectionPoolEntry, arguments: list[object], 
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    try:
+        _set_up(connection)
+    except BaseException:
+        connection.close()  # the pool has not got it yet, and would leave it open
+        raise
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
     connection.isolation_level = None  # or it would commit before each CREATE TABLE of an upgrade
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     try:
         connection.execute("SELECT ln(1)")
     except sqlite3.OperationalError:  # a build without SQLITE_ENABLE_MATH_FUNCTIONS
         connection.create_function("ln", 1, _ln, deterministic=True)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for others when it changes the journal of a new file, whatever the busy timeout."""
+    until = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _ln(value: float | None) -> float | None:
