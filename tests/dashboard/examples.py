@@ -21,7 +21,8 @@ from lanewise.web import Dashboard
 __all__ = ["EXAMPLES", "MOUNTED_AT", "Example", "serving"]
 
 ROOT: Final = Path(__file__).parents[2]
-MOUNTED_AT: Final = "/_lanewise"
+MOUNTED_AT: Final = "/_page"
+"""Beside the page that the support desk has already."""
 STORAGE_KEY: Final = "canary-storage-key-of-at-least-32-characters"
 INVOICE: Final = '{"number": "2026-0042", "cents": 4900, "currency": "EUR"}'
 MANDATE: Final = '{"holder": "Ana Ruiz", "iban": "DE02120300000000202051"}'
@@ -75,7 +76,8 @@ def _flask(router: Router, page: Mapping[str, Any]) -> Any:
     import flask_lanewise
 
     app = import_module("example_apps.flask_support_desk.app").create_app(router)
-    app.register_blueprint(flask_lanewise.dashboard_blueprint(flask_lanewise.Lanewise(), **page), url_prefix=MOUNTED_AT)
+    blueprint = flask_lanewise.dashboard_blueprint(flask_lanewise.Lanewise(), **page, name="second_page")
+    app.register_blueprint(blueprint, url_prefix=MOUNTED_AT)
     return app
 
 
