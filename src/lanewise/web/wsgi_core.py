@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["WsgiCore"]
+__all__ = ["WsgiCore", "wsgi_headers"]
 
 Headers = list[tuple[str, str]]
 Write = Callable[[bytes], object]
@@ -66,6 +66,22 @@ class WsgiCore:
             stream.close()
             raise
         return stream
+
+
+def wsgi_headers(environ: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """The headers of a request, as its environ has them (PEP 3333).
+
+    Example::
+
+        dict(wsgi_headers({"HTTP_X_REQUEST_ID": "req-2026-000042"}))  # {"X-REQUEST-ID": "req-2026-000042"}
+    """
+    for name, value in environ.items():
+        if not isinstance(value, str):
+            continue
+        if name.startswith("HTTP_"):
+            yield name[5:].replace("_", "-"), value
+        elif name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+            yield name.replace("_", "-"), value
 
 
 def _watcher(scope: Scope, probe: Callable[[], bool]) -> WsgiDisconnectWatcher:

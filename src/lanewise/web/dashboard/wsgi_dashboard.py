@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from lanewise.router import Router
 from lanewise.web.dashboard.dashboard_core import Answers, DashboardCore, is_allowed, not_allowed
@@ -15,6 +15,7 @@ from lanewise.web.dashboard.page_request import (
     headers_of,
     is_loopback,
 )
+from lanewise.web.wsgi_core import wsgi_headers
 
 __all__ = ["WsgiDashboard"]
 
@@ -92,17 +93,9 @@ def _page_request(environ: Environ, path: str) -> PageRequest:
         method=str(environ["REQUEST_METHOD"]),
         path=path.removeprefix("/"),
         query=str(environ.get("QUERY_STRING", "")),
-        headers=headers_of(_headers(environ)),
+        headers=headers_of(wsgi_headers(environ)),
         scheme=str(environ.get("wsgi.url_scheme", "http")),
         place=sent.rpartition("/")[2] if not path else "",
         is_bare=not path and not sent.endswith("/"),
         local=any(is_loopback(end) for end in ends),
     )
-
-
-def _headers(environ: Environ) -> Iterator[tuple[str, str]]:
-    for name, value in environ.items():
-        if name.startswith("HTTP_") and isinstance(value, str):
-            yield name[5:].replace("_", "-"), value
-        elif name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
-            yield name.replace("_", "-"), str(value)

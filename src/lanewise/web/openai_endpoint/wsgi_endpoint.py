@@ -26,6 +26,7 @@ from lanewise.web.openai_endpoint.endpoint_answers import (
 from lanewise.web.openai_endpoint.endpoint_callers import EndpointClient, authentication_failed, is_http_error
 from lanewise.web.openai_endpoint.endpoint_core import EndpointCore
 from lanewise.web.openai_endpoint.endpoint_request import BodyReader, RequestHead, depth_checks
+from lanewise.web.wsgi_core import wsgi_headers
 from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
 
 __all__ = ["WsgiAnswer", "WsgiEndpoint", "endpoint_error"]
@@ -235,13 +236,8 @@ class _Stream:
 
 
 def _headers(environ: Environ) -> Iterator[tuple[bytes, bytes]]:
-    for name, value in environ.items():
-        if not isinstance(value, str):
-            continue
-        if name.startswith("HTTP_"):
-            yield name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1", "replace")
-        elif name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
-            yield name.replace("_", "-").lower().encode(), value.encode("latin-1", "replace")
+    for name, value in wsgi_headers(environ):
+        yield name.lower().encode("latin-1"), value.encode("latin-1", "replace")
 
 
 def _decoded(environ: Environ, name: str) -> str:
