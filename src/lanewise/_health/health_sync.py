@@ -74,6 +74,7 @@ class HealthSync:
         self._subscribed = threading.Event()
         self._ended = threading.Event()
         self._known: dict[str, StoredCircuit] = {}
+        self._early: dict[str, StoredCircuit] = {}
         self._known_lock = threading.Lock()
         self._beat_at = self._renewed_at = 0.0
         self._told_at = -TOLD_EVERY
@@ -216,9 +217,10 @@ class HealthSync:
                 client.close()
 
     def _listen(self, client: redis.Redis) -> None:
-        with client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
+        with client.pubsub() as channel:  # type: ignore[no-untyped-call]
             channel.subscribe(channel_of(client))
-            channel.get_message(timeout=TIMEOUT)  # that it is subscribed
+            if channel.get_message(timeout=TIMEOUT) is None:  # the first message says that it is subscribed
+                raise TimeoutError("the channel of the store is not heard")
             self._subscribed.set()
             pinged = answered = time.monotonic()
             while not self._ended.is_set() and self._subscribed.is_set():
@@ -226,6 +228,8 @@ class HealthSync:
                 now = time.monotonic()
                 if message is not None:
                     answered = now
+                    if message["type"] == "subscribe":
+                        raise ConnectionError("the client of the store has connected anew: messages may be missing")
                     if message["type"] == "message":
                         self._hear(message["data"])
                 if now - pinged > HEARTBEAT:
@@ -240,10 +244,19 @@ class HealthSync:
             return
         key, kept = news
         name = self._names.get(key)
-        if name is not None and self.connected:
-            kept = self._remember(name, kept)
-            self._health.replace(name, kept.circuit.shifted(-kept.clock), kept.version, 0)
-            self.wake.set()
+        if name is None:
+            return
+        with self._known_lock:
+            if not self.connected:
+                # The other thread is reading all circuits, and may have read this one before it was changed.
+                self._early[name] = kept
+                return
+        self._take_over(name, kept)
+        self.wake.set()
+
+    def _take_over(self, name: str, kept: StoredCircuit) -> None:
+        kept = self._remember(name, kept)
+        self._health.replace(name, kept.circuit.shifted(-kept.clock), kept.version, 0)
 
     def _remember(self, name: str, kept: StoredCircuit) -> StoredCircuit:
         """Keep the later of what is known of a circuit."""
@@ -257,7 +270,9 @@ class HealthSync:
     # -- the store goes and comes ------------------------------------------------------------------------------------
 
     def _lost(self, error: Exception) -> None:
-        self.connected = False
+        with self._known_lock:
+            self.connected = False
+            self._early.clear()
         self._subscribed.clear()
         if not self._ended.is_set():
             self._health.detach()
@@ -274,7 +289,11 @@ class HealthSync:
             )
 
     def _found(self) -> None:
-        self.connected = True
+        with self._known_lock:
+            self.connected = True
+            early, self._early = self._early, {}
+        for name, kept in early.items():
+            self._take_over(name, kept)
         self.heard = time.monotonic()
         if self._silent:
             self._silent = False
