@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any, Final
 
 import httpx2
@@ -303,36 +305,74 @@ async def test_a_time_out_is_the_same(client: str) -> None:
 
 
 @pytest.fixture
-def router() -> Iterator[Router]:
-    """One route."""
+def provider() -> Iterator[FakeProvider]:
+    """Answers everything."""
     with FakeProvider() as provider:
-        yield Router.from_mapping(
-            {
-                "providers": {"first": {"base_url": provider.base_url}},
-                "routes": {"flagship": {"provider": "first", "model": MODEL}},
-                "tasks": {"summary": {"primary": "flagship"}},
-            }
-        )
+        yield provider
 
 
-@pytest.mark.parametrize("step", ["request", "_process_response", "_send_request", "_prepare_options"])
+@pytest.fixture
+def router(provider: FakeProvider) -> Router:
+    """One route."""
+    return Router.from_mapping(
+        {
+            "providers": {"first": {"base_url": provider.base_url}},
+            "routes": {"flagship": {"provider": "first", "model": MODEL}},
+            "tasks": {"summary": {"primary": "flagship"}},
+        }
+    )
+
+
+@each_client
 async def test_a_step_of_the_sdk_that_somebody_replaced_is_taken(
-    router: Router, monkeypatch: pytest.MonkeyPatch, step: str
+    router: Router, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, client: str
 ) -> None:
-    """Tracers and test tools put their own in the place of the SDK's methods, and must not be passed by."""
+    """Whatever method of the SDK's client a call runs through: tracers and test tools put their own in its place."""
+    kind: Any = openai.AsyncOpenAI if client == "async" else openai.OpenAI
+    called = set()
+    for name in _methods_of(kind):
+        plain = kind(base_url=provider.base_url, api_key="k")
+        if await _is_called(name, kind, monkeypatch, lambda plain=plain: chat()(plain)):
+            called.add(name)
+        closing = plain.close()
+        if closing is not None:
+            await closing
+    assert called >= {"post", "request", "_build_request", "_build_headers", "default_headers", "_process_response"}
+    passed_by = []
     async with router:
-        scope = router.scope()
-        await chat()(scope.async_openai)
-        called: list[str] = []
-        original = getattr(openai.AsyncOpenAI, step)
+        await using(router.scope(), client, chat())
+        for name in sorted(called - {"_prepare_url", "base_url"}):  # the URL is the route's
+            if not await _is_called(name, kind, monkeypatch, lambda: using(router.scope(), client, chat())):
+                passed_by.append(name)
+    assert not passed_by, " ".join(passed_by)
 
-        async def traced(self: Any, *arguments: Any, **options: Any) -> Any:
-            called.append(step)
-            return await original(self, *arguments, **options)
 
-        monkeypatch.setattr(openai.AsyncOpenAI, step, traced)
-        await chat()(scope.async_openai)
-    assert called == [step]
+def _methods_of(kind: type) -> list[str]:
+    """Methods and properties that a client has of the SDK."""
+    own = {name for each in kind.__mro__ if each.__module__.startswith("openai.") for name in vars(each)}
+    return sorted(
+        name
+        for name in own
+        if isinstance(inspect.getattr_static(kind, name), FunctionType | property) and "__" not in name
+    )
+
+
+async def _is_called(name: str, kind: Any, monkeypatch: pytest.MonkeyPatch, call: Callable[[], Any]) -> bool:
+    """Whether a call runs through what somebody has put in the place of a method."""
+    original = getattr(kind, name)
+    called = False
+
+    def noted(self: Any, *arguments: Any, **options: Any) -> Any:
+        nonlocal called
+        called = True
+        return (original.fget if isinstance(original, property) else original)(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, name, property(noted) if isinstance(original, property) else noted)
+        answered = call()
+        if inspect.isawaitable(answered):
+            await answered
+    return called
 
 
 async def test_the_sdks_log_is_as_it_was(router: Router, caplog: pytest.LogCaptureFixture) -> None:

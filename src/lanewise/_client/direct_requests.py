@@ -217,7 +217,8 @@ class DirectRequests:
 
     def _is_as_made(self, client: openai.AsyncOpenAI | openai.OpenAI) -> bool:
         """Whether nothing was set on a client, its HTTP client or the SDK that a request would have to heed."""
-        if self._settings(client.__dict__) != self._as_made or not self._sdk.is_as_found():
+        steps = self._sdk.async_steps if isinstance(client, openai.AsyncOpenAI) else self._sdk.steps
+        if self._settings(client.__dict__) != self._as_made or not steps.are_as_found():
             return False
         if not client.__dict__.keys() <= self._attributes:
             return False  # a step of the SDK's that is somebody's own on this client

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from operator import attrgetter, is_
 from pathlib import Path
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any, Final, NamedTuple, get_args
 
 from lanewise._compat.parts import Library, Part
@@ -87,9 +87,7 @@ _STEPS: Final = (
     ("self", "request", "stream", "kwargs"),
 )
 """What ``request``, ``_process_response``, ``_prepare_options`` and ``_send_request`` take in the versions seen."""
-
-
-_steps: Final = attrgetter("request", "_process_response", "_prepare_options", "_send_request")
+_main_steps: Final = attrgetter("request", "_process_response", "_prepare_options", "_send_request")
 
 
 class SdkInternals(NamedTuple):
@@ -100,13 +98,57 @@ class SdkInternals(NamedTuple):
     construct: Callable[..., Any]
     add_request_id: Callable[[Any, str | None], None]
     logger: str
-    sdk: Any
-    found: tuple[Any, ...]
+    steps: RequestSteps
+    async_steps: RequestSteps
 
-    def is_as_found(self) -> bool:
+
+class RequestSteps(NamedTuple):
+    """All methods and properties of the SDK's client that its ``request()`` runs through, as they were found."""
+
+    owners: tuple[tuple[type, Callable[[type], tuple[object, ...]], tuple[object, ...]], ...]
+
+    def are_as_found(self) -> bool:
         """Whether nobody has put something of their own in the place of a step since: it would not be called."""
-        steps = (*_steps(self.sdk.OpenAI), *_steps(self.sdk.AsyncOpenAI))
-        return all(map(is_, steps, self.found))  # a tracer's may be equal to the one that it wraps
+        # A tracer's may be equal to the one that it wraps.
+        return all(all(map(is_, read(owner), found)) for owner, read, found in self.owners)
+
+
+def _request_steps(kind: type) -> RequestSteps | None:
+    """By the names that the code of each step uses; ``None``: one of them is somebody's own."""
+    names: dict[str, list[type]] = {}
+    waiting = ["request", "_process_response_data"]  # which reading the response calls
+    while waiting:
+        name = waiting.pop()
+        owners = [each for each in kind.__mro__ if name in vars(each) and not hasattr(object, name)]
+        if name in names or not owners:
+            continue
+        methods = [_method_in(vars(each)[name]) for each in owners]
+        if not all(map(callable, methods)):
+            continue
+        if not all(map(_is_the_sdks, methods)):
+            return None
+        names[name] = owners
+        for method in methods:
+            waiting += _names_in(inspect.unwrap(method).__code__)
+    seen_from: dict[type, list[str]] = {kind: [*names]}
+    for name, owners in names.items():
+        for owner in owners[1:]:  # what an own method of the kind may call by super()
+            seen_from.setdefault(owner, ["__name__"]).append(name)
+    return RequestSteps(tuple((owner, read := attrgetter(*each), read(owner)) for owner, each in seen_from.items()))
+
+
+def _method_in(member: Any) -> Any:
+    if isinstance(member, property):
+        return member.fget
+    return member.__func__ if isinstance(member, staticmethod | classmethod) else member
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """The names of globals and attributes that code uses, with that of functions within."""
+    yield from code.co_names
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _names_in(each)
 
 
 def sdk_internals() -> SdkInternals | None:
@@ -118,11 +160,12 @@ def sdk_internals() -> SdkInternals | None:
     from openai._models import add_request_id, construct_type
     from openai._utils._json import openapi_dumps
 
-    found = *_steps(openai.OpenAI), *_steps(openai.AsyncOpenAI)
-    for step, takes in zip(found, (*_STEPS, *_STEPS), strict=True):
-        if not _is_the_sdks(step) or hasattr(step, "__wrapped__"):
-            return None
-        if tuple(inspect.signature(step).parameters) != takes:
+    steps, async_steps = _request_steps(openai.OpenAI), _request_steps(openai.AsyncOpenAI)
+    if steps is None or async_steps is None:
+        return None
+    main = *_main_steps(openai.OpenAI), *_main_steps(openai.AsyncOpenAI)
+    for step, takes in zip(main, (*_STEPS, *_STEPS), strict=True):
+        if hasattr(step, "__wrapped__") or tuple(inspect.signature(step).parameters) != takes:
             return None
     return SdkInternals(
         openapi_dumps,
@@ -130,8 +173,8 @@ def sdk_internals() -> SdkInternals | None:
         construct_type,
         add_request_id,
         _BASE,
-        openai,
-        found,
+        steps,
+        async_steps,
     )
 
 
@@ -149,7 +192,7 @@ class Creation(NamedTuple):
     post: object
 
     def is_as_found(self, resource: Any) -> bool:
-        """As :meth:`SdkInternals.is_as_found`, of one resource of a client."""
+        """Whether ``create()`` and what it posts by are the SDK's own on this resource of a client."""
         post = resource._post
         as_bound = type(post) is MethodType and post.__func__ is self.post and post.__self__ is resource._client
         return as_bound and self.resource.create is self.create
