@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from lanewise import NoRouteAvailable, Router
-from lanewise._runtime import candidate_selector as listing
+from lanewise._runtime import candidate_selector
 from lanewise.testing import Answer, Status, StreamOf
 from router.driving import FORMS, STREAMS, WHOLE, Form, Stage, ask, ask_in, config, using
 
@@ -93,7 +93,9 @@ async def test_the_fastest_route_goes_first_once_both_are_known(
     stage.second.script("model-two", second)
     async with router(stage, "fastest") as routed:
         for known in ("second", "first"):
-            monkeypatch.setattr(listing, "_drawn", lambda route, known=known: 0.1 if route == known else 0.5)
+            monkeypatch.setattr(
+                candidate_selector, "_random_pick", lambda route, known=known: 0.1 if route == known else 0.5
+            )
             async with anyio.create_task_group() as group:
                 for _ in range(3):
                     group.start_soon(ask, routed, form)
@@ -105,7 +107,7 @@ async def test_the_fastest_route_goes_first_once_both_are_known(
 @pytest.mark.parametrize("form", FORMS, ids=str)
 async def test_a_route_that_fails_is_not_the_fastest(stage: Stage, form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure at once takes no time at all, and counts for nothing but a failure."""
-    monkeypatch.setattr(listing, "_drawn", lambda route: 0.1 if route == "first" else 0.5)
+    monkeypatch.setattr(candidate_selector, "_random_pick", lambda route: 0.1 if route == "first" else 0.5)
     stage.first.script("model-one", Status(529))
     async with router(stage, "fastest") as routed:
         assert (await ask(routed, form)).routes == ["first", "second"]
@@ -146,7 +148,7 @@ async def test_without_a_subject_a_sticky_task_draws(stage: Stage, monkeypatch: 
     """By weight, as if it were not sticky."""
     async with router(stage, "weight", sticky="subject") as routed:
         for low in ("first", "second"):
-            monkeypatch.setattr(listing, "_drawn", lambda route, low=low: 0.1 if route == low else 0.9)
+            monkeypatch.setattr(candidate_selector, "_random_pick", lambda route, low=low: 0.1 if route == low else 0.9)
             assert (await ask(routed, WHOLE[0])).routes == [low]
 
 

@@ -20,7 +20,12 @@ from lanewise._routing.call_progress import NO_ROUTE
 from lanewise._routing.selection.candidates import Candidate, candidates, home_provider, marked, static_candidates
 from lanewise._routing.selection.context_window import TokenDemand, TokenLimits, fitting, unsure
 from lanewise._routing.selection.conversations import Conversation, Conversations, conversation_key, pinned_first
-from lanewise._routing.selection.ordering import Arrange, as_declared, by_cost, by_speed, by_weight, subject_picks
+from lanewise._routing.selection.ordering import (
+    SAME_IN_ALL_WORKERS,
+    Arrange,
+    order_of,
+    subject_picks,
+)
 from lanewise._routing.selection.request_attributes import RequestAttributes, asked_output, likely_tokens
 from lanewise._routing.selection.start_rules import compile_rule
 from lanewise._runtime.messages import Caller
@@ -36,8 +41,6 @@ __all__ = ["CandidateSelector", "NeedsTokenCount", "Selection", "SelectorContext
 ASSUMED_OUTPUT: Final = 500
 """Tokens that an answer is taken to have where the app sets no limit: for the order of routes by cost alone."""
 
-_SAME_FOR_ALL: Final = ("order", "weight")
-"""Orders by which all workers ask the same route first for a conversation."""
 _HOUR: Final = 3600
 _HOURS: Final = 24
 
@@ -78,7 +81,7 @@ class SelectorContext(msgspec.Struct, frozen=True):
     memory: ResponseAffinity
     rooms: Mapping[str, TokenLimits]
     prices: PriceBook
-    speeds: RouteLatencies | None
+    speeds: RouteLatencies
     conversations: Conversations | None = None
 
     def __repr__(self) -> str:
@@ -117,7 +120,7 @@ class CandidateSelector:
         if self._conversations is not None and bound is None:
             key = conversation_key(body, api, caller.labels)
             if key is not None:
-                home = found[0].route if found and self._task.select in _SAME_FOR_ALL else None
+                home = found[0].route if found and self._task.select in SAME_IN_ALL_WORKERS else None
                 found = pinned_first(found, self._conversations.route_of(self._task.name, key, time.monotonic()), lane)
                 conversation = Conversation(key, home, found[0].route if found else None)
         if len(body.raw) > self._measured_from:
@@ -192,24 +195,19 @@ class CandidateSelector:
 
     def _arranged(self, body: RequestBody, api: Api, caller: Caller) -> Arrange:
         """The order within the lanes for this call."""
-        task, routes = self._task, self._shared.config.routes
+        task, routes, speeds = self._task, self._shared.config.routes, self._shared.speeds
         sticks_to = None
         if task.sticky is not None:
             is_subject = task.sticky == "subject"
             sticks_to = caller.subject if is_subject else conversation_key(body, api, caller.labels)
-        picks = _drawn if sticks_to is None else subject_picks(sticks_to, self._shared.secret)
-        if task.select == "weight":
-            return by_weight(routes, picks)
-        if task.select == "cheapest":
-            return by_cost(self._cost_of(body, api))
-        speeds = self._shared.speeds
-        if task.select == "fastest" and speeds is not None:
-            return by_speed(
-                lambda route: speeds.seconds(route, api, stream=body.stream),
-                lambda route: speeds.fails(route, api),
-                picks,
-            )
-        return as_declared
+        return order_of(
+            task,
+            routes,
+            picks=_random_pick if sticks_to is None else subject_picks(sticks_to, self._shared.secret),
+            costs=lambda: self._cost_of(body, api),
+            speed=lambda route: speeds.seconds(route, api, stream=body.stream),
+            fails=lambda route: speeds.fails(route, api),
+        )
 
     def _cost_of(self, body: RequestBody, api: Api) -> Callable[[str], float | None]:
         """What a route takes for the call, in US dollars: estimated, for one order of the routes."""
@@ -263,7 +261,8 @@ def _starts(
     return None, tuple((compile_rule(rule.when), rule.lane, rule.when) for rule in task.start)
 
 
-def _drawn(_: str) -> float:
+def _random_pick(_: str) -> float:
+    """Another number each time: for calls that stick to nothing."""
     return random.random()
 
 

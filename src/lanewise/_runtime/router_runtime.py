@@ -24,6 +24,7 @@ from lanewise._replay.shared_store import SharedReplays
 from lanewise._reviews import ReviewQueue
 from lanewise._routing.selection.context_window import TokenLimits
 from lanewise._routing.selection.conversations import Conversations
+from lanewise._routing.selection.ordering import wants_costs, wants_speeds
 from lanewise._runtime.budget_store import router_budgets
 from lanewise._runtime.call.attempts.attempt_types import ByteLimits
 from lanewise._runtime.candidate_selector import CandidateSelector, SelectorContext
@@ -122,10 +123,10 @@ class RouterRuntime:
         if shared_affinity is not None:
             services.add(shared_affinity)
         self.memory = ResponseAffinity(shared_affinity)
-        wants_speeds = any(task.select == "fastest" for task in config.tasks.values())
-        self.speeds = RouteLatencies() if wants_speeds else None
-        self.hedges = {task.name: HedgeBudget(task.hedge) for task in config.tasks.values() if task.hedge is not None}
-        wants_shares = any(task.sticky == "conversation" or task.select == "cheapest" for task in config.tasks.values())
+        tasks = config.tasks.values()
+        self.speeds = RouteLatencies() if any(map(wants_speeds, tasks)) else None
+        self.hedges = {task.name: HedgeBudget(task.hedge) for task in tasks if task.hedge is not None}
+        wants_shares = any(task.sticky == "conversation" or wants_costs(task) for task in tasks)
         pins = SharedPins(credentials.store) if credentials.store is not None and wants_shares else None
         if pins is not None:
             services.add(pins)
@@ -138,10 +139,10 @@ class RouterRuntime:
             self.memory,
             _rooms(config),
             self.prices,
-            self.speeds,
+            RouteLatencies() if self.speeds is None else self.speeds,
             self.conversations,
         )
-        self.selectors = {task.name: CandidateSelector(task, shared) for task in config.tasks.values()}
+        self.selectors = {task.name: CandidateSelector(task, shared) for task in tasks}
         self.replay = _replay(config, credentials, services)
         self.formats = FormatCache()
         self.checks = IsolatedChecks()

@@ -12,12 +12,28 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from lanewise.config import Lane, LaneEntry, Route
+    from lanewise.config import Lane, LaneEntry, Route, Task
 
-__all__ = ["EXPLORING", "Arrange", "Picks", "as_declared", "by_cost", "by_speed", "by_weight", "subject_picks"]
+__all__ = [
+    "EXPLORING",
+    "SAME_IN_ALL_WORKERS",
+    "Arrange",
+    "Picks",
+    "as_declared",
+    "by_cost",
+    "by_speed",
+    "by_weight",
+    "order_of",
+    "subject_picks",
+    "wants_costs",
+    "wants_speeds",
+]
 
 EXPLORING: Final = 0.05
 """The share of calls that ask another route than the fastest first, so that what is known of it stays fresh."""
+
+SAME_IN_ALL_WORKERS: Final = frozenset({"order", "weight"})
+"""The values of a task's ``select`` by which all workers ask the same route first for a subject or conversation."""
 
 _STICKY_DOMAIN: Final = b"lanewise sticky 1"
 _UNIT: Final = float(1 << 53)
@@ -26,6 +42,45 @@ Arrange = Callable[["Lane"], Sequence["LaneEntry"]]
 """The order of a lane's routes for one call."""
 Picks = Callable[[str], float]
 """A number in [0, 1) for a route."""
+
+
+def order_of(
+    task: Task,
+    routes: Mapping[str, Route],
+    *,
+    picks: Picks,
+    costs: Callable[[], Callable[[str], float | None]],
+    speed: Callable[[str], float | None],
+    fails: Callable[[str], bool],
+) -> Arrange:
+    """The order of one call, as its task's ``select`` has it.
+
+    ``picks`` draws among equals, ``costs`` makes the estimate of what each route takes for the call (made only where
+    the order goes by it), ``speed`` gives the seconds that each took lately, ``fails`` whether it failed lately.
+
+    Example::
+
+        arrange = order_of(task, config.routes, picks=pick, costs=lambda: cost, speed=seconds, fails=fails)
+    """
+    match task.select:
+        case "weight":
+            return by_weight(routes, picks)
+        case "cheapest":
+            return by_cost(costs())
+        case "fastest":
+            return by_speed(speed, fails, picks)
+        case "order":
+            return as_declared
+
+
+def wants_speeds(task: Task) -> bool:
+    """Whether a task's order goes by how long its routes took: somebody has to measure it."""
+    return task.select == "fastest"
+
+
+def wants_costs(task: Task) -> bool:
+    """Whether a task's order goes by what its routes cost."""
+    return task.select == "cheapest"
 
 
 def as_declared(lane: Lane) -> Sequence[LaneEntry]:
