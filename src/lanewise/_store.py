@@ -6,7 +6,7 @@ import contextlib
 import queue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 
 if TYPE_CHECKING:
     import redis

@@ -10,7 +10,7 @@ from typing import Any
 from lanewise._budgets.claims import Bucket, BudgetStore, Claim, OverBudget, Reservation
 from lanewise._budgets.shared_store import SharedBudgets
 from lanewise._budgets.spending_window import SpendingWindow
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 
 __all__ = ["at_once", "bucket", "claim", "shared", "until_told"]
 

@@ -32,7 +32,7 @@ from flask_lanewise import Lanewise
 from lanewise import Config, ConfigError, Router
 from lanewise._compat import CORE, GENAI_PRICES, LIBRARIES, REDIS, Library, Part
 from lanewise._compat.openai_sdk import OPENAI_CREATE, OPENAI_REQUEST, creation_of, sdk_internals
-from lanewise.config.credentials import resolve_credentials
+from lanewise.config.environment.credentials import resolve_credentials
 from litestar_lanewise import LanewisePlugin
 from starlette_lanewise import LanewiseMiddleware, lifespan
 

@@ -13,7 +13,7 @@ from _routing.planning import OUTAGE
 from lanewise._health.breaker_store import KEPT, BreakerStore, channel_of, circuit_key, read_news
 from lanewise._health.circuit import BreakerSettings, ByHand, Circuit, CircuitOpened, Failed, LeaseAsked
 from lanewise._store import client
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 from real_valkey import Valkey
 
 KEY = circuit_key("route first chat", "https://one.example/v1", "model-one")

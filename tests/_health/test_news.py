@@ -12,7 +12,7 @@ from lanewise import Router
 from lanewise._health.breaker_store import BreakerStore, StoredCircuit
 from lanewise._health.by_hand import change_in_store
 from lanewise._health.health_sync import HealthSync
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 from lanewise.types import HealthState
 from real_valkey import Valkey
 from router.driving import Stage

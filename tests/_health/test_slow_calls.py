@@ -15,7 +15,7 @@ from lanewise._health.local_breaker import LocalBreaker
 from lanewise._health.route_health import Permit, RouteHealth
 from lanewise._health.slow_calls import SlowCalls
 from lanewise.config import Config
-from lanewise.config.values import SlowCall
+from lanewise.config.tables.health import SlowCall
 from lanewise.testing import Answer, FakeProvider, SlowHeaders
 
 MESSAGES = [{"role": "user", "content": "?"}]

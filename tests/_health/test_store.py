@@ -14,7 +14,7 @@ from config.small import changed, mistakes_of
 from lanewise import _store as connection
 from lanewise._store import client
 from lanewise.config import Config, ConfigError, resolve_credentials
-from lanewise.config.store import StoreAddress, wrong_with_store_url
+from lanewise.config.environment.store_address import StoreAddress, wrong_with_store_url
 from real_valkey import Valkey
 
 KEYS = {"OPENAI_API_KEY": "k"}
@@ -87,7 +87,7 @@ def test_a_url_in_the_config_is_checked_when_the_config_is_read() -> None:
 
 def test_a_missing_package_is_told_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the router opens, not at the first call."""
-    monkeypatch.setattr("lanewise.config.store.find_spec", lambda name: None)
+    monkeypatch.setattr("lanewise.config.environment.store_address.find_spec", lambda name: None)
     assert "pip install 'lanewise[redis]'" in problem_of("redis://cache/0")
 
 

@@ -13,7 +13,7 @@ from lanewise._replay import shared_store as replays_shared
 from lanewise._replay.memory_store import ReplaysInMemory
 from lanewise._replay.replays import Claimed, ReplaysUnavailable, Unclaimed
 from lanewise._replay.shared_store import PREFIX, SharedReplays
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 from real_valkey import Valkey
 
 pytestmark = pytest.mark.anyio

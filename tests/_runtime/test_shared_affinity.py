@@ -10,7 +10,7 @@ from lanewise import FailClosed, NotRouted, Router
 from lanewise._runtime import shared_affinity
 from lanewise._runtime.response_affinity import ResponseOrigin
 from lanewise._runtime.shared_affinity import SharedAffinity
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 from lanewise.testing import FakeProvider, JsonBody
 from real_valkey import Valkey
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise.config import Budget, Config, ConfigError
-from lanewise.config.budgets import BudgetLimit, Unit, nano_usd
+from lanewise.config.tables.budgets import BudgetLimit, Unit, nano_usd
 
 LOCAL = {"base_url": "http://127.0.0.1:9/v1"}
 

@@ -10,6 +10,7 @@ import jsonschema_rs
 import pytest
 from pydantic import BaseModel
 
+from lanewise.cli.init import starter_text
 from lanewise.config import (
     Budget,
     Client,
@@ -22,7 +23,6 @@ from lanewise.config import (
     Task,
 )
 from lanewise.config.schema import toml_schema
-from lanewise.config.starter import starter_text
 
 
 @pytest.fixture(scope="module")

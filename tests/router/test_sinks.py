@@ -182,7 +182,7 @@ def test_a_missing_package_is_told_with_its_extra(
 ) -> None:
     """When the router opens, and not at the first call."""
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setattr("lanewise.config.credentials.find_spec", lambda name: None)
+    monkeypatch.setattr("lanewise.config.environment.credentials.find_spec", lambda name: None)
     router = Router.from_mapping(config(stage, more={"router": {key: True}}))
     with pytest.raises(ConfigError, match=rf"lanewise\[{extra}\]"):
         router.__enter__()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from lanewise.config import Budget, Config
-from lanewise.config.budgets import NANO, nano_usd
+from lanewise.config.tables.budgets import NANO, nano_usd
 
 __all__ = ["ASSUMED_OUTPUT", "LARGEST", "BudgetPrices", "Prices", "bounded_nano_usd"]
 

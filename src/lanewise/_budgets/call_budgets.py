@@ -15,7 +15,7 @@ from lanewise._failures import failure_table as failures
 from lanewise._openai.request_body import RequestBody
 from lanewise._routing.selection.request_attributes import asked_output, likely_tokens
 from lanewise.config import Budget, Config, Route, duration_text
-from lanewise.config.budgets import Unit
+from lanewise.config.tables.budgets import Unit
 from lanewise.types import Api, Attempt, Call, CostStatus, Failure, LaneName, Send
 
 __all__ = ["Beyond", "CallBudgets", "RouterBudgets", "whose"]

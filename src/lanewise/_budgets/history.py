@@ -12,7 +12,7 @@ from lanewise._budgets.budget_prices import ASSUMED_OUTPUT, BudgetPrices, bounde
 from lanewise._budgets.call_budgets import whose
 from lanewise._budgets.claims import Bucket
 from lanewise.config import Budget
-from lanewise.config.budgets import Unit
+from lanewise.config.tables.budgets import Unit
 from lanewise.types import DRAFT_OF
 
 __all__ = ["PastSpending", "spent_before"]

@@ -14,7 +14,7 @@ import msgspec
 from lanewise._budgets.budget_script import read_reply
 from lanewise._budgets.claims import Bucket, Claim, OverBudget, Reservation
 from lanewise._budgets.store_thread import StoreThread, Untold
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 
 __all__ = ["SharedBudgets"]
 

@@ -14,7 +14,7 @@ import msgspec
 from lanewise import _store as connection
 from lanewise._budgets.budget_script import ADJUST, GARBLED, RESERVE, adjust_arguments, reserve_arguments
 from lanewise._budgets.claims import Bucket, Claim
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 
 if TYPE_CHECKING:
     import redis

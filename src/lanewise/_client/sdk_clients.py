@@ -32,7 +32,7 @@ from lanewise._client.http_clients import (
 )
 from lanewise._compat.openai_sdk import sdk_internals
 from lanewise._runtime.messages import API_OF_PATH, RoutedResponse
-from lanewise.config.libraries import require_library
+from lanewise.config.environment.libraries import require_library
 from lanewise.errors import BASE_URL, NotInScope
 from lanewise.scope import Scope
 

@@ -17,8 +17,8 @@ from lanewise._contracts.contract import DeclaredContract, JsonRule
 from lanewise._contracts.json_schema import BadSchema, Schema
 from lanewise._contracts.references import ReferenceMissing, find_reference, load_reference
 from lanewise.config import Config, Contract
-from lanewise.config.contracts import is_reference
 from lanewise.config.mistakes import MistakeCollector, Place, quoted
+from lanewise.config.tables.contracts import is_reference
 from lanewise.types import Api
 
 __all__ = ["load_contracts", "look_up_contracts"]

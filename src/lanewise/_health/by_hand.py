@@ -8,7 +8,7 @@ from lanewise._health.router_health import breaker_settings
 from lanewise._health.shared_health import circuit_keys, circuits_of
 from lanewise._store import client
 from lanewise.config import Config
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 
 __all__ = ["StoreSilent", "change_in", "change_in_store"]
 

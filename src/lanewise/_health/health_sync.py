@@ -18,7 +18,7 @@ from lanewise import _store as connection
 from lanewise._health.breaker_store import BreakerStore, StoredCircuit, WriteConflict, channel_of, read_news
 from lanewise._health.circuit import BreakerSettings
 from lanewise._health.router_health import RouterHealth
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 
 if TYPE_CHECKING:
     import redis

@@ -16,7 +16,7 @@ from lanewise._health.local_breaker import LocalBreaker
 from lanewise._health.outcomes import Outcomes
 from lanewise._health.slow_calls import SlowCalls
 from lanewise._routing.availability import Unavailable
-from lanewise.config.values import SlowCall
+from lanewise.config.tables.health import SlowCall
 from lanewise.types import BreakerEffect, Failure, FailureKind
 
 __all__ = ["Permit", "RouteHealth"]

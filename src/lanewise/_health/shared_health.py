@@ -18,7 +18,7 @@ from lanewise._health.health_sync import HealthSync, WorkerCount
 from lanewise._health.rate_limiter import RateLimiter
 from lanewise._health.router_health import RouterHealth, account_circuit, breaker_settings, route_circuit
 from lanewise.config import Config
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 from lanewise.types import Api
 
 __all__ = ["SharedHealth", "circuit_keys", "circuits_of", "share"]

@@ -10,7 +10,7 @@ from collections import deque
 from statistics import median
 from typing import Final
 
-from lanewise.config.values import SlowCall
+from lanewise.config.tables.health import SlowCall
 
 __all__ = ["SlowCalls"]
 

@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from lanewise._process_hooks import at_fork
-from lanewise.config.http_fields import is_key_name
+from lanewise.config.values.http_fields import is_key_name
 
 __all__ = ["open_ledger", "place_of", "writing"]
 

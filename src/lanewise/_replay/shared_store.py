@@ -18,7 +18,7 @@ import msgspec
 
 from lanewise import _store as connection
 from lanewise._replay.replays import Claimed, ReplaysUnavailable, Unclaimed
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 
 if TYPE_CHECKING:
     import redis

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from lanewise.config.models import goes_to_review
+from lanewise.config.tables.sensitive import goes_to_review
 from lanewise.types import Call, FailureKind, LocalTrouble, Stop
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from lanewise._runtime.upstreams import build_upstreams
 from lanewise._telemetry.daily_cost import uncounted
 from lanewise._transport.local_trouble import LACKING, NOT_SENT, trouble_in
 from lanewise.config import Config, ConfigError
-from lanewise.config.credentials import resolve_credentials
+from lanewise.config.environment.credentials import resolve_credentials
 from lanewise.errors import RouterClosed, RoutingError, Unreachable
 from lanewise.types import HealthReport
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from lanewise._telemetry.prices import PriceBook
 from lanewise._transport.aiohttp_pool import shared_context
 from lanewise.config import Config
-from lanewise.config.store import MEMORY
+from lanewise.config.environment.store_address import MEMORY
 
 __all__ = ["preload"]
 

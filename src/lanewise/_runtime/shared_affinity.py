@@ -15,7 +15,7 @@ import msgspec
 
 from lanewise import _store as connection
 from lanewise._runtime.response_affinity import ResponseOrigin
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 
 if TYPE_CHECKING:
     import redis

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from lanewise import _store as connection
 from lanewise._routing.selection.conversations import KEPT, LIFETIME, Hear
-from lanewise.config.store import StoreAddress
+from lanewise.config.environment.store_address import StoreAddress
 
 if TYPE_CHECKING:
     import redis

@@ -14,7 +14,7 @@ from lanewise._transport import Target
 from lanewise._transport.local_trouble import LACKING, NOT_SENT, trouble_in
 from lanewise._transport.proxy import resolve_proxy
 from lanewise.config import Config, Provider, Route
-from lanewise.config.credentials import Credentials, key_header
+from lanewise.config.environment.credentials import Credentials, key_header
 from lanewise.types import Api
 from lanewise.version import __version__
 

@@ -14,7 +14,7 @@ from lanewise._openai.usage.usage import Usage
 from lanewise._routing.model_match import is_substitute
 from lanewise._telemetry.reckoning import ComputedCost, Price
 from lanewise.config import Config, PriceTable, Provider, Route
-from lanewise.config.prices import LongPromptPrices, TierPrices, listed_model
+from lanewise.config.tables.prices import LongPromptPrices, TierPrices, listed_model
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot

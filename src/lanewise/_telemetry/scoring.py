@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 
 from lanewise._routing import idempotency as keys
-from lanewise.config.values import NAME
+from lanewise.config.values.scalars import NAME
 from lanewise.types import Score
 
 __all__ = ["score_of"]

@@ -15,9 +15,9 @@ import click
 
 from lanewise.cli.reading import FileGroup, last_file_argument, read_config
 from lanewise.config import Budget, Config, ConfigError, duration_text
-from lanewise.config.credentials import look_up_keys
+from lanewise.config.environment.credentials import look_up_keys
+from lanewise.config.environment.store_address import MEMORY, StoreAddress, find_store
 from lanewise.config.mistakes import MistakeCollector, nearest
-from lanewise.config.store import MEMORY, StoreAddress, find_store
 
 if TYPE_CHECKING:
     import redis

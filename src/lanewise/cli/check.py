@@ -14,9 +14,9 @@ from lanewise.cli.concerns import concerns
 from lanewise.cli.reading import config_argument, look_here_for_modules, read_config
 from lanewise.cli.terminal import print_line
 from lanewise.config import Config, ConfigError, Task, duration_text
-from lanewise.config.contracts import is_reference
-from lanewise.config.credentials import look_up_keys
 from lanewise.config.deadline_budget import deadline_alone, route_times
+from lanewise.config.environment.credentials import look_up_keys
+from lanewise.config.tables.contracts import is_reference
 
 __all__ = ["check"]
 

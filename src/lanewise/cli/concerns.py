@@ -8,9 +8,9 @@ from functools import cache
 from typing import Final
 
 from lanewise.config import Config, Provider, Route, Task, duration_text
-from lanewise.config.budgets import Unit
 from lanewise.config.deadline_budget import deadline_alone, reserve
-from lanewise.config.store import MEMORY
+from lanewise.config.environment.store_address import MEMORY
+from lanewise.config.tables.budgets import Unit
 from lanewise.types import Api
 
 __all__ = ["concerns"]

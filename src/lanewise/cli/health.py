@@ -14,8 +14,8 @@ import click
 
 from lanewise.cli.reading import FileGroup, last_file_argument, read_config
 from lanewise.config import Config, ConfigError
+from lanewise.config.environment.store_address import MEMORY, StoreAddress, find_store
 from lanewise.config.mistakes import MistakeCollector, nearest
-from lanewise.config.store import MEMORY, StoreAddress, find_store
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

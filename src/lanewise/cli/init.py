@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import click
 
-from lanewise.config.starter import starter_text
-
-__all__ = ["init"]
+__all__ = ["init", "starter_text"]
 
 
 @click.command()
@@ -25,3 +24,8 @@ def init(file: Path, force: bool) -> None:
     except OSError as error:
         raise click.ClickException(f"{file} can't be written: {error.strerror}") from None
     click.echo(f"Wrote {file}. Next: set OPENAI_API_KEY, then `lanewise check {file}`.")
+
+
+def starter_text() -> str:
+    """The commented config that a new app starts from."""
+    return files("lanewise.config").joinpath("starter.toml").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from lanewise.config.values import NAME
+from lanewise.config.values.scalars import NAME
 
 __all__ = ["keys"]
 

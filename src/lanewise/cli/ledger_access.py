@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lanewise.cli.reading import config_argument, read_config
-from lanewise.config.ledger_url import look_up_ledger
+from lanewise.config.environment.ledger_url import look_up_ledger
 from lanewise.config.mistakes import MistakeCollector
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from lanewise._routing.model_match import is_substitute
 from lanewise.config import Config, ConfigError, Provider, Route, Task
-from lanewise.config.lanes import Lane, LaneEntry
+from lanewise.config.tables.lanes import Lane, LaneEntry
 from lanewise.types import Api, Attempt, Call, FailureKind, LaneName
 
 if TYPE_CHECKING:

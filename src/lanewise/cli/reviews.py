@@ -19,7 +19,7 @@ from rich.text import Text
 from lanewise.cli.plain_text import plain
 from lanewise.cli.reading import FileGroup, last_file_argument, read_config
 from lanewise.cli.terminal import print_table
-from lanewise.config.credentials import look_up_keys
+from lanewise.config.environment.credentials import look_up_keys
 
 if TYPE_CHECKING:
     from lanewise._reviews import Case, Review, ReviewQueue

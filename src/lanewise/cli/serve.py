@@ -12,7 +12,7 @@ import click
 
 from lanewise.cli.reading import config_argument, look_here_for_modules, read_config
 from lanewise.config import Config, ConfigError
-from lanewise.config.store import MEMORY
+from lanewise.config.environment.store_address import MEMORY
 
 __all__ = ["serve"]
 

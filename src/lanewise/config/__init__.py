@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from lanewise.config.api_keys import KeySource
-from lanewise.config.budgets import Budget
-from lanewise.config.capabilities import StandIns
-from lanewise.config.clients import Client
 from lanewise.config.config import Config
-from lanewise.config.contracts import Contract
-from lanewise.config.credentials import Credentials, key_header, resolve_credentials
-from lanewise.config.durations import duration_text, seconds_of
-from lanewise.config.lanes import DEFAULT_ON, Lane, LaneEntry
+from lanewise.config.environment.credentials import Credentials, key_header, resolve_credentials
 from lanewise.config.mistakes import ConfigError, Mistake
-from lanewise.config.models import (
-    HealthSettings,
-    HedgeSettings,
-    Provider,
-    Route,
-    RouterSettings,
-    SensitiveCategory,
-    StreamSettings,
-    Task,
-)
-from lanewise.config.prices import PriceTable
+from lanewise.config.tables.budgets import Budget
+from lanewise.config.tables.clients import Client
+from lanewise.config.tables.contracts import Contract
+from lanewise.config.tables.health import HealthSettings
+from lanewise.config.tables.lanes import DEFAULT_ON, Lane, LaneEntry
+from lanewise.config.tables.prices import PriceTable
+from lanewise.config.tables.providers import Provider
+from lanewise.config.tables.router import RouterSettings
+from lanewise.config.tables.routes import Route, StandIns
+from lanewise.config.tables.sensitive import SensitiveCategory
+from lanewise.config.tables.tasks import HedgeSettings, StreamSettings, Task
+from lanewise.config.values.api_keys import KeySource
+from lanewise.config.values.durations import duration_text, seconds_of
 
 __all__ = [
     "DEFAULT_ON",

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from lanewise.config.budgets import Budget
-from lanewise.config.clients import Client
-from lanewise.config.cross_checks import check_references
-from lanewise.config.mistakes import ConfigError, Mistake, MistakeCollector, Place, kind_of
-from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
-from lanewise.config.parsing import Sections, read_sections
+from lanewise.config.mistakes import ConfigError, Mistake, MistakeCollector, kind_of
+from lanewise.config.reading.cross_checks import check_references
+from lanewise.config.reading.sections import Sections, read_sections
+from lanewise.config.reading.toml_file import read_toml
+from lanewise.config.tables.budgets import Budget
+from lanewise.config.tables.clients import Client
+from lanewise.config.tables.providers import Provider
+from lanewise.config.tables.router import RouterSettings
+from lanewise.config.tables.routes import Route
+from lanewise.config.tables.sensitive import SensitiveCategory
+from lanewise.config.tables.tasks import Task
 
 __all__ = ["Config"]
 
@@ -23,11 +26,6 @@ _NOT_YET: Final[Mapping[str, Callable[[RouterSettings], bool]]] = {
     "drill_header": lambda router: router.drill_header is not None,
 }
 """What can be declared and is not carried out by this version: named when a router opens, never ignored silently."""
-_PART: Final = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
-_KEY: Final = rf"{_PART}(?:\s*\.\s*{_PART})*"
-_TABLE: Final = re.compile(rf"\s*\[\s*({_KEY})\s*\]")
-_ASSIGNMENT: Final = re.compile(rf"\s*({_KEY})\s*=(.*)", re.DOTALL)
-_LONG_QUOTES: Final = ('"""', "'''")
 
 
 class Config(BaseModel):
@@ -113,9 +111,8 @@ class Config(BaseModel):
             ConfigError: the file can't be read, is no TOML, or has mistakes; each is named with its line.
         """
         source = Path(path)
-        text = _text_of(source)
-        mapping = _parsed(text, source)
-        return cls._from(mapping, MistakeCollector(_lines_of(text)), source, in_file=True)
+        mapping, lines = read_toml(source)
+        return cls._from(mapping, MistakeCollector(lines), source, in_file=True)
 
     @classmethod
     def _from(
@@ -144,73 +141,3 @@ def _checked(mapping: object, findings: MistakeCollector, source: Path | None, *
     check_references(sections, findings)
     findings.raise_any(name)
     return sections
-
-
-def _text_of(source: Path) -> str:
-    try:
-        # utf-8-sig: editors on Windows like to begin a file with a mark, which TOML has no place for.
-        return source.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        mistake = Mistake("", "the file is not UTF-8", f"Look at byte {error.start}.")
-    except FileNotFoundError:
-        problem = f"the file {source.absolute()} does not exist"
-        mistake = Mistake("", problem, "`lanewise init` writes one to start from.")
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        mistake = Mistake("", f"the file can't be read ({getattr(error, 'strerror', None) or 'not a path'})")
-    raise ConfigError([mistake], str(source))
-
-
-def _parsed(text: str, source: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        detail = str(error)
-    except RecursionError:
-        detail = "it is nested too deeply"
-    at = re.search(r" \(at line (\d+), column (\d+)\)$", detail)
-    line = int(at[1]) if at else None
-    place: Place = (f"column {at[2]}",) if at else ()
-    problem = detail[: at.start()] if at else detail
-    raise ConfigError([Mistake(str(place[0]) if place else "", f"this is not TOML: {problem}", line=line)], str(source))
-
-
-def _lines_of(text: str) -> dict[Place, int]:
-    """The line, from 1, of each table and key of a TOML text: tomllib reads it, and does not tell.
-
-    Keys inside of inline tables are not looked for: their line is that of the key before.
-    """
-    lines: dict[Place, int] = {}
-    table: Place = ()
-    closing: str | None = None
-    for number, line in enumerate(text.split("\n"), start=1):
-        if closing is not None:
-            closing = None if closing in line else closing
-            continue
-        if match := _TABLE.match(line):
-            table = _parts(match[1])
-            place = table
-        elif match := _ASSIGNMENT.match(line):
-            place = (*table, *_parts(match[1]))
-            closing = _opened(match[2])
-        else:
-            continue
-        for end in range(1, len(place) + 1):
-            lines.setdefault(place[:end], number)
-    return lines
-
-
-def _parts(key: str) -> Place:
-    parts: list[str] = []
-    value: object = tomllib.loads(f"{key} = 0")
-    while isinstance(value, dict):
-        name, value = next(iter(value.items()))
-        parts.append(name)
-    return tuple(parts)
-
-
-def _opened(value: str) -> str | None:
-    """The quotes that close a text which goes on after this line."""
-    for quotes in _LONG_QUOTES:
-        if value.count(quotes) % 2:
-            return quotes
-    return None

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
-from lanewise.config.models import Route, Task
+from lanewise.config.tables.routes import Route
+from lanewise.config.tables.tasks import Task
 from lanewise.types import FailureKind, LaneName
 
 __all__ = ["LANE_RESERVE", "MOST_RESERVE", "RouteTime", "deadline_alone", "reserve", "route_times"]

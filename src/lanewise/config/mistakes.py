@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,6 +73,11 @@ class MistakeCollector:
         mistake = Mistake(place_text(place), problem, fix, self._line(place))
         if mistake not in self.found:
             self.found.append(mistake)
+
+    def expect_declared(self, place: Place, what: str, name: str, declared: Collection[str]) -> None:
+        """Note a name that refers to nothing; ``what`` is the kind of thing that it should name."""
+        if name not in declared:
+            self.add(place, f"no {what} is called {quoted(name)}", nearest(name, declared) or f"No {what} is declared.")
 
     def has(self, place: Place) -> bool:
         """Whether a mistake was noted at this place or below it."""

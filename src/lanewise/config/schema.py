@@ -9,13 +9,18 @@ from typing import Annotated, Any, Final, cast, get_args
 from pydantic import BaseModel, JsonValue, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from lanewise.config.budgets import Budget
-from lanewise.config.clients import Client
-from lanewise.config.contracts import Contract
-from lanewise.config.durations import DURATION_PATTERN, duration_text
-from lanewise.config.lanes import Lane, LaneEntry
-from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
-from lanewise.config.values import DEFAULT, NAME
+from lanewise.config.tables.budgets import Budget
+from lanewise.config.tables.clients import Client
+from lanewise.config.tables.contracts import Contract
+from lanewise.config.tables.lanes import Lane, LaneEntry
+from lanewise.config.tables.providers import Provider
+from lanewise.config.tables.router import RouterSettings
+from lanewise.config.tables.routes import Route
+from lanewise.config.tables.sensitive import SensitiveCategory
+from lanewise.config.tables.tasks import Task
+from lanewise.config.values.durations import DURATION_PATTERN, duration_text
+from lanewise.config.values.failures import DEFAULT
+from lanewise.config.values.scalars import NAME
 from lanewise.types import NEVER_MOVE, FailureKind
 
 __all__ = ["toml_schema"]

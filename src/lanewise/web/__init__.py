@@ -5,7 +5,7 @@ from __future__ import annotations
 from lanewise._runtime.loops.process_limits import require_real_threads
 from lanewise._scope.entered import entered_states
 from lanewise._scope.raising import raise_sensitivity, sensitivity
-from lanewise.config.libraries import require_library
+from lanewise.config.environment.libraries import require_library
 from lanewise.scope import state_of
 from lanewise.web.app_check import AppCheck
 from lanewise.web.app_search import apps_within, categories_within, register_reader

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from lanewise.config import ConfigError
-from lanewise.config.libraries import require_library
+from lanewise.config.environment.libraries import require_library
 from lanewise.errors import RouterClosed
 from lanewise.web.endpoint_report import Endpoint, check_endpoints, warn_of_unmatched
 from lanewise.web.inbound import Inbound

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from lanewise.config import Config
-from lanewise.config.models import goes_to_review
+from lanewise.config.tables.sensitive import goes_to_review
 from lanewise.errors import (
     BudgetExceeded,
     ContractViolated,

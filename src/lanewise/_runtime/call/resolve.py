@@ -30,7 +30,7 @@ from lanewise._transform.emulation import asked_choices
 from lanewise._transform.request_transform import BadBody, RequestBody
 from lanewise.config import Task
 from lanewise.config.deadline_budget import deadline_alone
-from lanewise.config.models import approved_routes
+from lanewise.config.tables.sensitive import approved_routes
 from lanewise.errors import ErrorDetails, FailClosed, InvalidCall, NotRouted, RoutingError, UnknownTask
 from lanewise.types import Api, Call, Failure, FailureKind, Outcome
 

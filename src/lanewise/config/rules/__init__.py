@@ -1,1 +1,1 @@
-"""Rules that pick a call's starting lane: their language, the tree that they are read into, and their declaration."""
+"""The language of the rules that pick a call's starting lane, and the tree that a rule is read into."""

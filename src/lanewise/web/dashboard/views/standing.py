@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from lanewise.config import Config, Task
-from lanewise.config.models import approved_routes
+from lanewise.config.tables.sensitive import approved_routes
 from lanewise.types import HealthReport, HealthState, LaneName, Outcome, RouteStatus
 from lanewise.types.past_calls import AttemptsOfMinute, CallsOfMinute, RecentFacts
 from lanewise.types.time_buckets import percentile

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from lanewise.config.credentials import look_up_keys
+from lanewise.config.environment.credentials import look_up_keys
 from lanewise.router import Router
 from lanewise.types import Call, Score
 from lanewise.types.past_calls import CallFilter, CallPage, PageKey, RecentFacts

@@ -12,7 +12,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     Strict,
@@ -20,7 +19,9 @@ from pydantic import (
 )
 
 from lanewise.config.mistakes import nearest, quoted
-from lanewise.config.values import Names, PositiveSeconds, Text, wrong
+from lanewise.config.tables.model_config import DECLARED
+from lanewise.config.values.durations import PositiveSeconds
+from lanewise.config.values.scalars import Names, Text, wrong
 from lanewise.types import LaneName
 
 __all__ = ["LIMIT_PATTERN", "NANO", "PER_PATTERN", "Budget", "BudgetLimit", "Unit", "nano_usd"]
@@ -129,7 +130,7 @@ class Budget(BaseModel):
     """What a subject, task or client may cost in a window of time. ``window`` is in seconds: a day is a day of UTC's,
     any other rolls."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = DECLARED
 
     name: Text = ""
     limit: Annotated[

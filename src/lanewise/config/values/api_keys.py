@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, InstanceOf, SecretStr, ValidationInfo
 
-from lanewise.config.values import reads_file, wrong
+from lanewise.config.values.scalars import reads_file, wrong
 
 __all__ = ["ApiKey", "ApiKeyField", "HiddenKeySource", "KeyDropped", "KeySource", "wrong_with_key"]
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Strict
 
-from lanewise.config.http_fields import ServiceUrl, is_env_name
 from lanewise.config.mistakes import MistakeCollector
-from lanewise.config.values import wrong
+from lanewise.config.values.http_fields import ServiceUrl, is_env_name
+from lanewise.config.values.scalars import wrong
 
 __all__ = ["LedgerUrl", "ledger_warnings", "look_up_ledger"]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
 
 from lanewise.config.mistakes import nearest, quoted
-from lanewise.config.values import DEFAULT_ON, FailureSet, NonEmpty, wrong
+from lanewise.config.tables.model_config import DECLARED
+from lanewise.config.values.failures import DEFAULT_ON, FailureSet
+from lanewise.config.values.scalars import NonEmpty, wrong
 from lanewise.types import FailureKind, LaneName
 
 __all__ = ["DEFAULT_ON", "Lane", "LaneEntry", "LaneField"]
@@ -19,7 +21,7 @@ _FORMS = 'Write a route ("flagship"), a list (["a", "b"]) or a table ({ routes =
 class LaneEntry(BaseModel):
     """A route in a lane, with the failures that may move a call to it (``None``: those of the lane)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = DECLARED
 
     route: NonEmpty = Field(description="The name of a route.")
     on: FailureSet | None = Field(default=None, description="The failures that may move a call to this route.")
@@ -28,7 +30,7 @@ class LaneEntry(BaseModel):
 class Lane(BaseModel):
     """A tier of routes. ``on`` is the failures that may move a call into it (``None``: :data:`DEFAULT_ON`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = DECLARED
 
     name: LaneName
     entries: tuple[LaneEntry, ...] = Field(min_length=1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from lanewise.config.mistakes import nearest, quoted
 from lanewise.config.rules.language import RuleError, parse_rule
-from lanewise.config.values import NonEmpty, wrong
+from lanewise.config.tables.model_config import DECLARED
+from lanewise.config.values.scalars import NonEmpty, wrong
 from lanewise.types import LaneName
 
 __all__ = ["StartField", "StartRule"]
@@ -27,7 +28,7 @@ class StartRule(BaseModel):
         StartRule(when="tokens < 2000 and not tools", lane="degraded")
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = DECLARED
 
     when: NonEmpty = Field(description="An expression over the call's facts: tokens < 2000 and not tools.")
     lane: LaneName = Field(description="The lane that such calls start in.")

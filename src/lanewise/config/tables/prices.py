@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, Field, Strict
 
-from lanewise.config.values import Count, Text
+from lanewise.config.tables.model_config import DECLARED
+from lanewise.config.values.scalars import Count, Text
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo
@@ -20,7 +21,7 @@ _ABOVE = "Prompts of more tokens than this pay these prices, for all of their to
 
 
 class _Prices(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = DECLARED
 
     input: Dollars | None = Field(default=None, description="Tokens in.")
     output: Dollars | None = Field(default=None, description="Tokens out, reasoning included.")

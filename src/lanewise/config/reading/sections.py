@@ -1,20 +1,25 @@
-"""From a plain mapping to the models, every mistake noted: shapes here, what names refer to in ``cross_checks.py``."""
+"""A mapping in the form of the TOML file, section by section: the tables that could be read, and every mistake."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, TypeVar, get_args, get_origin
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from lanewise.config.budgets import Budget
-from lanewise.config.clients import Client
-from lanewise.config.lanes import Lane
 from lanewise.config.mistakes import MistakeCollector, Place, kind_of, nearest, place_text, quoted
-from lanewise.config.models import Provider, Route, RouterSettings, SensitiveCategory, Task
-from lanewise.config.values import NAME
+from lanewise.config.reading.validation_errors import place_within, problem_and_fix
+from lanewise.config.tables.budgets import Budget
+from lanewise.config.tables.clients import Client
+from lanewise.config.tables.lanes import Lane
+from lanewise.config.tables.providers import Provider
+from lanewise.config.tables.router import RouterSettings
+from lanewise.config.tables.routes import Route
+from lanewise.config.tables.sensitive import SensitiveCategory
+from lanewise.config.tables.tasks import Task
+from lanewise.config.values.scalars import NAME
 from lanewise.types import LaneName
 
 __all__ = ["SECTIONS", "Sections", "read_sections"]
@@ -23,8 +28,6 @@ SECTIONS = ("router", "providers", "routes", "tasks", "sensitive", "endpoints", 
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-# Python only: not offered as what an unknown key may have been meant to be.
-_HIDDEN_KEYS = frozenset({"name", "api_key"})
 _LANES = frozenset(LaneName)
 # What stands for a required value that is missing or wrong, so that the rest of its table is still looked at.
 # A placeholder never leaves the reading: there is a mistake wherever one is used.
@@ -35,19 +38,6 @@ _PLACEHOLDERS: Mapping[type[BaseModel], Mapping[str, object]] = {
     Budget: {"limit": "1 call", "window": 1.0},
 }
 PLACEHOLDER_PROVIDER = "?"
-
-_WANTED = {
-    "string_type": "a text",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "a table",
-    "model_type": "a table",
-    "model_attributes_type": "a table",
-}
 
 
 @dataclass(slots=True)
@@ -179,11 +169,10 @@ class _Reader:
             return None
 
     def _note(self, model: type[BaseModel], place: Place, detail: ErrorDetails) -> None:
-        where = _where(model, place, detail["loc"])
         if detail["type"] == "too_short" and detail["input"]:
-            return  # of what it holds nothing could be used, which is told
-        problem, fix = _said(model, detail)
-        self.findings.add(where, problem, fix)
+            return  # each of its items has a mistake of its own, so that none is left
+        problem, fix = problem_and_fix(model, detail)
+        self.findings.add((*place, *place_within(model, detail["loc"])), problem, fix)
 
 
 def _routes_alone(key: str, task: Mapping[str, object]) -> Lane | None:
@@ -201,60 +190,3 @@ def _without_on(lane: object) -> object:
     if isinstance(lane, list | tuple):
         return [item.get("route") if isinstance(item, Mapping) else item for item in lane]
     return lane
-
-
-def _where(model: type[BaseModel], place: Place, loc: tuple[int | str, ...]) -> Place:
-    if loc and model is Task and loc[0] in _LANES:
-        return (*place, loc[0], *(part for part in loc[-1:] if part == "on"))
-    known = [part for part in loc if not (isinstance(part, str) and part.startswith("[") and part.endswith("]"))]
-    return (*place, *known)
-
-
-def _said(model: type[BaseModel], detail: ErrorDetails) -> tuple[str, str]:
-    """A validation error of pydantic in our words: what is wrong, and what would be right."""
-    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
-    last = detail["loc"][-1] if detail["loc"] else ""
-    if kind == "lanewise":
-        return str(context["problem"]), str(context["fix"]) or _description(model, detail["loc"])
-    if kind == "missing":
-        return f"`{last}` is missing", _description(model, detail["loc"]) or f"Write {last} = ..."
-    if kind == "extra_forbidden":
-        return f"no key is called {quoted(last)}", nearest(last, _known_keys(model, detail["loc"]))
-    if kind in ("enum", "literal_error"):
-        return f"{quoted(value)} is not known here", f"It may be {context['expected']}."
-    if kind in _WANTED:
-        return f"{_WANTED[kind]} belongs here, not {quoted(value)}", _description(model, detail["loc"])
-    if kind.startswith(("greater_than", "less_than", "finite_number")):
-        return f"{quoted(value)} is out of range", detail["msg"].replace("Input should be", "It must be") + "."
-    if kind in ("too_short", "too_long"):
-        return "the list is empty", "Name at least one."
-    return "the value can't be used", detail["msg"] + "."
-
-
-def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    if model is Task and loc[0] in _LANES:
-        return ["routes", "on"] if len(loc) == 2 else ["route", "on"]
-    fields = _model_of(model, loc).model_fields
-    return [field.alias or name for name, field in fields.items() if name not in _HIDDEN_KEYS]
-
-
-def _model_of(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
-    """The model whose field the last part of a location is: this one, or that of a table within."""
-    for part in loc[:-1]:
-        declared = model.model_fields.get(str(part))
-        for annotation in () if declared is None else (declared.annotation, *get_args(declared.annotation)):
-            plain = next(iter(get_args(annotation)), annotation) if get_origin(annotation) is Annotated else annotation
-            if isinstance(plain, type) and issubclass(plain, BaseModel):
-                model = plain
-    return model
-
-
-def _description(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    """What the field is for that a mistake is about: of a list's item, what the list is for."""
-    names = [part for part in loc if isinstance(part, str)]
-    while names:
-        found = _model_of(model, tuple(names)).model_fields.get(names[-1])
-        if found is not None and found.description:
-            return found.description
-        names.pop()
-    return ""

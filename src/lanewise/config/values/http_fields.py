@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo, WithJsonSchema
 
 from lanewise.config.mistakes import looks_like_key, quoted
-from lanewise.config.values import Text, reads_file, wrong
+from lanewise.config.values.scalars import Text, reads_file, wrong
 
 __all__ = [
     "BaseUrl",

@@ -9,13 +9,13 @@ from typing import NoReturn
 from pydantic import SecretStr
 
 from lanewise._sealing import Seal, storage_keys, wrong_with_storage_key
-from lanewise.config.api_keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
 from lanewise.config.config import Config
-from lanewise.config.ledger_url import ledger_warnings, look_up_ledger
-from lanewise.config.libraries import check_libraries
+from lanewise.config.environment.ledger_url import ledger_warnings, look_up_ledger
+from lanewise.config.environment.libraries import check_libraries
+from lanewise.config.environment.store_address import StoreAddress, find_store
 from lanewise.config.mistakes import MistakeCollector
-from lanewise.config.models import Provider
-from lanewise.config.store import StoreAddress, find_store
+from lanewise.config.tables.providers import Provider
+from lanewise.config.values.api_keys import HiddenKeySource, KeyDropped, KeySource, wrong_with_key
 
 __all__ = ["Credentials", "key_header", "look_up_keys", "resolve_credentials"]
 

@@ -9,7 +9,9 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
 from lanewise.config.mistakes import quoted
-from lanewise.config.values import Count, JsonTable, NonEmpty, wrong
+from lanewise.config.tables.model_config import DECLARED
+from lanewise.config.values.parameters import JsonTable
+from lanewise.config.values.scalars import Count, NonEmpty, wrong
 
 __all__ = ["Contract", "ContractField", "is_reference"]
 
@@ -50,7 +52,7 @@ class Contract(BaseModel):
         Contract(schema="app.schemas:Summary", max_chars=2000, on_violation="repair")
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, serialize_by_alias=True)
+    model_config = ConfigDict(**DECLARED, serialize_by_alias=True)
 
     source: JsonTable | NonEmpty | None = Field(
         default=None,

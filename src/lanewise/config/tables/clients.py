@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, Strict, WithJsonSchema
 from pydantic.functional_validators import AfterValidator
 
-from lanewise.config.http_fields import is_header_name, is_key_name
 from lanewise.config.mistakes import quoted
-from lanewise.config.values import Count, NonEmpty, PositiveSeconds, Text, wrong
+from lanewise.config.tables.model_config import DECLARED
+from lanewise.config.values.durations import PositiveSeconds
+from lanewise.config.values.http_fields import is_header_name, is_key_name
+from lanewise.config.values.scalars import Count, NonEmpty, Text, wrong
 
 __all__ = ["DIGEST", "SUBJECT", "Client"]
 
@@ -60,7 +62,7 @@ class Client(BaseModel):
         Client(key="sha256:<64 hex digits>", tasks=("ticket-summary",), sensitive="payment")
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
+    model_config = DECLARED
 
     name: Text = ""
     key: Annotated[
