@@ -248,6 +248,45 @@ async def test_functions_of_responses_are_checked(stage: Stage, form: Form) -> N
     assert "the arguments of refund: the top level: required (amount)" in detail
 
 
+LATE = {"type": "function", "name": "late", "parameters": {"type": "object"}}
+OFFERED_ELSEWHERE: Mapping[str, Mapping[str, Any]] = {
+    "by an item": {"input": [{"type": "additional_tools", "role": "developer", "tools": [LATE]}]},
+    "by a search for tools": {"input": [{"type": "tool_search_output", "call_id": "c", "tools": [LATE]}]},
+    "by a stored prompt": {"prompt": {"id": "pmpt_1"}},
+    "by a conversation": {"conversation": "conv_1"},
+    "by an earlier response": {"previous_response_id": "resp_1"},
+}
+
+
+@pytest.mark.parametrize("listed", [None, [], [{**LATE, "name": "soon"}]], ids=["no list", "empty", "a list"])
+@pytest.mark.parametrize("extra", OFFERED_ELSEWHERE.values(), ids=OFFERED_ELSEWHERE)
+async def test_functions_that_no_list_of_tools_names_may_be_called(
+    stage: Stage, extra: Mapping[str, Any], listed: list[Any] | None
+) -> None:
+    """What a stored prompt, a conversation or an item of the input brings along is offered too, beside a contract."""
+    answers(stage, Answer(tool_calls=[ToolCall("late", "{}")]))
+    asked = {"input": "?", "tools": openai.omit if listed is None else listed, **extra}
+    json_object = {"format": {"type": "json_object"}}
+    async with Router.from_mapping(config(stage)) as router:
+        for text in (openai.omit, json_object):
+            reply = await router.scope().async_openai.responses.create(model="both", text=text, **asked)  # type: ignore[call-overload]
+            assert reply.output[0].name == "late"
+    assert stage.second.request_count == 0
+
+
+async def test_a_tool_of_the_providers_own_has_no_name_to_be_offered_by(stage: Stage) -> None:
+    """Gemini's search is written without a type and a name, and called by one."""
+    answers(stage, Answer(tool_calls=[ToolCall("google_search", "{}")]))
+    async with Router.from_mapping(config(stage)) as router:
+        reply = await router.scope().async_openai.chat.completions.create(
+            model="both",
+            messages=[{"role": "user", "content": "?"}],
+            tools=[tool(strict=True), {"google_search": {}}],  # type: ignore[list-item]
+        )
+    assert reply.choices[0].message.tool_calls is not None
+    assert stage.second.request_count == 0
+
+
 # -- refusals and length ---------------------------------------------------------------------------------------------
 
 

@@ -234,8 +234,9 @@ def contract_of(
         rules += (declared.json,)
     offered = tools if functions is None else functions
     choice = fields.get("tool_choice") or fields.get("function_call")
-    called = None if offered is None else _tools(offered, choice, cache)
-    if not rules and called is None and declared is None:
+    elsewhere = api is Api.RESPONSES and _offers_elsewhere(fields)
+    called = _tools(_NO_TOOLS if offered is None else offered, choice, cache, elsewhere=elsewhere)
+    if not rules and declared is None and (offered is None or called is None):
         return None
     return Contract(json=rules, declared=declared, tools=called, asked=asked is not None)
 
@@ -296,9 +297,25 @@ def _asked(api: Api, raw: bytes) -> JsonRule | None:
     raise BadFormat(format_parameter(api), f"the schema can't be used: {problem}")
 
 
-def _tools(offered: msgspec.Raw, choice: msgspec.Raw | None, cache: FormatCache) -> ToolRules | None:
+_NO_TOOLS: Final = msgspec.Raw(b"[]")
+_WITH_TOOLS: Final = ("prompt", "conversation", "previous_response_id")
+"""What is kept by the provider and may bring tools along."""
+_TOOL_ITEMS: Final = (b'"additional_tools"', b'"tool_search_output"')
+
+
+def _offers_elsewhere(fields: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether functions are, or may be, offered by more than a request's list of tools."""
+    if any(name in fields for name in _WITH_TOOLS):
+        return True
+    question = bytes(fields.get("input", b""))
+    return any(item in question for item in _TOOL_ITEMS)
+
+
+def _tools(
+    offered: msgspec.Raw, choice: msgspec.Raw | None, cache: FormatCache, *, elsewhere: bool
+) -> ToolRules | None:
     try:
-        return tool_rules(bytes(offered), None if choice is None else bytes(choice), cache)
+        return tool_rules(bytes(offered), None if choice is None else bytes(choice), cache, elsewhere=elsewhere)
     except BadSchema as error:
         problem = str(error)
     raise BadFormat("tools", f"the schema of a strict function can't be used: {problem}")

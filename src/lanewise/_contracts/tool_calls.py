@@ -53,8 +53,8 @@ class _Choice(msgspec.Struct):
 
 
 class _Offer(msgspec.Struct, frozen=True):
-    """The functions of a request. ``closed``: nothing else can be called. ``needy``: those that can't do without
-    arguments."""
+    """The functions in a request's list of tools. ``closed``: nothing else is in it. ``needy``: those that can't do
+    without arguments."""
 
     schemas: Mapping[str, Schema | None]
     closed: bool
@@ -63,7 +63,7 @@ class _Offer(msgspec.Struct, frozen=True):
 
 class ToolRules(msgspec.Struct, frozen=True):
     """What the calls of an answer must keep. ``required`` is the function that must be called; ``""`` is any.
-    ``forbidden``: none may be.
+    ``forbidden``: none may be. ``elsewhere``: the request offers more than is in its list of tools.
 
     The list of tools is only read once an answer calls one of them, or at once where one of them is strict.
     """
@@ -72,6 +72,7 @@ class ToolRules(msgspec.Struct, frozen=True):
     cache: FormatCache
     required: str | None = None
     forbidden: bool = False
+    elsewhere: bool = False
 
     def __repr__(self) -> str:
         return "<ToolRules>"
@@ -91,6 +92,8 @@ class ToolRules(msgspec.Struct, frozen=True):
         if offer is None:
             return None
         for call in calls:
+            if call.name not in offer.schemas and offer.closed and not self.elsewhere:
+                return "it calls a function that was not offered"
             problem = _wrong_with(call, offer, verdicts)
             if problem is not None:
                 return problem
@@ -103,12 +106,10 @@ class ToolRules(msgspec.Struct, frozen=True):
         if self.required:
             return True
         offer = None if self.required is None else _offer(self.tools, self.cache)
-        return offer is not None and offer.closed
+        return offer is not None and offer.closed and not self.elsewhere
 
 
 def _wrong_with(call: ToolCall, offer: _Offer, verdicts: Verdicts) -> str | None:
-    if call.name not in offer.schemas and offer.closed:
-        return "it calls a function that was not offered"
     if call.arguments is None:
         return None
     what = f"the arguments of {call.name}" if call.name in offer.schemas else "the arguments of a call"
@@ -133,10 +134,13 @@ def _read(arguments: str, *, may_be_empty: bool) -> object:
         return read_json(arguments)
 
 
-def tool_rules(tools: bytes, choice: bytes | None, cache: FormatCache | None = None) -> ToolRules | None:
+def tool_rules(
+    tools: bytes, choice: bytes | None, cache: FormatCache | None = None, *, elsewhere: bool = False
+) -> ToolRules | None:
     """The rules for what a request offers, both as the JSON that the app sent; ``None`` if it offers nothing.
 
-    ``cache`` keeps what is compiled, for the next request with the same tools.
+    ``cache`` keeps what is compiled, for the next request with the same tools. ``elsewhere``: the request offers more
+    than is in this list.
 
     Raises BadSchema: the schema of a strict function can't be compiled.
 
@@ -144,12 +148,13 @@ def tool_rules(tools: bytes, choice: bytes | None, cache: FormatCache | None = N
 
         tool_rules(b'[{"type": "function", "function": {"name": "refund", "strict": true}}]', b'"required"')
     """
-    if tools in _NOTHING:
+    if tools in _NOTHING and not elsewhere:
         return None
     cache = FormatCache() if cache is None else cache
     if b'"strict"' in tools:
         _offer(tools, cache)  # now, so that a schema that can't be used is told before anything is sent
-    return ToolRules(tools, cache, None if choice is None else _required(choice), forbidden=choice == b'"none"')
+    required = None if choice is None else _required(choice)
+    return ToolRules(tools, cache, required, forbidden=choice == b'"none"', elsewhere=elsewhere)
 
 
 def _required(choice: bytes) -> str | None:
@@ -180,11 +185,14 @@ def _read_offer(tools: bytes) -> _Offer | None:
         return None
     schemas: dict[str, Schema | None] = {}
     needy = set()
+    closed = True
     for tool in offered:
         described = tool.described()
-        if tool.type in _FUNCTIONS and described.name:
+        if tool.type not in _FUNCTIONS or not described.name:  # a tool of the provider's own, as it calls it
+            closed = False
+        else:
             strict = described.strict is True and described.parameters is not None
             schemas[described.name] = Schema(described.parameters) if strict else None
             if isinstance(described.parameters, dict) and described.parameters.get("required"):
                 needy.add(described.name)
-    return _Offer(schemas, all(tool.type in _FUNCTIONS for tool in offered), frozenset(needy))
+    return _Offer(schemas, closed, frozenset(needy))
