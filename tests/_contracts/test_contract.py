@@ -21,8 +21,9 @@ from lanewise._contracts.contract import (
     with_declared_format,
 )
 from lanewise._contracts.json_schema import BadSchema, Schema
-from lanewise._openai.choices import Choice, StreamAccumulator, ToolCall, read_choices
+from lanewise._openai.choices import Choice, ToolCall, read_choices
 from lanewise._openai.request_body import RequestBody
+from lanewise._openai.streams.stream_accumulator import StreamAccumulator
 from lanewise._routing.plan import Plan
 from lanewise._transform.repair import repaired
 from lanewise.types import Api, Failure, Send, Stop, Switch
@@ -209,7 +210,7 @@ def test_a_tasks_own_rules(declared: DeclaredContract, text: str, fine: bool) ->
 
 def test_a_stream_is_gathered_by_choice_and_by_call() -> None:
     """Texts and arguments come in pieces, of several choices in turn."""
-    gathered = StreamAccumulator(Api.CHAT, 10_000)
+    accumulator = StreamAccumulator(Api.CHAT, 10_000)
     for index, delta, reason in (
         (0, {"content": "Hel"}, None),
         (1, {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]}, None),
@@ -217,17 +218,17 @@ def test_a_stream_is_gathered_by_choice_and_by_call() -> None:
         (0, {"content": "lo"}, "stop"),
         (1, {"tool_calls": [{"index": 0, "function": {"arguments": ": 1}"}}]}, "tool_calls"),
     ):
-        gathered.add(json.dumps({"choices": [{"index": index, "delta": delta, "finish_reason": reason}]}).encode())
-    said = gathered.said()
+        accumulator.add(json.dumps({"choices": [{"index": index, "delta": delta, "finish_reason": reason}]}).encode())
+    said = accumulator.choices()
     assert said == (Choice("Hello", (), False, "stop"), Choice("", (ToolCall("f", '{"a": 1}'),), False, "tool_calls"))
 
 
 def test_a_stream_that_is_too_long_to_keep_is_no_kept_contract() -> None:
     """What can't be checked does not count."""
-    gathered = StreamAccumulator(Api.CHAT, 50)
-    gathered.add(b'{"choices": [{"delta": {"content": "%s"}}]}' % (b"a" * 50))
-    assert gathered.said() is None
-    assert contract(response_format=FORMAT).breach(gathered.said()) is not None
+    accumulator = StreamAccumulator(Api.CHAT, 50)
+    accumulator.add(b'{"choices": [{"delta": {"content": "%s"}}]}' % (b"a" * 50))
+    assert accumulator.choices() is None
+    assert contract(response_format=FORMAT).breach(accumulator.choices()) is not None
 
 
 # -- a thousand malformed answers ------------------------------------------------------------------------------------
@@ -323,11 +324,11 @@ def test_a_thousand_malformed_answers_never_pass() -> None:
         failure = failure_of(rules, chat(text))
         assert failure is not None, (number, text)
         assert failure.kind == "contract"
-        gathered = StreamAccumulator(Api.CHAT, 1_000_000)
+        accumulator = StreamAccumulator(Api.CHAT, 1_000_000)
         for at in range(0, len(text), 11):
             piece = {"choices": [{"delta": {"content": text[at : at + 11]}}]}
-            gathered.add(json.dumps(piece).encode())
-        assert rules.breach(gathered.said()) is not None, (number, text)
+            accumulator.add(json.dumps(piece).encode())
+        assert rules.breach(accumulator.choices()) is not None, (number, text)
 
 
 def test_a_thousand_malformed_arguments_never_pass() -> None:

@@ -16,7 +16,8 @@ from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error, from_status
 from lanewise._failures.error_body import read_error
 from lanewise._openai.response_check import Answer, check_answer, from_answer
-from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
+from lanewise._openai.streams.stream_state import StreamVerdict
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, Retry
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

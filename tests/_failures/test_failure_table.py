@@ -15,7 +15,7 @@ from lanewise._failures.failure_table import SUCCESSES, TABLE, document
 from lanewise._failures.sent_request import of_attempt
 from lanewise._failures.signals import TransportSignal
 from lanewise._openai.response_check import Answer, check_answer, from_answer
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise.types import Api, Failure
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -56,18 +56,18 @@ def stream(*events: bytes) -> Callable[[], object]:
     """What the last of the events is, or the end after it."""
 
     def judged() -> object:
-        judge = StreamValidator(Api.CHAT, hide_usage=False)
-        verdicts = [judge.feed(None, event) for event in events]
-        return verdicts[-1] if verdicts and isinstance(verdicts[-1], Failure) else judge.end()
+        validator = StreamValidator(Api.CHAT, hide_usage=False)
+        verdicts = [validator.feed(None, event) for event in events]
+        return verdicts[-1] if verdicts and isinstance(verdicts[-1], Failure) else validator.end()
 
     return judged
 
 
 def judge_after(*events: bytes) -> StreamValidator:
-    judge = StreamValidator(Api.CHAT, hide_usage=False)
+    validator = StreamValidator(Api.CHAT, hide_usage=False)
     for event in events:
-        judge.feed(None, event)
-    return judge
+        validator.feed(None, event)
+    return validator
 
 
 CASES: dict[str, list[tuple[Callable[[], object], str]]] = {

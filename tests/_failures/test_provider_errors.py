@@ -17,7 +17,7 @@ from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error, from_status
 from lanewise._failures.provider_error_codes import Meaning, by_code, by_words, squashed
 from lanewise._openai.response_check import from_answer
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, Retry
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -65,9 +65,9 @@ def _response(code: str) -> dict[str, object]:
 
 
 def _event(event: dict[str, object]) -> object:
-    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
-    judge.feed(None, b'{"type": "response.created", "response": {"id": "resp_1", "model": "m"}}')
-    return judge.feed(None, msgspec.json.encode(event))
+    validator = StreamValidator(Api.RESPONSES, hide_usage=False)
+    validator.feed(None, b'{"type": "response.created", "response": {"id": "resp_1", "model": "m"}}')
+    return validator.feed(None, msgspec.json.encode(event))
 
 
 MORE_OF_CALLERS = (

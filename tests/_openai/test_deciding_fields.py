@@ -10,7 +10,7 @@ import pytest
 from lanewise._failures import failure_table as failures
 from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.response_check import Answer, check_answer
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise.types import Api, Failure
 
 CALL = {"id": "a", "type": "function", "function": {"name": "refund", "arguments": "{}"}}
@@ -110,19 +110,19 @@ def test_nor_may_the_model_that_answered(api: Api, body: bytes) -> None:
 )
 def test_an_event_in_doubt_breaks_a_stream(event: bytes, row: Any) -> None:
     """Before its first content too, so that the next approved route can be asked."""
-    judge = StreamValidator(Api.CHAT, hide_usage=False, accepts=lambda _: True)
-    told = judge.feed(None, event)
+    validator = StreamValidator(Api.CHAT, hide_usage=False, accepts=lambda _: True)
+    told = validator.feed(None, event)
     assert isinstance(told, Failure)
     assert told.detail == row.detail
     assert told.retry == row.retry
-    assert not judge.committed
+    assert not validator.committed
 
 
 def test_odd_events_that_decide_nothing_pass() -> None:
     """As for any call."""
-    judge = StreamValidator(Api.CHAT, hide_usage=False, accepts=lambda _: True)
+    validator = StreamValidator(Api.CHAT, hide_usage=False, accepts=lambda _: True)
     for event in (b"null", chunk(score=float("nan")), chunk(created=[]), b'{"type": "ping"}', b"[DONE] "):
-        assert not isinstance(judge.feed(None, event), Failure)
+        assert not isinstance(validator.feed(None, event), Failure)
 
 
 RESPONSE: dict[str, Any] = {

@@ -7,7 +7,8 @@ import pytest
 from lanewise._failures import failure_table as failures
 from lanewise._openai.finish_reasons import in_chats_words
 from lanewise._openai.response_check import Answer, from_answer
-from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
+from lanewise._openai.streams.stream_state import StreamVerdict
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise.types import Api, Failure
 
 WORDS = {
@@ -67,9 +68,9 @@ def test_half_an_answer_is_none(word: str) -> None:
     early = StreamValidator(Api.CHAT, hide_usage=False).feed(None, chunk('{"content": "x"}', word))
     assert isinstance(early, Failure)
     assert early.kind == failures.FINISH_ERROR.kind
-    judge = StreamValidator(Api.CHAT, hide_usage=False)
-    assert judge.feed(None, b'{"choices": [{"index": 0, "delta": {"content": "x"}}]}') is StreamVerdict.CONTENT
-    late = judge.feed(None, chunk("{}", word))
+    validator = StreamValidator(Api.CHAT, hide_usage=False)
+    assert validator.feed(None, b'{"choices": [{"index": 0, "delta": {"content": "x"}}]}') is StreamVerdict.CONTENT
+    late = validator.feed(None, chunk("{}", word))
     assert isinstance(late, Failure)
     assert late.kind == failures.STREAM_ERROR_LATE.kind
 
@@ -105,7 +106,7 @@ def test_a_response_that_broke_off_is_no_answer(status: str) -> None:
 
 def test_response_done_ends_a_stream() -> None:
     """As some servers write it."""
-    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
-    judge.feed(None, b'{"type": "response.output_text.delta", "delta": "Hi"}')
-    assert judge.feed(None, b'{"type": "response.done", "response": {"status": "completed"}}') is StreamVerdict.DONE
-    assert judge.end() is None
+    validator = StreamValidator(Api.RESPONSES, hide_usage=False)
+    validator.feed(None, b'{"type": "response.output_text.delta", "delta": "Hi"}')
+    assert validator.feed(None, b'{"type": "response.done", "response": {"status": "completed"}}') is StreamVerdict.DONE
+    assert validator.end() is None

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from lanewise._openai import choices, wire_types
 from lanewise._openai.lenient_json import NoAnswer, as_far_as_it_fits, read_json, write_json
 from lanewise._openai.response_check import Answer, check_answer
-from lanewise._openai.sse import EventSplitter
-from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
+from lanewise._openai.streams.sse import EventSplitter
+from lanewise._openai.streams.stream_state import StreamVerdict
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise.types import Api, Failure
 
 GOOD = b'{"id": "c", "model": "m", "choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]%s}'
@@ -89,10 +90,10 @@ def test_judging_never_raises(value: object, api: Api) -> None:
     assert isinstance(checked.result, Answer | Failure)
     if isinstance(checked.result, Answer):
         assert repr(json.loads(checked.body)) == repr(value)
-    judge = StreamValidator(api, hide_usage=False)
-    assert isinstance(judge.feed(None, body), StreamVerdict | Failure)
-    if judge.instead is not None:
-        (event,) = EventSplitter().feed(judge.instead)
+    validator = StreamValidator(api, hide_usage=False)
+    assert isinstance(validator.feed(None, body), StreamVerdict | Failure)
+    if validator.rewritten is not None:
+        (event,) = EventSplitter().feed(validator.rewritten)
         assert event is not None
         assert event.data is not None
         assert repr(json.loads(event.data)) == repr(value)
@@ -108,7 +109,7 @@ def test_every_type_can_be_read_as_far_as_it_fits(value: object) -> None:
         wire_types.ResponsesEvent,
         wire_types.EmbeddingsAnswer,
         choices._Chat,
-        choices._Response,
+        choices.Response,
     ):
         try:
             read = as_far_as_it_fits(kind, value)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._openai.sse import Event, EventSplitter
+from lanewise._openai.streams.sse import Event, EventSplitter
 
 ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
 LINES = st.one_of(

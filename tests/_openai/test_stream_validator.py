@@ -1,4 +1,4 @@
-"""The judge of a stream: what commits, what counts as life, and what can never pass for a success."""
+"""The validator of a stream: what commits, what counts as life, and what can never pass for a success."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
+from lanewise._openai.streams.stream_state import StreamVerdict
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._openai.usage.usage import Usage
 from lanewise.types import Api, Failure, FailureKind, Retry
 
@@ -39,9 +40,9 @@ def chat(*, hide_usage: bool = True, choices: int = 1) -> StreamValidator:
 )
 def test_any_real_piece_of_an_answer_commits(delta: dict) -> None:
     """Text, reasoning, tool calls, audio and refusals are signs of the model."""
-    judge = chat()
-    assert judge.feed(None, chunk(delta)) is StreamVerdict.CONTENT
-    assert judge.committed
+    validator = chat()
+    assert validator.feed(None, chunk(delta)) is StreamVerdict.CONTENT
+    assert validator.committed
 
 
 @pytest.mark.parametrize(
@@ -56,18 +57,18 @@ def test_any_real_piece_of_an_answer_commits(delta: dict) -> None:
 )
 def test_thinking_commits_under_any_name(delta: dict) -> None:
     """The app is shown it as it comes."""
-    judge = chat()
-    assert judge.feed(None, chunk(delta)) is StreamVerdict.CONTENT
-    assert judge.committed
+    validator = chat()
+    assert validator.feed(None, chunk(delta)) is StreamVerdict.CONTENT
+    assert validator.committed
 
 
 @pytest.mark.parametrize("value", ["Hm", ["Hm"], {"text": "Hm"}])
 def test_an_unknown_word_is_a_sign_of_life(value: object) -> None:
     """But nothing of the answer: it commits nothing."""
-    judge = chat()
-    assert judge.feed(None, chunk({"novelty": value})) is StreamVerdict.PROGRESS
-    assert not judge.committed
-    assert judge.feed(None, chunk({"role": "assistant", "novelty": value})) is StreamVerdict.PREAMBLE
+    validator = chat()
+    assert validator.feed(None, chunk({"novelty": value})) is StreamVerdict.PROGRESS
+    assert not validator.committed
+    assert validator.feed(None, chunk({"role": "assistant", "novelty": value})) is StreamVerdict.PREAMBLE
 
 
 @pytest.mark.parametrize("value", ["", [], {}, None, False, True, 7])
@@ -78,10 +79,12 @@ def test_an_unknown_field_without_a_word_is_none(value: object) -> None:
 
 def test_the_preview_of_an_image_passes_at_once() -> None:
     """An app that asked for previews shows them while the image is made."""
-    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
+    validator = StreamValidator(Api.RESPONSES, hide_usage=False)
     kind = "response.image_generation_call.partial_image"
-    assert judge.feed(kind, json.dumps({"type": kind, "partial_image_b64": "AAAA"}).encode()) is StreamVerdict.CONTENT
-    assert judge.committed
+    assert (
+        validator.feed(kind, json.dumps({"type": kind, "partial_image_b64": "AAAA"}).encode()) is StreamVerdict.CONTENT
+    )
+    assert validator.committed
 
 
 @pytest.mark.parametrize(
@@ -98,26 +101,26 @@ def test_the_preview_of_an_image_passes_at_once() -> None:
 )
 def test_role_only_and_empty_deltas_are_no_sign_of_life(delta: dict) -> None:
     """They are held before commit, and passed on after it."""
-    judge = chat()
-    assert judge.feed(None, chunk(delta)) is StreamVerdict.PREAMBLE
-    assert judge.feed(None, chunk({"content": "Hi"})) is StreamVerdict.CONTENT
-    assert judge.feed(None, chunk(delta)) is StreamVerdict.PASS
+    validator = chat()
+    assert validator.feed(None, chunk(delta)) is StreamVerdict.PREAMBLE
+    assert validator.feed(None, chunk({"content": "Hi"})) is StreamVerdict.CONTENT
+    assert validator.feed(None, chunk(delta)) is StreamVerdict.PASS
 
 
 def test_a_blank_data_line_is_not_malformed() -> None:
     """Some servers send one to keep the connection alive."""
-    judge = chat()
-    assert judge.feed(None, b"") is StreamVerdict.PREAMBLE
-    judge.feed(None, chunk({"content": "Hi"}))
-    assert judge.feed(None, b"  ") is StreamVerdict.PASS
+    validator = chat()
+    assert validator.feed(None, b"") is StreamVerdict.PREAMBLE
+    validator.feed(None, chunk({"content": "Hi"}))
+    assert validator.feed(None, b"  ") is StreamVerdict.PASS
 
 
 def test_the_usage_chunk_is_hidden_only_if_the_app_did_not_ask() -> None:
     """It is accounted either way."""
     usage = msgspec.json.encode({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})
     ours, theirs = chat(hide_usage=True), chat(hide_usage=False)
-    for judge in (ours, theirs):
-        judge.feed(None, chunk({"content": "Hi"}))
+    for validator in (ours, theirs):
+        validator.feed(None, chunk({"content": "Hi"}))
     assert ours.feed(None, usage) is StreamVerdict.HIDE
     assert theirs.feed(None, usage) is StreamVerdict.PASS
     assert ours.usage == theirs.usage == Usage(input_tokens=7, output_tokens=3)
@@ -130,26 +133,26 @@ def test_a_null_usage_on_every_chunk_hides_nothing() -> None:
 
 def test_a_complete_stream_that_only_lacks_done_is_a_success() -> None:
     """The finish reason says that the answer is whole."""
-    judge = chat()
-    judge.feed(None, chunk({"content": "Hi"}))
-    judge.feed(None, chunk(finish="stop"))
-    assert judge.end() is None
+    validator = chat()
+    validator.feed(None, chunk({"content": "Hi"}))
+    validator.feed(None, chunk(finish="stop"))
+    assert validator.end() is None
 
 
 def test_an_answer_that_says_nothing_but_why_it_ended_is_a_success() -> None:
     """An empty text with a finish reason is what the model said."""
-    judge = chat()
-    assert judge.feed(None, chunk({"role": "assistant", "content": ""})) is StreamVerdict.PREAMBLE
-    assert judge.feed(None, chunk(finish="stop")) is StreamVerdict.PREAMBLE
-    assert judge.feed(None, b"[DONE]") is StreamVerdict.DONE
-    assert judge.end() is None
+    validator = chat()
+    assert validator.feed(None, chunk({"role": "assistant", "content": ""})) is StreamVerdict.PREAMBLE
+    assert validator.feed(None, chunk(finish="stop")) is StreamVerdict.PREAMBLE
+    assert validator.feed(None, b"[DONE]") is StreamVerdict.DONE
+    assert validator.end() is None
 
 
 def test_a_stream_with_fewer_finished_choices_than_asked_for_is_broken() -> None:
     """With ``n=2``, one finish reason is half an answer."""
-    judge = chat(choices=2)
-    judge.feed(None, chunk({"content": "Hi"}, "stop"))
-    failure = judge.end()
+    validator = chat(choices=2)
+    validator.feed(None, chunk({"content": "Hi"}, "stop"))
+    failure = validator.end()
     assert failure is not None
     assert failure.kind is FailureKind.STREAM_BROKEN
 
@@ -157,27 +160,27 @@ def test_a_stream_with_fewer_finished_choices_than_asked_for_is_broken() -> None
 def test_after_commit_no_failure_moves_the_stream_elsewhere() -> None:
     """A committed stream belongs to its route."""
     for last in (b"{", b'{"error": {"code": 429}}', None):
-        judge = chat()
-        judge.feed(None, chunk({"content": "Hi"}))
-        failure = judge.end() if last is None else judge.feed(None, last)
+        validator = chat()
+        validator.feed(None, chunk({"content": "Hi"}))
+        failure = validator.end() if last is None else validator.feed(None, last)
         assert isinstance(failure, Failure)
         assert (failure.kind, failure.retry) == (FailureKind.STREAM_BROKEN, Retry.STOP)
 
 
 def test_a_failed_stream_stays_failed_at_its_end() -> None:
     """A finish reason before an error event doesn't make it a success."""
-    judge = chat()
-    judge.feed(None, chunk({"content": "Hi"}, "stop"))
-    judge.feed(None, b'{"error": {"message": "boom"}}')
-    assert judge.end() is not None
+    validator = chat()
+    validator.feed(None, chunk({"content": "Hi"}, "stop"))
+    validator.feed(None, b'{"error": {"message": "boom"}}')
+    assert validator.end() is not None
 
 
 def test_the_first_model_named_is_kept() -> None:
     """A first event without a name (Azure's filter results) doesn't count."""
-    judge = chat()
-    judge.feed(None, b'{"choices": [], "model": "", "id": ""}')
-    judge.feed(None, chunk({"role": "assistant"}))
-    assert (judge.model, judge.response_id) == ("m", "c1")
+    validator = chat()
+    validator.feed(None, b'{"choices": [], "model": "", "id": ""}')
+    validator.feed(None, chunk({"role": "assistant"}))
+    assert (validator.model, validator.response_id) == ("m", "c1")
 
 
 @pytest.mark.parametrize(
@@ -195,15 +198,15 @@ def test_the_first_model_named_is_kept() -> None:
 )
 def test_typed_events_are_preamble_progress_or_content(name: str, verdict: StreamVerdict) -> None:
     """Progress is a sign of life that doesn't commit."""
-    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
-    assert judge.feed(name, msgspec.json.encode({"type": name})) is verdict
+    validator = StreamValidator(Api.RESPONSES, hide_usage=False)
+    assert validator.feed(name, msgspec.json.encode({"type": name})) is verdict
 
 
 def test_a_typed_event_may_be_named_by_its_event_line_only() -> None:
     """Lenient servers leave ``type`` out of the data."""
-    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
-    assert judge.feed("response.output_text.delta", b'{"delta": "Hi"}') is StreamVerdict.CONTENT
-    assert judge.feed("response.output_text.delta", b'{"delta": ""}') is StreamVerdict.PASS
+    validator = StreamValidator(Api.RESPONSES, hide_usage=False)
+    assert validator.feed("response.output_text.delta", b'{"delta": "Hi"}') is StreamVerdict.CONTENT
+    assert validator.feed("response.output_text.delta", b'{"delta": ""}') is StreamVerdict.PASS
 
 
 @pytest.mark.parametrize("api", [Api.CHAT, Api.RESPONSES])
@@ -216,19 +219,19 @@ def test_a_model_that_may_not_answer_ends_the_stream_wherever_it_is_named(api: A
         return msgspec.json.encode({"type": "response.in_progress", "response": {"model": model}})
 
     for before in ((), (event("asked"), event("asked-2026-03-01"))):
-        judge = StreamValidator(api, hide_usage=False, accepts=lambda model: model.startswith("asked"))
-        assert all(isinstance(judge.feed(None, each), StreamVerdict) for each in before)
-        failure = judge.feed(None, event("else"))
+        validator = StreamValidator(api, hide_usage=False, accepts=lambda model: model.startswith("asked"))
+        assert all(isinstance(validator.feed(None, each), StreamVerdict) for each in before)
+        failure = validator.feed(None, event("else"))
         assert isinstance(failure, Failure)
-        assert (failure.kind, judge.model) == (FailureKind.SUBSTITUTED, "else")
-        assert failure.retry is Retry.STOP or not judge.committed
+        assert (failure.kind, validator.model) == (FailureKind.SUBSTITUTED, "else")
+        assert failure.retry is Retry.STOP or not validator.committed
 
 
 def test_a_completed_response_without_any_output_is_no_answer() -> None:
     """As a 200 with an empty output is none."""
-    judge = StreamValidator(Api.RESPONSES, hide_usage=False)
+    validator = StreamValidator(Api.RESPONSES, hide_usage=False)
     event = {"type": "response.completed", "response": {"status": "completed", "output": []}}
-    failure = judge.feed(None, msgspec.json.encode(event))
+    failure = validator.feed(None, msgspec.json.encode(event))
     assert isinstance(failure, Failure)
     assert (failure.kind, failure.retry) == (FailureKind.BAD_RESPONSE, Retry.SAME)
 
@@ -241,10 +244,10 @@ def test_a_completed_response_without_any_output_is_no_answer() -> None:
 )
 def test_no_event_makes_the_judge_raise(api: Api, events: list[tuple[str | None, bytes]]) -> None:
     """Arbitrary bytes are a verdict or a failure."""
-    judge = StreamValidator(api, hide_usage=True)
+    validator = StreamValidator(api, hide_usage=True)
     for name, data in events:
-        assert isinstance(judge.feed(name, data), StreamVerdict | Failure)
-    judge.end()
+        assert isinstance(validator.feed(name, data), StreamVerdict | Failure)
+    validator.end()
 
 
 pieces = st.sampled_from([
@@ -261,22 +264,22 @@ pieces = st.sampled_from([
 @given(st.lists(pieces))
 def test_a_stream_without_finish_reason_and_done_is_never_a_success(events: list[bytes]) -> None:
     """Wherever it is cut."""
-    judge = chat()
+    validator = chat()
     for event in events:
-        assert judge.feed(None, event) is not StreamVerdict.DONE
-    assert judge.end() is not None
+        assert validator.feed(None, event) is not StreamVerdict.DONE
+    assert validator.end() is not None
 
 
 @given(st.lists(pieces))
 def test_content_commits_once_and_for_all(events: list[bytes]) -> None:
     """Nothing is held after the first content, and nothing is passed on before it."""
-    judge = chat()
+    validator = chat()
     for event in events:
-        before = judge.committed
-        verdict = judge.feed(None, event)
+        before = validator.committed
+        verdict = validator.feed(None, event)
         assert not (before and verdict is StreamVerdict.PREAMBLE)
         assert before or verdict is not StreamVerdict.PASS
-        assert judge.committed is (before or verdict is StreamVerdict.CONTENT)
+        assert validator.committed is (before or verdict is StreamVerdict.CONTENT)
 
 
 ODD_ERRORS = (

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lanewise._contracts.tool_calls import tool_rules
-from lanewise._openai.choices import StreamAccumulator, ToolCall, read_choices
+from lanewise._openai.choices import ToolCall, read_choices
+from lanewise._openai.streams.stream_accumulator import StreamAccumulator
 from lanewise.types import Api
 
 TOOLS = json.dumps([
@@ -33,10 +34,10 @@ def whole(call: Any) -> tuple[ToolCall, ...]:
 
 
 def streamed(*deltas: Any) -> tuple[ToolCall, ...]:
-    gathered = StreamAccumulator(Api.CHAT, 1_000_000)
+    accumulator = StreamAccumulator(Api.CHAT, 1_000_000)
     for calls in deltas:
-        gathered.add(json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}).encode())
-    said = gathered.said()
+        accumulator.add(json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}).encode())
+    said = accumulator.choices()
     assert said is not None
     return said[0].calls
 

@@ -10,7 +10,8 @@ import pytest
 
 from lanewise._failures.classification import from_status
 from lanewise._openai.response_check import Answer, from_answer
-from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
+from lanewise._openai.streams.stream_state import StreamVerdict
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise.types import Api, Failure
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -59,26 +60,26 @@ def test_a_200_is_an_answer_or_the_failure_that_it_hides(entry: dict) -> None:
 @pytest.mark.parametrize("entry", transcripts("stream"))
 def test_a_stream_is_judged_event_by_event(entry: dict) -> None:
     """The events of a stream, as a provider sends them, and its end."""
-    judge = StreamValidator(Api(entry["api"]), hide_usage=True)
+    validator = StreamValidator(Api(entry["api"]), hide_usage=True)
     expected = entry["expect"]
     failed = False
     for (name, data), wanted in zip(entry["events"], expected["verdicts"], strict=True):
-        verdict = judge.feed(name, data.encode() if isinstance(data, str) else json.dumps(data).encode())
+        verdict = validator.feed(name, data.encode() if isinstance(data, str) else json.dumps(data).encode())
         if isinstance(wanted, dict):
             failed = True
             assert_failure(verdict, wanted)
         else:
             assert verdict is StreamVerdict[wanted]
     if not failed:
-        assert_failure(judge.end(), expected["end"]) if expected["end"] else assert_success(judge)
+        assert_failure(validator.end(), expected["end"]) if expected["end"] else assert_success(validator)
     for field in expected.keys() - {"verdicts", "end"}:
-        told = judge.usage if field.endswith("_tokens") else judge
+        told = validator.usage if field.endswith("_tokens") else validator
         assert getattr(told, field) == expected[field], field
 
 
-def assert_success(judge: StreamValidator) -> None:
-    assert judge.end() is None
-    assert judge.complete
+def assert_success(validator: StreamValidator) -> None:
+    assert validator.end() is None
+    assert validator.complete
 
 
 def test_every_dialect_has_transcripts_of_errors_answers_and_streams() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._runtime.call.attempts.attempt_types import StreamStarted
 from lanewise._runtime.call.streams.committed_stream import CommittedStream
 from lanewise._runtime.call.streams.stream_outcome import StreamLimits

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._runtime.call.streams.upstream_stream import EVENTS_AT_ONCE, Chunk, UpstreamStream
 from lanewise.types import Api, FailureKind
 

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from lanewise import Outcome, Router, RoutingError
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise.testing import Raw
 from router.driving import FORMS, MESSAGES, PROMPT, STREAMS, WHOLE, Form, Stage, ask, config
 
@@ -203,10 +203,10 @@ async def test_what_nobody_foresaw_breaks_a_stream(form: Form, stage: Stage, mon
     """After its first content it is a StreamBroken like others."""
     feed = StreamValidator.feed
 
-    def broken(judge: StreamValidator, *args: Any) -> Any:
-        if judge.committed:
+    def broken(validator: StreamValidator, *args: Any) -> Any:
+        if validator.committed:
             raise Strange(PROMPT)
-        return feed(judge, *args)
+        return feed(validator, *args)
 
     monkeypatch.setattr(StreamValidator, "feed", broken)
     async with Router.from_mapping(config(stage)) as router:

@@ -23,10 +23,9 @@ from lanewise._contracts.tool_calls import ToolRules, tool_rules
 from lanewise._failures import failure_table as failures
 from lanewise._openai.choices import Choice
 from lanewise._openai.finish_reasons import LENGTH
-from lanewise._openai.lenient_json import read_valid_json
+from lanewise._openai.lenient_json import MALFORMED, read_valid_json
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_format import JSON_FORMATS, format_parameter, response_format
-from lanewise._openai.wire_types import MALFORMED
 from lanewise.types import Api, Failure
 
 __all__ = [

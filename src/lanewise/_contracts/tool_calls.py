@@ -11,8 +11,7 @@ import msgspec
 from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.json_schema import NO_VERDICTS, Schema, Verdicts
 from lanewise._openai.choices import ToolCall
-from lanewise._openai.lenient_json import read_json
-from lanewise._openai.wire_types import MALFORMED
+from lanewise._openai.lenient_json import MALFORMED, read_json
 
 __all__ = ["ToolRules", "tool_rules"]
 

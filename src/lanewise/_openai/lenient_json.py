@@ -13,7 +13,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-__all__ = ["NoAnswer", "as_far_as_it_fits", "read_json", "read_valid_json", "write_json"]
+__all__ = ["MALFORMED", "NoAnswer", "as_far_as_it_fits", "is_utf8", "read_json", "read_valid_json", "write_json"]
+
+MALFORMED: Final = (msgspec.MsgspecError, RecursionError, ValueError)
+"""What decoding raises for a body that is not JSON, not UTF-8, too deep, or not of the type."""
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _Reader = Callable[[object], Any]
@@ -54,6 +57,17 @@ def read_valid_json(text: str) -> object:
     return value
 
 
+def is_utf8(body: bytes) -> bool:
+    """Whether a body is UTF-8. Decoding to raw fields doesn't look into them, and the SDK would stumble later."""
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
@@ -66,7 +80,7 @@ def write_json(value: object) -> bytes:
 def as_far_as_it_fits(kind: type[_T], value: object) -> _T:
     """A value in a type of the strict decoder's: what does not fit, and is not needed, is left at its default.
 
-    Raises Unfit.
+    Raises NoAnswer.
 
     Example::
 

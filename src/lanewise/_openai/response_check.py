@@ -11,13 +11,13 @@ import msgspec
 from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
 from lanewise._openai import wire_types as wire
+from lanewise._openai.blank_values import is_blank, is_no_error
 from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
-from lanewise._openai.lenient_json import as_far_as_it_fits, read_json, write_json
+from lanewise._openai.lenient_json import MALFORMED, as_far_as_it_fits, is_utf8, read_json, write_json
 from lanewise._openai.usage.accumulator import UsageAccumulator
 from lanewise._openai.usage.reading import read_usage
 from lanewise._openai.usage.usage import NO_USAGE, Usage
-from lanewise._openai.wire_types import MALFORMED, is_blank, is_no_error, is_utf8
 from lanewise.types import Api, Failure
 
 __all__ = ["Answer", "Checked", "check_answer", "from_answer"]
@@ -37,7 +37,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     usage: Usage = NO_USAGE
     finish_reasons: tuple[str | None, ...] = ()
-    said: int = 0
+    content_bytes: int = 0
     """The bytes of what was said, where the provider gives no tokens to go by."""
     refusal: bool = False
     response_id: str | None = None
@@ -133,7 +133,7 @@ def _chat(answer: wire.ChatAnswer, body: bytes) -> Failure | Answer:
     so_far = UsageAccumulator()
     answer.report_usage(so_far)
     usage = so_far.usage
-    said = 0
+    content_bytes = 0
     reasons: list[str | None] = []
     for choice in answer.choices:
         if _says_error(choice.error):
@@ -145,9 +145,9 @@ def _chat(answer: wire.ChatAnswer, body: bytes) -> Failure | Answer:
         if message is None or ((reason is None or reason == MALFORMED_CALL) and not message.says_something()):
             return failures.NO_CHOICES.failure(http_status=200)
         refusal = refusal or not is_blank(message.refusal)
-        said += 0 if usage.output_tokens else message.size()
+        content_bytes += 0 if usage.output_tokens else message.size()
         reasons.append(reason)
-    return _answer(answer.model, usage, tuple(reasons), refusal, said=said)
+    return _answer(answer.model, usage, tuple(reasons), refusal, content_bytes=content_bytes)
 
 
 def _responses(answer: wire.ResponsesAnswer, body: bytes) -> Failure | Answer:
@@ -161,8 +161,8 @@ def _responses(answer: wire.ResponsesAnswer, body: bytes) -> Failure | Answer:
     so_far = UsageAccumulator()
     answer.report_usage(so_far)
     usage = so_far.usage
-    said = 0 if usage.output_tokens else len(body)
-    found = _answer(answer.model, usage, (reason,), answer.refuses(), answer.id, said=said)
+    content_bytes = 0 if usage.output_tokens else len(body)
+    found = _answer(answer.model, usage, (reason,), answer.refuses(), answer.id, content_bytes=content_bytes)
     return msgspec.structs.replace(found, unfinished=True) if answer.status in ("queued", "in_progress") else found
 
 
@@ -217,13 +217,13 @@ def _answer(
     refusal: bool,
     response_id: str | None = None,
     *,
-    said: int = 0,
+    content_bytes: int = 0,
 ) -> Answer:
     return Answer(
         model=model[:_LONGEST_MODEL] if model else None,
         usage=usage,
         finish_reasons=finish_reasons,
-        said=said,
+        content_bytes=content_bytes,
         refusal=refusal,
         response_id=response_id,
     )

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.wire_types import MALFORMED
+from lanewise._openai.lenient_json import MALFORMED
 from lanewise.types import Api
 
 __all__ = ["JSON_FORMATS", "ResponseFormat", "format_parameter", "response_format"]

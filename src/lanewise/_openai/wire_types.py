@@ -5,17 +5,16 @@ Whatever may be of several types, or may be large, is left raw: reading it would
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
 
+from lanewise._openai.blank_values import calls_something, is_blank
 from lanewise._openai.finish_reasons import in_chats_words
-from lanewise._openai.lenient_json import read_json
+from lanewise._openai.lenient_json import MALFORMED, read_json
 from lanewise._openai.usage.accumulator import UsageAccumulator
 
 __all__ = [
-    "MALFORMED",
     "MOST_CHOICES",
     "NULL",
     "ChatAnswer",
@@ -23,82 +22,12 @@ __all__ = [
     "EmbeddingsAnswer",
     "ResponsesAnswer",
     "ResponsesEvent",
-    "calls_something",
-    "is_blank",
-    "is_no_error",
-    "is_utf8",
-    "may_hold_error",
     "other_words",
 ]
 
-MALFORMED: Final = (msgspec.MsgspecError, RecursionError, ValueError)
-"""What decoding raises for a body that is not JSON, not UTF-8, too deep, or not of the type."""
-
 NULL: Final = msgspec.Raw(b"null")
-_BLANK: Final = frozenset({b"null", b'""', b"[]", b"{}", b"false"})
-_LONGEST_BLANK: Final = 64
-_BRACKETS: Final = (b"[", b"{")
-_SPACE: Final = b" \t\r\n"
-_SUCCESS: Final = frozenset({"", "0", "200", "ok", "success", "succeeded", "none", "null", "no error", "no_error"})
-_OK: Final = 200
-_TELLS: Final = re.compile("(?i)err|fault|exception|fail|denied|message|msg|detail|title|reason").search
 MOST_CHOICES: Final = 1024
 """OpenAI gives 128 at most. To look at a thousand takes a millisecond, at all that a large event holds a second."""
-_FRAME: Final = frozenset({"index", "type"})
-
-
-def is_blank(value: msgspec.Raw) -> bool:
-    """Whether a raw value is null or empty."""
-    written = bytes(value)
-    if written in _BLANK:
-        return True
-    return len(written) < _LONGEST_BLANK and written[:1] in _BRACKETS and written.translate(None, _SPACE) in _BLANK
-
-
-def is_no_error(value: object) -> bool:
-    """Whether an ``error`` that stands beside an answer says that there is none: empty, or words of success only."""
-    if isinstance(value, dict):
-        return all(is_no_error(inner) for inner in value.values())
-    if isinstance(value, list):
-        return all(is_no_error(inner) for inner in value)
-    if isinstance(value, str):
-        return value.strip().lower() in _SUCCESS
-    return not value or value == _OK
-
-
-def may_hold_error(value: object) -> bool:
-    """Whether a value that is no answer may be an error in words that nobody knows.
-
-    Example::
-
-        may_hold_error({"fault": {"faultstring": "no"}})  # True
-    """
-    if isinstance(value, dict):
-        return any(
-            not is_no_error(inner) if isinstance(name, str) and _TELLS(name) else may_hold_error(inner)
-            for name, inner in value.items()
-        )
-    return isinstance(value, list) and any(may_hold_error(item) for item in value)
-
-
-def calls_something(value: object) -> bool:
-    """Whether calls of functions hold more than their frame: an id, a name or arguments."""
-    if isinstance(value, dict):
-        return any(calls_something(inner) for name, inner in value.items() if name not in _FRAME)
-    if isinstance(value, list):
-        return any(calls_something(item) for item in value)
-    return value is not None and value != ""
-
-
-def is_utf8(body: bytes) -> bool:
-    """Whether a body is UTF-8. Decoding to raw fields doesn't look into them, and the SDK would stumble later."""
-    if body.isascii():
-        return True
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 class _Message(msgspec.Struct, gc=False):

@@ -7,7 +7,7 @@ from typing import Final
 
 from lanewise._failures import failure_table as failures
 from lanewise._openai.response_check import Answer
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._routing.model_match import is_substitute
 from lanewise.config import Route
 from lanewise.types import Attempt, Failure, FailureKind

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from lanewise._openai.request_body import RequestBody
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise.types import Api, Attempt, FailureKind
 
 __all__ = ["ERROR", "OnBreak", "announcement", "on_break", "without_announcement"]
@@ -58,20 +58,20 @@ def _why_not(api: Api, body: RequestBody, *, allowed: bool, sensitive: bool, hel
     return ""
 
 
-def announcement(attempt: Attempt, judge: StreamValidator, reason: FailureKind, created: int) -> bytes:
+def announcement(attempt: Attempt, validator: StreamValidator, reason: FailureKind, created: int) -> bytes:
     """The event that goes before the new answer: a chunk without choices, whose ``lanewise`` says what happened.
 
-    ``attempt`` and ``judge`` are those of the new answer, ``created`` is in seconds since 1970.
+    ``attempt`` and ``validator`` are those of the new answer, ``created`` is in seconds since 1970.
 
     Example::
 
         data: {"id":"chatcmpl-2",...,"choices":[],"lanewise":{"restart":true,"route":"sonnet",...}}
     """
     chunk = {
-        "id": judge.response_id or attempt.call_id,
+        "id": validator.response_id or attempt.call_id,
         "object": "chat.completion.chunk",
         "created": created,
-        "model": judge.model or attempt.model_asked,
+        "model": validator.model or attempt.model_asked,
         "choices": [],
         "lanewise": {"restart": True, "route": attempt.route, "lane": attempt.lane, "reason": reason},
     }

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from lanewise._openai.lenient_json import MALFORMED
 from lanewise._openai.request_body import RequestBody
-from lanewise._openai.wire_types import MALFORMED, NULL
+from lanewise._openai.wire_types import NULL
 from lanewise._transform.system_prompt import add_suffix
 from lanewise.types import Api
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.wire_types import MALFORMED
+from lanewise._openai.lenient_json import MALFORMED
 
 __all__ = ["merged"]
 

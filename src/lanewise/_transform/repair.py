@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from lanewise._openai.choices import Choice
+from lanewise._openai.lenient_json import MALFORMED
 from lanewise._openai.request_body import RequestBody
-from lanewise._openai.wire_types import MALFORMED
 from lanewise.types import Api
 
 __all__ = ["repaired"]

@@ -10,13 +10,13 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from lanewise._openai.lenient_json import MALFORMED
 from lanewise._openai.usage.entries import number
 from lanewise._openai.usage.reading import read_usage
 from lanewise._openai.usage.usage import Usage, add_up, most
 
 __all__ = ["UsageAccumulator"]
 
-_MALFORMED: Final = (msgspec.MsgspecError, RecursionError, ValueError)
 _LONGEST_NAME: Final = 64
 _MOST_KEPT: Final = 8
 _APPS_OWN: Final = frozenset({
@@ -62,7 +62,7 @@ class UsageAccumulator:
         """What Groq adds to an answer: the usage is in there."""
         try:
             added = msgspec.json.decode(raw) if isinstance(raw, msgspec.Raw) else raw
-        except _MALFORMED:
+        except MALFORMED:
             return
         if isinstance(added, dict) and added.get("usage"):
             self.add(added["usage"])
@@ -73,7 +73,7 @@ class UsageAccumulator:
         if isinstance(raw, msgspec.Raw):
             try:
                 tier = msgspec.json.decode(raw)
-            except _MALFORMED:
+            except MALFORMED:
                 return
         if isinstance(tier, str) and tier:
             self._service_tier = tier[:_LONGEST_NAME]
@@ -139,7 +139,7 @@ def _with_tools(usage: Usage, called: Mapping[str, int], raws: object) -> Usage:
     tools = {**called, **dict(usage.tool_calls)}
     try:
         table = msgspec.json.decode(raws) if isinstance(raws, msgspec.Raw) else raws
-    except _MALFORMED:
+    except MALFORMED:
         table = None
     for tool, use in table.items() if isinstance(table, dict) else ():
         count = number(use.get("num_requests")) if isinstance(use, dict) else None

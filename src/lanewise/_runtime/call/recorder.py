@@ -6,7 +6,7 @@ import asyncio
 
 from lanewise._failures.error_body import model_name
 from lanewise._openai.response_check import Answer
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._runtime.call.attempts.attempt_types import BuiltAttempt
 from lanewise._runtime.call.attempts.cost import Billing
 from lanewise._runtime.call.attempts.fan_out import PartialFailure

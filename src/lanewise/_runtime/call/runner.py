@@ -171,7 +171,7 @@ class CallRunner:
         assert isinstance(result, StreamStarted), "a stream was asked for"
         attempt = self._attempts.recorder.attempt
         assert attempt is not None, "it was answered"
-        return result.after(announcement(attempt, result.flow.judge, failure.kind, int(time.time())))
+        return result.after(announcement(attempt, result.flow.validator, failure.kind, int(time.time())))
 
     async def _carry_out(self, move: Move) -> CompleteResponse | StreamStarted:
         """What the plan comes to from this move on."""
@@ -216,7 +216,7 @@ class CallRunner:
                 result = await self._hedging.race(attempts, built)
             else:
                 result = await run(built.request, built.record)
-            judged = await attempts.judge(result)
+            judged = await attempts.check(result)
         except RoutingError:
             raise
         except Exception as error:  # noqa: BLE001 - no foreign error leaves

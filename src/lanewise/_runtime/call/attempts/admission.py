@@ -67,11 +67,11 @@ class Admission:
         """Let an attempt out: the very ``send``, or what the plan does instead. What it waits for is recorded."""
         limiters = self._runtime.limiters
         if limiters:
-            instead = await self._pass_gate(send, plan, limiters, recorder)
-            if instead is not None:
-                if not (isinstance(instead, Send) and instead.route == self._route):
+            other_move = await self._pass_gate(send, plan, limiters, recorder)
+            if other_move is not None:
+                if not (isinstance(other_move, Send) and other_move.route == self._route):
                     self._leave_gate(0)  # it does not go there any more: another call may have the place
-                return instead
+                return other_move
         if self._budgets is not None:
             over = await self._reserve(self._budgets, send, plan, recorder)
             if over is not None:

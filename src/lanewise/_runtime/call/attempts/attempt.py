@@ -15,9 +15,9 @@ from lanewise._failures.classification import from_status, from_transport
 from lanewise._failures.error_body import model_name
 from lanewise._failures.sent_request import of_attempt
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._openai.choices import StreamAccumulator
 from lanewise._openai.response_check import check_answer, from_answer
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_accumulator import StreamAccumulator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._openai.usage.entries import with_cost
 from lanewise._runtime.call.attempts.attempt_types import AttemptRequest, AttemptResult, CompleteResponse, StreamStarted
 from lanewise._runtime.call.record_fields import AttemptFields
@@ -146,7 +146,7 @@ def _as_answered(result: AttemptResult, exchange: Exchange, record: Attempt) -> 
         if "content_encoding" in exchange.lenient:
             return failures.CUT.failure(http_status=200, cause="the body is not what its encoding says")
         return result
-    odd = exchange.lenient + (result.flow.judge.lenient if isinstance(result, StreamStarted) else result.lenient)
+    odd = exchange.lenient + (result.flow.validator.lenient if isinstance(result, StreamStarted) else result.lenient)
     declared = exchange.headers.get("content-type", "").lower()
     if ("event-stream" if isinstance(result, StreamStarted) else "json") not in declared:
         odd += ("content_type",)
@@ -202,11 +202,15 @@ async def _open(
         if not first or first.startswith(_NO_EVENTS):
             exchange.bound_reads(deadline)
             return await _not_a_stream(request, exchange, begun)
-    gathered = StreamAccumulator(request.api, request.limits.answer) if request.gather else None
-    judge = StreamValidator(
-        request.api, hide_usage=request.hide_usage, choices=request.choices, accepts=request.accepts, gathered=gathered
+    accumulator = StreamAccumulator(request.api, request.limits.answer) if request.gather else None
+    validator = StreamValidator(
+        request.api,
+        hide_usage=request.hide_usage,
+        choices=request.choices,
+        accepts=request.accepts,
+        accumulator=accumulator,
     )
-    flow = UpstreamStream(exchange, judge, request.limits.event, request.heard, begun)
+    flow = UpstreamStream(exchange, validator, request.limits.event, request.heard, begun)
     silent_until = begins_by
     limit = request.limits.answer if request.hold_all else request.limits.event
     held: list[bytes] = []
@@ -215,19 +219,19 @@ async def _open(
         exchange.bound_reads(silent_until, request.latest)
         piece = await _next(request, flow, deadline)
         if piece.failure is not None:
-            AttemptFields.model_answered(record, model_name(judge.model))
+            AttemptFields.model_answered(record, model_name(validator.model))
             return piece.failure
         held.append(piece.data)
         size += len(piece.data)
-        if judge.committed and record.first_content_ms is None:
+        if validator.committed and record.first_content_ms is None:
             AttemptFields.first_content_ms(record, (loop.time() - started) * 1000)
-        commits = judge.committed and not request.hold_all
+        commits = validator.committed and not request.hold_all
         if size > limit and not commits:
-            return judge.broken(TransportSignal.TOO_LARGE)
+            return validator.broken(TransportSignal.TOO_LARGE)
         if piece.ended or commits:
             return StreamStarted(as_stream(exchange.raw_headers), flow, b"".join(held), piece.ended)
         if piece.alive:
-            silent_until = min(deadline, loop.time() + _longest_silence(request, committed=judge.committed))
+            silent_until = min(deadline, loop.time() + _longest_silence(request, committed=validator.committed))
 
 
 def _longest_silence(request: AttemptRequest, *, committed: bool) -> float:
@@ -247,7 +251,7 @@ async def _next(request: AttemptRequest, flow: UpstreamStream, deadline: float) 
     except TransportFailure as failure:
         if asyncio.get_running_loop().time() >= deadline:
             return Chunk(failure=_unsent(request, failure))
-        return Chunk(failure=flow.judge.stalled())
+        return Chunk(failure=flow.validator.stalled())
 
 
 async def _beginning(exchange: Exchange) -> bytes:

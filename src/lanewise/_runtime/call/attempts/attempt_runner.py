@@ -16,7 +16,7 @@ from lanewise._contracts.json_schema import BadSchema, Question, TooMuchWork
 from lanewise._failures import failure_table as failures
 from lanewise._openai.choices import Choice, read_choices
 from lanewise._openai.response_check import Answer
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._routing.acceptance import may_be_read, unacceptable
 from lanewise._routing.plan import Plan
 from lanewise._runtime.call.attempts.admission import Admission
@@ -90,7 +90,7 @@ class AttemptRunner:
         self.recorder.answer_in_part(result)
         return result.failure
 
-    async def judge(self, result: AttemptResult) -> AttemptResult:
+    async def check(self, result: AttemptResult) -> AttemptResult:
         """The answer of the latest attempt, if it counts as one. Raises FailClosed."""
         if isinstance(result, Failure):
             self.end(result)
@@ -129,7 +129,7 @@ class AttemptRunner:
         """Why the answer of the latest attempt does not count, if it does not: of a stream, as far as it has come."""
         latest = self.recorder.attempt
         assert latest is not None, "something answered"
-        answer = result.answer if isinstance(result, CompleteResponse) else result.flow.judge
+        answer = result.answer if isinstance(result, CompleteResponse) else result.flow.validator
         if isinstance(result, CompleteResponse):
             self.recorder.answer(answer)
         failure = unacceptable(
@@ -144,16 +144,16 @@ class AttemptRunner:
             self.recorder.answer(answer)
         return failure
 
-    async def breach(self, judge: StreamValidator, until: float = math.inf) -> Failure | None:
+    async def breach(self, validator: StreamValidator, until: float = math.inf) -> Failure | None:
         """The failure of a whole stream that breaks the contract; it is known by ``until`` on the loop's clock."""
-        if self._contract is None or judge.gathered is None:
+        if self._contract is None or validator.accumulator is None:
             return None
-        return await self._breach(self._contract, judge.gathered.said(), until)
+        return await self._breach(self._contract, validator.accumulator.choices(), until)
 
     async def _breach_so_far(self, result: CompleteResponse | StreamStarted) -> Failure | None:
         until = self._plan.deadline
         if isinstance(result, StreamStarted):
-            return await self.breach(result.flow.judge, until) if result.ended else None
+            return await self.breach(result.flow.validator, until) if result.ended else None
         if self._contract is None or self._goes_on(result.answer):
             return None
         return await self._breach(self._contract, read_choices(self._resolved.call.api, result.body), until)

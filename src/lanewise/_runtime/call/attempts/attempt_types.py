@@ -110,7 +110,7 @@ class StreamStarted(msgspec.Struct, frozen=True):
 
     def response_id(self, _: Api) -> str | None:
         """The id by which its provider knows the answer."""
-        return self.flow.judge.response_id
+        return self.flow.validator.response_id
 
     def after(self, chunk: bytes) -> StreamStarted:
         """The stream with a chunk of ours before it."""

@@ -12,7 +12,7 @@ from lanewise._openai import token_estimate as rough_tokens
 from lanewise._openai.parameters import OUTPUT_LIMITS
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._openai.usage.usage import NO_USAGE, Usage
 from lanewise._runtime.call.attempts.attempt_types import BuiltAttempt
 from lanewise._runtime.call.record_fields import AttemptFields
@@ -101,8 +101,8 @@ class Billing:
             told, estimated = rough_tokens.likely(rough_tokens.text_bytes(sent.request.body)) * _requests(sent), True
         if self._api is Api.EMBEDDINGS:
             given = given or 0
-        elif not given and answer.said:
-            given, estimated = rough_tokens.likely(answer.said), True
+        elif not given and answer.content_bytes:
+            given, estimated = rough_tokens.likely(answer.content_bytes), True
         AttemptFields.input_tokens(attempt, told)
         AttemptFields.output_tokens(attempt, given or 0)
         if estimated:

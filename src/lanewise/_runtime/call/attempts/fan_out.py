@@ -84,5 +84,5 @@ def _sum(answers: Sequence[Answer]) -> Answer | None:
     return Answer(
         model=answers[0].model,
         usage=add_up([answer.usage for answer in answers]),
-        said=sum(answer.said for answer in answers),
+        content_bytes=sum(answer.content_bytes for answer in answers),
     )

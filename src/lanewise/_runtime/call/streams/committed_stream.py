@@ -138,7 +138,7 @@ class CommittedStream:
             try:
                 piece = await flow.next_piece()
             except TransportFailure:
-                self._break(flow.judge.stalled())
+                self._break(flow.validator.stalled())
                 return await self.read()
             if self._closed:
                 return await self.read()  # hung up, or over, while others had their turn
@@ -157,7 +157,7 @@ class CommittedStream:
 
     def _passed_on(self, data: bytes) -> bytes:
         """What of a piece the app may have now: nothing from the end of an answer on, while that is to be checked."""
-        if self._flow.judge.gathered is None or not self._flow.judge.complete:
+        if self._flow.validator.accumulator is None or not self._flow.validator.complete:
             return data
         self._kept_back += data
         return b""
@@ -234,7 +234,7 @@ class CommittedStream:
         """``stream.max`` has passed, whether the app reads or not: there is no time left to start over in."""
         if not self._closed:
             self._close()
-            self._error = self._outcome.broken(self._flow.judge.stalled())
+            self._error = self._outcome.broken(self._flow.validator.stalled())
 
     def _close(self) -> None:
         self._closed = True

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from lanewise._failures import failure_table as failures
-from lanewise._openai.stream_validator import StreamValidator
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._routing.plan import Plan
 from lanewise._routing.restarts import OnBreak
 from lanewise._runtime.call.attempts.attempt_runner import AttemptRunner
@@ -70,7 +70,7 @@ class StreamOutcome:
         self._plan = plan
         self._attempts = attempts
         self._start_over = start_over
-        self._judge: StreamValidator | None = started.flow.judge
+        self._judge: StreamValidator | None = started.flow.validator
         """``None`` while the stream is about to start over."""
         self._checked = started.ended
         self._hang_up: Callable[[], None] | None = None
@@ -145,7 +145,7 @@ class StreamOutcome:
         except BaseException:
             self._forget_caller()
             raise
-        self._judge = started.flow.judge
+        self._judge = started.flow.validator
         self._checked = started.ended
         return started
 

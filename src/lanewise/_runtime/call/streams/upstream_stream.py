@@ -11,9 +11,10 @@ import msgspec
 from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._openai.sse import Event, EventSplitter
-from lanewise._openai.stream_validator import StreamValidator, StreamVerdict
-from lanewise._openai.usage.hidden_chunk import without_usage
+from lanewise._openai.streams.hidden_usage import without_usage
+from lanewise._openai.streams.sse import Event, EventSplitter
+from lanewise._openai.streams.stream_state import StreamVerdict
+from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._transport import Exchange
 from lanewise.types import Failure
 
@@ -47,13 +48,13 @@ class UpstreamStream:
     def __init__(
         self,
         exchange: Exchange,
-        judge: StreamValidator,
+        validator: StreamValidator,
         max_event_bytes: int,
         heard: Callable[[], None],
         begun: bytes = b"",
     ) -> None:
         self.exchange = exchange
-        self.judge = judge
+        self.validator = validator
         self._splitter = EventSplitter(max_event_bytes)
         self._events: Iterator[Event | None] | None = None
         """Of what was read and is not all judged yet."""
@@ -92,14 +93,14 @@ class UpstreamStream:
         """
         rest: list[bytes] = []
         events, self._events = self._events, None
-        if events is not None and self.judge.may_go_on:
+        if events is not None and self.validator.may_go_on:
             rest += await self._all_after_the_end(events)
         if self._at_end:
             return b"".join(rest)
         self.exchange.bound_reads(until)
         try:
             while data := await self.exchange.read_some():
-                if self.judge.may_go_on:
+                if self.validator.may_go_on:
                     rest += await self._all_after_the_end(self._splitter.feed(data))
         except TransportFailure:
             self.exchange.abort()
@@ -112,7 +113,7 @@ class UpstreamStream:
         kept: list[bytes] = []
         until = perf_counter() + TURN
         self._events = events
-        judge = self.judge
+        validator = self.validator
         number = 0
         try:
             for event in events:
@@ -126,19 +127,19 @@ class UpstreamStream:
                         kept.append(self._after_the_end(event))
                         continue
                     self._seen = True
-                    verdict = judge.feed(event.name, event.data)
+                    verdict = validator.feed(event.name, event.data)
                     if not isinstance(verdict, StreamVerdict):
                         piece.failure = verdict
                         break
                     if verdict is not StreamVerdict.HIDE:
-                        kept.append(event.passed_on if judge.instead is None else judge.instead)
+                        kept.append(event.passed_on if validator.rewritten is None else validator.rewritten)
                     elif (rest := without_usage(event.data)) is not None:
                         kept.append(rest)
                     if verdict in _SIGN_OF_LIFE:
                         piece.alive = True
                         if verdict is StreamVerdict.DONE:
                             piece.ended = True
-                            if not judge.may_go_on:
+                            if not validator.may_go_on:
                                 break
                 if len(kept) >= EVENTS_AT_ONCE:
                     break
@@ -151,7 +152,7 @@ class UpstreamStream:
                     self._end(piece)
         except TransportFailure as failure:
             self._events = None
-            piece.failure = judge.broken(failure.signal)
+            piece.failure = validator.broken(failure.signal)
         piece.data = kept[0] if len(kept) == 1 else b"".join(kept)
         return piece
 
@@ -164,7 +165,7 @@ class UpstreamStream:
             self._not_events += event.raw
 
     def _end(self, piece: Chunk) -> None:
-        piece.failure = self.judge.end()
+        piece.failure = self.validator.end()
         if piece.failure is not None and self._not_events and not self._seen:
             piece.failure = from_inner_error(self._not_events, otherwise=failures.NOT_JSON)
         piece.ended = piece.failure is None
@@ -181,12 +182,12 @@ class UpstreamStream:
     def _after_the_end(self, event: Event) -> bytes:
         if event.data is None:
             return b""
-        return self.judge.after_the_end(event.name, event.data) or b""
+        return self.validator.after_the_end(event.name, event.data) or b""
 
     def _ended_by(self, failure: TransportFailure) -> Chunk:
         """The connection broke. An answer that was whole by then is whole."""
-        if self.judge.complete:
+        if self.validator.complete:
             return Chunk(ended=True)
         if failure.trouble is None:
-            return Chunk(failure=self.judge.broken(failure.signal))
-        return Chunk(failure=self.judge.broken(failure.signal, cause=failure.detail, trouble=failure.trouble))
+            return Chunk(failure=self.validator.broken(failure.signal))
+        return Chunk(failure=self.validator.broken(failure.signal, cause=failure.detail, trouble=failure.trouble))

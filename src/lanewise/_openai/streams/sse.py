@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._openai.wire_types import is_utf8
+from lanewise._openai.lenient_json import is_utf8
 
 __all__ = ["MAX_EVENT_BYTES", "Event", "EventSplitter", "event_bytes"]
 

@@ -1,0 +1,1 @@
+"""Streams of events: cutting them, judging each event, and gathering what they hold."""
