@@ -24,9 +24,9 @@ from lanewise._ledger.sink import LedgerSink
 from lanewise._ledger.tables import attempts, calls
 from lanewise._ledger.upgrading import upgrade
 from lanewise._telemetry.background_writer import Writer
-from lanewise.cli.html_files.report_content import read_report
 from lanewise.cli.html_files.writing import write_page
-from lanewise.cli.report_screen import VIEWS
+from lanewise.cli.report.html_page import read_report
+from lanewise.cli.report.screen import VIEWS
 
 RATE = 5000
 """Records a second to hold, each a call with its attempts."""

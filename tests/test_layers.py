@@ -40,14 +40,13 @@ LAYERS = (
 
 SAME_LAYER = {("cli", "testing"), ("testing", "cli"), ("scope", "_scope"), ("_scope", "scope")}
 DEMO_APP = CORE / "cli" / "demo" / "app.py"
+"""An app like a user's own, run in a process of its own."""
 HTTP_PROTOCOL = CORE / "web" / "openai_endpoint" / "http_protocol.py"
 """Made of uvicorn's, which imports it by its name."""
-"""An app like a user's own, run in a process of its own."""
 LEDGER = CORE / "_ledger"
 """What needs the extra `ledger` to be imported at all."""
-HTML_FILES = CORE / "cli" / "html_files"
-REPORT_SCREEN = CORE / "cli" / "report_screen.py"
-SHOW_THE_LEDGER = {REPORT_SCREEN, *HTML_FILES.glob("*.py")} - {HTML_FILES / "writing.py"}
+REPORT = CORE / "cli" / "report"
+SHOW_THE_LEDGER = {*REPORT.glob("*.py")} - {REPORT / "__init__.py", REPORT / "command.py"}
 """They show what the ledger's room has found, and are imported by the command that has found it."""
 OF_THE_LEDGER = {"sqlalchemy", "alembic"}
 FRAMEWORKS = {"flask", "starlette", "fastapi", "litestar", "werkzeug", "uvicorn", "sqlalchemy", "alembic", "redis"}
@@ -144,7 +143,7 @@ def test_a_room_of_an_extra_is_imported_where_it_is_used(path: Path) -> None:
     if LEDGER in path.parents or path in SHOW_THE_LEDGER:
         return
     for name, at_top in imports(path):
-        assert name not in {_module(shows) for shows in SHOW_THE_LEDGER - {HTML_FILES / "__init__.py"}} or not at_top
+        assert name not in {_module(shows) for shows in SHOW_THE_LEDGER} or not at_top
         assert not (at_top and name.startswith("lanewise._ledger")), f"{path.relative_to(ROOT)}: {name}"
 
 

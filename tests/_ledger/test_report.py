@@ -21,8 +21,9 @@ from lanewise._ledger.aggregates import Aggregates, GroupBy, read_facts
 from lanewise._ledger.histogram import percentile
 from lanewise._ledger.reporting import ReportLine, lines, total
 from lanewise._ledger.sink import LedgerSink
-from lanewise.cli import main, report_screen
-from lanewise.cli.dollars import dollars
+from lanewise.cli import main
+from lanewise.cli.formatting import dollars
+from lanewise.cli.report import screen
 from lanewise.types import DRAFT_OF, CostStatus, FailureKind, Outcome, Score
 
 DAY = timedelta(days=1)
@@ -285,7 +286,7 @@ def test_no_figure_is_cut_on_a_narrow_terminal(columns: int) -> None:
     line.score_sums["helpful"] = 3.0
     text = io.StringIO()
     console = Console(file=text, width=columns, force_terminal=True, color_system=None)
-    table, complete = report_screen.fitting(console, [GroupBy.LANE, GroupBy.ROUTE], [line])
+    table, complete = screen.fitting(console, [GroupBy.LANE, GroupBy.ROUTE], [line])
     console.print(table)
     told = text.getvalue()
     assert "…" not in told

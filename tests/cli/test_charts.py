@@ -19,7 +19,7 @@ from lanewise.cli.html_files.charts import (
     heat_map,
     line_chart,
 )
-from lanewise.cli.html_files.days import axis
+from lanewise.cli.report.time_axis import axis
 
 figures = st.floats(min_value=0, max_value=1e12, allow_nan=False, allow_subnormal=False)
 stacks = st.lists(st.lists(figures, max_size=4), min_size=1, max_size=70)

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from lanewise.cli.reading import FileGroup, last_file_argument, read_config
-from lanewise.config import Budget, Config, ConfigError, duration_text
+from lanewise.cli.access.config_file import FileGroup, config_option, last_file_argument, read_config
+from lanewise.cli.access.store import connected, store_of
+from lanewise.config import Budget, Config, duration_text
 from lanewise.config.environment.credentials import look_up_keys
-from lanewise.config.environment.store_address import MEMORY, StoreAddress, find_store
-from lanewise.config.mistakes import MistakeCollector, nearest
+from lanewise.config.environment.store_address import MEMORY
+from lanewise.config.mistakes import nearest
 
 if TYPE_CHECKING:
     import redis
 
 __all__ = ["budgets"]
 
-config_option = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    default="lanewise.toml",
-    show_default=True,
-    help="The app's config.",
-)
+_MEANWHILE: Final = "Each worker goes on with its part of the budgets meanwhile"
 
 
 @dataclass(frozen=True)
@@ -59,11 +52,11 @@ def budgets(context: click.Context, config_file: Path, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     config = _config(config_file)
-    address = _store_of(config, config_file)
+    address = store_of(config, config_file)
     if address is None:
         rows = _from_ledger(config, config_file)
     else:
-        with _connected(address) as store:
+        with connected(address, meanwhile=_MEANWHILE) as store:
             rows = _from_store(config, store)
     if as_json:
         for row in rows:
@@ -89,7 +82,7 @@ def reset(budget: str, file: Path | None, config_file: Path, whose: str | None, 
     if budget not in config.budgets:
         raise click.ClickException(f"no budget is called {budget!r}. {nearest(budget, config.budgets)}")
     declared = config.budgets[budget]
-    address = _store_of(config, config_file)
+    address = store_of(config, config_file)
     if address is None:
         raise click.ClickException(
             f'{config_file} has state = "{MEMORY}": each worker counts for itself, and can\'t be reached from outside. '
@@ -100,7 +93,7 @@ def reset(budget: str, file: Path | None, config_file: Path, whose: str | None, 
         if config.router.secret_env is not None and secret is None:
             raise click.ClickException(f"the variable {config.router.secret_env} is not set: it hashes the subjects")
         whose = subject_name(subject, secret)
-    with _connected(address) as store:
+    with connected(address, meanwhile=_MEANWHILE) as store:
         emptied = _empty(declared, store, None if whose is None else bucket_of(declared, whose).key)
     if not emptied:
         raise click.ClickException(f"nothing is spent of {budget}" + ("" if whose is None else " there"))
@@ -147,7 +140,7 @@ def _from_ledger(config: Config, config_file: Path) -> list[Row]:
             f'{config_file} has state = "{MEMORY}" and no ledger: each worker counts for itself, and nothing is to be '
             'seen from outside. Share it: [router] state = "redis://HOST:6379/0"'
         )
-    from lanewise.cli.ledger_access import ledger_of
+    from lanewise.cli.access.ledger import ledger_of
 
     place = ledger_of(config_file)
     from lanewise._budgets.buckets import budget_key
@@ -181,31 +174,6 @@ def _rows(budget: Budget, found: Iterable[tuple[str, int]]) -> list[Row]:
         for name, spent in sorted(found, key=lambda one: (-one[1], one[0]))
         if spent
     ]
-
-
-@contextmanager
-def _connected(address: StoreAddress) -> Iterator[redis.Redis]:
-    """The store. One that can't be used ends the command, and says why."""
-    import redis
-
-    from lanewise._store import client
-
-    try:
-        with client(address) as store:
-            yield store
-    except redis.RedisError as error:
-        raise click.ClickException(
-            f"the store at {address} does not answer ({type(error).__name__}). Each worker goes on with its part of "
-            "the budgets meanwhile; is it running, and may this machine reach it?"
-        ) from None
-
-
-def _store_of(config: Config, config_file: Path) -> StoreAddress | None:
-    findings = MistakeCollector()
-    address = find_store(config.router.state, os.environ, findings)
-    if findings.found:
-        raise click.ClickException(str(ConfigError(findings.found, str(config_file))))
-    return address
 
 
 def _print(rows: list[Row]) -> None:

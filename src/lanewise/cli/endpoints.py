@@ -8,8 +8,8 @@ from typing import Final, cast
 
 import click
 
+from lanewise.cli.access.config_file import look_here_for_modules
 from lanewise.cli.app import show_endpoints
-from lanewise.cli.reading import look_here_for_modules
 from lanewise.config import Config, ConfigError
 from lanewise.web import Endpoint
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from lanewise.cli.ledger_access import ledger_argument, ledger_of
-from lanewise.cli.reading import FileGroup
+from lanewise.cli.access.config_file import FileGroup
+from lanewise.cli.access.ledger import ledger_argument, ledger_of
 
 __all__ = ["ledger"]
 

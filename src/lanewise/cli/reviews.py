@@ -16,8 +16,8 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from lanewise.cli.plain_text import plain
-from lanewise.cli.reading import FileGroup, last_file_argument, read_config
+from lanewise.cli.access.config_file import FileGroup, last_file_argument, read_config
+from lanewise.cli.formatting import plain
 from lanewise.cli.terminal import print_table
 from lanewise.config.environment.credentials import look_up_keys
 

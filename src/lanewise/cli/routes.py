@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from lanewise.cli.reading import config_argument, read_config
+from lanewise.cli.access.config_file import config_argument, read_config
 from lanewise.cli.terminal import print_line, print_table
 from lanewise.config import DEFAULT_ON, Config, Lane, LaneEntry, Task, duration_text
 from lanewise.types import NEVER_MOVE, FailureKind, LaneName

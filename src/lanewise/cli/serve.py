@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from lanewise.cli.reading import config_argument, look_here_for_modules, read_config
+from lanewise.cli.access.config_file import config_argument, look_here_for_modules, read_config
 from lanewise.config import Config, ConfigError
 from lanewise.config.environment.store_address import MEMORY
 

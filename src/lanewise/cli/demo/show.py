@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Awaitable, Callable
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 
 import anyio
 from rich.console import Console, RenderableType
 from rich.live import Live
 
 import lanewise.cli.demo.screen as screen
-from lanewise.cli.demo.commands import as_typed, run_command
 from lanewise.cli.demo.hosting import AppProcess, CouldNotStart
 from lanewise.cli.demo.stage import PHASES, Stage
 from lanewise.cli.demo.tally import DemoVerdict, Side, Tally, verdict
@@ -22,6 +25,8 @@ __all__ = ["LOG_COLUMNS", "run"]
 
 LOG_COLUMNS = 110
 """Columns where there is no terminal whose width would count."""
+COMMAND_PATIENCE = 60.0
+"""Seconds that a command may take: each takes one or two."""
 PICTURES = 5
 """A second: enough to see it move, and little work beside what is measured."""
 
@@ -75,10 +80,10 @@ def _print_records(console: Console, home: Path, tally: Tally) -> None:
 
 
 def _print_command(console: Console, *arguments: str) -> None:
-    line = shlex.join((as_typed(), *arguments))
+    line = shlex.join((_as_typed(), *arguments))
     console.print()
     console.print(f"$ {line}", style="bold", markup=False, soft_wrap=True)  # to be copied, however long
-    console.print(screen.printed(run_command(arguments, console.width - screen.INDENT), console.width))
+    console.print(screen.printed(_printed_by(arguments, console.width - screen.INDENT), console.width))
 
 
 def _ended(play: Callable[[], Awaitable[None]]) -> None:
@@ -137,3 +142,31 @@ async def _refresh(table: Live, picture: Callable[[], RenderableType]) -> None:
     while True:
         table.update(picture(), refresh=True)
         await anyio.sleep(1 / PICTURES)
+
+
+def _printed_by(arguments: Sequence[str], columns: int) -> str:
+    """What a ``lanewise`` command prints where there are so many columns."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from lanewise.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=COMMAND_PATIENCE,
+        env={**os.environ, "COLUMNS": str(columns), "PYTHONIOENCODING": "utf-8"},
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def _as_typed() -> str:
+    """The command as this shell finds it: by its name if it is on the path, else where this Python has it.
+
+    Example::
+
+        assert _as_typed() in ("lanewise", ".venv/bin/lanewise")  # after ``make demo``
+    """
+    own = Path(sys.executable).with_name("lanewise")
+    found = which("lanewise")
+    if not own.exists() or (found is not None and Path(found).samefile(own)):
+        return "lanewise"
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from lanewise._openai.encodings import encoding, encoding_of
 from lanewise._openai.tokens import TokenCount
-from lanewise.cli.dollars import dollars as shown_dollars
+from lanewise.cli.access.config_file import config_option, read_config
 from lanewise.cli.estimate.figures import DAYS_A_MONTH, EstimatedLoad, RouteFigures, figures
 from lanewise.cli.estimate.samples import BadSample, read_samples
-from lanewise.cli.reading import read_config
+from lanewise.cli.formatting import dollars as shown_dollars
 from lanewise.cli.terminal import print_line, print_table
 from lanewise.config import Config, Task
 from lanewise.types import Api
@@ -33,14 +33,7 @@ _UNKNOWN: Final = "unknown"
     "--requests-per-day", required=True, metavar="N", type=click.FloatRange(min=0, min_open=True), help="How many."
 )
 @click.option("--output-tokens", metavar="M", type=click.IntRange(min=0), help="Tokens of one answer, on average.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    default="lanewise.toml",
-    show_default=True,
-    help="The config.",
-)
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def estimate(
     file: Path,

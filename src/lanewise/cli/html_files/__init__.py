@@ -1,1 +1,1 @@
-"""The reports as files: one HTML page each, complete in itself, with its charts drawn as SVG."""
+"""Reports as files: one HTML page each, complete in itself, with its charts drawn as SVG."""

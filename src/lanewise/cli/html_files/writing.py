@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from lanewise.cli.plain_text import plain
+from lanewise.cli.formatting import plain
 from lanewise.version import __version__
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lanewise.cli.reading import config_argument, read_config
+from lanewise.cli.access.config_file import config_argument, read_config
 from lanewise.config.environment.ledger_url import look_up_ledger
 from lanewise.config.mistakes import MistakeCollector
 

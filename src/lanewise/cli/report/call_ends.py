@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
+from lanewise.cli.formatting import percent
 from lanewise.cli.html_files.charts import Part
-from lanewise.cli.quantities import percent
 from lanewise.types import LaneName, Outcome
 
 __all__ = ["ENDS", "end_of", "parts_of", "unwell_parts"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from lanewise.cli.plain_text import plain
+from lanewise.cli.formatting import plain
 from lanewise.types import Attempt, Call, CostStatus
 
 __all__ = ["usage", "when"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lanewise._ledger.aggregates import GroupBy
 from lanewise._ledger.reporting import ReportLine
-from lanewise.cli.report_screen import texts
+from lanewise.cli.report.screen import texts
 
 __all__ = ["Table", "table_of"]
 

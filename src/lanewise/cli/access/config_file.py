@@ -10,11 +10,27 @@ import click
 
 from lanewise.config import Config, ConfigError
 
-__all__ = ["FileGroup", "config_argument", "last_file_argument", "look_here_for_modules", "read_config"]
+__all__ = [
+    "FileGroup",
+    "config_argument",
+    "config_option",
+    "last_file_argument",
+    "look_here_for_modules",
+    "read_config",
+]
 
 config_argument = click.argument("file", type=click.Path(path_type=Path), default="lanewise.toml")
 """The config's path; ``lanewise.toml`` if it is left out."""
 
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default="lanewise.toml",
+    show_default=True,
+    help="The app's config.",
+)
+"""The config's path where a command takes something else as its argument."""
 
 last_file_argument = click.argument("file", required=False, type=click.Path(path_type=Path))
 """The config's path behind what else a command of a group takes; the group's own if it is left out."""

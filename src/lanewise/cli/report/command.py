@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lanewise.cli.access.ledger import ledger_argument, ledger_of
 from lanewise.cli.html_files.writing import force_option, html_option, require_place, write_page
-from lanewise.cli.ledger_access import ledger_argument, ledger_of
 
 if TYPE_CHECKING:
     from lanewise._ledger.aggregates import GroupBy
@@ -86,7 +86,7 @@ def report(
     from lanewise._ledger.aggregates import GroupBy, read_facts
     from lanewise._ledger.reporting import lines
     from lanewise._ledger.stats import span
-    from lanewise.cli.report_screen import VIEWS, Page, print_report
+    from lanewise.cli.report.screen import VIEWS, Page, print_report
 
     views = (
         [[key for key in GroupBy if key in by]] if by is not None else [list(GroupBy)] if form is not None else VIEWS
@@ -110,7 +110,7 @@ def _write_html(config: Path, out: Path, begin: datetime, end: datetime, *, forc
     """The page of a span of time."""
     require_place(out, force=force)
     place = ledger_of(config)
-    from lanewise.cli.html_files.report_content import read_report
+    from lanewise.cli.report.html_page import read_report
 
     with place.filled() as connection:
         content = read_report(connection, place.name, begin, end)

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from lanewise._contracts.task_contracts import look_up_contracts
-from lanewise.cli.concerns import concerns
-from lanewise.cli.reading import config_argument, look_here_for_modules, read_config
+from lanewise.cli.access.config_file import config_argument, look_here_for_modules, read_config
+from lanewise.cli.check.warnings import concerns
 from lanewise.cli.terminal import print_line
 from lanewise.config import Config, ConfigError, Task, duration_text
 from lanewise.config.deadline_budget import deadline_alone, route_times
@@ -56,7 +56,7 @@ def check(file: Path, load: bool, live: bool, yes: bool, strict: bool) -> None:
 
 
 def _ask_live(config: Config, *, yes: bool) -> None:
-    from lanewise.cli.live import announcement, ask_routes  # brings the router and the SDK along
+    from lanewise.cli.check.live import announcement, ask_routes  # brings the router and the SDK along
 
     off = look_up_keys(config, os.environ)[0].off_routes
     print_line(f"\nLive\n  {announcement(config, off)}")

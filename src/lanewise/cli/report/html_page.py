@@ -11,14 +11,13 @@ from lanewise._ledger.aggregates import Aggregates, GroupBy, read_facts
 from lanewise._ledger.failure_hours import HourFact, failure_hours
 from lanewise._ledger.reporting import ReportLine, lines, total
 from lanewise._ledger.stats import span
-from lanewise.cli.dollars import dollars
-from lanewise.cli.html_files.call_ends import ENDS, end_of
-from lanewise.cli.html_files.changes import Change, Notable, changes, notable_failures, notable_lines
-from lanewise.cli.html_files.days import axis
-from lanewise.cli.html_files.groups import BarChart, Group, report_group, top_tasks
-from lanewise.cli.html_files.over_time import Days, Failures, report_days, report_failures
-from lanewise.cli.quantities import duration, percent
-from lanewise.cli.report_screen import Page, notes, summary
+from lanewise.cli.formatting import dollars, duration, percent
+from lanewise.cli.report.call_ends import ENDS, end_of
+from lanewise.cli.report.changes import Change, Notable, changes, notable_failures, notable_lines
+from lanewise.cli.report.groups import BarChart, Group, report_group, top_tasks
+from lanewise.cli.report.over_time import Days, Failures, report_days, report_failures
+from lanewise.cli.report.screen import Page, notes, summary
+from lanewise.cli.report.time_axis import axis
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

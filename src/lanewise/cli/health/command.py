@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,31 +11,23 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from lanewise.cli.reading import FileGroup, last_file_argument, read_config
-from lanewise.config import Config, ConfigError
-from lanewise.config.environment.store_address import MEMORY, StoreAddress, find_store
-from lanewise.config.mistakes import MistakeCollector, nearest
+from lanewise.cli.access.config_file import FileGroup, config_option, last_file_argument, read_config
+from lanewise.cli.access.store import connected, store_of
+from lanewise.config import Config
+from lanewise.config.environment.store_address import MEMORY
+from lanewise.config.mistakes import nearest
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
     from lanewise._health.breaker_store import BreakerStore
-    from lanewise.cli.health_table import HealthRow
+    from lanewise.cli.health.table import HealthRow
 
 __all__ = ["health"]
 
 EVERY: Final = 1.0
 """Seconds between two looks of ``--watch``."""
-
-config_option = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    default="lanewise.toml",
-    show_default=True,
-    help="The app's config.",
-)
 
 
 @click.group(cls=FileGroup, invoke_without_command=True)
@@ -53,7 +44,7 @@ def health(context: click.Context, config_file: Path, watch: bool, as_json: bool
         return
     config = read_config(config_file)
     with _circuits(config, config_file) as circuits:
-        from lanewise.cli.health_table import look, table
+        from lanewise.cli.health.table import look, table
 
         if as_json:
             _repeat(watch, lambda: click.echo("\n".join(json.dumps(row.as_data()) for row in look(config, circuits))))
@@ -95,34 +86,17 @@ def _by_hand(route: str, config_file: Path, *, opens: bool) -> None:
 
 @contextlib.contextmanager
 def _circuits(config: Config, config_file: Path) -> Iterator[BreakerStore]:
-    """The store's circuits. A store that can't be used ends the command, and says why."""
-    address = _store_of(config, config_file)
-    import redis
-
-    from lanewise._health.breaker_store import BreakerStore
-    from lanewise._store import client
-
-    try:
-        with client(address) as store:
-            yield BreakerStore(store)
-    except redis.RedisError as error:
-        raise click.ClickException(
-            f"the store at {address} does not answer ({type(error).__name__}). The workers go on by themselves "
-            "meanwhile; is it running, and may this machine reach it?"
-        ) from None
-
-
-def _store_of(config: Config, config_file: Path) -> StoreAddress:
-    findings = MistakeCollector()
-    address = find_store(config.router.state, os.environ, findings)
-    if findings.found:
-        raise click.ClickException(str(ConfigError(findings.found, str(config_file))))
+    """The store's circuits."""
+    address = store_of(config, config_file)
     if address is None:
         raise click.ClickException(
             f'{config_file} has state = "{MEMORY}": each worker keeps health to itself, and nothing is to be seen from '
             'outside. Share it: [router] state = "redis://HOST:6379/0"'
         )
-    return address
+    from lanewise._health.breaker_store import BreakerStore
+
+    with connected(address, meanwhile="The workers go on by themselves meanwhile") as store:
+        yield BreakerStore(store)
 
 
 def _repeat(watch: bool, show: Callable[[], object]) -> None:
@@ -150,7 +124,7 @@ def _watch(look_again: Callable[[], Table]) -> None:
 
 
 def _print(rows: tuple[HealthRow, ...]) -> None:
-    from lanewise.cli.health_table import table
+    from lanewise.cli.health.table import table
     from lanewise.cli.terminal import print_table
 
     print_table(table(rows))

@@ -8,8 +8,7 @@ from math import sqrt
 from typing import Final
 
 from lanewise._ledger.reporting import ReportLine
-from lanewise.cli.dollars import dollars
-from lanewise.cli.quantities import NOTHING, duration, percent
+from lanewise.cli.formatting import NOTHING, dollars, duration, percent
 
 __all__ = ["Change", "Notable", "changes", "notable_failures", "notable_lines"]
 

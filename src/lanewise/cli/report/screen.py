@@ -14,8 +14,7 @@ from rich.text import Text
 from lanewise._ledger.aggregates import Aggregates, GroupBy
 from lanewise._ledger.reporting import ReportLine, lines, total
 from lanewise._ledger.stats import Span
-from lanewise.cli.dollars import dollars
-from lanewise.cli.quantities import NOTHING, duration, number, percent, token_count
+from lanewise.cli.formatting import NOTHING, dollars, duration, number, percent, token_count
 from lanewise.cli.terminal import console, fitted, print_styled
 
 __all__ = ["VIEWS", "Column", "Page", "fitting", "notes", "print_report", "summary", "texts"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from lanewise.cli.explain_words import usage, when
+from lanewise.cli.access.ledger import ledger_argument, ledger_of
+from lanewise.cli.explain.call_texts import usage, when
 from lanewise.cli.html_files.writing import force_option, html_option, require_place, write_page
-from lanewise.cli.ledger_access import ledger_argument, ledger_of
 from lanewise.cli.terminal import print_line
 from lanewise.types import Call, Score
 
@@ -45,7 +45,7 @@ def explain(wanted: str, file: Path, html_file: Path | None, force: bool) -> Non
     if html_file is None:
         _print(found)
         return
-    from lanewise.cli.html_files.explain_content import explained_page
+    from lanewise.cli.explain.html_page import explained_page
 
     write_page(html_file, "explain.html", explained_page(wanted, found), force=force)
     click.echo(f"Wrote {html_file}: one page that needs nothing else, to look at, print or send.")

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lanewise.cli.dollars import dollars
-from lanewise.cli.explain_words import usage, when
-from lanewise.cli.plain_text import plain
-from lanewise.cli.quantities import duration
+from lanewise.cli.explain.call_texts import usage, when
+from lanewise.cli.formatting import dollars, duration, plain
 from lanewise.types import Attempt, Call, Score
 from lanewise.types.explaining import steps_of
 from lanewise.web.dashboard.templates import Html

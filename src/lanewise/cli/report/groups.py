@@ -9,11 +9,10 @@ from typing import Final
 
 from lanewise._ledger.aggregates import Aggregates, GroupBy
 from lanewise._ledger.reporting import ReportLine, lines
-from lanewise.cli.dollars import dollars
-from lanewise.cli.html_files.call_ends import ENDS, end_of, parts_of, unwell_parts
+from lanewise.cli.formatting import dollars, duration, percent
 from lanewise.cli.html_files.charts import Bar, Part, bars
-from lanewise.cli.html_files.tables import Table, table_of
-from lanewise.cli.quantities import duration, percent
+from lanewise.cli.report.call_ends import ENDS, end_of, parts_of, unwell_parts
+from lanewise.cli.report.html_tables import Table, table_of
 
 __all__ = ["BarChart", "Group", "report_group", "top_tasks"]
 

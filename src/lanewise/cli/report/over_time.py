@@ -11,8 +11,7 @@ from typing import Final
 from lanewise._ledger.aggregates import Aggregates, GroupBy
 from lanewise._ledger.failure_hours import HourFact
 from lanewise._ledger.reporting import ReportLine, lines
-from lanewise.cli.dollars import dollars
-from lanewise.cli.html_files.call_ends import end_of, parts_of, unwell_parts
+from lanewise.cli.formatting import dollars, duration
 from lanewise.cli.html_files.charts import (
     Cell,
     ColumnChart,
@@ -23,9 +22,9 @@ from lanewise.cli.html_files.charts import (
     heat_map,
     line_chart,
 )
-from lanewise.cli.html_files.days import Axis
-from lanewise.cli.html_files.tables import Table, table_of
-from lanewise.cli.quantities import duration
+from lanewise.cli.report.call_ends import end_of, parts_of, unwell_parts
+from lanewise.cli.report.html_tables import Table, table_of
+from lanewise.cli.report.time_axis import Axis
 from lanewise.types import LaneName
 
 __all__ = ["Days", "Failures", "TimeChart", "report_days", "report_failures"]

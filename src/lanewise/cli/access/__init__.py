@@ -1,0 +1,1 @@
+"""How the commands reach a config, its ledger and its store, and how they end where one can't be used."""
