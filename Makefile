@@ -27,7 +27,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/ready
-	$(BIN)/python -m lanewise._failures.failure_table > docs/failures.md
+	$(BIN)/python -m lanewise._failures.failure_page > docs/failures.md
 	PYTHONPATH=tests $(BIN)/python -m servers.table > docs/servers.md
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build

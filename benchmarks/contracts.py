@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.measure import machine
-from lanewise._contracts.contract import SHAPING, Contract, contract_of
+from lanewise._contracts.contract import Contract
+from lanewise._contracts.request_contract import SHAPING, contract_of
 from lanewise._openai.choices import read_choices
 from lanewise._openai.request_body import RequestBody, binding
 from lanewise._transform.request_transform import RequestTransform

@@ -334,9 +334,9 @@ def _otel() -> Iterator[str]:
 
 def failures_page() -> str:
     """The table of failures, as the code has it."""
-    from lanewise._failures import failure_table
+    from lanewise._failures import failure_page
 
-    return failure_table.document()
+    return failure_page.document()
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {

@@ -12,15 +12,9 @@ from typing import Any
 import pytest
 
 from _routing.planning import BAD_REQUEST, CONTRACT, OUTAGE, TOO_LONG, layout
-from lanewise._contracts.contract import (
-    BadFormat,
-    Contract,
-    DeclaredContract,
-    JsonRule,
-    contract_of,
-    with_declared_format,
-)
+from lanewise._contracts.contract import Contract, DeclaredContract, JsonRule
 from lanewise._contracts.json_schema import BadSchema, Schema
+from lanewise._contracts.request_contract import BadFormat, contract_of, with_declared_format
 from lanewise._openai.choices import Choice, ToolCall, read_choices
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.streams.stream_accumulator import StreamAccumulator

@@ -8,8 +8,8 @@ import weakref
 
 import pytest
 
-from lanewise._contracts.contract import BadFormat, contract_of
 from lanewise._contracts.format_cache import FormatCache
+from lanewise._contracts.request_contract import BadFormat, contract_of
 from lanewise._openai.request_body import RequestBody
 from lanewise.types import Api
 

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from lanewise._failures import failure_table as failures
-from lanewise._failures.classification import from_inner_error, from_status, from_transport
-from lanewise._failures.failure_table import SUCCESSES, TABLE, document
-from lanewise._failures.sent_request import of_attempt
+from lanewise._failures.classification import from_inner_error, from_status, from_transport, with_request
+from lanewise._failures.failure_page import document
+from lanewise._failures.failure_table import SUCCESSES, TABLE
 from lanewise._failures.signals import TransportSignal
 from lanewise._openai.response_check import Answer, check_answer, from_answer
 from lanewise._openai.streams.stream_validator import StreamValidator
@@ -41,7 +41,7 @@ def message(code: int, text: str, error_type: str = "invalid_request_error") -> 
 def sent(code: int, text: str, *, has_attachments: bool = False) -> Callable[[], object]:
     """A plain text to a request that holds our ``stream_options``."""
     failure = from_status(code, {}, text.encode(), now=NOW)
-    return lambda: of_attempt(failure, added=("stream_options",), has_attachments=lambda: has_attachments)
+    return lambda: with_request(failure, added=("stream_options",), has_attachments=lambda: has_attachments)
 
 
 def transport(signal: TransportSignal, *, half: bool = True) -> Callable[[], object]:
@@ -198,7 +198,7 @@ CASES: dict[str, list[tuple[Callable[[], object], str]]] = {
     "attachment-error": [
         (sent(500, "no", has_attachments=True), "outage S P"),
         (
-            lambda: of_attempt(
+            lambda: with_request(
                 from_inner_error(b'{"error": {"message": "no"}}', otherwise=failures.INNER_ERROR),
                 added=(),
                 has_attachments=lambda: True,

@@ -1,59 +1,25 @@
-"""What an answer must look like to count: compiled from the request and from the task, and checked on every answer.
+"""What an answer must look like to count, and how one breaks it.
 
-Of a request's own words these ask for a shape: ``response_format`` (chat), ``text.format`` (Responses), ``tools`` and
-``tool_choice``. A task adds its ``contract``. What a call does not ask for costs it some look-ups; what it asks for is
-compiled once for all calls that say the same, by the bytes of what they say.
-
-A breach is told in paths and keywords. Nothing here keeps, logs or tells what an answer says.
+A breach is reported in paths and keywords. Nothing here keeps, logs or reports the content of an answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from re import Pattern
-from typing import Final
 
 import msgspec
 
-from lanewise._contracts.format_cache import FormatCache
-from lanewise._contracts.json_schema import NO_VERDICTS, BadSchema, Question, Schema, TooMuchWork, Verdicts
+from lanewise._contracts.json_schema import NO_VERDICTS, Question, Schema, TooMuchWork, Verdicts
 from lanewise._contracts.pattern_cost import MOST_STEPS, search_steps
-from lanewise._contracts.tool_calls import ToolRules, tool_rules
+from lanewise._contracts.tool_calls import ToolRules
 from lanewise._failures import failure_table as failures
 from lanewise._openai.choices import Choice
 from lanewise._openai.finish_reasons import LENGTH
 from lanewise._openai.lenient_json import MALFORMED, read_valid_json
-from lanewise._openai.request_body import RequestBody
-from lanewise._openai.response_format import JSON_FORMATS, format_parameter, response_format
 from lanewise.types import Api, Failure
 
-__all__ = [
-    "SHAPING",
-    "BadFormat",
-    "Breach",
-    "Contract",
-    "DeclaredContract",
-    "JsonRule",
-    "Repair",
-    "contract_of",
-    "with_declared_format",
-]
-
-_ENCODE: Final = msgspec.json.Encoder().encode
-_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-SHAPING: Final = frozenset({"response_format", "text", "tools", "functions"})
-"""The parameters by which a request asks for a shape: a call without any of them, and of a task without a contract,
-need not be looked at further."""
-
-
-class BadFormat(ValueError):
-    """What a request asks for can't be checked. ``param`` is the parameter that says it."""
-
-    def __init__(self, param: str, problem: str) -> None:
-        super().__init__(param, problem)
-        self.param = param
-        self.problem = problem
+__all__ = ["Breach", "Contract", "DeclaredContract", "JsonRule", "Repair"]
 
 
 class JsonRule(msgspec.Struct, frozen=True):
@@ -204,117 +170,3 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
 def _failure(cause: str) -> Failure:
     return failures.CONTRACT.failure(http_status=200, cause=cause)
-
-
-def contract_of(
-    body: RequestBody, api: Api, declared: DeclaredContract | None, cache: FormatCache | None = None
-) -> Contract | None:
-    """What the answers to this body must keep, or ``None`` if anything will do.
-
-    The app's own JSON Schema stands in place of the task's; the rest of the task's contract holds beside it. ``cache``
-    keeps what is compiled, for the next request of the same format.
-
-    Raises BadFormat: a schema of the request can't be compiled.
-
-    Example::
-
-        contract = contract_of(RequestBody.parse(b'{"response_format": {"type": "json_object"}}'), Api.CHAT, None)
-    """
-    fields = body.fields
-    format_field = fields.get(format_parameter(api))
-    tools = fields.get("tools")
-    functions = fields.get("functions")
-    if api is Api.EMBEDDINGS:
-        return None
-    cache = FormatCache() if cache is None else cache
-    asked = None if format_field is None else cache.get(api.value, bytes(format_field), partial(_asked, api))
-    rules: tuple[JsonRule, ...] = () if asked is None else (asked,)
-    if declared is not None and declared.json is not None and (asked is None or asked.schema is None):
-        rules += (declared.json,)
-    offered = tools if functions is None else functions
-    choice = fields.get("tool_choice") or fields.get("function_call")
-    elsewhere = api is Api.RESPONSES and _offers_elsewhere(fields)
-    called = _tools(_NO_TOOLS if offered is None else offered, choice, cache, elsewhere=elsewhere)
-    if not rules and declared is None and (offered is None or called is None):
-        return None
-    return Contract(json=rules, declared=declared, tools=called, asked=asked is not None)
-
-
-def with_declared_format(body: RequestBody, api: Api, declared: DeclaredContract | None) -> RequestBody:
-    """The body with the task's schema as its format, where the app gave none; the same body if there is nothing to add.
-
-    Example::
-
-        body = with_declared_format(body, Api.CHAT, declared)
-    """
-    format_ = None if declared is None else declared.formats.get(api)
-    if format_ is None:
-        return body
-    if api is Api.CHAT:
-        return (
-            body if _gives_format(body.fields.get("response_format")) else body.with_added("response_format", format_)
-        )
-    format_field = body.fields.get("text")
-    try:
-        options = {} if format_field is None or bytes(format_field) == b"null" else _FIELDS.decode(format_field)
-    except MALFORMED:
-        return body  # the provider says what is wrong with it
-    if _gives_format(options.get("format")):
-        return body
-    return body.with_added("text", msgspec.Raw(_ENCODE({**options, "format": format_})))
-
-
-class _Kind(msgspec.Struct):
-    type: str | None = None
-
-
-def _gives_format(raw: msgspec.Raw | None) -> bool:
-    """Whether the app asked for a JSON of its own; ``{"type": "text"}`` is what goes without saying."""
-    try:
-        return raw is not None and bytes(raw) != b"null" and msgspec.json.decode(raw, type=_Kind).type != "text"
-    except MALFORMED:
-        return True
-
-
-def _asked(api: Api, raw: bytes) -> JsonRule | None:
-    """The rule that a request's format asks for. Raises BadFormat."""
-    asked = response_format(api, raw)
-    if asked is None or asked.type not in JSON_FORMATS:
-        return None
-    try:
-        schema = asked.decoded_schema(api)
-    except MALFORMED:
-        return None  # the provider says what is wrong with it
-    if asked.type == "json_object":
-        return JsonRule(only_objects=True)
-    if schema is None:
-        return JsonRule()
-    try:
-        return JsonRule(Schema(schema))
-    except BadSchema as error:
-        problem = str(error)
-    raise BadFormat(format_parameter(api), f"the schema can't be used: {problem}")
-
-
-_NO_TOOLS: Final = msgspec.Raw(b"[]")
-_WITH_TOOLS: Final = ("prompt", "conversation", "previous_response_id")
-"""What is kept by the provider and may bring tools along."""
-_TOOL_ITEMS: Final = (b'"additional_tools"', b'"tool_search_output"')
-
-
-def _offers_elsewhere(fields: Mapping[str, msgspec.Raw]) -> bool:
-    """Whether functions are, or may be, offered by more than a request's list of tools."""
-    if any(name in fields for name in _WITH_TOOLS):
-        return True
-    question = bytes(fields.get("input", b""))
-    return any(item in question for item in _TOOL_ITEMS)
-
-
-def _tools(
-    offered: msgspec.Raw, choice: msgspec.Raw | None, cache: FormatCache, *, elsewhere: bool
-) -> ToolRules | None:
-    try:
-        return tool_rules(bytes(offered), None if choice is None else bytes(choice), cache, elsewhere=elsewhere)
-    except BadSchema as error:
-        problem = str(error)
-    raise BadFormat("tools", f"the schema of a strict function can't be used: {problem}")

@@ -10,7 +10,6 @@ the number of paths from the top that lead there, weighed, and the whole is at m
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote
@@ -18,6 +17,7 @@ from urllib.parse import unquote
 import msgspec
 
 from lanewise._contracts.compiled_schema import tables
+from lanewise._contracts.pattern_cost import LARGEST_PATTERN, compiled_size, linear_units
 
 __all__ = ["CheckCost", "compiles_quickly", "cost_of"]
 
@@ -30,13 +30,6 @@ _LEVELS: Final = 64
 _MOST: Final = 1e6
 """Units at one value from which a schema is too much work for any answer."""
 _PATTERNS: Final = 32
-_PATTERN_UNITS: Final = ((10_000, 0.4), (200_000, 8.0), (1_000_000, 16.0))
-"""Of a pattern that compiles within so many bytes, the units a character (measured: 10, 190 and 310 ns)."""
-
-_MOST_STATES: Final = 20_000
-_COUNTS: Final = re.compile(r"\{([0-9]{1,9})(?:,([0-9]{0,9}))?\}")
-_REPEATED_GROUP: Final = re.compile(r"\)[?*+{]")
-
 _SAME_LISTS: Final = ("allOf", "anyOf", "oneOf")
 _SAME: Final = ("not", "if", "then", "else")
 _SAME_TABLES: Final = ("dependentSchemas", "dependencies")
@@ -112,7 +105,7 @@ def compiles_quickly(source: object) -> bool:
     if len(raw) > _LARGEST or b'"pattern' not in raw:
         return len(raw) <= _LARGEST
     patterns = {pattern for table in tables(source) for pattern in _patterns(table)}
-    return len(patterns) <= _PATTERNS and sum(map(_states, patterns)) <= _MOST_STATES
+    return len(patterns) <= _PATTERNS and sum(map(compiled_size, patterns)) <= LARGEST_PATTERN
 
 
 class _Node(msgspec.Struct, gc=False):
@@ -230,12 +223,11 @@ class _Counter:
         return units + sum(map(self._pattern, _patterns(table)))
 
     def _pattern(self, pattern: str) -> float:
-        units = self._patterns.get(pattern)
-        if units is None:
-            if len(self._patterns) >= _PATTERNS:
+        if pattern not in self._patterns:
+            if len(self._patterns) >= _PATTERNS or (units := linear_units(pattern)) is None:
                 raise _Uncounted
-            units = self._patterns[pattern] = _pattern_units(pattern)
-        return units
+            self._patterns[pattern] = units
+        return self._patterns[pattern]
 
     # -- the paths ----------------------------------------------------------------------------------------------------
 
@@ -309,33 +301,10 @@ def _weight(table: Mapping[object, object]) -> float:
     return 1.0 + len(table) + unique + names + len(_items(table.get("enum"))) / 8
 
 
-def _pattern_units(pattern: str) -> float:
-    """What a pattern takes for each character, by a linear engine. Raises _Uncounted: it needs one that goes back."""
-    import jsonschema_rs
-
-    if _states(pattern) > _MOST_STATES:
-        raise _Uncounted  # it takes long to find out that it is too large
-    for size, units in _PATTERN_UNITS:
-        try:
-            jsonschema_rs.validator_for(
-                {"pattern": pattern}, offline=True, pattern_options=jsonschema_rs.RegexOptions(size_limit=size)
-            )
-        except jsonschema_rs.ValidationError:
-            continue
-        return units
-    raise _Uncounted
-
-
 def _patterns(table: Mapping[object, object]) -> list[str]:
     """The patterns that a subschema itself has."""
     found = [table.get("pattern"), *_table(table.get("patternProperties"))]
     return [pattern for pattern in found if isinstance(pattern, str)]
-
-
-def _states(pattern: str) -> int:
-    """About how large a pattern becomes, compiled, in characters: what is counted is written out."""
-    counts = [int(most or least) for least, most in _COUNTS.findall(pattern)]
-    return len(pattern) * max(math.prod(counts) if _REPEATED_GROUP.search(pattern) else sum(counts), 1)
 
 
 def _items(value: object) -> list[object]:

@@ -6,7 +6,8 @@ from typing import Final
 
 from lanewise._failures import provider_error_phrases as phrases
 from lanewise._failures.error_body import ErrorBody
-from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code, by_words
+from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code
+from lanewise._failures.provider_error_words import by_words
 
 __all__ = ["meaning_of", "told_with_failure", "unsupported_name"]
 

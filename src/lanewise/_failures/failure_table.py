@@ -3,7 +3,7 @@
 Everything that decides how a failure is treated lives in this table. ``classification``, and in ``_openai`` the
 ``response_check`` and the ``stream_validator``, read what a provider sent and pick a row; a
 :class:`~lanewise.types.Failure` is only ever made from a row. The documentation's page is printed from it
-(``python -m lanewise._failures.failure_table > docs/failures.md``), so it can't lie.
+(``failure_page``), so it can't lie.
 
 What is read first, and stops at the first that speaks: local checks, transport, status with ``error.code`` and
 ``error.type``, shape of a 200's body, end of the stream, finish reason, contract. Message text is a last resort.
@@ -17,7 +17,7 @@ import msgspec
 
 from lanewise.types import BreakerEffect, Failure, FailureKind, LocalTrouble, Retry
 
-__all__ = ["SUCCESSES", "TABLE", "Row", "Success", "document"]
+__all__ = ["SUCCESSES", "TABLE", "Row", "Success"]
 
 _K, _B = FailureKind, BreakerEffect
 _SAME, _WAIT, _NEXT, _STOP = Retry.SAME, Retry.WAIT, Retry.NEXT, Retry.STOP
@@ -355,48 +355,3 @@ SUCCESSES: Final = (
     Success("null-finish", "`finish_reason` null in a complete answer with content", "Ollama, other lenient servers"),
 )
 """What looks like a failure and is none."""
-
-_LEGEND: Final = """\
-# Failures: from signal to action
-
-This page is printed from the table in `lanewise/_failures/failure_table.py`.
-
-Retry: **S** the same route once, then the next · **W** wait (Retry-After, else jitter) if patience allows, then the
-same, else the next · **N** the next lane or route · **X** stop, tell the app.
-Breaker: **F** counts · **P** counts until the route answers a call without pictures, sound or files · **0** neutral,
-but releases a probe · **A** opens the account at once · **T** opens the route at once. What one caller can cause is 0
-or P.
-Outcome: **unknown**: the request may still run, and be billed · **failed**: the provider did the work and failed, so a
-retry goes with another idempotency key.
-
-"""
-
-_EPILOGUE: Final = """
-`x-should-retry: false` from the provider turns S and W into N; `true` turns W and N into S, but for failures that the
-same route would only repeat (those that open it, and what it can't take). Neither lifts X, the deadline or a cap.
-
-Retry-After: `retry-after-ms`, then `retry-after` as (fractional) seconds, then as an HTTP date, as what other providers
-write there (`1m30s`, RFC 3339, seconds or milliseconds since 1970), then Gemini's `RetryInfo` in the body. What is not
-finite, negative or past is ignored; over 300 s is read as 300 s.
-"""
-
-
-def document() -> str:
-    """The documentation's page of this table, as Markdown.
-
-    Example::
-
-        python -m lanewise._failures.failure_table > docs/failures.md
-    """
-    lines = ["| signal | failure | retry | breaker | outcome | note |", "|---|---|---|---|---|---|"]
-    for row in TABLE:
-        outcome = "unknown" if row.outcome_unknown else "failed" if row.executed else ""
-        lines.append(f"| {row.signal} | `{row.kind}` | {row.retry} | {row.breaker} | {outcome} | {row.note} |")
-    lines += [f"| {fine.signal} | success | | | | {fine.note} |" for fine in SUCCESSES]
-    return _LEGEND + "\n".join(lines) + "\n" + _EPILOGUE
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(document())

@@ -12,6 +12,18 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from lanewise._openai.usage.entry_names import (
+    CACHED,
+    COSTS,
+    COUNTS,
+    FREE_TOOLS,
+    KINDS,
+    NOT_BILLED,
+    REASONING,
+    SEARCHES,
+    WRITTEN,
+)
+from lanewise._openai.usage.totals import complete_totals
 from lanewise._openai.usage.usage import Usage
 
 __all__ = ["MOST", "UsageEntries", "number", "with_cost"]
@@ -26,27 +38,11 @@ _ANYWHERE: Final = ("global", "not_available")
 """Where Anthropic asks no more for an answer; elsewhere a tenth."""
 _DOLLARS: Final = frozenset({"usd", "us$", "$"})
 
-_CACHED: Final = frozenset({
-    "cached_tokens", "cache_read_tokens", "cache_read_input_tokens", "num_cached_tokens", "prompt_cache_hit_tokens",
-    "cached_input_tokens", "cached_prompt_text_tokens", "input_cached_tokens",
-})  # fmt: skip
-_WRITTEN: Final = frozenset({
-    "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens", "cache_write_input_tokens",
-    "cached_creation_tokens",
-})  # fmt: skip
-_REASONING: Final = frozenset({"reasoning_tokens", "thinking_tokens", "thoughts_tokens"})
-_NOT_BILLED: Final = frozenset({
-    "total_tokens", "text_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens",
-    "prompt_cache_miss_tokens", "market_cost", "cache_discount",
-})  # fmt: skip
 _NO_COUNT: Final = re.compile(
     r"time|latency|duration|ttft|speed|(?:^|_)(?:tps|ms|ns)(?:_|$)|per_s(?:ec)?|_rate$|_ratio$|percent|price|_index$"
 )
 """Names of what a server measures beside the usage."""
 _LIFETIME: Final = re.compile(r"(?:^|_)(\d{1,4})_?([smhd])_(?:input_)?tokens$")
-_SEARCHES: Final = frozenset({"web_search", "web_searches", "search_web", "search_queries", "search", "live_search"})
-_NO_TOOLS: Final = frozenset({"web_fetch", "fetch_url", "open_page", "mcp", "function"})
-"""Tools whose calls cost nothing but the tokens."""
 _TOOL_TABLES: Final = re.compile(r"tool_use|tool_usage|tool_calls|plugins")
 _TOOL_COUNT: Final = re.compile(r"^(?:num_)?(.+?)(?:_(?:requests|calls|invocations|used|count))?$")
 
@@ -62,7 +58,7 @@ class UsageEntries:
         self._words: dict[str, str] = {}
         self._own_key: bool | None = None
         self._unclear: list[str] = []
-        self._native = "input_tokens" in table and "input_tokens_details" not in table
+        self._cached_apart = "input_tokens" in table and "input_tokens_details" not in table
         """As Anthropic has it: what is cached or written is not among the input's."""
         for name, value in table.items():
             if isinstance(value, dict):
@@ -73,10 +69,10 @@ class UsageEntries:
     def _entry(self, name: str, value: object) -> None:
         if value is None or value == 0 or value == "":
             self._nothing(name, value)
-        elif name in _COUNTS:
-            self._count(_COUNTS[name], name, value)
-        elif name in _COSTS:
-            self._cost(_COSTS[name], name, value, _USD_PER_TICK if name == "cost_in_usd_ticks" else 1.0)
+        elif name in COUNTS:
+            self._count(COUNTS[name], name, value)
+        elif name in COSTS:
+            self._cost(COSTS[name], name, value, _USD_PER_TICK if name == "cost_in_usd_ticks" else 1.0)
         elif name == "is_byok":
             self._own_key = value if isinstance(value, bool) else None
         elif name in ("service_tier", "speed"):
@@ -98,10 +94,10 @@ class UsageEntries:
             return
         if name == "is_byok":
             self._own_key = False
-        elif name in _COSTS:
-            self._costs.setdefault(_COSTS[name], 0.0)
-        elif name in _COUNTS:
-            self._found.setdefault(_COUNTS[name], 0)
+        elif name in COSTS:
+            self._costs.setdefault(COSTS[name], 0.0)
+        elif name in COUNTS:
+            self._found.setdefault(COUNTS[name], 0)
 
     def _table(self, name: str, table: Mapping[str, object], depth: int = 1) -> None:
         if name == "cost":
@@ -126,13 +122,13 @@ class UsageEntries:
             self._count_lifetime(lifetime, name, value)
         elif "cached" in table or "cache_read" in table:
             self._cached_detail(name, value)
-        elif name in _CACHED:
+        elif name in CACHED:
             self._count("cached_tokens", name, value)
-        elif name in _WRITTEN:
+        elif name in WRITTEN:
             self._count("cache_write_tokens", name, value)
-        elif name in _REASONING:
+        elif name in REASONING:
             self._count("reasoning_tokens", name, value)
-        elif name in _KINDS:
+        elif name in KINDS:
             self._count(f"{direction}_{name}", name, value)
         else:
             self._unknown(name, value)
@@ -140,13 +136,13 @@ class UsageEntries:
     def _zero_detail(self, table: str, direction: str, name: str, value: object) -> None:
         if value is None or isinstance(value, bool) or "cached" in table:
             return
-        if name in _CACHED:
+        if name in CACHED:
             self._found.setdefault("cached_tokens", 0)
-        elif name in _WRITTEN:
+        elif name in WRITTEN:
             self._found.setdefault("cache_write_tokens", 0)
-        elif name in _REASONING:
+        elif name in REASONING:
             self._found.setdefault("reasoning_tokens", 0)
-        elif name in _KINDS:
+        elif name in KINDS:
             self._found.setdefault(f"{direction}_{name}", 0)
 
     def _cached_detail(self, name: str, value: object) -> None:
@@ -169,12 +165,12 @@ class UsageEntries:
         matched = _TOOL_COUNT.match(name)
         tool = (matched[1] if matched else name)[:_LONGEST_NAME]
         count = number(value)
-        if tool in _NO_TOOLS or isinstance(value, str | bool):
+        if tool in FREE_TOOLS or isinstance(value, str | bool):
             return
         if count is None:
             self._unclear.append(name[:_LONGEST_NAME])
         elif count:
-            tool = "web_search" if tool in _SEARCHES else tool
+            tool = "web_search" if tool in SEARCHES else tool
             self._tools[tool] = max(self._tools.get(tool, 0), math.ceil(count))
 
     def _cost_table(self, table: Mapping[str, object]) -> None:
@@ -217,7 +213,7 @@ class UsageEntries:
 
     def _unknown(self, name: str, value: object) -> None:
         """An entry that nobody here knows: one that counts something may be billed."""
-        if isinstance(value, bool | str) or not value or name in _NOT_BILLED or _NO_COUNT.search(name):
+        if isinstance(value, bool | str) or not value or name in NOT_BILLED or _NO_COUNT.search(name):
             return
         self._unclear.append(name[:_LONGEST_NAME])
 
@@ -226,11 +222,11 @@ class UsageEntries:
     def usage(self) -> Usage:
         """All of it."""
         found = self._found
-        whole = found.pop("total_tokens", None)
+        total = found.pop("total_tokens", None)
         written = sum(self._lifetimes.values())
         if written > found.get("cache_write_tokens", 0):
             found["cache_write_tokens"] = written
-        self._add_up(whole)
+        self._unclear += complete_totals(found, total, cached_apart=self._cached_apart)
         if not found.get("input_tokens"):
             found.pop("input_tokens", None)  # no question has no tokens
         return Usage(
@@ -243,80 +239,9 @@ class UsageEntries:
             unclear=tuple(dict.fromkeys(self._unclear)),
         )
 
-    def _add_up(self, whole: int | None) -> None:
-        """Make the input and the output the whole of theirs, wherever a server counts a part of them apart."""
-        found = self._found
-        apart = found.get("cached_tokens", 0) + found.get("cache_write_tokens", 0)
-        input_tokens, output_tokens = found.get("input_tokens"), found.get("output_tokens")
-        if whole is not None and input_tokens is None:
-            rest = whole - (output_tokens or 0)
-            if rest > 0:
-                found["input_tokens"] = input_tokens = rest
-        elif whole is not None and output_tokens is None and input_tokens is not None and whole > input_tokens:
-            found["output_tokens"] = output_tokens = whole - input_tokens
-        if input_tokens is None:
-            return
-        gap = None if whole is None else whole - input_tokens - (output_tokens or 0)
-        reasoning = found.get("reasoning_tokens", 0)
-        native = self._native and (gap is None or apart > input_tokens)
-        if apart and (native or gap in (apart, apart + reasoning) or (gap is None and apart > input_tokens)):
-            found["input_tokens"] = input_tokens + apart
-            gap = None if gap is None else gap - apart
-        if gap is not None and gap > 0:  # thought that is not counted as written: xAI tells it apart, Gemini nowhere
-            found["output_tokens"] = (output_tokens or 0) + gap
-            if gap != reasoning:
-                self._unclear.append("total_tokens")
-        elif reasoning > (output_tokens or 0):
-            found["output_tokens"] = (output_tokens or 0) + reasoning
-            self._unclear.append("reasoning_tokens")
-        self._bound()
-
-    def _bound(self) -> None:
-        """A part that is more than its whole can't be believed."""
-        found = self._found
-        for whole, parts in _PARTS:
-            most = found.get(whole, 0)
-            if sum(found.get(part, 0) for part in parts) > most:
-                self._unclear.append(whole)
-                for part in parts:
-                    if part in found:
-                        found[part] = min(found[part], most)
-                        most -= found[part]
-
-
-_COUNTS: Final[Mapping[str, str]] = {
-    "prompt_tokens": "input_tokens",
-    "input_tokens": "input_tokens",
-    "completion_tokens": "output_tokens",
-    "output_tokens": "output_tokens",
-    "total_tokens": "total_tokens",
-    **dict.fromkeys(_CACHED, "cached_tokens"),
-    **dict.fromkeys(_WRITTEN, "cache_write_tokens"),
-    **dict.fromkeys(_REASONING, "reasoning_tokens"),
-    "prompt_audio_seconds": "input_audio_seconds",
-}
-_COSTS: Final[Mapping[str, str]] = {
-    "cost": "reported_cost_usd",
-    "cost_usd": "reported_cost_usd",
-    "total_cost": "reported_cost_usd",
-    "cost_in_usd_ticks": "reported_cost_usd",
-    "estimated_cost": "estimated_cost_usd",
-    "upstream_inference_cost": "upstream_cost_usd",
-}
-_KINDS: Final = frozenset({"audio_tokens", "image_tokens", "video_tokens"})
-_PARTS: Final = (
-    ("input_tokens", ("cache_write_tokens", "cached_tokens")),
-    ("input_tokens", ("input_audio_tokens", "input_image_tokens", "input_video_tokens")),
-    ("output_tokens", ("output_audio_tokens", "output_image_tokens", "output_video_tokens")),
-    ("output_tokens", ("reasoning_tokens",)),
-    ("input_audio_tokens", ("cached_audio_tokens",)),
-    ("input_image_tokens", ("cached_image_tokens",)),
-    ("cached_tokens", ("cached_audio_tokens", "cached_image_tokens")),
-)
-
 
 def with_cost(usage: Usage, text: str) -> Usage:
-    """A usage with the cost that a header tells. Nothing is no word there: it stands for a price that is not known."""
+    """A usage with the cost of a response header. Zero is not taken: there it stands for a price that is not known."""
     cost = number(text)
     return replace(usage, reported_cost_usd=cost) if cost else usage
 

@@ -6,12 +6,11 @@ from typing import Annotated, Final
 
 import msgspec
 
+from lanewise._openai.lenient_json import MALFORMED
 from lanewise._openai.usage.entries import MOST, UsageEntries
 from lanewise._openai.usage.usage import NO_USAGE, Usage
 
 __all__ = ["read_usage"]
-
-_MALFORMED: Final = (msgspec.MsgspecError, RecursionError, ValueError)
 
 
 def read_usage(raw: msgspec.Raw | object) -> Usage:
@@ -25,12 +24,12 @@ def read_usage(raw: msgspec.Raw | object) -> Usage:
         plain = _PLAIN(raw) if isinstance(raw, msgspec.Raw) else msgspec.convert(raw, _Plain)
         if (usage := plain.usage()) is not None:
             return usage
-    except _MALFORMED:
+    except MALFORMED:
         pass  # more than the usual: entry by entry
     try:
         table = msgspec.json.decode(raw) if isinstance(raw, msgspec.Raw) else raw
         return UsageEntries(table).usage() if isinstance(table, dict) and table else NO_USAGE
-    except _MALFORMED:
+    except MALFORMED:
         return NO_USAGE
 
 

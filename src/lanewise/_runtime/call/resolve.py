@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from lanewise._contracts.contract import SHAPING, BadFormat, Contract, contract_of, with_declared_format
+from lanewise._contracts.contract import Contract
+from lanewise._contracts.request_contract import SHAPING, BadFormat, contract_of, with_declared_format
 from lanewise._openai.tokens import count_body
 from lanewise._routing import idempotency as keys
 from lanewise._routing import restarts

@@ -11,9 +11,8 @@ from typing import Final
 import msgspec
 
 from lanewise._failures import failure_table as failures
-from lanewise._failures.classification import from_status, from_transport
+from lanewise._failures.classification import from_status, from_transport, with_request
 from lanewise._failures.error_body import model_name
-from lanewise._failures.sent_request import of_attempt
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.response_check import check_answer, from_answer
 from lanewise._openai.streams.stream_accumulator import StreamAccumulator
@@ -56,7 +55,7 @@ async def run(request: AttemptRequest, record: Attempt) -> AttemptResult:
     finally:
         request.lag.leave()
     if isinstance(result, Failure):
-        return of_attempt(result, added=request.added, has_attachments=request.has_attachments)
+        return with_request(result, added=request.added, has_attachments=request.has_attachments)
     return result
 
 
