@@ -9,7 +9,7 @@ import anyio
 import pytest
 from hypothesis import settings
 
-from busy_machine import LAG
+from busy_machine import LAG, wait_longer
 
 settings.register_profile("lanewise", deadline=None)  # how long an example takes depends on the machine
 settings.load_profile("lanewise")
@@ -18,6 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start gets it from here, and some end by it
 
 logging.getLogger("lanewise").addFilter(LAG)
+wait_longer()
 
 anyio.run(anyio.sleep, 0)  # imports its backend here: pytest rewrites it then, and Python 3.11 can't do that in threads
 

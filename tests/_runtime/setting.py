@@ -21,7 +21,7 @@ MESSAGES = [{"role": "user", "content": "Hello?"}]
 
 def config(provider: FakeProvider, **task: object) -> dict[str, object]:
     """One task ``t`` with a primary and an equivalent route, each on a provider entry of its own."""
-    route = {"timeout": "5s", "stall": "2s"}
+    route = {"timeout": "30s", "stall": "30s"}
     return {
         "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
         "providers": {"a": {"base_url": provider.base_url}, "b": {"base_url": provider.base_url}},
@@ -29,7 +29,7 @@ def config(provider: FakeProvider, **task: object) -> dict[str, object]:
             "first": {"provider": "a", "model": "gpt-a", **route},
             "second": {"provider": "b", "model": "gpt-b", **route},
         },
-        "tasks": {"t": {"primary": "first", "equivalent": "second", "deadline": "10s", **task}},
+        "tasks": {"t": {"primary": "first", "equivalent": "second", "deadline": "60s", **task}},
     }
 
 
