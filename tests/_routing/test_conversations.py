@@ -88,7 +88,7 @@ def test_a_conversation_goes_on_where_it_was_answered_for_half_an_hour() -> None
 
 def test_many_conversations_are_forgotten_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that was answered longest ago first."""
-    monkeypatch.setattr("lanewise._routing.selection.conversations.KEPT", 3)
+    monkeypatch.setattr("lanewise._routing.selection.conversations.CAPACITY", 3)
     made = Conversations()
     for number in (1, 2, 3, 1, 4, 5):
         made.answered("t", Conversation(f"k{number}"), attempt("b"), 100.0)
@@ -116,11 +116,11 @@ class Others:
         self.told: list[tuple[str, str]] = []
         self.hears: list[Any] = []
 
-    def listen(self, hear: Any) -> None:
-        if hear not in self.hears:
-            self.hears.append(hear)
+    def subscribe(self, receive: Any) -> None:
+        if receive not in self.hears:
+            self.hears.append(receive)
 
-    def tell(self, pin: str, route: str) -> None:
+    def publish(self, pin: str, route: str) -> None:
         self.told.append((pin, route))
 
 
@@ -152,7 +152,7 @@ def test_a_call_that_began_before_a_move_does_not_undo_it() -> None:
     others = Others()
     made = Conversations(None, others)
     made.answered("t", Conversation("k", "a", "a"), attempt("a"), 0.0)
-    made.hear(made._digest("t", "k"), "b", LIFETIME)
+    made.receive(made._digest("t", "k"), "b", LIFETIME)
     made.answered("t", Conversation("k", "a", "a"), attempt("a"), 1.0)
     assert made.route_of("t", "k", 2.0) == "b"
     made.answered("t", Conversation("k", "a", "b"), attempt("a"), 3.0)
@@ -170,8 +170,8 @@ def test_what_is_told_last_is_right_for_all() -> None:
     workers[1].answered("t", Conversation("canary", "a"), attempt("c"), 1.0)
     for pin, route in others.told:
         assert "canary" not in pin
-        for hear in others.hears:
-            hear(pin, route, 1.0 + LIFETIME)
+        for receive in others.hears:
+            receive(pin, route, 1.0 + LIFETIME)
     assert {worker.route_of("t", "canary", 2.0) for worker in workers} == {"c"}
     assert workers[2].route_of("t", "canary", 1.0 + LIFETIME) is None
     assert Conversations(b"another")._digest("t", "canary") != others.told[0][0]
@@ -227,12 +227,12 @@ def figures(*, affinity: bool, flapping: float, seed: int) -> float:
 @pytest.mark.parametrize("flapping", [0.0, 0.2])
 def test_affinity_pays_a_prompt_once(flapping: float) -> None:
     """The cached share with affinity is nearly that of one route alone; without it, less."""
-    kept = [figures(affinity=True, flapping=flapping, seed=seed) for seed in range(10)]
+    entry = [figures(affinity=True, flapping=flapping, seed=seed) for seed in range(10)]
     drawn = [figures(affinity=False, flapping=flapping, seed=seed) for seed in range(10)]
-    price = [1 - 0.9 * sum(each) / len(each) for each in (kept, drawn)]
+    price = [1 - 0.9 * sum(each) / len(each) for each in (entry, drawn)]
     print(
-        f"flapping {flapping:.0%}: cached share {sum(kept) / 10:.0%} with affinity, {sum(drawn) / 10:.0%} without; "
+        f"flapping {flapping:.0%}: cached share {sum(entry) / 10:.0%} with affinity, {sum(drawn) / 10:.0%} without; "
         f"input at a tenth of the price for cached tokens {price[0]:.2f} and {price[1]:.2f} of the full price"
     )
-    assert min(kept) > max(drawn) + 0.04
+    assert min(entry) > max(drawn) + 0.04
     assert price[0] < 0.9 * price[1]

@@ -29,7 +29,7 @@ async def test_what_one_worker_tells_another_knows(valkey: Valkey) -> None:
     """With its marks: what is not known must not relax them."""
     one, other = SharedAffinity(StoreAddress(valkey.url)), SharedAffinity(StoreAddress(valkey.url))
     try:
-        one.tell("resp_1", MADE)
+        one.publish("resp_1", MADE)
         one.close()  # what waits to be told is told by then
         assert await other.find("resp_1") == MADE
         assert await other.find("resp_2") is None
@@ -43,7 +43,7 @@ async def test_a_store_that_does_not_answer_knows_nothing() -> None:
     """A call waits for it once, and not for each answer after that."""
     affinity = SharedAffinity(StoreAddress("redis://127.0.0.1:1/0"))
     try:
-        affinity.tell("resp_1", MADE)
+        affinity.publish("resp_1", MADE)
         assert await asyncio.wait_for(affinity.find("resp_1"), 30) is None
     finally:
         affinity.close()

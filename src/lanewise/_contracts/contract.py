@@ -96,7 +96,7 @@ def _is_in(pattern: Pattern[str], text: str, verdicts: Verdicts) -> bool:
 class Repair(msgspec.Struct, frozen=True):
     """What a route must be shown to mend its answer: what it said, and what is wrong with it. Its repr has neither."""
 
-    said: Choice
+    choice: Choice
     problem: str
 
     def __repr__(self) -> str:
@@ -118,8 +118,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     tools: ToolRules | None = None
     asked: bool = False
 
-    def breach(self, said: Sequence[Choice] | None, verdicts: Verdicts = NO_VERDICTS) -> Breach | None:
-        """How an answer breaks the contract, or ``None``; ``None`` for ``said`` is one that can't be read.
+    def breach(self, choices: Sequence[Choice] | None, verdicts: Verdicts = NO_VERDICTS) -> Breach | None:
+        """How an answer breaks the contract, or ``None``; ``None`` for ``choices`` is one that can't be read.
 
         A refusal is the app's to read, and breaks nothing. Raises TooMuchWork.
 
@@ -127,16 +127,16 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
             contract.breach(read_choices(Api.CHAT, body))
         """
-        if not said:
+        if not choices:
             return Breach(_failure("the answer can't be read as what was asked for"))
-        for number, choice in enumerate(said, 1):
+        for number, choice in enumerate(choices, 1):
             if choice.refused:
                 continue
             if choice.finish_reason == LENGTH and (self.json or any(call.is_cut for call in choice.calls)):
                 return Breach(failures.LENGTH.failure(http_status=200))
             problem = self._problem(choice, verdicts)
             if problem is not None:
-                where = f"choice {number}: " if len(said) > 1 else ""
+                where = f"choice {number}: " if len(choices) > 1 else ""
                 repair = Repair(choice, problem) if self.declared is not None and self.declared.repair else None
                 return Breach(_failure(f"breaks the contract: {where}{problem}"), repair)
         return None

@@ -101,7 +101,7 @@ class CallProgress:
         "last",
         "mending",
         "most",
-        "nowhere",
+        "no_candidate",
         "patience",
         "position",
         "retries",
@@ -123,13 +123,13 @@ class CallProgress:
         max_attempts: int = MAX_ATTEMPTS,
         sensitive: bool = False,
         health: RoutesHealth | None = None,
-        nowhere: Failure = NO_ROUTE,
+        no_candidate: Failure = NO_ROUTE,
     ) -> None:
         capable = 0
         for candidate in candidates:
             capable += candidate.incapable is None
         self.most = min(max(capable, LEAST_ATTEMPTS), max_attempts)
-        self.nowhere = nowhere
+        self.no_candidate = no_candidate
         self.candidates = candidates
         self.health = health or _AllWell()
         self.chain = FallbackChain(candidates, self.health, sensitive, self.most)

@@ -13,7 +13,7 @@ from lanewise.types import Call, FailureKind, LocalTrouble, Stop
 if TYPE_CHECKING:
     from lanewise.config import SensitiveCategory
 
-__all__ = ["ReviewRule", "is_escalated", "review_rule", "why"]
+__all__ = ["ReviewRule", "is_escalated", "reason_unanswered", "review_rule"]
 
 _NOT_FOR_A_PERSON: Final = frozenset({FailureKind.LOCAL, FailureKind.CANCELLED})
 """The app's own bug, and a caller who has gone: a person has nothing to answer there."""
@@ -54,17 +54,17 @@ def is_escalated(failure: FailureKind, trouble: LocalTrouble | None = None) -> b
 
     Example::
 
-        assert opens_case(FailureKind.OUTAGE) and not opens_case(FailureKind.LOCAL)
+        assert is_escalated(FailureKind.OUTAGE) and not is_escalated(FailureKind.LOCAL)
     """
     return trouble is not None or failure not in _NOT_FOR_A_PERSON
 
 
-def why(call: Call, stop: Stop | None) -> str:
+def reason_unanswered(call: Call, stop: Stop | None) -> str:
     """Why nobody answered, in a line without any text of the prompt or of a provider.
 
     Example::
 
-        why(call, stop)  # "flagship: outage; sonnet: timeout"
+        reason_unanswered(call, stop)  # "flagship: outage; sonnet: timeout"
     """
     tried = dict.fromkeys(f"{attempt.route}: {attempt.failure}" for attempt in call.attempts if attempt.failure)
     skips = [] if stop is None else [skip for _, move in call.moves for skip in getattr(move, "skipped", ())]

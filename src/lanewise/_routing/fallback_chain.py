@@ -87,7 +87,7 @@ class FallbackChain(msgspec.Struct, frozen=True):
             if candidate.incapable is not None:
                 skipped += (Skip(candidate.route, candidate.lane, candidate.incapable),)
             elif not self.admits(here, candidate, failure):
-                skipped += (Skip(candidate.route, candidate.lane, self._why_not(here, candidate, failure)),)
+                skipped += (Skip(candidate.route, candidate.lane, self._reason_against(here, candidate, failure)),)
             elif (closed := self.health.closed_to(candidate.route)) is not None:
                 if closed.last_resort:
                     resorts += (LastResort(position, failure),)
@@ -103,8 +103,8 @@ class FallbackChain(msgspec.Struct, frozen=True):
         """The routes that the call never came to, for the trace. Not asked: their health, which had no part in it."""
         skipped: tuple[Skip, ...] = ()
         for rest in self.candidates[here + 1 :]:
-            why = reason if self.admits(here, rest, failure) else self._why_not(here, rest, failure)
-            skipped += (Skip(rest.route, rest.lane, rest.incapable or why),)
+            detail = reason if self.admits(here, rest, failure) else self._reason_against(here, rest, failure)
+            skipped += (Skip(rest.route, rest.lane, rest.incapable or detail),)
         return skipped
 
     def remaining(self, position: int) -> Remaining:
@@ -145,7 +145,7 @@ class FallbackChain(msgspec.Struct, frozen=True):
         kind = failure.kind if failure.trouble is None else _K.UNREACHABLE
         return kind in candidate.on
 
-    def _why_not(self, here: int, candidate: Candidate, failure: Failure | None) -> str:
+    def _reason_against(self, here: int, candidate: Candidate, failure: Failure | None) -> str:
         """Why a failure does not move the call to a candidate, for the trace."""
         if failure is None or failure.kind is not _K.CONTEXT_LENGTH or here < 0:
             return f"is not used after {failure and failure.kind}"

@@ -78,8 +78,8 @@ class Plan(CallProgress):
     ``alone`` is the longer length that it has from where no other route could be used, if nobody declared it.
     ``retries`` overrides how often a kind of failure is tried again on the same route, within the caps.
     ``health`` answers for the routes each time the plan looks at them; ``charged`` says of the latest move whether it
-    takes a token of its provider's retry budget, which whoever carries it out then spends. ``nowhere`` is the failure
-    of a call that no candidate can take.
+    takes a token of its provider's retry budget, which whoever carries it out then spends. ``no_candidate`` is the
+    failure of a call that no candidate can take.
 
     Example::
 
@@ -332,8 +332,8 @@ class Plan(CallProgress):
             move = resort_to(self, resort, closed, now, jitter, others)
             if move is not None:
                 return move
-        ends_in = failure or opened or following.entered_by or self.nowhere
-        reason = ends_in.detail if ends_in is self.nowhere else self._nothing_left(following.skipped)
+        ends_in = failure or opened or following.entered_by or self.no_candidate
+        reason = ends_in.detail if ends_in is self.no_candidate else self._nothing_left(following.skipped)
         return Stop(failure=ends_in, reason=reason, skipped=following.skipped)
 
     # -- sending -------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from lanewise._openai.request_body import binding, bound_by
 from lanewise._openai.token_estimate import text_bytes
 from lanewise._routing.call_progress import NO_ROUTE
 from lanewise._routing.selection.candidates import Candidate, candidates, home_provider, marked, static_candidates
-from lanewise._routing.selection.context_window import TokenDemand, TokenLimits, fitting, unsure
+from lanewise._routing.selection.context_window import TokenDemand, TokenLimits, fitting, undecided
 from lanewise._routing.selection.conversations import Conversation, Conversations, conversation_key, pinned_first
 from lanewise._routing.selection.ordering import (
     SAME_IN_ALL_WORKERS,
@@ -50,23 +50,23 @@ class NeedsTokenCount(msgspec.Struct, frozen=True):
 
     found: tuple[Candidate, ...]
     need: TokenDemand
-    rooms: Mapping[str, TokenLimits]
+    token_limits: Mapping[str, TokenLimits]
     models: Mapping[str, str]
 
     def fitting(self, counts: Mapping[str, int]) -> tuple[Candidate, ...]:
         """The candidates by the question's tokens for each route."""
-        return fitting(self.found, self.need, self.rooms, counts)
+        return fitting(self.found, self.need, self.token_limits, counts)
 
 
 class Selection(msgspec.Struct, frozen=True):
     """The routes of a call. ``start``: the lane that it was told to start in, and by what; ``bound``: why it stays;
-    ``nowhere``: how it fails if no route can take it."""
+    ``no_candidate``: how it fails if no route can take it."""
 
     candidates: tuple[Candidate, ...]
     start: str | None
     bound: str | None
-    nowhere: Failure
-    unsure: NeedsTokenCount | None = None
+    no_candidate: Failure
+    needs_count: NeedsTokenCount | None = None
     conversation: Conversation | None = None
     """What its conversation is known by, where the task's calls stick to that."""
 
@@ -78,10 +78,10 @@ class SelectorContext(msgspec.Struct, frozen=True):
     upstreams: Mapping[str, Upstream]
     off: Mapping[str, str]
     secret: bytes | None
-    memory: ResponseAffinity
-    rooms: Mapping[str, TokenLimits]
+    affinity: ResponseAffinity
+    token_limits: Mapping[str, TokenLimits]
     prices: PriceBook
-    speeds: RouteLatencies
+    latencies: RouteLatencies
     conversations: Conversations | None = None
 
     def __repr__(self) -> str:
@@ -94,14 +94,14 @@ class CandidateSelector:
     def __init__(self, task: Task, shared: SelectorContext) -> None:
         self._task = task
         self._shared = shared
-        routes, upstreams, rooms = shared.config.routes, shared.upstreams, shared.rooms
-        self._windows = {route: window for route in task.routes if (window := rooms[route].window) is not None}
+        routes, upstreams, token_limits = shared.config.routes, shared.upstreams, shared.token_limits
+        self._windows = {route: window for route in task.routes if (window := token_limits[route].window) is not None}
         self._static = static_candidates(task, routes, off=shared.off, windows=self._windows)
         self._takes_all = all(upstreams[route].recipe.takes_all for route in task.routes if route in upstreams)
         self._conversations = shared.conversations if task.sticky == "conversation" else None
-        self._starts = task.start is not None
-        self._always, self._rules = _starts(task)
-        has_caps = any(rooms[route].max_output is not None for route in task.routes)
+        self._may_start_elsewhere = task.start is not None
+        self._always, self._rules = _start_of(task)
+        has_caps = any(token_limits[route].max_output is not None for route in task.routes)
         self._measured_from = 0 if has_caps else min(self._windows.values(), default=math.inf)
         """Bytes of a body: a shorter one has room anywhere, and need not be measured."""
         self._home_provider = home_provider(task, routes)
@@ -109,13 +109,15 @@ class CandidateSelector:
 
     def list(self, body: RequestBody, api: Api, caller: Caller, approved: frozenset[str] | None) -> Selection:
         """The candidates of a call. ``approved`` are the only routes that may answer it, if it is sensitive."""
-        lane, why = self._start(body, api, caller) if self._starts or caller.start is not None else (None, "")
+        lane, reason = None, ""
+        if self._may_start_elsewhere or caller.start is not None:
+            lane, reason = self._starting_lane(body, api, caller)
         bound = binding(body, api)
         if approved is None and bound is None:
-            found = self._anywhere(body, api, caller, lane)
+            found = self._unrestricted(body, api, caller, lane)
         else:
-            found = self._narrowly(body, api, caller, lane, approved, bound=bound is not None)
-        start = None if lane is None else f"{lane}: {why}"
+            found = self._restricted(body, api, caller, lane, approved, bound=bound is not None)
+        start = None if lane is None else f"{lane}: {reason}"
         conversation = None
         if self._conversations is not None and bound is None:
             key = conversation_key(body, api, caller.labels)
@@ -125,8 +127,8 @@ class CandidateSelector:
                 conversation = Conversation(key, home, found[0].route if found else None)
         if len(body.raw) > self._measured_from:
             return self._measured(found, body, api, start, bound, conversation)
-        nowhere = NO_ROUTE if bound is None else _nowhere(found, bound, body, api)
-        return Selection(found, start, bound, nowhere, conversation=conversation)
+        no_candidate = NO_ROUTE if bound is None else _no_candidate(found, bound, body, api)
+        return Selection(found, start, bound, no_candidate, conversation=conversation)
 
     def _measured(
         self,
@@ -138,35 +140,39 @@ class CandidateSelector:
         conversation: Conversation | None,
     ) -> Selection:
         """The candidates, with those marked that the question, or the answer that is asked for, does not fit."""
-        rooms = self._shared.rooms
+        token_limits = self._shared.token_limits
         need = TokenDemand.estimated(text_bytes(body.raw), asked_output(body))
-        fits = fitting(found, need, rooms)
-        models = {route: self._countable[route] for route in unsure(found, need, rooms) if route in self._countable}
-        doubt = NeedsTokenCount(found, need, rooms, models) if models else None
-        return Selection(fits, start, bound, _nowhere(fits, bound, body, api), doubt, conversation)
+        fits = fitting(found, need, token_limits)
+        models = {
+            route: self._countable[route] for route in undecided(found, need, token_limits) if route in self._countable
+        }
+        doubt = NeedsTokenCount(found, need, token_limits, models) if models else None
+        return Selection(fits, start, bound, _no_candidate(fits, bound, body, api), doubt, conversation)
 
-    def _start(self, body: RequestBody, api: Api, caller: Caller) -> tuple[LaneName | None, str]:
+    def _starting_lane(self, body: RequestBody, api: Api, caller: Caller) -> tuple[LaneName | None, str]:
         """The lane to start in, and why. A drill comes first, then the rules in their order."""
         if caller.start is not None:
             return caller.start, "its scope says so"
         if not self._rules:
             return self._always, "its task says so"
-        facts = RequestAttributes(
+        attributes = RequestAttributes(
             body, api, task=self._task.name, labels=caller.labels, subject=caller.subject is not None, hour=_hour
         )
         for condition, lane, text in self._rules:
-            if condition(facts):
+            if condition(attributes):
                 return lane, text
         return None, ""
 
-    def _anywhere(self, body: RequestBody, api: Api, caller: Caller, start: LaneName | None) -> tuple[Candidate, ...]:
+    def _unrestricted(
+        self, body: RequestBody, api: Api, caller: Caller, start: LaneName | None
+    ) -> tuple[Candidate, ...]:
         """The candidates of a call that may go to any route: mostly a look-up."""
         found = self._static.get((api, start, body.asks_reasoning))
         if found is None:
-            return self._narrowly(body, api, caller, start, None, bound=False)
+            return self._restricted(body, api, caller, start, None, bound=False)
         return found if self._takes_all else marked(found, self._incapable(body, api))
 
-    def _narrowly(
+    def _restricted(
         self,
         body: RequestBody,
         api: Api,
@@ -195,7 +201,7 @@ class CandidateSelector:
 
     def _arranged(self, body: RequestBody, api: Api, caller: Caller) -> Arrange:
         """The order within the lanes for this call."""
-        task, routes, speeds = self._task, self._shared.config.routes, self._shared.speeds
+        task, routes, latencies = self._task, self._shared.config.routes, self._shared.latencies
         sticks_to = None
         if task.sticky is not None:
             is_subject = task.sticky == "subject"
@@ -205,19 +211,19 @@ class CandidateSelector:
             routes,
             picks=_random_pick if sticks_to is None else subject_picks(sticks_to, self._shared.secret),
             costs=lambda: self._cost_of(body, api),
-            speed=lambda route: speeds.seconds(route, api, stream=body.stream),
-            fails=lambda route: speeds.fails(route, api),
+            speed=lambda route: latencies.seconds(route, api, stream=body.stream),
+            fails=lambda route: latencies.fails(route, api),
         )
 
     def _cost_of(self, body: RequestBody, api: Api) -> Callable[[str], float | None]:
         """What a route takes for the call, in US dollars: estimated, for one order of the routes."""
         output = 0 if api is Api.EMBEDDINGS else asked_output(body) or ASSUMED_OUTPUT
-        told = likely_tokens(body)
+        input_tokens = likely_tokens(body)
         prices, routes, conversations = self._shared.prices, self._shared.config.routes, self._shared.conversations
 
         def cost(route: str) -> float | None:
             share = 0.0 if conversations is None else conversations.cache_share(route)
-            return prices.rough_cost(route, told, output, asked_tier(routes[route], body), share)
+            return prices.rough_cost(route, input_tokens, output, asked_tier(routes[route], body), share)
 
         return cost
 
@@ -227,7 +233,7 @@ class CandidateSelector:
 
     def _bound_to(self, body: RequestBody) -> tuple[str | None, str | None]:
         """The route, or else the provider, that a bound call has to stay with."""
-        made = self._shared.memory.made_for(body)
+        made = self._shared.affinity.made_for(body)
         route = None if made is None else made.route
         if route is None or route not in self._shared.config.routes:
             return None, self._home_provider
@@ -236,7 +242,7 @@ class CandidateSelector:
         return None, self._shared.config.routes[route].provider
 
 
-def _nowhere(found: tuple[Candidate, ...], bound: str | None, body: RequestBody, api: Api) -> Failure:
+def _no_candidate(found: tuple[Candidate, ...], bound: str | None, body: RequestBody, api: Api) -> Failure:
     """What is told if no candidate can take the call."""
     if bound is not None:
         return failures.BOUND_GONE.failure(code="bound_provider_gone", param=bound_by(body, api), detail=bound)
@@ -252,7 +258,7 @@ def _countable(task: Task, routes: Mapping[str, Route]) -> dict[str, str]:
     return {route: routes[route].model for route in task.routes if encoding_of(routes[route].model) is not None}
 
 
-def _starts(
+def _start_of(
     task: Task,
 ) -> tuple[LaneName | None, tuple[tuple[Callable[[RequestAttributes], bool], LaneName, str], ...]]:
     """The lane that all calls start in, or the rules that pick it."""

@@ -27,7 +27,7 @@ class ResponseOrigin(msgspec.Struct, frozen=True):
 class SharedOrigins(Protocol):
     """What other workers know."""
 
-    def tell(self, name: str, made: ResponseOrigin) -> None: ...
+    def publish(self, name: str, made: ResponseOrigin) -> None: ...
 
     async def find(self, name: str) -> ResponseOrigin | None: ...
 
@@ -47,9 +47,9 @@ class ResponseAffinity:
         stored = body.fields.get("store")
         for name in (response_id, _conversation(body)):
             if name:
-                self._keep(name, made)
+                self._store(name, made)
                 if self._shared is not None and (stored is None or bytes(stored) != b"false"):
-                    self._shared.tell(name, made)
+                    self._shared.publish(name, made)
 
     async def find(self, name: str) -> ResponseOrigin | None:
         """Who made a stored answer, if anybody knows."""
@@ -57,7 +57,7 @@ class ResponseAffinity:
         if made is None and self._shared is not None:
             made = await self._shared.find(name)
             if made is not None:
-                self._keep(name, made)
+                self._store(name, made)
         return made
 
     @property
@@ -75,7 +75,7 @@ class ResponseAffinity:
         """Who made what a call goes on from, if it is known."""
         return next((made for name in _names(body) if (made := self._made.get(name)) is not None), None)
 
-    def _keep(self, name: str, made: ResponseOrigin) -> None:
+    def _store(self, name: str, made: ResponseOrigin) -> None:
         self._made[name] = made
         self._made.move_to_end(name)
         while len(self._made) > REMEMBERED:
@@ -115,7 +115,7 @@ def _conversation(body: RequestBody) -> str | None:
     """The id of the conversation that a call belongs to: the SDK sends it bare, or in an object."""
     value = body.fields.get("conversation")
     try:
-        given = None if value is None else _CONVERSATION.decode(value)
+        conversation = None if value is None else _CONVERSATION.decode(value)
     except msgspec.MsgspecError:
         return None
-    return given.id if isinstance(given, _Named) else given
+    return conversation.id if isinstance(conversation, _Named) else conversation

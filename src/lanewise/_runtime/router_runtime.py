@@ -24,7 +24,7 @@ from lanewise._replay.shared_store import SharedReplays
 from lanewise._reviews import ReviewQueue
 from lanewise._routing.selection.context_window import TokenLimits
 from lanewise._routing.selection.conversations import Conversations
-from lanewise._routing.selection.ordering import wants_costs, wants_speeds
+from lanewise._routing.selection.ordering import wants_costs, wants_latencies
 from lanewise._runtime.budget_store import router_budgets
 from lanewise._runtime.call.attempts.attempt_types import ByteLimits
 from lanewise._runtime.candidate_selector import CandidateSelector, SelectorContext
@@ -122,9 +122,9 @@ class RouterRuntime:
         shared_affinity = None if credentials.store is None else SharedAffinity(credentials.store)
         if shared_affinity is not None:
             services.add(shared_affinity)
-        self.memory = ResponseAffinity(shared_affinity)
+        self.affinity = ResponseAffinity(shared_affinity)
         tasks = config.tasks.values()
-        self.speeds = RouteLatencies() if any(map(wants_speeds, tasks)) else None
+        self.latencies = RouteLatencies() if any(map(wants_latencies, tasks)) else None
         self.hedges = {task.name: HedgeBudget(task.hedge) for task in tasks if task.hedge is not None}
         wants_shares = any(task.sticky == "conversation" or wants_costs(task) for task in tasks)
         pins = SharedPins(credentials.store) if credentials.store is not None and wants_shares else None
@@ -136,10 +136,10 @@ class RouterRuntime:
             upstreams,
             off,
             self.secret,
-            self.memory,
-            _rooms(config),
+            self.affinity,
+            _token_limits(config),
             self.prices,
-            RouteLatencies() if self.speeds is None else self.speeds,
+            RouteLatencies() if self.latencies is None else self.latencies,
             self.conversations,
         )
         self.selectors = {task.name: CandidateSelector(task, shared) for task in tasks}
@@ -183,7 +183,7 @@ def _replay(config: Config, credentials: Credentials, services: BackgroundServic
     return SealedReplays(replays, credentials.seal, keep=keep, largest=largest)
 
 
-def _rooms(config: Config) -> dict[str, TokenLimits]:
+def _token_limits(config: Config) -> dict[str, TokenLimits]:
     """What each route can take. One that sets the limit of its answers itself gets no other, whatever the app asks."""
     return {
         route.name: TokenLimits(

@@ -51,7 +51,7 @@ class SharedAffinity:
         self._paused_until = 0.0
         self._waiting = 0
 
-    def tell(self, name: str, made: ResponseOrigin) -> None:
+    def publish(self, name: str, made: ResponseOrigin) -> None:
         """Have all workers know who made an answer. Doesn't wait."""
         if self._waiting < WAITING:
             self._waiting += 1

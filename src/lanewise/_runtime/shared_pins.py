@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, cast
 
 from lanewise import _store as connection
-from lanewise._routing.selection.conversations import KEPT, LIFETIME, Hear
+from lanewise._routing.selection.conversations import CAPACITY, LIFETIME, Receive
 from lanewise.config.environment.store_address import StoreAddress
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SharedPins:
 
     def __init__(self, address: StoreAddress) -> None:
         self._address = address
-        self._hear: Hear | None = None
+        self._receive: Receive | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -48,13 +48,13 @@ class SharedPins:
         self._thread: threading.Thread | None = None
         self._queue: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
 
-    def listen(self, hear: Hear) -> None:
+    def subscribe(self, receive: Receive) -> None:
         """Hear what other workers tell, from some moment after this on; what they told lately is heard first."""
-        self._hear = hear
+        self._receive = receive
         if self._thread is None:
             self._start()
 
-    def tell(self, pin: str, route: str) -> None:
+    def publish(self, pin: str, route: str) -> None:
         """Have all workers know where a conversation goes on. Doesn't wait."""
         self._queue.put((pin, route))
 
@@ -74,23 +74,25 @@ class SharedPins:
         with self._lock:
             if self._thread is None:
                 thread = threading.Thread(
-                    target=_PinThread(self._address, self._queue, self._heard).run, name="lanewise-pins", daemon=True
+                    target=_PinThread(self._address, self._queue, self._received).run, name="lanewise-pins", daemon=True
                 )
                 with contextlib.suppress(RuntimeError):  # at the interpreter's end no thread can be started
                     thread.start()
                     self._thread = thread
 
-    def _heard(self, pin: str, route: str, until: float) -> None:
-        if self._hear is not None:
-            self._hear(pin, route, until)
+    def _received(self, pin: str, route: str, until: float) -> None:
+        if self._receive is not None:
+            self._receive(pin, route, until)
 
 
 class _PinThread:
-    def __init__(self, address: StoreAddress, waiting: queue.SimpleQueue[tuple[str, str] | None], heard: Hear) -> None:
+    def __init__(
+        self, address: StoreAddress, waiting: queue.SimpleQueue[tuple[str, str] | None], receive: Receive
+    ) -> None:
         self._address = address
         self._queue = waiting
-        self._heard = heard
-        self._untold: OrderedDict[str, str] = OrderedDict()
+        self._received = receive
+        self._unpublished: OrderedDict[str, str] = OrderedDict()
         self._last = ""
 
     def run(self) -> None:
@@ -102,9 +104,9 @@ class _PinThread:
                 batch, ended = connection.next_batch(self._queue, max(pause, TICK))
                 for item in batch:
                     if item is not None:
-                        self._untold[item[0]] = item[1]
-                while len(self._untold) > KEPT:
-                    self._untold.popitem(last=False)
+                        self._unpublished[item[0]] = item[1]
+                while len(self._unpublished) > CAPACITY:
+                    self._unpublished.popitem(last=False)
                 try:
                     while self._round(store):
                         pass
@@ -118,21 +120,21 @@ class _PinThread:
             seconds, micros = store.time()
             self._last = f"{max(0, int((seconds + micros / 1e6 - LIFETIME) * 1000))}-0"
         pipe = store.pipeline(transaction=False)
-        for pin, route in self._untold.items():
-            pipe.xadd(STREAM, {"pin": pin, "route": route}, maxlen=KEPT, approximate=True)
-        if self._untold:
+        for pin, route in self._unpublished.items():
+            pipe.xadd(STREAM, {"pin": pin, "route": route}, maxlen=CAPACITY, approximate=True)
+        if self._unpublished:
             pipe.expire(STREAM, int(LIFETIME))
         pipe.time()
         pipe.xread({STREAM: self._last}, count=_READ)
         *_, (seconds, micros), streams = pipe.execute()
-        self._untold.clear()
+        self._unpublished.clear()
         found = cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", streams or [])
         entries = found[0][1] if found else []
         for entry, fields in entries:
             self._last = entry.decode()
-            told_at = int(self._last.partition("-")[0]) / 1000
+            published_at = int(self._last.partition("-")[0]) / 1000
             pinned, name = fields.get(b"pin", b""), fields.get(b"route", b"")
-            left = min(LIFETIME, told_at + LIFETIME - seconds - micros / 1e6)
+            left = min(LIFETIME, published_at + LIFETIME - seconds - micros / 1e6)
             if pinned.isalnum() and len(pinned) == 32 and 0 < len(name) <= _LONGEST and left > 0:
-                self._heard(pinned.decode(), name.decode("utf-8", "replace"), time.monotonic() + left)
+                self._received(pinned.decode(), name.decode("utf-8", "replace"), time.monotonic() + left)
         return len(entries) == _READ

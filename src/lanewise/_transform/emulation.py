@@ -54,7 +54,7 @@ _Fields = dict[str, msgspec.Raw]
 class Adapted(msgspec.Struct, frozen=True):
     """What was adapted, in words for the trace, and as how many requests the body goes out."""
 
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     calls: int = 1
 
 
@@ -105,23 +105,23 @@ class Emulator:
         """Change the fields of a body as the route needs it."""
         if api is Api.EMBEDDINGS:
             return NOT_ADAPTED
-        told: list[str] = []
+        notes: list[str] = []
         calls = 1
         if "developer" in self._declared and _without_developer(fields, api):
-            told.append("developer messages as system messages")
+            notes.append("developer messages as system messages")
         if "response_format" in self._declared:
             wanted = self._take_format(fields, api)
             if wanted is not None:
                 add_suffix(fields, wanted, api)
-                told.append("response_format in the prompt" if api is Api.CHAT else "text.format in the prompt")
+                notes.append("response_format in the prompt" if api is Api.CHAT else "text.format in the prompt")
         if "strict_tools" in self._declared and _without_strict(fields, api):
-            told.append("strict tools checked here")
+            notes.append("strict tools checked here")
         if "n" in self._declared and api is Api.CHAT and "n" in fields:
             calls = asked_choices(fields)
             del fields["n"]
             if calls > 1:
-                told.append(f"n by {calls} calls")
-        return Adapted(tuple(told), calls) if told else NOT_ADAPTED
+                notes.append(f"n by {calls} calls")
+        return Adapted(tuple(notes), calls) if notes else NOT_ADAPTED
 
     def _take_format(self, fields: _Fields, api: Api) -> str | None:
         """Take the format out of the fields; what to say of it instead."""

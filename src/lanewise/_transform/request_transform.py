@@ -188,7 +188,7 @@ class RequestTransform:
         taken = learned + left_out
         fingerprint = self._fingerprint(api, injected, taken) if taken else self._fingerprints[api, injected]
         return UpstreamBody(
-            _ENCODE(fields), dropped + taken, transformed, injected, fingerprint, adapted.told, adapted.calls, added
+            _ENCODE(fields), dropped + taken, transformed, injected, fingerprint, adapted.notes, adapted.calls, added
         )
 
     def _sends_format(self, api: Api) -> bool:

@@ -30,8 +30,8 @@ def steps_of(
 ) -> list[tuple[float, str]]:
     """What happened in a call by its moves, notes and attempts, each with its milliseconds from the start."""
     by_number = {attempt.attempt_number: attempt for attempt in attempts}
-    told = [(at_ms, text) for at_ms, move in moves for text in explain_move(move, by_number)]
-    return sorted([*notes, *told], key=lambda step: step[0])
+    events = [(at_ms, text) for at_ms, move in moves for text in explain_move(move, by_number)]
+    return sorted([*notes, *events], key=lambda step: step[0])
 
 
 def explain_move(move: Move, attempts: dict[int, Attempt]) -> list[str]:

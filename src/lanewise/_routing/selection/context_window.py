@@ -15,7 +15,7 @@ import msgspec
 from lanewise._openai.token_estimate import at_least, at_most, likely
 from lanewise._routing.selection.candidates import Candidate
 
-__all__ = ["TokenDemand", "TokenLimits", "fitting", "unsure"]
+__all__ = ["TokenDemand", "TokenLimits", "fitting", "undecided"]
 
 CLEARLY: Final = 2.5
 """So many times a window, by the likeliest count, is too long without being counted."""
@@ -56,7 +56,7 @@ class TokenDemand(msgspec.Struct, frozen=True):
 def fitting(
     found: tuple[Candidate, ...],
     need: TokenDemand,
-    rooms: Mapping[str, TokenLimits],
+    limits: Mapping[str, TokenLimits],
     counts: Mapping[str, int] = _NO_COUNTS,
 ) -> tuple[Candidate, ...]:
     """The candidates, with those marked that the call does not fit; the same tuple if all have room.
@@ -65,10 +65,10 @@ def fitting(
 
     Example::
 
-        found = fitting(found, Need.estimated(text_bytes(body.raw), asked_output(body)), rooms)
+        found = fitting(found, TokenDemand.estimated(text_bytes(body.raw), asked_output(body)), limits)
     """
-    reasons = [candidate.incapable or _no_room(need, rooms[candidate.route]) for candidate in found]
-    tight = [_tight(need, rooms[candidate.route], counts.get(candidate.route)) for candidate in found]
+    reasons = [candidate.incapable or _no_room(need, limits[candidate.route]) for candidate in found]
+    tight = [_tight(need, limits[candidate.route], counts.get(candidate.route)) for candidate in found]
     if any(reason is None and narrow is None for reason, narrow in zip(reasons, tight, strict=True)):
         reasons = [reason or narrow for reason, narrow in zip(reasons, tight, strict=True)]
     if all(reason is candidate.incapable for reason, candidate in zip(reasons, found, strict=True)):
@@ -81,17 +81,17 @@ def fitting(
     )
 
 
-def unsure(found: tuple[Candidate, ...], need: TokenDemand, rooms: Mapping[str, TokenLimits]) -> tuple[str, ...]:
+def undecided(found: tuple[Candidate, ...], need: TokenDemand, limits: Mapping[str, TokenLimits]) -> tuple[str, ...]:
     """The routes of which the estimate does not tell whether the call fits, if there is another one to go to.
 
     Example::
 
-        unsure(found, Need.estimated(47_000, None), rooms)  # ("small",): a window of 12,000 tokens may be enough
+        undecided(found, TokenDemand.estimated(47_000, None), limits)  # ("small",)
     """
     able = [candidate.route for candidate in found if candidate.incapable is None]
     if len(able) < 2:
         return ()
-    return tuple(route for route in able if _may_be_tight(need, rooms[route]))
+    return tuple(route for route in able if _may_be_tight(need, limits[route]))
 
 
 def _may_be_tight(need: TokenDemand, room: TokenLimits) -> bool:

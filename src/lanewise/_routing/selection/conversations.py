@@ -18,19 +18,19 @@ from lanewise._routing.selection.candidates import Candidate
 from lanewise.types import Api, Attempt, LaneName
 
 __all__ = [
-    "KEPT",
+    "CAPACITY",
     "LIFETIME",
     "Conversation",
     "Conversations",
-    "Hear",
     "OtherWorkers",
+    "Receive",
     "conversation_key",
     "pinned_first",
 ]
 
 LIFETIME: Final = 1800.0
 """Seconds for which a provider is taken to keep a prompt that it has seen."""
-KEPT: Final = 50_000
+CAPACITY: Final = 50_000
 """How many conversations are remembered: the one that was answered longest ago is forgotten first."""
 LABEL: Final = "conversation"
 """The label by which an app names a conversation itself."""
@@ -105,28 +105,28 @@ class Conversation(msgspec.Struct, frozen=True):
     first: str | None = None
 
 
-Hear = Callable[[str, str, float], None]
+Receive = Callable[[str, str, float], None]
 """Is given a pin, its route, and until when it holds."""
 
 
 class OtherWorkers(Protocol):
     """Those that answer the same conversations."""
 
-    def listen(self, hear: Hear) -> None:
+    def subscribe(self, receive: Receive) -> None:
         """Hear from now on where they go on. May be called again and again."""
         ...
 
-    def tell(self, pin: str, route: str) -> None:
+    def publish(self, pin: str, route: str) -> None:
         """Tell them where a conversation goes on. Doesn't wait."""
         ...
 
 
 class _Pin(msgspec.Struct, frozen=True):
-    """Where a conversation goes on, and until when; ``told_until``: as other workers know it."""
+    """Where a conversation goes on, and until when; ``published_until``: as other workers know it."""
 
     route: str
     until: float
-    told_until: float = 0.0
+    published_until: float = 0.0
 
 
 class Conversations:
@@ -146,7 +146,7 @@ class Conversations:
     def route_of(self, task: str, key: str, now: float) -> str | None:
         """The route that answered a conversation last, while its prompt may be cached there."""
         if self._others is not None:
-            self._others.listen(self.hear)
+            self._others.subscribe(self.receive)
         found = self._pins.get(self._digest(task, key))
         return found.route if found is not None and now < found.until else None
 
@@ -161,9 +161,9 @@ class Conversations:
             cached = min(1.0, (attempt.cached_tokens or 0) / input_tokens)
             self._shares[attempt.route] = count + 1, share + weight * (cached - share)
 
-    def hear(self, pin: str, route: str, until: float) -> None:
+    def receive(self, pin: str, route: str, until: float) -> None:
         """A worker told where a conversation goes on, another or this one: whoever told last is right."""
-        self._keep(pin, _Pin(route, until, until))
+        self._store(pin, _Pin(route, until, until))
 
     def cache_share(self, route: str) -> float:
         """The share of a route's input that comes from its cache; 0 while too little is known."""
@@ -175,22 +175,26 @@ class Conversations:
         if before is not None and now >= before.until:
             before = None
         has_moved = route != conversation.first
-        told_until = 0.0
+        published_until = 0.0
         if before is not None and before.route != route:
             if not has_moved:
                 return  # meanwhile another call moved it
         elif before is not None:
-            has_moved, told_until = False, before.told_until
-        if self._others is not None and (has_moved or route != conversation.home) and told_until < now + LIFETIME / 2:
-            self._others.tell(pin, route)
-            told_until = now + LIFETIME
-        self._keep(pin, _Pin(route, now + LIFETIME, told_until))
+            has_moved, published_until = False, before.published_until
+        if (
+            self._others is not None
+            and (has_moved or route != conversation.home)
+            and published_until < now + LIFETIME / 2
+        ):
+            self._others.publish(pin, route)
+            published_until = now + LIFETIME
+        self._store(pin, _Pin(route, now + LIFETIME, published_until))
 
-    def _keep(self, pin: str, kept: _Pin) -> None:
-        self._pins[pin] = kept
+    def _store(self, pin: str, entry: _Pin) -> None:
+        self._pins[pin] = entry
         try:
             self._pins.move_to_end(pin)
-            if len(self._pins) > KEPT:
+            if len(self._pins) > CAPACITY:
                 self._pins.popitem(last=False)
         except KeyError:  # somebody else was faster
             pass

@@ -26,7 +26,7 @@ __all__ = [
     "order_of",
     "subject_picks",
     "wants_costs",
-    "wants_speeds",
+    "wants_latencies",
 ]
 
 EXPLORING: Final = 0.05
@@ -73,7 +73,7 @@ def order_of(
             return as_declared
 
 
-def wants_speeds(task: Task) -> bool:
+def wants_latencies(task: Task) -> bool:
     """Whether a task's order goes by how long its routes took: somebody has to measure it."""
     return task.select == "fastest"
 

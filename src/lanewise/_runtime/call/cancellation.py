@@ -29,10 +29,10 @@ class CallCancellation:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.end, caller_gone)
 
-    def end(self, why: Callable[[Call | None], RoutingError]) -> None:
-        """End the call with the error that ``why`` makes. In the call's own loop."""
+    def end(self, make_error: Callable[[Call | None], RoutingError]) -> None:
+        """End the call with the error that ``make_error`` makes. In the call's own loop."""
         if self._task is not None and self._why is None:
-            self._why = why
+            self._why = make_error
             self._task.cancel()
 
     def disarm(self) -> None:

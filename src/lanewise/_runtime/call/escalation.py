@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from lanewise._reviews import NewCase, Review, ReviewsUnavailable
-from lanewise._routing.escalation import why
+from lanewise._routing.escalation import reason_unanswered
 from lanewise._runtime.call.resolve import ResolvedCall
 from lanewise.errors import ErrorDetails, FailClosed, ReviewPending
 from lanewise.types import Outcome, Stop
@@ -26,19 +26,19 @@ async def escalate(resolved: ResolvedCall, stop: Stop | None) -> ReviewPending |
     queue can't be reached. ``stop`` is ``None`` if no route was approved at all.
     """
     call, runtime, path = resolved.call, resolved.context.runtime, resolved.context.request.path
-    reason = why(call, stop)
+    reason = reason_unanswered(call, stop)
     try:
         review = await _opened(resolved, reason)
     except ReviewsUnavailable as unavailable:
-        told = str(unavailable)
+        problem = str(unavailable)
         _log.error(
             "no case could be opened for a person: %s [request %s, call %s]",
-            told,
+            problem,
             call.request_id,
             call.id,
             extra={"call_id": call.id, "request_id": call.request_id},
         )
-        message = f"task {call.task!r} was not answered ({reason}), and no case could be opened for a person: {told}"
+        message = f"task {call.task!r} was not answered ({reason}), and no case could be opened for a person: {problem}"
         return FailClosed(f"{message}. [call {call.id}]", call, ErrorDetails(path=path, request_id=call.id))
     runtime.review_hooks.opened(review)
     location = runtime.config.router.review_location.replace("{id}", review.id)

@@ -76,12 +76,12 @@ _WITHOUT_STATUS: Final[dict[FailureKind, type[RoutingError]]] = {
 
 def error_for(call: Call, stop: Stop, *, path: str) -> RoutingError:
     """The error of a call that the plan stopped. A sensitive call always fails closed."""
-    facts = _facts(call, stop.failure, path)
-    kind = _class_for(call, stop, facts.status)
+    details = _details(call, stop.failure, path)
+    kind = _class_for(call, stop, details.status)
     if kind is NoRouteAvailable:
         status, soonest = NoRouteAvailable.default_status, _soonest_reopening(stop)
-        facts = msgspec.structs.replace(facts, status=status, retry_after=soonest)
-    return kind(_describe(call, stop), call, facts)
+        details = msgspec.structs.replace(details, status=status, retry_after=soonest)
+    return kind(_describe(call, stop), call, details)
 
 
 def class_of_status(status: int) -> type[RoutingError]:
@@ -98,10 +98,10 @@ def _soonest_reopening(stop: Stop) -> float:
 def broken_stream(call: Call, stop: Stop, *, path: str) -> RoutingError:
     """The error of a stream that broke, whatever by, after it had begun to answer."""
     kind: type[RoutingError] = ContractViolated if stop.failure.kind is FailureKind.CONTRACT else StreamBroken
-    return (FailClosed if call.sensitive else kind)(_describe(call, stop), call, _facts(call, stop.failure, path))
+    return (FailClosed if call.sensitive else kind)(_describe(call, stop), call, _details(call, stop.failure, path))
 
 
-def _facts(call: Call, failure: Failure, path: str) -> ErrorDetails:
+def _details(call: Call, failure: Failure, path: str) -> ErrorDetails:
     status = failure.http_status
     if status is None or status < 300:
         status = _STATUS_OF_KIND.get(failure.kind)
@@ -150,9 +150,9 @@ def _times(text: str, count: int) -> str:
 
 
 def _describe_attempt(attempt: Attempt) -> str:
-    facts = [str(attempt.http_status) if attempt.http_status else "no answer", str(attempt.failure or "answered")]
+    parts = [str(attempt.http_status) if attempt.http_status else "no answer", str(attempt.failure or "answered")]
     if attempt.provider_error_code:
-        facts.append(f"code {attempt.provider_error_code}")
+        parts.append(f"code {attempt.provider_error_code}")
     if attempt.detail:
-        facts.append(attempt.detail)
-    return f"{attempt.route} ({attempt.lane}) {', '.join(facts)}"
+        parts.append(attempt.detail)
+    return f"{attempt.route} ({attempt.lane}) {', '.join(parts)}"

@@ -124,10 +124,10 @@ async def _made(runtime: RouterRuntime, stored: StoredRequest, request: RoutedRe
     """Who made what is asked for. Raises NotRouted."""
     query = dict(parse_qsl(request.query)) if stored.name is None else {}
     name = stored.name or query.get("after")
-    made = None if name is None else await runtime.memory.find(name)
-    if made is None and name is not None and runtime.memory.is_shared:
+    made = None if name is None else await runtime.affinity.find(name)
+    if made is None and name is not None and runtime.affinity.is_shared:
         await asyncio.sleep(JUST_MADE)
-        made = await runtime.memory.find(name)
+        made = await runtime.affinity.find(name)
     if made is not None:
         return (
             made if stored.name is not None else ResponseOrigin(made.route, made.task, ())
@@ -142,8 +142,8 @@ async def _made(runtime: RouterRuntime, stored: StoredRequest, request: RoutedRe
         else "it was not made through this router, or too long ago, or by a worker that shares no store with this one. "
         "Use a client of the provider's own for it"
     )
-    facts = ErrorDetails(path=stored.path, status=404, code="not_made_here")
-    raise NotRouted(f"nothing was sent to {request.method} /{stored.path[:200]}: {problem}", None, facts)
+    details = ErrorDetails(path=stored.path, status=404, code="not_made_here")
+    raise NotRouted(f"nothing was sent to {request.method} /{stored.path[:200]}: {problem}", None, details)
 
 
 def _permitted(context: CallContext, stored: StoredRequest, call: Call, made: ResponseOrigin) -> Upstream:
@@ -163,8 +163,8 @@ def _permitted(context: CallContext, stored: StoredRequest, call: Call, made: Re
             raise FailClosed(f"nothing was sent: route {made.route!r} is not approved for {name!r}.", call)
     upstream = runtime.upstreams.get(made.route)
     if upstream is None:
-        facts = ErrorDetails(path=stored.path, status=404, code="bound_provider_gone")
-        raise NotRouted(f"nothing was sent: route {made.route!r}, which made the answer, is off or gone", call, facts)
+        details = ErrorDetails(path=stored.path, status=404, code="bound_provider_gone")
+        raise NotRouted(f"nothing was sent: route {made.route!r}, which made the answer, is off or gone", call, details)
     return upstream
 
 
@@ -197,7 +197,7 @@ async def _only_ours(runtime: RouterRuntime, body: bytes, caller: Caller) -> byt
     for item in selection:
         with contextlib.suppress(msgspec.MsgspecError):
             name = msgspec.json.decode(item, type=_Item).id
-            made = await runtime.memory.find(name)
+            made = await runtime.affinity.find(name)
             if made is not None and caller.sensitive.issuperset(made.marks):
                 kept.append(item)
                 names.append(name)

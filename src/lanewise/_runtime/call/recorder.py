@@ -89,11 +89,11 @@ class CallRecorder:
         if sent.record.total_ms is not None:
             self._billing.settle(sent, None, answer)  # a refusal that was held back, and goes to the app after all
 
-    def answer_in_part(self, fell: PartialFailure) -> None:
+    def answer_in_part(self, partial: PartialFailure) -> None:
         """Note what is known of several requests that did not come to one answer."""
-        self._unclear = fell.unclear
-        if fell.answer is not None:
-            self.answer(fell.answer)
+        self._unclear = partial.unclear
+        if partial.answer is not None:
+            self.answer(partial.answer)
 
     def refusal(self, answer: Answer | StreamValidator) -> None:
         """A refusal that goes to the app is recorded as what it is."""
@@ -149,9 +149,9 @@ class CallRecorder:
 def _detail(failure: Failure) -> str:
     """What a failure's kind, status and code don't tell."""
     plain = failure.code or failure.kind is FailureKind.CANCELLED
-    told = [] if plain else [failure.cause or failure.detail]
+    parts = [] if plain else [failure.cause or failure.detail]
     if failure.param:
-        told.append(f"parameter {failure.param}")
+        parts.append(f"parameter {failure.param}")
     if failure.retry_after:
-        told.append(f"asks to wait {failure.retry_after:.3g} s")
-    return "; ".join(told)
+        parts.append(f"asks to wait {failure.retry_after:.3g} s")
+    return "; ".join(parts)

@@ -121,7 +121,7 @@ class ReplayClaim:
         self._replay.replays.renew(self._key, self._call.id, sign, lease=LEASE)
         self._loop.call_later(RENEW_EVERY, self._renew)
 
-    def given_again(self, kept: KeptAnswer) -> RoutedResponse:
+    def replay(self, kept: KeptAnswer) -> RoutedResponse:
         """The reply by an earlier answer, with which the call has ended."""
         call = self._call
         self._recorder.replayed(kept.call_id, kept.route, kept.lane)
@@ -138,7 +138,7 @@ class ReplayClaim:
         answer = from_answer(Api.RESPONSES, kept.body, "application/json")
         if isinstance(answer, Answer):
             made = ResponseOrigin(kept.route, self._call.task, ())
-            self._context.runtime.memory.remember(self._body, answer.response_id, made)
+            self._context.runtime.affinity.remember(self._body, answer.response_id, made)
 
     # -- after it --------------------------------------------------------------------------------------------------
 

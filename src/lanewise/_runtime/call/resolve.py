@@ -60,8 +60,8 @@ class ResolvedCall(msgspec.Struct, frozen=True):
     hold_all: bool
     choices: int
     bound: bool
-    nowhere: Failure
-    unsure: NeedsTokenCount | None
+    no_candidate: Failure
+    needs_count: NeedsTokenCount | None
     refusals_move: bool
     on_break: OnBreak = restarts.ERROR
     added_format: bool = False
@@ -170,8 +170,8 @@ def _resolved(context: CallContext, api: Api, body: RequestBody, task: Task, con
         hold_all=task.stream.hold == "all",
         choices=asked_choices(body.fields),
         bound=selection.bound is not None,
-        nowhere=selection.nowhere,
-        unsure=selection.unsure,
+        no_candidate=selection.no_candidate,
+        needs_count=selection.needs_count,
         refusals_move=refusals_move,
         on_break=restarts.ERROR if request.on_break is None else _on_break(request, call, body, task),
         contract=contract,
@@ -190,7 +190,7 @@ def _on_break(request: RoutedRequest, call: Call, body: RequestBody, task: Task)
 
 def _check_marks(context: CallContext, call: Call, body: RequestBody) -> None:
     """What goes on from a sensitive answer is as sensitive. Raises FailClosed."""
-    made = context.runtime.memory.made_for(body)
+    made = context.runtime.affinity.made_for(body)
     if made is not None and (missing := sorted(set(made.marks) - set(call.sensitive))):
         raise FailClosed(
             f"nothing was sent: the call goes on from an answer that is sensitive ({', '.join(missing)}), and is not "
@@ -248,16 +248,16 @@ def _unknown_task(tasks: list[str], model: str | None) -> str:
     return f"unknown task {model[:100]!r}: the model argument names a task of the config.{hint} The tasks are {listed}"
 
 
-async def with_count(resolved: ResolvedCall, unsure: NeedsTokenCount) -> ResolvedCall:
+async def with_count(resolved: ResolvedCall, needs_count: NeedsTokenCount) -> ResolvedCall:
     """The call with its candidates by the count of its question; as it is if there is no exact one, or not in time."""
     work = asyncio.get_running_loop().run_in_executor(
-        None, _counts, resolved.body.raw, resolved.call.api, unsure.models
+        None, _counts, resolved.body.raw, resolved.call.api, needs_count.models
     )
     done, _ = await asyncio.wait((work,), timeout=COUNT_WAIT)
     counts = work.result() if done else {}
     if not counts:
         return resolved
-    return msgspec.structs.replace(resolved, candidates=unsure.fitting(counts))
+    return msgspec.structs.replace(resolved, candidates=needs_count.fitting(counts))
 
 
 def _counts(raw: bytes, api: Api, models: Mapping[str, str]) -> dict[str, int]:
@@ -283,5 +283,5 @@ def plan_of(resolved: ResolvedCall, started: float) -> Plan:
         max_attempts=task.max_attempts,
         sensitive=bool(call.sensitive),
         health=context.runtime.health.of[call.api],
-        nowhere=resolved.nowhere,
+        no_candidate=resolved.no_candidate,
     )

@@ -81,16 +81,16 @@ class CallRunner:
 
     async def _run_call(self, running: RunningCall) -> RoutedResponse:
         context = self._context
-        memory, body = context.runtime.memory, context.request.body
-        if memory.is_shared and (b"previous_response_id" in body or b"conversation" in body):
-            await memory.look_up(body)
+        affinity, body = context.runtime.affinity, context.request.body
+        if affinity.is_shared and (b"previous_response_id" in body or b"conversation" in body):
+            await affinity.look_up(body)
         resolved = resolve(context)
         running.call = resolved.call
         try:
             if not resolved.candidates:
                 raise await leave_unsent(resolved)
-            if resolved.unsure is not None:
-                resolved = await with_count(resolved, resolved.unsure)
+            if resolved.needs_count is not None:
+                resolved = await with_count(resolved, resolved.needs_count)
             reply = await self._answer(resolved)
         except ReviewPending as pending:
             self._start_draft(resolved, pending.review_id or "")
@@ -118,7 +118,7 @@ class CallRunner:
             kept = await claim.kept_answer()
             if kept is not None:
                 self._attempts.check_sensitivity()
-                return claim.given_again(kept)
+                return claim.replay(kept)
             reply = self._reply(await self._carry_out(self._plan.begin(self._loop.time(), random.random())))
         except BaseException:
             # does nothing if the plan has ended the call
@@ -224,10 +224,10 @@ class CallRunner:
                 result.flow.exchange.abort()
             judged = as_failure(error)
             attempts.end(judged)
-        speeds, latest = self._context.runtime.speeds, attempts.recorder.attempt
-        if speeds is not None and latest is not None:  # for tasks that select the fastest route
+        latencies, latest = self._context.runtime.latencies, attempts.recorder.attempt
+        if latencies is not None and latest is not None:  # for tasks that select the fastest route
             call = self._resolved.call
-            speeds.note(latest, call.api, judged if isinstance(judged, Failure) else None, stream=call.stream)
+            latencies.note(latest, call.api, judged if isinstance(judged, Failure) else None, stream=call.stream)
         return judged
 
     def _after(self, failure: Failure) -> Move:
@@ -247,9 +247,9 @@ class CallRunner:
     async def _stopped(self, stop: Stop) -> CompleteResponse | StreamStarted:
         resolved, recorder = self._resolved, self._attempts.recorder
         failure = stop.failure
-        if failure.kind in READ_BY_THE_APP and self._attempts.kept is not None:
+        if failure.kind in READ_BY_THE_APP and self._attempts.failed_answer is not None:
             recorder.settle()
-            return self._attempts.kept
+            return self._attempts.failed_answer
         self._context.close_scope(resolved.call)
         if resolved.review is not None and is_escalated(failure.kind, failure.trouble) and not self._committed:
             error = await escalate(resolved, stop)
@@ -296,4 +296,4 @@ class CallRunner:
         call = self._resolved.call
         if call.route is not None:
             made = ResponseOrigin(call.route, call.task, call.sensitive)
-            self._context.runtime.memory.remember(self._resolved.body, response_id, made)
+            self._context.runtime.affinity.remember(self._resolved.body, response_id, made)

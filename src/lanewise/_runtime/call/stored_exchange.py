@@ -95,7 +95,7 @@ class StoredExchange:
         finally:
             exchange.release()
         failure = from_status(exchange.status, exchange.headers, body, now=datetime.now(UTC), bound=True)
-        facts = ErrorDetails(
+        details = ErrorDetails(
             path=self._path,
             status=exchange.status,
             code=failure.code or str(failure.kind),
@@ -104,15 +104,15 @@ class StoredExchange:
             retry_after=failure.retry_after,
             request_id=self._call.id,
         )
-        told = f"{self._request.method} /{self._path[:200]}: {self._upstream.route.name} answered {exchange.status}"
+        text = f"{self._request.method} /{self._path[:200]}: {self._upstream.route.name} answered {exchange.status}"
         kind = FailClosed if self._call.sensitive else class_of_status(exchange.status)
-        return kind(f"{told}, {facts.code} [call {self._call.id}]", self._call, facts), failure.retry_after
+        return kind(f"{text}, {details.code} [call {self._call.id}]", self._call, details), failure.retry_after
 
     def _failed(self, failure: TransportFailure) -> RoutingError:
         late = failure.signal is TransportSignal.TIMEOUT
         kind = FailClosed if self._call.sensitive else UpstreamTimeout if late else Unreachable
-        told = f"{self._request.method} /{self._path[:200]}: no answer of {self._upstream.route.name} ({failure})"
-        return kind(f"{told} [call {self._call.id}]", self._call, ErrorDetails(path=self._path))
+        text = f"{self._request.method} /{self._path[:200]}: no answer of {self._upstream.route.name} ({failure})"
+        return kind(f"{text} [call {self._call.id}]", self._call, ErrorDetails(path=self._path))
 
 
 class StoredStream:

@@ -21,9 +21,9 @@ _log: Final = logging.getLogger("lanewise")
 
 def as_failure(error: Exception) -> Failure:
     """The failure of the attempt in which an exception was raised; logged as an error."""
-    told = _told(error)
-    _log.error("an attempt failed by what nobody foresaw: %s", told)
-    return failures.UNFORESEEN.failure(cause=told)
+    where = _where(error)
+    _log.error("an attempt failed by what nobody foresaw: %s", where)
+    return failures.UNFORESEEN.failure(cause=where)
 
 
 def as_routing_error(error: Exception, call: Call | None) -> RoutingError:
@@ -34,13 +34,13 @@ def as_routing_error(error: Exception, call: Call | None) -> RoutingError:
         except Exception as error:
             raise as_routing_error(error, call) from None
     """
-    told = _told(error)
-    _log.error("a call failed by what nobody foresaw: %s", told)
+    where = _where(error)
+    _log.error("a call failed by what nobody foresaw: %s", where)
     suffix = "" if call is None else f" [call {call.id}]"
-    return BadResponse(f"the call could not be handled: {told}.{suffix}", call)
+    return BadResponse(f"the call could not be handled: {where}.{suffix}", call)
 
 
-def _told(error: Exception) -> str:
+def _where(error: Exception) -> str:
     name, traceback = type(error).__qualname__, error.__traceback__
     if traceback is None:
         return name

@@ -28,8 +28,8 @@ CLOSE: Final = 2.0
 class Endable(Protocol):
     """What runs in a loop: a call, or a committed stream."""
 
-    def end(self, why: Callable[[Call | None], RoutingError]) -> None:
-        """End it with the error that ``why`` makes. Does nothing if it has ended. In its own loop."""
+    def end(self, make_error: Callable[[Call | None], RoutingError]) -> None:
+        """End it with the error that ``make_error`` makes. Does nothing if it has ended. In its own loop."""
         ...
 
 

@@ -149,7 +149,7 @@ class Admission:
         if permit is not None and permit.decides_early:
             self._permit = self._health.committed(self._route, self._api, permit, is_plain=self._is_plain)
 
-    def heard(self) -> None:
+    def bytes_came(self) -> None:
         """Note that bytes of the attempt's answer have come."""
         if self._permit is not None:
             self._health.heard(self._route, self._api, self._permit)

@@ -86,7 +86,7 @@ async def _exchange(request: AttemptRequest, record: Attempt) -> AttemptResult:
             return failures.NO_CONTENT.failure()
         return _unsent(request, failure)
     exchange.bound_reads(deadline, request.latest)
-    request.heard()
+    request.on_bytes()
     AttemptFields.first_byte_ms(record, (loop.time() - started) * 1000)
     AttemptFields.http_status(record, exchange.status)
     opened = False
@@ -201,7 +201,7 @@ async def _open(
         if not first or first.startswith(_NO_EVENTS):
             exchange.bound_reads(deadline)
             return await _not_a_stream(request, exchange, begun)
-    accumulator = StreamAccumulator(request.api, request.limits.answer) if request.gather else None
+    accumulator = StreamAccumulator(request.api, request.limits.answer) if request.keep_content else None
     validator = StreamValidator(
         request.api,
         hide_usage=request.hide_usage,
@@ -209,7 +209,7 @@ async def _open(
         accepts=request.accepts,
         accumulator=accumulator,
     )
-    flow = UpstreamStream(exchange, validator, request.limits.event, request.heard, begun)
+    flow = UpstreamStream(exchange, validator, request.limits.event, request.on_bytes, begun)
     silent_until = begins_by
     limit = request.limits.answer if request.hold_all else request.limits.event
     held: list[bytes] = []

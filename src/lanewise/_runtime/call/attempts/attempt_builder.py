@@ -41,11 +41,11 @@ class RetryHints(msgspec.Struct, frozen=True):
 class AttemptBuilder:
     """Makes the attempts of one call."""
 
-    def __init__(self, resolved: ResolvedCall, heard: Callable[[], None]) -> None:
+    def __init__(self, resolved: ResolvedCall, on_bytes: Callable[[], None]) -> None:
         self._context = resolved.context
         self._runtime = resolved.context.runtime
         self._resolved = resolved
-        self._heard = heard
+        self._on_bytes = on_bytes
         self._call = resolved.call
         self._loop = asyncio.get_running_loop()
         self._sent: tuple[str, UpstreamBody] | None = None
@@ -87,11 +87,11 @@ class AttemptBuilder:
             first_byte=send.first_byte,
             limits=self._runtime.limits,
             lag=context.loop.lag,
-            heard=self._heard,
+            on_bytes=self._on_bytes,
             has_attachments=partial(has_attachments, resolved.body, self._call.api),
             added=rendered.added,
             accepts=partial(_is_asked_for, upstream.route) if self._call.sensitive else None,
-            gather=resolved.contract is not None,
+            keep_content=resolved.contract is not None,
         )
         record = _attempt_record(
             self._call, send, model=upstream.route.model, host=upstream.host, key=key, rendered=rendered
@@ -146,7 +146,7 @@ class AttemptBuilder:
         if repair is None or not self._may_mend:
             return
         self._may_mend = False
-        self._mended = repaired(self._resolved.body, self._call.api, repair.said, repair.problem)
+        self._mended = repaired(self._resolved.body, self._call.api, repair.choice, repair.problem)
 
     def _render(self, upstream: Upstream) -> UpstreamBody:
         body, api = self._body, self._call.api

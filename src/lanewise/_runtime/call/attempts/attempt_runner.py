@@ -47,7 +47,7 @@ class AttemptRunner:
         "_runtime",
         "admission",
         "builder",
-        "kept",
+        "failed_answer",
         "recorder",
     )
 
@@ -60,8 +60,8 @@ class AttemptRunner:
         self._loop = asyncio.get_running_loop()
         self.recorder = recorder
         self.admission = Admission(resolved)
-        self.builder = AttemptBuilder(resolved, self.admission.heard)
-        self.kept: CompleteResponse | StreamStarted | None = None
+        self.builder = AttemptBuilder(resolved, self.admission.bytes_came)
+        self.failed_answer: CompleteResponse | StreamStarted | None = None
         """The latest attempt's answer, if it failed and goes to the app all the same where nobody else is asked."""
 
     def beside(self) -> AttemptRunner:
@@ -74,9 +74,9 @@ class AttemptRunner:
 
     def build(self, send: Send) -> BuiltAttempt:
         """The attempt that the plan asks for, from now on the latest. Raises FailClosed, RouterClosed."""
-        if isinstance(self.kept, StreamStarted):
-            self.kept.flow.exchange.abort()
-        self.kept = None
+        if isinstance(self.failed_answer, StreamStarted):
+            self.failed_answer.flow.exchange.abort()
+        self.failed_answer = None
         self.check_sensitivity()
         built = self.builder.make(send, self._plan.deadline)
         self.recorder.begin_attempt(built)
@@ -125,7 +125,7 @@ class AttemptRunner:
         self.recorder.end(Outcome.REFUSED, FailureKind.LOCAL)
         raise became_sensitive(call)
 
-    async def flaw(self, result: CompleteResponse | StreamStarted) -> Failure | None:
+    async def failure_of(self, result: CompleteResponse | StreamStarted) -> Failure | None:
         """Why the answer of the latest attempt does not count, if it does not: of a stream, as far as it has come."""
         latest = self.recorder.attempt
         assert latest is not None, "something answered"
@@ -159,11 +159,11 @@ class AttemptRunner:
         return await self._breach(self._contract, read_choices(self._resolved.call.api, result.body), until)
 
     async def _whole(self, result: CompleteResponse) -> CompleteResponse | Failure:
-        failure = await self.flaw(result)
+        failure = await self.failure_of(result)
         self.end(failure)
         if failure is not None:
             if self._may_be_read(failure):
-                self.kept = result
+                self.failed_answer = result
             return failure
         self.recorder.refusal(result.answer)
         self.recorder.settle()
@@ -172,14 +172,14 @@ class AttemptRunner:
 
     async def _opened(self, result: StreamStarted) -> StreamStarted | Failure:
         try:
-            failure = await self.flaw(result)
+            failure = await self.failure_of(result)
         except BaseException:
             result.flow.exchange.abort()
             raise
         if failure is not None:
             self.end(failure)
             if self._may_be_read(failure):
-                self.kept = result  # its exchange stays open
+                self.failed_answer = result  # its exchange stays open
             else:
                 result.flow.exchange.abort()
             return failure
@@ -196,9 +196,9 @@ class AttemptRunner:
         """Whether a response is still being made in the background: there is nothing to check yet."""
         return self._resolved.body.fields.get("background") == TRUE and answer.finish_reasons == (None,)
 
-    async def _breach(self, contract: Contract, said: Sequence[Choice] | None, until: float) -> Failure | None:
+    async def _breach(self, contract: Contract, choices: Sequence[Choice] | None, until: float) -> Failure | None:
         seconds = min(LONGEST, (until - self._loop.time()) * 0.8)  # and then it is the check that is told, not the time
-        breach = await _breach_of(contract, said, self._runtime.checks, seconds)
+        breach = await _breach_of(contract, choices, self._runtime.checks, seconds)
         if breach is None:
             return None
         self.builder.may_mend(breach.repair)
@@ -206,7 +206,7 @@ class AttemptRunner:
 
 
 async def _breach_of(
-    contract: Contract, said: Sequence[Choice] | None, checks: IsolatedChecks, seconds: float
+    contract: Contract, choices: Sequence[Choice] | None, checks: IsolatedChecks, seconds: float
 ) -> Breach | None:
     """How an answer breaks the contract, or ``None``. One that can't be judged in ``seconds`` counts as breaking a
     contract of its task; where the call's own schema is the reason, the call is refused.
@@ -215,7 +215,7 @@ async def _breach_of(
     until = time.monotonic() + seconds
     while True:
         try:
-            return contract.breach(said, verdicts)
+            return contract.breach(choices, verdicts)
         except TooMuchWork as work:
             question, of_task = work.question, work.of_task
         try:

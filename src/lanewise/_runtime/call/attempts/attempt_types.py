@@ -55,7 +55,7 @@ class AttemptRequest(msgspec.Struct, frozen=True):
     first_token: float | None
     limits: ByteLimits
     lag: LoopLag
-    heard: Callable[[], None]
+    on_bytes: Callable[[], None]
     """Is told of bytes of the answer."""
     has_attachments: Callable[[], bool]
     """Whether pictures, sound or files go out, which a server may have no eyes or ears for."""
@@ -63,7 +63,7 @@ class AttemptRequest(msgspec.Struct, frozen=True):
     """Seconds for the answer to begin, where it is the probe of a route that hung."""
     accepts: Callable[[str], bool] | None = None
     """Whether a model may answer, where not each may."""
-    gather: bool = False
+    keep_content: bool = False
     """Keep what a stream says: it will be checked."""
     added: tuple[str, ...] = ()
     """What the app did not write and the request holds."""

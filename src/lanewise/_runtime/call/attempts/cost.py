@@ -95,19 +95,20 @@ class Billing:
 
     def _answered(self, sent: BuiltAttempt, answer: Answer | StreamValidator) -> None:
         attempt, usage = sent.record, answer.usage
-        told, given = usage.input_tokens, usage.output_tokens
+        input_tokens, output_tokens = usage.input_tokens, usage.output_tokens
         estimated = False
-        if not told:
-            told, estimated = rough_tokens.likely(rough_tokens.text_bytes(sent.request.body)) * _requests(sent), True
+        if not input_tokens:
+            estimated = True
+            input_tokens = rough_tokens.likely(rough_tokens.text_bytes(sent.request.body)) * _requests(sent)
         if self._api is Api.EMBEDDINGS:
-            given = given or 0
-        elif not given and answer.content_bytes:
-            given, estimated = rough_tokens.likely(answer.content_bytes), True
-        AttemptFields.input_tokens(attempt, told)
-        AttemptFields.output_tokens(attempt, given or 0)
+            output_tokens = output_tokens or 0
+        elif not output_tokens and answer.content_bytes:
+            output_tokens, estimated = rough_tokens.likely(answer.content_bytes), True
+        AttemptFields.input_tokens(attempt, input_tokens)
+        AttemptFields.output_tokens(attempt, output_tokens or 0)
         if estimated:
             AttemptFields.tokens_estimated(attempt, True)
-            usage = msgspec.structs.replace(usage, input_tokens=told, output_tokens=given)
+            usage = msgspec.structs.replace(usage, input_tokens=input_tokens, output_tokens=output_tokens)
         elif self._may_owe_more(attempt, usage):
             usage = msgspec.structs.replace(usage, unclear=(*usage.unclear, "tools"))
         _record(attempt, usage)

@@ -172,7 +172,7 @@ async def _close(task: asyncio.Task[AttemptResult]) -> None:
 
 async def _failure_of(result: AttemptResult, attempts: AttemptRunner) -> Failure | None:
     """How an attempt failed, or why its answer does not count."""
-    return result if isinstance(result, Failure) else await attempts.flaw(result)
+    return result if isinstance(result, Failure) else await attempts.failure_of(result)
 
 
 def _result_of(task: asyncio.Task[AttemptResult]) -> AttemptResult:

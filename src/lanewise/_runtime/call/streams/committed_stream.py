@@ -104,11 +104,11 @@ class CommittedStream:
         if not self._closed and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._dropped)
 
-    def end(self, why: Callable[[Call | None], RoutingError]) -> None:
-        """Close the exchange of a stream that has not come to its end, whose reader gets the error of ``why``."""
+    def end(self, make_error: Callable[[Call | None], RoutingError]) -> None:
+        """Close the exchange of a stream that has not come to its end; its reader gets the error of ``make_error``."""
         if not self._closed and not self._complete:
             self._abandon()
-            self._error = why(self._outcome.call)
+            self._error = make_error(self._outcome.call)
 
     def hang_up(self) -> None:
         """End the stream because the caller of the request has gone. May come from any thread."""

@@ -64,10 +64,10 @@ class RecordingStream:
         self._give_up()
         self._stream.drop()
 
-    def end(self, why: Callable[[Call | None], RoutingError]) -> None:
+    def end(self, make_error: Callable[[Call | None], RoutingError]) -> None:
         """As :meth:`CommittedStream.end`."""
         self._give_up()
-        self._stream.end(why)
+        self._stream.end(make_error)
 
     def _tape(self, piece: bytes) -> None:
         if len(self._call.attempts) > self._attempts:  # it has started over within this read

@@ -70,7 +70,7 @@ class StreamOutcome:
         self._plan = plan
         self._attempts = attempts
         self._start_over = start_over
-        self._judge: StreamValidator | None = started.flow.validator
+        self._validator: StreamValidator | None = started.flow.validator
         """``None`` while the stream is about to start over."""
         self._checked = started.ended
         self._hang_up: Callable[[], None] | None = None
@@ -88,14 +88,14 @@ class StreamOutcome:
 
     async def breach(self) -> Failure | None:
         """The failure of a stream that is whole, and breaks its contract."""
-        return None if self._checked or self._judge is None else await self._attempts.breach(self._judge)
+        return None if self._checked or self._validator is None else await self._attempts.breach(self._validator)
 
     def completed(self) -> None:
         """The stream is whole, and keeps its contract."""
         self._end_attempt(None)
         recorder = self._attempts.recorder
-        if self._judge is not None:
-            recorder.refusal(self._judge)
+        if self._validator is not None:
+            recorder.refusal(self._validator)
         recorder.end(Outcome.ANSWERED, None)
 
     def broken(self, failure: Failure) -> RoutingError:
@@ -131,11 +131,11 @@ class StreamOutcome:
 
     def broke(self, failure: Failure) -> bool:
         """Whether the stream that broke starts over. If so, its attempt ends here, and the call goes on."""
-        if self._judge is None or not self._resolved.on_break.restarts:
+        if self._validator is None or not self._resolved.on_break.restarts:
             return False
-        self._attempts.recorder.answer(self._judge)
+        self._attempts.recorder.answer(self._validator)
         self._attempts.end(failure)
-        self._judge = None
+        self._validator = None
         return True
 
     async def start_over(self, failure: Failure, max_at: float) -> StreamStarted:
@@ -145,15 +145,15 @@ class StreamOutcome:
         except BaseException:
             self._forget_caller()
             raise
-        self._judge = started.flow.validator
+        self._validator = started.flow.validator
         self._checked = started.ended
         return started
 
     def _end_attempt(self, failure: Failure | None) -> None:
         """The attempt that answered has ended, with what is known of its answer."""
         self._forget_caller()
-        if self._judge is not None:
-            self._attempts.recorder.answer(self._judge)
+        if self._validator is not None:
+            self._attempts.recorder.answer(self._validator)
         self._attempts.end(failure)
 
     def _forget_caller(self) -> None:

@@ -50,7 +50,7 @@ class UpstreamStream:
         exchange: Exchange,
         validator: StreamValidator,
         max_event_bytes: int,
-        heard: Callable[[], None],
+        on_bytes: Callable[[], None],
         begun: bytes = b"",
     ) -> None:
         self.exchange = exchange
@@ -58,7 +58,7 @@ class UpstreamStream:
         self._splitter = EventSplitter(max_event_bytes)
         self._events: Iterator[Event | None] | None = None
         """Of what was read and is not all judged yet."""
-        self._heard = heard
+        self._on_bytes = on_bytes
         self._at_end = False
         self._begun = begun
         self._seen = False
@@ -83,7 +83,7 @@ class UpstreamStream:
             return self._ended_by(failure)
         self._at_end = not data
         if data:
-            self._heard()
+            self._on_bytes()
         return self._judge(self._splitter.feed(data) if data else self._splitter.end())
 
     async def drain(self, until: float) -> bytes:
