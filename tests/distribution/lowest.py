@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -51,6 +52,7 @@ FOLLOWS = frozenset({"opentelemetry-sdk"})
 
 
 def main(options: Sequence[str]) -> int:
+    os.environ.setdefault("UV_SYSTEM_CERTS", "1")  # as pip: whom the machine trusts
     pythons = sorted(set(_pythons()))
     lowest = min(pythons)
     if lowest[0] != _oldest_supported():
@@ -123,8 +125,13 @@ def _locked_tools() -> list[str]:
 
 def _run(venv: Path, *options: str) -> int:
     _uv(venv, "--no-deps", "--no-build-isolation", "--editable", ".")
-    command = [venv / "bin" / "python", "-m", "pytest", "-n", "4", "--dist", "worksteal", *options]
-    return subprocess.run(command, check=False, cwd=ROOT).returncode
+    command = [venv / "bin" / "python", "-m", "pytest"]
+    failed = subprocess.run([*command, "-n", "4", "--dist", "worksteal", *options], check=False, cwd=ROOT).returncode
+    if failed == pytest.ExitCode.TESTS_FAILED:
+        print("What failed, once more and alone, to tell a fault from an accident of the machine:", flush=True)
+        command += ["--last-failed", "--last-failed-no-failures", "none", *options]
+        failed = subprocess.run(command, check=False, cwd=ROOT).returncode
+    return failed
 
 
 def _venv(name: str, python: str) -> Path:

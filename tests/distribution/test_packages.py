@@ -20,9 +20,8 @@ PACKAGES = ("lanewise", "flask_lanewise", "starlette_lanewise", "litestar_lanewi
 
 
 def run(*command: str | Path, cwd: Path, **environ: str) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=540, env={**os.environ, **environ}, check=False
-    )
+    environ = {"UV_SYSTEM_CERTS": "1", **os.environ, **environ}  # as pip: whom the machine trusts
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=540, env=environ, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -225,4 +224,5 @@ def resolve(folder: Path, wheel: Path, library: str, *options: str) -> subproces
     wanted = f"lanewise[{extras} @ {wheel.as_uri()}" if name == "lanewise" else library
     (folder / "wanted.in").write_text(f"lanewise @ {wheel.as_uri()}\n{wanted}\n")
     command = [UV, "pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate", *options, "wanted.in"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    environ = {"UV_SYSTEM_CERTS": "1", **os.environ}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environ, check=False)
