@@ -62,7 +62,7 @@ def show_endpoints(config: Config, found: Sequence[Endpoint]) -> None:
     from lanewise.cli.terminal import print_line, print_table
     from lanewise.config import ConfigError  # only this command needs them
     from lanewise.web import check_endpoints
-    from lanewise.web.endpoint_report import endpoints_listed, rules_that_match_none
+    from lanewise.web.marks.endpoint_report import endpoints_listed, rules_that_match_none
 
     print_table(endpoints_listed(found, config), whole_in_pipes=True)
     for line in rules_that_match_none(found, config):

@@ -7,24 +7,16 @@ from lanewise._scope.entered import entered_states
 from lanewise._scope.raising import raise_sensitivity, sensitivity
 from lanewise.config.environment.libraries import require_library
 from lanewise.scope import state_of
-from lanewise.web.app_check import AppCheck
-from lanewise.web.app_search import apps_within, categories_within, register_reader
-from lanewise.web.asgi_core import (
-    ENDED_BY,
-    SCOPE_KEY,
-    AsgiCore,
-    AsgiScope,
-    Receive,
-    Send,
-    hang_up_in,
-    log_hang_up,
-    log_problem,
-    routing_error_in,
-)
+from lanewise.web.asgi_core import ENDED_BY, SCOPE_KEY, AsgiCore, AsgiScope, Receive, Send
+from lanewise.web.call_errors import hang_up_in, log_hang_up, log_problem, routing_error_in
 from lanewise.web.dashboard.asgi_dashboard import Dashboard
 from lanewise.web.dashboard.wsgi_dashboard import WsgiDashboard
 from lanewise.web.end_guard import EndGuard, guarded_scope
-from lanewise.web.endpoint_report import (
+from lanewise.web.inbound import Inbound, router_of
+from lanewise.web.logs import RequestIdFilter
+from lanewise.web.marks.app_check import AppCheck
+from lanewise.web.marks.app_search import apps_within, categories_within, register_reader
+from lanewise.web.marks.endpoint_report import (
     Endpoint,
     Source,
     all_categories,
@@ -35,15 +27,10 @@ from lanewise.web.endpoint_report import (
     sources_of,
     sources_of_marks,
 )
-from lanewise.web.inbound import Inbound, router_of
-from lanewise.web.logs import RequestIdFilter
-from lanewise.web.mark_search import STANDARD, Marks, find_marks, marks_version, own_marks
-from lanewise.web.openai_endpoint.asgi_endpoint import OpenAIEndpoint
-from lanewise.web.openai_endpoint.wsgi_endpoint import WsgiAnswer, WsgiEndpoint, endpoint_error
-from lanewise.web.paths import PathRules
-from lanewise.web.problems import MEDIA_TYPE, Problem, answers_of, problem_for
-from lanewise.web.request_marks import RequestMarks, marks_of
-from lanewise.web.sensitivity_marks import (
+from lanewise.web.marks.mark_search import STANDARD, Marks, find_marks, marks_version, own_marks
+from lanewise.web.marks.path_rules import PathRules
+from lanewise.web.marks.request_marks import RequestMarks, marks_of
+from lanewise.web.marks.sensitivity_marks import (
     DONE,
     SensitiveMark,
     category_of,
@@ -53,6 +40,9 @@ from lanewise.web.sensitivity_marks import (
     misplaced,
     standard,
 )
+from lanewise.web.openai_endpoint.asgi_endpoint import OpenAIEndpoint
+from lanewise.web.openai_endpoint.wsgi_endpoint import WsgiAnswer, WsgiEndpoint, endpoint_error
+from lanewise.web.problems import MEDIA_TYPE, Problem, answers_of, problem_for
 from lanewise.web.wsgi_core import WsgiCore
 
 __all__ = [

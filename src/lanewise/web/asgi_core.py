@@ -7,27 +7,17 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from lanewise.errors import CallerGone, FailClosed, ReviewPending, RoutingError
+from lanewise.errors import RoutingError
 from lanewise.scope import Scope, begin_serving, end_serving, state_of
 from lanewise.types import Outcome
 from lanewise.web.asgi_disconnects import DisconnectWatcher, Message, Receive
+from lanewise.web.call_errors import hang_up_in, log_hang_up, log_problem, routing_error_in
 from lanewise.web.end_guard import HeldEnd, abandon_answer, ends_answer, tell_guard
 from lanewise.web.inbound import Inbound
 from lanewise.web.lane_header import tell_lane
-from lanewise.web.problems import Problem, problem_for
+from lanewise.web.problems import problem_for
 
-__all__ = [
-    "ENDED_BY",
-    "SCOPE_KEY",
-    "AsgiCore",
-    "AsgiScope",
-    "Receive",
-    "Send",
-    "hang_up_in",
-    "log_hang_up",
-    "log_problem",
-    "routing_error_in",
-]
+__all__ = ["ENDED_BY", "SCOPE_KEY", "AsgiCore", "AsgiScope", "Receive", "Send"]
 
 AsgiScope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -300,80 +290,9 @@ class _Socket:
         self._state.hang_up()
 
 
-def routing_error_in(raised: BaseException) -> RoutingError | None:
-    """The router's error that an app let out; ``None`` for an error of its own."""
-    if isinstance(raised, RoutingError):
-        return raised
-    if isinstance(raised, BaseExceptionGroup):  # an asyncio.TaskGroup of calls
-        found = [routing_error_in(each) for each in raised.exceptions]
-        ours = [each for each in found if each is not None]
-        return min(ours, key=_weight) if len(ours) == len(found) else None
-    if type(raised) is RuntimeError and isinstance(raised.__cause__, RoutingError):
-        return raised.__cause__  # Starlette's own: a handler of the app would have answered, had it not begun already
-    return None
-
-
-_MOST_ERRORS: Final = 64
-"""How many errors are looked at in what an app let out."""
-
-
-def hang_up_in(raised: BaseException) -> RoutingError | None:
-    """The error of a call that ended because its caller had gone, wherever it is in what an app let out.
-
-    An app may wrap it, or stumble over it; there is nobody left who could be told.
-    """
-    waiting = [raised]  # each once: a group's errors have that group among what they were raised in
-    for error in waiting:
-        if is_hang_up(error):
-            assert isinstance(error, RoutingError)
-            return error
-        inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-        for each in (error.__cause__, error.__context__, *inner):
-            if each is not None and len(waiting) < _MOST_ERRORS and not any(each is known for known in waiting):
-                waiting.append(each)
-    return None
-
-
-def is_hang_up(error: BaseException) -> bool:
-    """Whether an error only says that the caller of the request had gone: a sensitive call fails closed by that."""
-    if isinstance(error, CallerGone):
-        return True
-    return isinstance(error, FailClosed) and error.call is not None and error.call.outcome is Outcome.CANCELLED
-
-
-def log_hang_up(error: RoutingError, scope: Scope) -> None:
-    """Say in the log that a caller has left."""
-    request_id = scope.request_id
-    _log.info("the caller hung up: %s [request %s]", error, request_id, extra={"request_id": request_id})
-
-
-def _weight(error: RoutingError) -> int:
-    """Of several errors the gravest is told: what failed closed, then what waits for a person."""
-    if isinstance(error, FailClosed):
-        return 0
-    return 1 if isinstance(error, ReviewPending) else 2
-
-
 def _echo(message: Message, id_header: bytes, request_id: str) -> None:
     headers = message.get("headers") or ()
     for name, _ in headers:
         if name == id_header or name.lower() == id_header:
             return
     message["headers"] = [*headers, (id_header, request_id.encode("ascii"))]
-
-
-def log_problem(problem: Problem, error: RoutingError, scope: Scope) -> None:
-    """Say in the log why a request was answered by a problem: an error where somebody has to mend something."""
-    if is_hang_up(error):
-        log_hang_up(error, scope)
-        return
-    level = {500: logging.ERROR, 202: logging.INFO}.get(problem.status, logging.WARNING)
-    call_id = error.call.id if error.call is not None else None
-    _log.log(
-        level,
-        "a request was answered with %d: %s [request %s]",
-        problem.status,
-        error,
-        scope.request_id,
-        extra={"request_id": scope.request_id, "call_id": call_id},
-    )

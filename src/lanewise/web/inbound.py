@@ -10,8 +10,8 @@ from typing import Final
 from lanewise.config import Config
 from lanewise.router import Router, scopes_of
 from lanewise.scope import Scope
-from lanewise.web.mark_search import STANDARD
-from lanewise.web.paths import PathRules
+from lanewise.web.marks.mark_search import STANDARD
+from lanewise.web.marks.path_rules import PathRules
 
 __all__ = ["Inbound", "router_of", "trace_headers"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lanewise.errors import RoutingError
 from lanewise.scope import Scope, begin_serving, end_serving, state_of
-from lanewise.web.asgi_core import hang_up_in, log_hang_up
+from lanewise.web.call_errors import hang_up_in, log_hang_up
 from lanewise.web.inbound import Inbound
 from lanewise.web.lane_header import with_lane
 from lanewise.web.wsgi_disconnects import (

@@ -16,8 +16,8 @@ from lanewise.errors import RoutingError, StreamBroken
 from lanewise.router import Router
 from lanewise.scope import Scope, serving, state_of
 from lanewise.types import Api
-from lanewise.web.asgi_core import log_hang_up
 from lanewise.web.asgi_disconnects import DisconnectWatcher, Message, Receive
+from lanewise.web.call_errors import log_hang_up
 from lanewise.web.openai_endpoint.endpoint_answers import (
     EndpointAnswer,
     EndpointError,

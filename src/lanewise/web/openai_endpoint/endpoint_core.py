@@ -24,7 +24,8 @@ from lanewise.router import Router, scopes_of
 from lanewise.scope import Scope, current_scope, state_of
 from lanewise.types import Call
 from lanewise.web.inbound import trace_headers
-from lanewise.web.mark_search import STANDARD
+from lanewise.web.marks.mark_search import STANDARD
+from lanewise.web.marks.path_rules import PathRules
 from lanewise.web.openai_endpoint.endpoint_answers import EndpointAnswer, EndpointError, HeaderList, json_answer
 from lanewise.web.openai_endpoint.endpoint_callers import (
     AppCallers,
@@ -34,7 +35,6 @@ from lanewise.web.openai_endpoint.endpoint_callers import (
     LoopbackCallers,
 )
 from lanewise.web.openai_endpoint.endpoint_request import RequestHead, check_body
-from lanewise.web.paths import PathRules
 
 __all__ = ["EndpointCore"]
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar, cast
 from lanewise._scope.raising import UnusedMark, note_unused, raise_sensitivity, sensitivity
 from lanewise.scope import Scope, current_scope
 from lanewise.web.asgi_core import SCOPE_KEY
-from lanewise.web.mark_search import (
+from lanewise.web.marks.mark_search import (
     MARKED,
     MARKED_ABOVE,
     OF_APPS,

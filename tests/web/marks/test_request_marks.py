@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lanewise import Config
 from lanewise.web import STANDARD, Endpoint, RequestMarks, Source, marks_of
-from lanewise.web.mark_search import write_mark
+from lanewise.web.marks.mark_search import write_mark
 
 CONFIG = Config.from_mapping(
     {

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lanewise.config import Config, ConfigError, Mistake
-from lanewise.web.mark_search import STANDARD, Marks, lost_marks
-from lanewise.web.paths import PathRules, may_match
+from lanewise.web.marks.mark_search import STANDARD, Marks, lost_marks
+from lanewise.web.marks.path_rules import PathRules, may_match
 
 __all__ = [
     "Endpoint",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise.web import PathRules
-from lanewise.web.paths import may_match, normalised
+from lanewise.web.marks.path_rules import may_match, normalised
 
 RULES = PathRules({"/payments/*": "payment", "/clinic/*/triage": "medical", "/exact": "exact"})
 PAYMENT = frozenset({"payment"})

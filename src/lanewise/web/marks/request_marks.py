@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Final, NamedTuple
 
 from lanewise.config import Config
-from lanewise.web.endpoint_report import Endpoint
-from lanewise.web.mark_search import STANDARD, marks_version
+from lanewise.web.marks.endpoint_report import Endpoint
+from lanewise.web.marks.mark_search import STANDARD, marks_version
 
 __all__ = ["RequestMarks", "marks_of"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from lanewise import Router, Scope
 from lanewise.web import STANDARD, category_of, find_marks, mark_and_wrap, standard
-from lanewise.web.mark_search import lost_marks
+from lanewise.web.marks.mark_search import lost_marks
 
 CONFIG = {
     "providers": {"one": {"base_url": "http://127.0.0.1:9/v1"}},

@@ -10,8 +10,8 @@ from typing import Any, Final
 from lanewise.config import ConfigError
 from lanewise.config.environment.libraries import require_library
 from lanewise.errors import RouterClosed
-from lanewise.web.endpoint_report import Endpoint, check_endpoints, warn_of_unmatched
 from lanewise.web.inbound import Inbound
+from lanewise.web.marks.endpoint_report import Endpoint, check_endpoints, warn_of_unmatched
 
 __all__ = ["AppCheck"]
 
