@@ -6,6 +6,7 @@ code, type and parameter. All of them survive ``pickle`` (Celery and multiproces
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 import httpx2
@@ -86,6 +87,9 @@ class RoutingError(openai.OpenAIError):
         self.call = call
         self.retry_after = facts.retry_after
         self._facts = facts
+        if isinstance(self, _StatusError | _ValidationError):
+            milliseconds = 0.0 if call is None or call.total_ms is None else call.total_ms
+            self.response.elapsed = timedelta(milliseconds=milliseconds)
 
     def _init_openai(self, message: str, facts: ErrorDetails) -> None:
         openai.OpenAIError.__init__(self, message)

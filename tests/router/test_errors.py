@@ -123,6 +123,9 @@ async def test_a_final_error_is_what_the_app_catches_and_holds_no_secret(
         assert isinstance(error, openai.APIStatusError)
         assert error.status_code == status
         assert error.response.headers["x-should-retry"] == "false"
+    response = getattr(error, "response", None)
+    if response is not None:
+        assert response.elapsed.total_seconds() * 1000 == pytest.approx(got.call.total_ms, abs=0.01)
     for attempt in got.call.attempts:
         assert f"{attempt.route} ({attempt.lane})" in str(error)
         assert str(attempt.failure) in str(error)
