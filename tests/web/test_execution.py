@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import openai
@@ -291,7 +292,7 @@ def test_a_marked_job_is_sensitive_where_it_is_detached(app: RoutedApp) -> None:
 
 
 def test_functions_of_any_kind_are_wrapped(app: RoutedApp) -> None:
-    """A generator, an async one, and a function that gives a coroutine without saying that it is async."""
+    """Generators, context managers, iterators, and functions that give one of these without saying so."""
     request = app.request("payment")
     outcomes: list[str] = []
 
@@ -312,14 +313,76 @@ def test_functions_of_any_kind_are_wrapped(app: RoutedApp) -> None:
     async def late() -> str:
         return tried()
 
+    async def given_late() -> Iterator[str]:
+        return steps()
+
+    @contextmanager
+    def around() -> Iterator[str]:
+        yield tried()
+        outcomes.append(tried())
+
+    @asynccontextmanager
+    async def around_async() -> AsyncIterator[str]:
+        yield tried()
+        outcomes.append(tried())
+
     async def run() -> None:
         outcomes.extend(request.wrap(steps)())
         outcomes.extend([each async for each in request.wrap(steps_async)()])
         outcomes.append(await request.wrap(lambda: late())())
+        outcomes.extend(await request.wrap(given_late)())
+        outcomes.extend(request.wrap(lambda: map(str.format, (tried() for _ in "ab")))())
+        with request.wrap(around)() as first:
+            outcomes.append(first)
+        async with request.wrap(around_async)() as first:
+            outcomes.append(first)
 
     asyncio.run(run())
-    assert outcomes == ["FailClosed"] * 5
+    assert outcomes == ["FailClosed"] * 13
     assert app.second.request_count == 0
+
+
+def test_a_wrapped_generator_is_sent_and_thrown_what_it_would_be(app: RoutedApp) -> None:
+    """Its values, its errors and what it gives back are its own."""
+
+    def steps() -> Generator[object, object, str]:
+        got = yield "first"
+        try:
+            yield got
+        except KeyError as error:
+            yield repr(error)
+        return "end"
+
+    async def steps_async() -> AsyncGenerator[object, object]:
+        got = yield "first"
+        try:
+            yield got
+        except KeyError as error:
+            yield repr(error)
+
+    @contextmanager
+    def forgiving() -> Iterator[None]:
+        with suppress(KeyError):
+            yield
+
+    request = app.request()
+    generator = request.wrap(steps)()
+    assert [next(generator), generator.send(7), generator.throw(KeyError("k"))] == ["first", 7, "KeyError('k')"]
+    with pytest.raises(StopIteration, match="end"):
+        next(generator)
+
+    async def run() -> None:
+        generator = request.wrap(steps_async)()
+        assert [await anext(generator), await generator.asend(7)] == ["first", 7]
+        assert await generator.athrow(KeyError("k")) == "KeyError('k')"
+        with pytest.raises(StopAsyncIteration):
+            await anext(generator)
+
+    asyncio.run(run())
+    with request.wrap(forgiving)():
+        raise KeyError
+    with pytest.raises(LookupError, match="other"), request.wrap(forgiving)():
+        raise LookupError("other")
 
 
 # -- streams -----------------------------------------------------------------------------------------------------------

@@ -1,20 +1,21 @@
-"""A function of any kind, made to run in a scope: plain, async, or a generator of either."""
+"""A function of any kind, made to run in a scope: plain, async, a generator or a context manager of either."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, ParamSpec, TypeVar, cast
 
 __all__ = ["wrap"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_Enter = Callable[[], AbstractContextManager[object]]
 
 
-def wrap(function: Callable[_P, _R], enter: Callable[[], AbstractContextManager[object]]) -> Callable[_P, _R]:
+def wrap(function: Callable[_P, _R], enter: _Enter) -> Callable[_P, _R]:
     """``function`` with a context manager entered around all that it does; of a generator, around each step.
 
     Raises TypeError: no function, but what one gave back, say.
@@ -29,7 +30,8 @@ def wrap(function: Callable[_P, _R], enter: Callable[[], AbstractContextManager[
         @functools.wraps(function)
         async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> object:
             with enter():
-                return await function(*args, **kwargs)
+                result = await function(*args, **kwargs)
+            return _inside(result, enter)
 
         return cast("Callable[_P, _R]", run_async)
 
@@ -42,51 +44,67 @@ def wrap(function: Callable[_P, _R], enter: Callable[[], AbstractContextManager[
     return run
 
 
-def _inside(result: object, enter: Callable[[], AbstractContextManager[object]]) -> object:
-    """What a function gave back before it was done: a coroutine of one that doesn't say it is async, a generator."""
+def _inside(result: object, enter: _Enter) -> object:
+    """What a function gave back before it was done: a coroutine of one that doesn't say it is async, a generator, or
+    what does its work when it is entered or gone through."""
     if inspect.iscoroutine(result):
         return _awaited(result, enter)
     if inspect.isgenerator(result):
         return _iterated(result, enter)
     if inspect.isasyncgen(result):
         return _iterated_async(result, enter)
+    if isinstance(result, map | filter):
+        return _iterated((each for each in result), enter)
+    if isinstance(result, AbstractContextManager | AbstractAsyncContextManager) and hasattr(result, "gen"):
+        result.gen = _inside(result.gen, enter)  # of contextlib's contextmanager
     return result
 
 
-async def _awaited(
-    coroutine: Coroutine[Any, Any, object], enter: Callable[[], AbstractContextManager[object]]
-) -> object:
+async def _awaited(coroutine: Coroutine[Any, Any, object], enter: _Enter) -> object:
     with enter():
-        return await coroutine
+        result = await coroutine
+    return _inside(result, enter)
 
 
-def _iterated(
-    steps: Iterator[object], enter: Callable[[], AbstractContextManager[object]]
-) -> Generator[object, None, object]:
+def _iterated(steps: Generator[object, Any, object], enter: _Enter) -> Generator[object, Any, object]:
+    step: Callable[[], object] = functools.partial(steps.send, None)
     try:
         while True:
             with enter():
                 try:
-                    item = next(steps)
+                    item = step()
                 except StopIteration as end:
                     return cast("object", end.value)
-            yield item
+            try:
+                sent = yield item
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the generator's own to handle
+                step = functools.partial(steps.throw, error)
+            else:
+                step = functools.partial(steps.send, sent)
     finally:
         with enter():
-            cast("Any", steps).close()
+            steps.close()
 
 
-async def _iterated_async(
-    steps: AsyncIterator[object], enter: Callable[[], AbstractContextManager[object]]
-) -> AsyncIterator[object]:
+async def _iterated_async(steps: AsyncGenerator[object, Any], enter: _Enter) -> AsyncGenerator[object, Any]:
+    step: Callable[[], Awaitable[object]] = functools.partial(steps.asend, None)
     try:
         while True:
             with enter():
                 try:
-                    item = await anext(steps)
+                    item = await step()
                 except StopAsyncIteration:
                     return
-            yield item
+            try:
+                sent = yield item
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the generator's own to handle
+                step = functools.partial(steps.athrow, error)
+            else:
+                step = functools.partial(steps.asend, sent)
     finally:
         with enter():
-            await cast("Any", steps).aclose()
+            await steps.aclose()
