@@ -14,7 +14,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.utils.sync import AsyncCallable
 
 from lanewise.web import (
-    STANDARD,
+    OPAQUE,
     Marks,
     Source,
     categories_within,
@@ -57,9 +57,7 @@ def handler_sources(handler: BaseRouteHandler) -> Iterator[Source]:
         yield from _of_overridden(owner, function)
     if isinstance(handler, ASGIRouteHandler):
         within = categories_within(function)
-        yield from sources_of(within.categories if within else (), "an app that it may lead to")
-        if within is not None and within.serves_itself:
-            yield Source(STANDARD, "a router of its own")
+        yield from () if within is None else within.sources
     marks = _decorators(handler, function)
     yield from sources_of_marks(Marks(marks.visible - guarded, marks.hidden), "decorator")
 
@@ -132,7 +130,7 @@ def unresolved(handler: BaseRouteHandler) -> str | None:
     if lost is not None:
         return lost
     if isinstance(handler, ASGIRouteHandler) and categories_within(function) is None:
-        return "it leads to more than can be looked through, so that its marks can't be read"
+        return OPAQUE
     return None
 
 

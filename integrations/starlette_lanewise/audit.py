@@ -6,20 +6,13 @@ import weakref
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.routing import Router as StarletteRouter
 
 from lanewise import Config, Router
-from lanewise.web import (
-    Endpoint,
-    Source,
-    assert_declared,
-    register_reader,
-    router_of,
-)
+from lanewise.web import Endpoint, RouterTree, assert_declared, register_reader, router_of
 from starlette_lanewise.middleware import router_in
-from starlette_lanewise.places import RoutePlaces, name_of, root_of
+from starlette_lanewise.routes import RouteReader, name_of, root_of
 
 __all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of", "group_marks"]
 
@@ -32,26 +25,7 @@ def endpoints(app: object) -> list[Endpoint]:
         for endpoint in endpoints(app):
             print(endpoint.label(), sorted(endpoint.categories))
     """
-    places = RoutePlaces(router_in, next(_routers_in(app), None))
-    return list(_listed(places, root_of(app), "", (), ()))
-
-
-def _listed(
-    places: RoutePlaces, owner: object, prefix: str, outer: tuple[Source, ...], path: tuple[object, ...]
-) -> Iterator[Endpoint]:
-    if owner in path:  # mounted in itself
-        return
-    place = places.of(owner)
-    outer += place.sources
-    if place.wrong is not None or (outer and not place.ways):
-        yield Endpoint(name_of(owner), prefix + "/*", (), outer, place.wrong)
-    for branch in place.ways:
-        sources = (*outer, *branch.sources)
-        for each in branch.endpoints:
-            found = tuple(dict.fromkeys((*sources, *each.sources)))
-            yield msgspec.structs.replace(each, path=prefix + each.path, sources=found)
-        for inner in branch.listed:
-            yield from _listed(places, inner, prefix + branch.path, sources, (*path, owner))
+    return _tree_of(app).endpoints(root_of(app), name_of)
 
 
 def endpoints_of(app: object) -> tuple[Config, list[Endpoint]]:
@@ -75,8 +49,7 @@ def assert_endpoints_declared(app: object) -> None:
 
 def group_marks(app: object) -> frozenset[str]:
     """The marks that an app's own middleware and dependencies, and what wraps it, put on all of it."""
-    owner = root_of(app)
-    return frozenset(source.category for source in RoutePlaces(router_in, None).of(owner).sources)
+    return frozenset(source.category for source in _tree_of(app).node(root_of(app)).sources)
 
 
 def _router_of(app: object) -> Router:
@@ -86,20 +59,23 @@ def _router_of(app: object) -> Router:
 
 
 def _routers_in(app: object) -> Iterator[object]:
-    return RoutePlaces(router_in, None).routers_in(app)
+    return RouteReader(router_in, None).routers_in(app)
 
 
-_places: Final[dict[int, tuple[weakref.ref[object], RoutePlaces]]] = {}
+def _tree_of(app: object) -> RouterTree:
+    return RouterTree(RouteReader(router_in, next(_routers_in(app), None)).read)
+
+
+_trees: Final[dict[int, tuple[weakref.ref[object], RouterTree]]] = {}
 """Of apps that are mounted in those of other frameworks. Routers can't be keys: they compare by their routes."""
 
 
 def _categories(app: object) -> frozenset[str]:
     """For the adapters of other frameworks, in whose apps one of Starlette's is mounted."""
     key = id(app)
-    if key not in _places:
-        places = RoutePlaces(router_in, next(_routers_in(app), None))
-        _places[key] = weakref.ref(app, lambda _: _places.pop(key, None)), places
-    return _places[key][1].categories_below(app)
+    if key not in _trees:
+        _trees[key] = weakref.ref(app, lambda _: _trees.pop(key, None)), _tree_of(app)
+    return _trees[key][1].categories_below(app)
 
 
 register_reader((Starlette, StarletteRouter), _categories, lambda app: next(_routers_in(app), None) is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
@@ -21,12 +21,15 @@ from lanewise.web import (
     Endpoint,
     Inbound,
     PathRules,
+    RequestPosition,
+    RouterNode,
+    RouterTree,
+    RouterWatch,
     guarded_scope,
     router_of,
     state_of,
 )
-from starlette_lanewise.places import RoutePlaces, root_of
-from starlette_lanewise.routed import ROUTED, Routed, watch
+from starlette_lanewise.routes import RouteReader, root_of
 
 __all__ = ["LanewiseMiddleware", "installed", "router_in"]
 
@@ -70,8 +73,8 @@ class LanewiseMiddleware:
         subject_of = None if subject is None else lambda asgi: subject(HTTPConnection(asgi))
         inbound = Inbound(self.router, self._scope_here)
         self.check = AppCheck(inbound, _endpoints, "starlette", "fastapi", prepare=self._prepare)
-        self._core = AsgiCore(inbound, self._routed, subject_of)
-        self._places = RoutePlaces(router_in, self.router, self.router.config.sensitive)
+        self._core = AsgiCore(inbound, self._position_of, subject_of)
+        self._tree = RouterTree(RouteReader(router_in, self.router).read, _watch, self.router.config.sensitive)
         self._rules = PathRules(self.router.config.endpoints)
         self._root: object | None = None
         self._warned: set[str] = set()
@@ -97,7 +100,7 @@ class LanewiseMiddleware:
 
     def _prepare(self, app: object) -> None:
         """Have an app that passed the check watched, and its OpenAPI document tell of the marks, if it has one."""
-        watch(place for place, _ in self._places.below(self._root_of(app)))
+        self._tree.watch_below(self._root_of(app))
         _guard(app)
         if hasattr(app, "openapi"):
             from starlette_lanewise.openapi import describe  # only of use with FastAPI
@@ -114,10 +117,9 @@ class LanewiseMiddleware:
             self._root = root_of(app if app is not None else self.app)
         return self._root
 
-    def _routed(self, asgi: MutableMapping[str, Any]) -> Routed:
+    def _position_of(self, asgi: MutableMapping[str, Any]) -> RequestPosition:
         root = self._root if self._root is not None else self._root_of(asgi.get("app"))
-        routed = asgi[ROUTED] = Routed(self._places, self._rules, root, asgi, self._warned)
-        return routed
+        return RequestPosition(self._tree, self._rules, root, asgi, self._warned)
 
     def _begin(self, asgi: MutableMapping[str, Any]) -> Scope:
         asgi[_OUTER] = (self, asgi.get("app"))
@@ -134,9 +136,9 @@ class LanewiseMiddleware:
         if app is app_here:
             raise RuntimeError("LanewiseMiddleware is installed twice in one app: take one of them out")
         if outer.router is self.router:
-            routed = state_of(asgi[SCOPE_KEY]).marks_resolver
-            if isinstance(routed, Routed):
-                routed.enter(self._root_of(app_here), asgi)  # from here on, the endpoint is one of this app
+            position = state_of(asgi[SCOPE_KEY]).marks_resolver
+            if isinstance(position, RequestPosition):
+                position.enter(self._root_of(app_here), asgi)  # from here on, the endpoint is one of this app
             await self.app(asgi, receive, send)
             return
         scope = asgi[SCOPE_KEY]
@@ -157,6 +159,14 @@ def _endpoints(app: object) -> list[Endpoint]:
     from starlette_lanewise.audit import endpoints  # it knows the middleware
 
     return endpoints(app)
+
+
+def _watch(nodes: Iterable[RouterNode]) -> None:
+    """Have the routers of all nodes tell of the requests that they get."""
+    for node in nodes:
+        stack = getattr(node.router, "middleware_stack", None)
+        if stack is not None and not isinstance(stack, RouterWatch):
+            node.router.middleware_stack = RouterWatch(stack, node.router)
 
 
 def _guard(app: object) -> None:

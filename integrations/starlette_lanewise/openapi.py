@@ -11,7 +11,7 @@ from starlette.routing import Mount
 from lanewise.config import Config
 from lanewise.web import MEDIA_TYPE, answers_of
 from starlette_lanewise.audit import endpoints, group_marks
-from starlette_lanewise.places import seen_through
+from starlette_lanewise.routes import seen_through
 
 __all__ = ["describe"]
 

@@ -15,7 +15,7 @@ from lanewise.web.end_guard import EndGuard, guarded_scope
 from lanewise.web.inbound import Inbound, router_of
 from lanewise.web.logs import RequestIdFilter
 from lanewise.web.marks.app_check import AppCheck
-from lanewise.web.marks.app_search import apps_within, categories_within, register_reader
+from lanewise.web.marks.app_search import OPAQUE, apps_within, categories_within, register_reader
 from lanewise.web.marks.endpoint_report import (
     Endpoint,
     Source,
@@ -30,6 +30,8 @@ from lanewise.web.marks.endpoint_report import (
 from lanewise.web.marks.mark_search import STANDARD, Marks, find_marks, marks_version, own_marks
 from lanewise.web.marks.path_rules import PathRules
 from lanewise.web.marks.request_marks import RequestMarks, marks_of
+from lanewise.web.marks.request_position import RequestPosition, RouterWatch
+from lanewise.web.marks.router_tree import Branch, RouterNode, RouterTree
 from lanewise.web.marks.sensitivity_marks import (
     DONE,
     SensitiveMark,
@@ -49,11 +51,13 @@ __all__ = [
     "DONE",
     "ENDED_BY",
     "MEDIA_TYPE",
+    "OPAQUE",
     "SCOPE_KEY",
     "STANDARD",
     "AppCheck",
     "AsgiCore",
     "AsgiScope",
+    "Branch",
     "Dashboard",
     "EndGuard",
     "Endpoint",
@@ -65,6 +69,10 @@ __all__ = [
     "Receive",
     "RequestIdFilter",
     "RequestMarks",
+    "RequestPosition",
+    "RouterNode",
+    "RouterTree",
+    "RouterWatch",
     "Send",
     "SensitiveMark",
     "Source",

@@ -8,8 +8,13 @@ from collections.abc import Callable, Iterator
 from types import CodeType, ModuleType
 from typing import Any, Final, NamedTuple
 
-__all__ = ["MountedMarks", "apps_within", "categories_within", "register_reader"]
+from lanewise.web.marks.endpoint_report import Source, sources_of
+from lanewise.web.marks.mark_search import STANDARD
 
+__all__ = ["OPAQUE", "MountedMarks", "apps_within", "categories_within", "register_reader"]
+
+OPAQUE: Final = "it leads to more than can be looked through, so that its marks can't be read"
+"""What is wrong with an endpoint of which :func:`categories_within` gives ``None``."""
 _MOST: Final = 2000
 """How many objects are looked at."""
 _ELEMENTS: Final = 200
@@ -27,6 +32,12 @@ class MountedMarks(NamedTuple):
     provisional: frozenset[str]
     serves_itself: bool
     """Whether all that was found has an adapter of its own."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What holds for what is mounted, whether or not an adapter of its own gets the request."""
+        own = (Source(STANDARD, "a router of its own"),) if self.serves_itself else ()
+        return (*sources_of(self.categories, "an app that it may lead to"), *own)
 
 
 class _Reader(NamedTuple):
