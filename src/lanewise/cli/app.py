@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["app_commands", "show_endpoints"]
 
 _READING: Final = ("check", "routes", "report", "explain")
-"""The commands that read a config file: here, the app's own unless another one is named."""
+"""The commands whose FILE is the app's own config unless another one is named."""
 _WITH_OPTION: Final = ("estimate", "reviews", "health", "budgets")
-"""Those that take it by --config."""
+"""The commands that take the config by --config."""
 _NESTED: Final = {"health": ("open", "close"), "budgets": ("reset",), "ledger": ("status", "upgrade")}
-"""Commands of commands that read it."""
+"""The subcommands that read the config."""
 
 
 def app_commands(config: Config, endpoints: click.Command) -> click.Group:
@@ -50,7 +50,7 @@ def _defaults(source: str) -> dict[str, dict[str, object]]:
 
 
 class _AppGroup(LazyGroup):
-    """The core's commands, of which the app's own come first."""
+    """The core's commands; one of the app's own takes the place of one with the same name."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name: the app's, or the core's."""

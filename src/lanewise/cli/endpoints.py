@@ -46,11 +46,13 @@ def endpoints(app: str) -> None:
     show_endpoints(config, found)
 
 
-def load_app(given: str) -> object:
+def load_app(import_string: str) -> object:
     """The app that an import string names. Raises ClickException, which says what is wrong with it."""
-    module_name, colon, name = given.partition(":")
+    module_name, colon, name = import_string.partition(":")
     if not (module_name and colon and name):
-        raise click.ClickException(f'{given!r} names no app: give a module and a name in it, such as "shop.web:app"')
+        raise click.ClickException(
+            f'{import_string!r} names no app: give a module and a name in it, such as "shop.web:app"'
+        )
     look_here_for_modules()
     try:
         found: object = import_module(module_name)
@@ -72,7 +74,7 @@ def _endpoints_of(app: object) -> EndpointsOf:
             adapter = _ADAPTERS.get(cls.__module__.partition(".")[0])
             if adapter is not None:
                 return cast("EndpointsOf", import_module(adapter).endpoints_of)
-        layer = getattr(layer, "app", None)  # a middleware of somebody else's
+        layer = getattr(layer, "app", None)  # a middleware of another library
     if callable(app) and not isinstance(app, type) and hasattr(app, "__name__"):
         raise click.ClickException(f'{app.__name__!r} is a function: if it makes the app, write "{app.__name__}()"')
     raise click.ClickException(f"a {type(app).__name__} is no app of Flask, Starlette, FastAPI or Litestar")

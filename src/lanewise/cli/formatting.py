@@ -1,4 +1,4 @@
-"""Money, shares, times, counts and texts from outside, as a person reads them."""
+"""Money, shares, times and counts as a person reads them, and untrusted texts without control characters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 __all__ = ["NOTHING", "dollars", "duration", "number", "percent", "plain", "token_count"]
 
 NOTHING: Final = "·"
-"""Stands where there is no value."""
+"""Shown where there is no value."""
 _LEAST_USD: Final = 0.0001
 """The least that is shown: a smaller amount is not shown as zero."""
 _WRITTEN: Final = "\n\t\u200c\u200d"
@@ -29,7 +29,7 @@ def dollars(usd: float) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share from 0 to 1. Never rounded to all or nothing: one in a thousand that got no answer is what is asked for.
+    """A share from 0 to 1. Never rounded to 0 or 100 %: one call in a thousand without an answer must show.
 
     Example::
 
@@ -58,12 +58,12 @@ def token_count(tokens: int) -> str:
 
 
 def number(count: int) -> str:
-    """A count, and nothing for 0."""
+    """A count; a dot for 0."""
     return f"{count:,}" if count else NOTHING
 
 
 def plain(text: str) -> str:
-    """A text without what would hide or move others on a terminal.
+    """A text without control characters, which could hide or overwrite others on a terminal.
 
     Example::
 
@@ -73,5 +73,5 @@ def plain(text: str) -> str:
 
 
 def _hides(character: str) -> bool:
-    """Whether it is a control character: an escape sequence's, one that turns the direction of writing, half a pair."""
+    """Whether it is a control character: of an escape sequence, of writing direction, or a lone surrogate."""
     return character not in _WRITTEN and unicodedata.category(character) in ("Cc", "Cf", "Cs")

@@ -39,11 +39,11 @@ def status(file: Path) -> None:
         except LedgerOutdated as error:
             click.echo(f"tables: {error}")
             raise click.exceptions.Exit(1) from None
-        held = contents(connection)
+        counts = contents(connection)
     click.echo(f"tables: version {found.found}, up to date")
-    click.echo(f"calls:  {held.calls:,}, their attempts {held.attempts:,}, scores {held.scores:,}")
-    if held.span is not None:
-        click.echo(f"from:   {held.span.oldest:%Y-%m-%d %H:%M} to {held.span.newest:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"calls:  {counts.calls:,}, their attempts {counts.attempts:,}, scores {counts.scores:,}")
+    if counts.span is not None:
+        click.echo(f"from:   {counts.span.oldest:%Y-%m-%d %H:%M} to {counts.span.newest:%Y-%m-%d %H:%M} UTC")
 
 
 @ledger.command()

@@ -130,8 +130,10 @@ def _queue(config_file: Path) -> Iterator[ReviewQueue]:
     credentials, findings = look_up_keys(config, os.environ)
     wrong = [mistake for mistake in findings.found if mistake.place in _OF_THE_QUEUE]
     if wrong or credentials.ledger is None or credentials.seal is None:
-        told = [str(mistake) for mistake in wrong] or ["the reviews need `ledger` and `storage_key_env` under [router]"]
-        _end("\n".join(told))
+        reasons = [str(mistake) for mistake in wrong] or [
+            "the reviews need `ledger` and `storage_key_env` under [router]"
+        ]
+        _end("\n".join(reasons))
     queue = ReviewQueue(credentials.ledger, credentials.seal)
     try:
         yield queue
@@ -150,7 +152,7 @@ def _end(problem: str) -> NoReturn:
 
 
 def _who() -> str:
-    """Who decides: asked at a terminal, where several people may share one user of the computer."""
+    """Who decides: asked at a terminal, since several people may share one login."""
     if not _at_a_terminal():
         return _user()
     return str(click.prompt("Who decides?", default=_user()))

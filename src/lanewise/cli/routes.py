@@ -33,15 +33,15 @@ def routes(file: Path) -> None:
 
 
 def _orders(config: Config) -> Iterator[str]:
-    """Where calls start that don't start with the first route, and which route of a lane they take first."""
+    """The tasks whose calls start in another lane than the primary, or with another route than a lane's first."""
     for name, task in config.tasks.items():
         if isinstance(task.start, LaneName):
             yield f"{name}: starts in {task.start}"
         elif task.start is not None:
             yield from (f"{name}: starts in {rule.lane} if {rule.when}" for rule in task.start)
         if task.select != "order":
-            kept = f", the same for all calls of a {task.sticky}" if task.sticky is not None else ""
-            yield f"{name}: of a lane {_FIRST[task.select]} goes first{kept}"
+            sticks = f", the same for all calls of a {task.sticky}" if task.sticky is not None else ""
+            yield f"{name}: of a lane {_FIRST[task.select]} goes first{sticks}"
 
 
 def routes_table(config: Config) -> Table:

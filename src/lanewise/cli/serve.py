@@ -69,7 +69,7 @@ def serve(file: Path, host: str, port: int, workers: int, is_open: bool, dashboa
         http=http_protocol(),
         lifespan="on",
         ws="none",
-        proxy_headers=False,  # nothing here goes by the client's address
+        proxy_headers=False,  # nothing here depends on the client's address
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,

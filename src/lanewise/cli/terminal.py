@@ -1,4 +1,4 @@
-"""Tables and lines as wide as the terminal: no word and no figure of them is ever broken.
+"""Tables and lines as wide as the terminal, wrapped only between words and figures.
 
 Columns share the width by what they need. Where even their longest words don't fit beside each other, each row of the
 table becomes a block of lines. In a pipe there is no width to keep to; where COLUMNS names one, tables keep to it.
@@ -23,18 +23,18 @@ __all__ = ["console", "fitted", "print_line", "print_styled", "print_table"]
 _BETWEEN_WORDS: Final = re.compile(r" (?!(?<=\d )(?:%|ms|s|min|h|d|kB|MB|USD)[,;:.)]*(?: |$))")
 """A figure and its unit are one word."""
 PIPE_WIDTH: Final = 1000
-"""What a line in a pipe may have before it is taken for a mistake."""
+"""Columns of a line in a pipe."""
 
 
 def console() -> Console:
-    """The terminal; in a pipe without COLUMNS one that is as wide as any line."""
+    """The terminal; in a pipe without COLUMNS one that is wide enough for any line."""
     if at_a_terminal() or os.environ.get("COLUMNS", "").isdigit():
         return Console(highlight=False)
     return Console(highlight=False, width=PIPE_WIDTH)
 
 
 def at_a_terminal() -> bool:
-    """Whether a person reads what is printed. FORCE_COLOR alone makes no width."""
+    """Whether the output is a terminal. FORCE_COLOR alone makes none: a pipe has no width."""
     return sys.stdout.isatty()
 
 
@@ -61,7 +61,7 @@ def fitted(table: Table, width: int, screen: Console) -> RenderableType:
     left = width - frames - sum(widths)
     if left < 0:
         return _Blocks(table)
-    while left > 0:  # the narrowest of those that would have more
+    while left > 0:  # the narrowest column that could be wider gets the next character
         wanting = [number for number, (_, most) in enumerate(measured) if widths[number] < most]
         if not wanting:
             break
@@ -122,7 +122,7 @@ def _words(text: str, width: int, first: str, later: str) -> list[str]:
 
 
 def _width_of(table: Table, screen: Console) -> int:
-    """With all columns at their longest cells."""
+    """The width of a table whose columns are as wide as their longest cells."""
     return Measurement.get(screen, screen.options.update(max_width=1_000_000), table).maximum
 
 
@@ -153,7 +153,7 @@ class _Blocks:
             yield Text(str(self._title), style="italic")
         head = ""
         for row in self._rows:
-            head = row[0] or head  # blank: that of the row above
+            head = row[0] or head  # a blank one repeats that of the row above
             for part in _words(head, console.width, "", ""):
                 yield Text(part, style="bold", no_wrap=True, overflow="ignore")
             for title, cell in zip(self._titles[1:], row[1:], strict=True):

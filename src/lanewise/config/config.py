@@ -69,7 +69,7 @@ class Config(BaseModel):
         router: RouterSettings | Mapping[str, object] | None = None,
         source: Path | None = None,
     ) -> None:
-        given: dict[str, object] = {
+        declared: dict[str, object] = {
             "providers": providers,
             "routes": routes,
             "tasks": tasks,
@@ -79,7 +79,7 @@ class Config(BaseModel):
             "budgets": budgets,
             "router": router,
         }
-        self._fill(_checked(given, MistakeCollector(), source, in_file=False), source)
+        self._fill(_checked(declared, MistakeCollector(), source, in_file=False), source)
 
     def _fill(self, sections: Sections, source: Path | None) -> None:
         super().__init__(
@@ -136,8 +136,8 @@ def _checked(mapping: object, findings: MistakeCollector, source: Path | None, *
     name = None if source is None else str(source)
     if not isinstance(mapping, Mapping):
         raise ConfigError([Mistake("", f"a config is a table, not a {kind_of(mapping)}")], name)
-    given = {key: value for key, value in mapping.items() if value is not None}
-    sections = read_sections(given, findings, in_file=in_file)
+    declared = {key: value for key, value in mapping.items() if value is not None}
+    sections = read_sections(declared, findings, in_file=in_file)
     check_references(sections, findings)
     findings.raise_any(name)
     return sections

@@ -1,4 +1,4 @@
-"""How long each route of a task effectively gets, worked out from the declared times alone."""
+"""The deadline budget: how long an attempt on each route of a task may take, from the declared times alone."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def route_times(task: Task, routes: Mapping[str, Route]) -> tuple[RouteTime, ...
             if len(times) >= last:
                 left, deadline = left + deadline_alone(task) - deadline, deadline_alone(task)
                 timeout = timeout if "timeout" in route.model_fields_set else inf
-            kept = reserve(deadline, len(task.lanes) - position - 1)
-            at_worst = max(0.0, min(timeout, left - kept))
-            times.append(RouteTime(lane.name, route.name, min(timeout, deadline - kept), at_worst))
+            reserved = reserve(deadline, len(task.lanes) - position - 1)
+            at_worst = max(0.0, min(timeout, left - reserved))
+            times.append(RouteTime(lane.name, route.name, min(timeout, deadline - reserved), at_worst))
             left -= at_worst
     return tuple(times)
 

@@ -1,4 +1,4 @@
-"""What is wrong with a config: each mistake with its place, collected so that all are told at once."""
+"""What is wrong with a config: each mistake with its place, collected so that one error lists them all."""
 
 from __future__ import annotations
 

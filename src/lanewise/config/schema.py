@@ -32,7 +32,7 @@ _NON_EMPTY: Final[_Schema] = {"type": "string", "minLength": 1}
 _LANE: Final[_Schema] = {"$ref": "#/$defs/lane"}
 _FAILURE: Final[_Schema] = {"$ref": "#/$defs/failure"}
 _LEFT_OUT: Final = frozenset({"title", "default"})
-"""What pydantic says of a value that is said here in other words, or not at all."""
+"""Keywords of pydantic's schema that are left out: titles, and defaults in forms that TOML does not have."""
 
 
 def toml_schema() -> dict[str, JsonValue]:
@@ -69,7 +69,7 @@ def toml_schema() -> dict[str, JsonValue]:
 
 
 def _table(model: type[BaseModel]) -> _Schema:
-    """A table with a model's fields, but for its name and for what can't be written in a file."""
+    """The schema of a table: a model's fields without its name, and without what only Python can give."""
     properties: dict[str, JsonValue] = {}
     required: list[JsonValue] = []
     for name, field in model.model_fields.items():
@@ -92,7 +92,7 @@ def _table(model: type[BaseModel]) -> _Schema:
 
 
 def _shape(field: FieldInfo) -> _Schema:
-    """What may be written for a field: by pydantic, but for what a file says in a short form."""
+    """The schema of a field: pydantic's, except for tables that have a short form in the file."""
     models = {model.__name__: model for model in _models_in(field.annotation)}
     if Lane.__name__ in models:
         return _LANE
@@ -113,7 +113,7 @@ def _shape(field: FieldInfo) -> _Schema:
 
 
 def _written(schema: JsonValue, named: Callable[[str], JsonValue]) -> JsonValue:
-    """A schema of pydantic's with what it refers to in its place, and without what TOML does not have: null."""
+    """A schema of pydantic's with its references resolved, and without null, which TOML does not have."""
     if isinstance(schema, list):
         return [_written(item, named) for item in schema]
     if not isinstance(schema, dict):
@@ -124,12 +124,12 @@ def _written(schema: JsonValue, named: Callable[[str], JsonValue]) -> JsonValue:
         return _DURATION
     if schema.get("enum") == _failure()["enum"]:
         return _FAILURE
-    kept = {key: _written(value, named) for key, value in schema.items() if key not in _LEFT_OUT}
-    forms = [form for form in cast("list[JsonValue]", kept.get("anyOf", [])) if form != {"type": "null"}]
+    written = {key: _written(value, named) for key, value in schema.items() if key not in _LEFT_OUT}
+    forms = [form for form in cast("list[JsonValue]", written.get("anyOf", [])) if form != {"type": "null"}]
     if len(forms) == 1:
-        del kept["anyOf"]
-        return {**cast("_Schema", forms[0]), **kept}
-    return {**kept, "anyOf": forms} if forms else kept
+        del written["anyOf"]
+        return {**cast("_Schema", forms[0]), **written}
+    return {**written, "anyOf": forms} if forms else written
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:

@@ -1,4 +1,4 @@
-"""How the commands take a config: the FILE argument, and the end of a command whose config has mistakes."""
+"""The config of a command: the FILE argument and the --config option, and an exit with its mistakes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ config_option = click.option(
 """The config's path where a command takes something else as its argument."""
 
 last_file_argument = click.argument("file", required=False, type=click.Path(path_type=Path))
-"""The config's path behind what else a command of a group takes; the group's own if it is left out."""
+"""The config's path as the last argument of a command in a group; the group's own if it is left out."""
 
 
 class FileGroup(click.Group):
@@ -47,7 +47,7 @@ class FileGroup(click.Group):
         self._alone = alone
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put FILE where it is looked for."""
+        """Put FILE where click expects it."""
         position = self._first_word(args)
         if position is not None and args[position] not in self.commands and _is_path(args[position]):
             file = args.pop(position)
@@ -61,7 +61,7 @@ class FileGroup(click.Group):
         return super().parse_args(ctx, args)
 
     def _first_word(self, args: list[str]) -> int | None:
-        """Where the first argument is that is no option, nor the value of one."""
+        """The position of the first argument that is neither an option nor the value of one."""
         position = 0
         while position < len(args) and args[position].startswith("-"):
             position += 2 if args[position] == "--config" else 1
@@ -69,7 +69,7 @@ class FileGroup(click.Group):
 
 
 def _is_path(word: str) -> bool:
-    """Whether a word can be meant as a file, and not as a command that there is none of."""
+    """Whether a word is meant as a file, and not as a misspelt command."""
     return bool(Path(word).suffix) or "/" in word or Path(word).exists()
 
 

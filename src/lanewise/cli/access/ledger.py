@@ -1,4 +1,4 @@
-"""How the commands get at a ledger: from the config, with its variables, and with errors that say what to do."""
+"""The ledger of a command: found by the config, opened, and an exit that says what to do where it can't be used."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ NO_LEDGER = """\
 
 @dataclass(frozen=True)
 class LedgerPlace:
-    """Where a ledger is. ``shown`` is that for people, without a password."""
+    """Where a ledger is. ``shown`` is the URL or path without a password, for people."""
 
     url: str = field(repr=False)
     shown: str
 
     @property
     def there(self) -> bool:
-        """Whether there can be tables: a file that does not exist has none, and would be made by looking."""
+        """Whether the database can exist: opening an SQLite file that does not would make it."""
         return not self.url.startswith("sqlite") or Path(self.shown).exists()
 
     @property
     def name(self) -> str:
-        """What it is called, for a page that goes to others: no path, no host and no user."""
+        """The database's name without path, host and user, for a page that is sent to others."""
         from sqlalchemy.engine import make_url
 
         return Path(make_url(self.url).database or "").name
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:
-        """The database. What it says when it can't be reached ends the command."""
+        """The database. If it can't be reached, the command ends with its message."""
         from sqlalchemy.exc import SQLAlchemyError
 
         from lanewise._ledger.database import open_ledger
@@ -61,14 +61,14 @@ class LedgerPlace:
         try:
             yield engine
         except SQLAlchemyError as error:
-            said = str(getattr(error, "orig", error)).strip() or type(error).__name__
-            raise click.ClickException(f"the ledger at {self.shown} can't be used: {said}") from None
+            reason = str(getattr(error, "orig", error)).strip() or type(error).__name__
+            raise click.ClickException(f"the ledger at {self.shown} can't be used: {reason}") from None
         finally:
             engine.dispose()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection to a database that is there."""
+        """A connection to the database."""
         with self.engine() as engine, engine.connect() as connection:
             yield connection
 

@@ -76,14 +76,14 @@ def _count(config: Config) -> str:
 
 
 def _section(title: str, lines: Iterable[str]) -> None:
-    if told := list(lines):
+    if listed := list(lines):
         click.echo(f"\n{title}")
-        for line in told:
+        for line in listed:
             print_line(f"  {line}")
 
 
 def unrun(config: Config) -> Iterator[str]:
-    """What contracts name in the app's code, which is there and was not run."""
+    """The names in the app's code that contracts refer to and that were found without being imported."""
     for name, task in config.tasks.items():
         contract = task.contract
         source = contract.source if contract is not None and isinstance(contract.source, str) else ""
@@ -94,7 +94,7 @@ def unrun(config: Config) -> Iterator[str]:
 
 
 def unset_keys(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    """What would be said of the keys if a router opened now."""
+    """The mistakes and warnings about keys that a router would have if it opened now."""
     credentials, findings = look_up_keys(config, environ)
     yield from (f"{mistake}" for mistake in findings.found)
     yield from credentials.warnings

@@ -1,4 +1,4 @@
-"""``lanewise check --live``: asks each route one tiny question, and tells what came back."""
+"""``lanewise check --live``: asks each route one tiny question, and reports what it answered."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TRIED: Final[Mapping[Api, Mapping[str, object]]] = {
     Api.RESPONSES: {"max_output_tokens": MOST_TOKENS, "temperature": 0},
     Api.EMBEDDINGS: {},
 }
-"""What is sent beside the question, to see whether the route takes it."""
+"""Parameters that are sent with the question, to see whether the route takes them."""
 _TO_DO: Final = {
     FailureKind.UNREACHABLE: "look at `base_url`, the network and the proxy",
     FailureKind.CONFIG: "look at `base_url`: its certificate, its path, or a redirect",
@@ -45,7 +45,7 @@ _TO_DO: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came of asking one route: ``text`` tells it, after the route's name.
+    """The result of asking one route, as a ``text`` that follows the route's name.
 
     ``well``: it answers, or it is off, as the config allows.
     """
@@ -56,7 +56,7 @@ class Found:
 
 
 def announcement(config: Config, off: Mapping[str, str]) -> str:
-    """What will be sent, said before it is. ``off`` are the routes that have no key, and why."""
+    """What will be sent, for the question whether to send it. ``off`` are the routes that have no key, and why."""
     count = len(config.routes.keys() - off.keys())
     routes = (
         "1 route gets one tiny question: 1 request"
@@ -67,10 +67,10 @@ def announcement(config: Config, off: Mapping[str, str]) -> str:
 
 
 async def ask_routes(config: Config, off: Mapping[str, str]) -> list[Found]:
-    """Ask every route of a config that is not ``off``, by the keys that are set here. Nothing is kept of it, and no key
-    is told."""
+    """Ask every route of a config that is not ``off``, by the keys that are set here. The router records
+    nothing, and no result has a key in it."""
     log = logging.getLogger("lanewise")
-    quiet = logging.NullHandler()  # what the router would warn of is told in the findings
+    quiet = logging.NullHandler()  # the results have what the router would warn of
     log.addHandler(quiet)
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -93,7 +93,7 @@ async def _ask(config: Config, route: Route) -> Found:
     from lanewise.router import Router
 
     api = route.api[0]
-    given = {name: value for name, value in _TRIED[api].items() if name not in route.drop}
+    parameters = {name: value for name, value in _TRIED[api].items() if name not in route.drop}
     refused: list[str] = []
     provider = config.providers[route.provider]
     try:
@@ -101,16 +101,16 @@ async def _ask(config: Config, route: Route) -> Found:
             with router.scope() as scope:
                 while True:
                     try:
-                        dimensions = await _QUESTIONS[api](scope.async_openai, given)
+                        dimensions = await _QUESTIONS[api](scope.async_openai, parameters)
                     except OpenAIError as error:
                         parameter = getattr(error, "param", None)
-                        if parameter in given and _last(scope.calls).failure is FailureKind.UNSUPPORTED_PARAMETER:
-                            del given[parameter]
+                        if parameter in parameters and _last(scope.calls).failure is FailureKind.UNSUPPORTED_PARAMETER:
+                            del parameters[parameter]
                             refused.append(parameter)
                             continue
                         return Found(route.name, False, _failed(provider, scope.calls[-1]))
                     last = _last(scope.calls)
-                    refused += [name for name in last.dropped if name in given]
+                    refused += [name for name in last.dropped if name in parameters]
                     return Found(route.name, True, _answered(route, api, last, refused, dimensions))
     except ConfigError as error:
         return Found(route.name, False, f"not asked: {error.mistakes[0].problem}. {error.mistakes[0].fix}".rstrip())
@@ -128,18 +128,18 @@ def _alone(config: Config, route: Route, provider: Provider) -> Config:
     )
 
 
-async def _ask_chat(client: AsyncOpenAI, given: Mapping[str, object]) -> int | None:
+async def _ask_chat(client: AsyncOpenAI, parameters: Mapping[str, object]) -> int | None:
     messages = [{"role": "user", "content": _QUESTION}]
-    await client.chat.completions.create(model=_TASK, messages=messages, **given)  # type: ignore[call-overload]
+    await client.chat.completions.create(model=_TASK, messages=messages, **parameters)  # type: ignore[call-overload]
     return None
 
 
-async def _ask_responses(client: AsyncOpenAI, given: Mapping[str, object]) -> int | None:
-    await client.responses.create(model=_TASK, input=_QUESTION, **given)  # type: ignore[call-overload]
+async def _ask_responses(client: AsyncOpenAI, parameters: Mapping[str, object]) -> int | None:
+    await client.responses.create(model=_TASK, input=_QUESTION, **parameters)  # type: ignore[call-overload]
     return None
 
 
-async def _ask_embeddings(client: AsyncOpenAI, given: Mapping[str, object]) -> int | None:
+async def _ask_embeddings(client: AsyncOpenAI, parameters: Mapping[str, object]) -> int | None:
     reply = await client.embeddings.create(model=_TASK, input=_QUESTION)
     return len(reply.data[0].embedding)
 
@@ -156,20 +156,20 @@ def _last(calls: Sequence[Call]) -> Attempt:
 
 
 def _answered(route: Route, api: Api, last: Attempt, refused: Sequence[str], dimensions: int | None) -> str:
-    told = [f"answers {api} in {(last.total_ms or 0) / 1000:.2f} s"]
+    parts = [f"answers {api} in {(last.total_ms or 0) / 1000:.2f} s"]
     if dimensions is not None:
-        told[0] += f" with {dimensions} dimensions"
+        parts[0] += f" with {dimensions} dimensions"
     answered = last.model_answered
     if not is_substitute(route.model, answered, route.answers_as):
-        told.append(f"as {answered}")
+        parts.append(f"as {answered}")
     elif answered is None:
-        told.append("and does not say as which model: a sensitive call would take that for a swapped one")
+        parts.append("and does not say as which model: a sensitive call would take that for a swapped one")
     else:
-        told.append(
+        parts.append(
             f"as {answered}, not as {route.model}: a sensitive call would take that for a swapped model "
             f'(if it is none: answers_as = ["{answered}"])'
         )
-    return "; ".join([" ".join(told), *(_refusal(name) for name in refused)])
+    return "; ".join([" ".join(parts), *(_refusal(name) for name in refused)])
 
 
 def _refusal(name: str) -> str:
@@ -184,14 +184,14 @@ def _failed(provider: Provider, call: Call) -> str:
     if not call.attempts:
         return f"can't answer: {call.failure}"
     last = call.attempts[-1]
-    facts = [str(last.failure)]
+    parts = [str(last.failure)]
     if last.http_status is not None:
-        facts.append(f"HTTP {last.http_status}")
+        parts.append(f"HTTP {last.http_status}")
     if last.provider_error_code:
-        facts.append(last.provider_error_code)
+        parts.append(last.provider_error_code)
     if last.detail:
-        facts.append(last.detail)
+        parts.append(last.detail)
     to_do = _TO_DO.get(last.failure) if last.failure is not None else None
     if last.failure is FailureKind.AUTH:
         to_do = f"look at the key{f' in {provider.api_key_env}' if provider.api_key_env else ''}"
-    return f"can't answer: {', '.join(facts)}" + (f". To do: {to_do}" if to_do else "")
+    return f"can't answer: {', '.join(parts)}" + (f". To do: {to_do}" if to_do else "")

@@ -1,4 +1,4 @@
-"""What is allowed in a config and probably not meant: the warnings of ``lanewise check``."""
+"""The warnings of ``lanewise check``: what a config may have and probably does not mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lanewise.types import Api
 __all__ = ["concerns"]
 
 _ENDPOINTS: Final = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models")
-"""What the SDK adds to a base URL itself."""
+"""Paths that the SDK itself appends to a base URL."""
 _OF_OTHERS: Final = frozenset({
     "top_k", "top_a", "min_p", "typical_p", "repetition_penalty", "min_tokens", "num_ctx", "think", "thinking",
     "enable_thinking", "reasoning", "reasoning_format", "chat_template_kwargs", "safe_prompt", "random_seed",
@@ -28,7 +28,7 @@ _ALIKE: Final = 0.8
 
 
 def concerns(config: Config) -> Iterator[str]:
-    """What is allowed and probably not meant."""
+    """The warnings, each with its place in the config."""
     for name, task in config.tasks.items():
         yield from _short_deadline(name, task, config)
         yield from _contradicted(name, task, config)
@@ -56,7 +56,7 @@ def _literal_patterns(config: Config) -> Iterator[str]:
 
 
 def _contradicted(name: str, task: Task, config: Config) -> Iterator[str]:
-    """A lane's own text that may ask for anything but the JSON that the task's contract wants."""
+    """System suffixes that don't mention the JSON that the task's contract wants."""
     if task.contract is None or task.contract.source is None:
         return
     for route in (config.routes[route] for route in task.routes):
@@ -73,12 +73,12 @@ def _short_deadline(name: str, task: Task, config: Config) -> Iterator[str]:
     if alone and "timeout" not in first.model_fields_set:
         return  # it gives way to the deadline
     deadline = deadline_alone(task) if alone else task.deadline
-    kept = reserve(deadline, len(task.lanes) - 1)
-    if deadline < first.timeout + kept:
+    reserved = reserve(deadline, len(task.lanes) - 1)
+    if deadline < first.timeout + reserved:
         yield (
             f"tasks.{name}.deadline: {duration_text(deadline)} is shorter than the timeout of {first.name} "
-            f"({duration_text(first.timeout)}) and what is kept for later lanes ({duration_text(kept)}), "
-            f"so {first.name} gets {duration_text(deadline - kept)}"
+            f"({duration_text(first.timeout)}) and what is kept for later lanes ({duration_text(reserved)}), "
+            f"so {first.name} gets {duration_text(deadline - reserved)}"
         )
 
 
@@ -93,7 +93,7 @@ def _unknown_prices(name: str, task: Task, config: Config) -> Iterator[str]:
 
 
 def _unfilled_budgets(config: Config) -> Iterator[str]:
-    """What a restart, or a store that is down, lets be spent twice."""
+    """Budgets that can be spent twice: after a restart, or by workers that can't reach the store."""
     router = config.router
     for name, budget in config.budgets.items():
         if router.state != MEMORY:
@@ -135,7 +135,7 @@ def _unpriced_routes(config: Config) -> Iterator[str]:
 
 
 def _small_budgets(config: Config) -> Iterator[str]:
-    """Budgets that refuse calls of which nothing is known yet, or that have no lane for some of them."""
+    """Budgets smaller than what one call reserves, and budgets whose lane some of their tasks don't have."""
     from lanewise._budgets.budget_prices import ASSUMED_OUTPUT, BudgetPrices
     from lanewise._telemetry.prices import PriceBook
 
@@ -195,7 +195,7 @@ def _wrong_base_url(provider: Provider) -> Iterator[str]:
 
 
 def _odd_parameters(route: Route) -> Iterator[str]:
-    """Names that are nearly those of parameters: what is misspelt is left in, or sent in vain."""
+    """Names in ``drop``, ``rename`` and ``set`` that are probably misspelt parameters."""
     for key, names in (("drop", route.drop), ("rename", tuple(route.rename)), ("set", tuple(route.set))):
         for name in names:
             if name in _known_parameters():
@@ -210,7 +210,7 @@ def _odd_parameters(route: Route) -> Iterator[str]:
 
 @cache
 def _known_parameters() -> frozenset[str]:
-    """The parameters of the calls that are routed, as the SDK has them, and some of other providers."""
+    """The parameters of the SDK's methods, and some of other providers."""
     from openai.types.chat.completion_create_params import CompletionCreateParamsBase
     from openai.types.embedding_create_params import EmbeddingCreateParams
     from openai.types.responses.response_create_params import ResponseCreateParamsBase

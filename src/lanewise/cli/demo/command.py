@@ -1,4 +1,4 @@
-"""The command itself: its options, what it needs, and its exit codes."""
+"""The command ``lanewise demo``: its options, the packages that it needs, and its exit codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 __all__ = ["demo"]
 
 INTERRUPTED = 128
-"""The exit code of what a signal ended: this and the number of the signal."""
+"""A process that a signal ended exits with this plus the signal's number."""
 
 
 @click.command()
@@ -74,7 +74,10 @@ def _require_extra() -> None:
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[list[int]]:
-    """Makes SIGTERM end the demo as Ctrl-C does: with its app, and with the terminal as it was. Lists what came."""
+    """Makes SIGTERM end the demo as Ctrl-C does: with its app, and with the terminal restored.
+
+    Yields the list of signals that came.
+    """
     came: list[int] = []
 
     def end(number: int, _: FrameType | None) -> None:

@@ -22,13 +22,13 @@ LINES_QUOTED = 12
 
 
 class CouldNotStart(Exception):
-    """A part of the demo did not start; the message says which, and what it said."""
+    """A part of the demo did not start; the message says which, and quotes its log."""
 
 
 class AppProcess:
     """Runs the web app on a free port. Its ``base_url`` is known once it is entered.
 
-    Its ``home`` has its config and its ledger. It stays if the show came to its end, and else goes with the app.
+    Its ``home`` has its config and its ledger: it is kept if the demo ran to its end, and removed otherwise.
 
     Raises:
         CouldNotStart: with the last lines that the app said.
@@ -98,8 +98,8 @@ class AppProcess:
 
     def last_lines(self) -> str:
         """The end of the app's log, indented."""
-        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LINES_QUOTED:]
-        return "\n".join(f"    {line}" for line in said) or "    (nothing)"
+        log_lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LINES_QUOTED:]
+        return "\n".join(f"    {line}" for line in log_lines) or "    (nothing)"
 
     def _last_words(self) -> str:
         code = self._process.wait(STOP_SECONDS)

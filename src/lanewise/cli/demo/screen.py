@@ -21,7 +21,7 @@ from lanewise.types import LaneName
 
 __all__ = [
     "INDENT",
-    "app_said",
+    "app_log_text",
     "declared",
     "final_frame",
     "frame",
@@ -38,11 +38,11 @@ LANES = {LaneName.PRIMARY: "green", LaneName.EQUIVALENT: "cyan", LaneName.DEGRAD
 INDENT = 2
 NOTHING = Text("·", style="dim")
 MOST_COLUMNS = 96
-"""What is wider than this is hard to read."""
+"""Columns: wider tables are hard to read."""
 
 
 def intro(seconds: float, rate: int) -> RenderableType:
-    """What is going to happen."""
+    """The opening text: what the demo is going to show."""
     return _narrow(
         Text.assemble(
             ("Lanewise demo", "bold"),
@@ -123,7 +123,7 @@ def _legend() -> Text:
 
 
 def frame(phases: Sequence[Phase], tally: Tally, phase: int, elapsed: float, seconds: float) -> RenderableType:
-    """One picture of the live show."""
+    """The table at one moment of the live show."""
     bar = Table.grid(padding=(0, 1), expand=True)
     bar.add_column(ratio=1)
     bar.add_column(no_wrap=True)
@@ -135,7 +135,7 @@ def frame(phases: Sequence[Phase], tally: Tally, phase: int, elapsed: float, sec
 
 
 def final_frame(phases: Sequence[Phase], tally: Tally) -> RenderableType:
-    """The picture that stays."""
+    """The table as it stays on the screen after the show."""
     return Group("", results(phases, tally, len(phases)))
 
 
@@ -186,7 +186,7 @@ def ledger_stays(home: Path) -> RenderableType:
 
 
 def printed(text: str, columns: int) -> RenderableType:
-    """What a command printed, a long line going on below its text."""
+    """What a command printed, indented; a long line is wrapped to the column of its text."""
     lines = (
         fill(line, columns - 1, initial_indent=" " * INDENT, subsequent_indent=" " * 18, drop_whitespace=False)
         if len(line) + INDENT > columns
@@ -196,13 +196,13 @@ def printed(text: str, columns: int) -> RenderableType:
     return Text("\n".join(lines))
 
 
-def app_said(lines: str) -> RenderableType:
+def app_log_text(lines: str) -> RenderableType:
     """The end of the app's log, where it did not answer."""
     return Group(Text("The last that the app's log says", style="bold"), Text(lines))
 
 
 def verdict_text(end: DemoVerdict) -> RenderableType:
-    """The last sentence."""
+    """The verdict, the last sentence of the demo."""
     return _narrow(Text(end.text, style="bold green" if end.ok else "bold red"))
 
 

@@ -1,4 +1,4 @@
-"""The show from its opening to its last sentence, live or in plain lines."""
+"""Running the demo from its opening text to its verdict, with a live table or in plain lines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lanewise.cli.demo.traffic import RATE, Traffic
 __all__ = ["LOG_COLUMNS", "run"]
 
 LOG_COLUMNS = 110
-"""Columns where there is no terminal whose width would count."""
+"""Columns of the output if it is no terminal."""
 COMMAND_PATIENCE = 60.0
 """Seconds that a command may take: each takes one or two."""
 PICTURES = 5
@@ -32,7 +32,7 @@ PICTURES = 5
 
 
 def run(console: Console, *, live: bool, seconds: float) -> DemoVerdict:
-    """Plays it, and tells how it ended.
+    """Run the demo, and return its verdict.
 
     Raises:
         CouldNotStart: a provider or the app did not start.
@@ -52,14 +52,14 @@ def run(console: Console, *, live: bool, seconds: float) -> DemoVerdict:
             traffic = Traffic(app.base_url, stage, PHASES, seconds, tally)
             play = _Play(console, traffic, tally, seconds)
             _ended(play.live if live else play.plain)
-            said = app.last_lines()
+            app_log = app.last_lines()
     if not live:
         console.print(screen.final_frame(PHASES, tally))
     end = verdict(tally.total(Side.ROUTED), tally.total(Side.PLAIN))
     _print(console, screen.summary(PHASES, tally))
     _print_records(console, app.home, tally)
     if not end.ok:
-        _print(console, screen.app_said(said))
+        _print(console, screen.app_log_text(app_log))
     _print(console, screen.verdict_text(end))
     return end
 
@@ -70,7 +70,7 @@ def _print(console: Console, part: RenderableType) -> None:
 
 
 def _print_records(console: Console, home: Path, tally: Tally) -> None:
-    """What the ledger has of it: by the commands that the viewer has too."""
+    """Show the ledger of the demo by ``lanewise report`` and ``lanewise explain``, as the viewer would."""
     config = str(home / "lanewise.toml")
     _print(console, screen.ledger_stays(home))
     _print_command(console, "report", "--by", "lane,route", config)
@@ -87,7 +87,7 @@ def _print_command(console: Console, *arguments: str) -> None:
 
 
 def _ended(play: Callable[[], Awaitable[None]]) -> None:
-    """Runs it; what ends the process is raised as it is, and not in a task group's wrapping."""
+    """Run it; SystemExit and KeyboardInterrupt are raised bare, not in a task group's exception group."""
     try:
         anyio.run(play)
     except BaseExceptionGroup as group:
@@ -145,7 +145,7 @@ async def _refresh(table: Live, picture: Callable[[], RenderableType]) -> None:
 
 
 def _printed_by(arguments: Sequence[str], columns: int) -> str:
-    """What a ``lanewise`` command prints where there are so many columns."""
+    """The output of a ``lanewise`` command at this width."""
     done = subprocess.run(
         [sys.executable, "-c", "from lanewise.cli import main; main()", *arguments],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The play: two fake providers, the config that declares them, and what goes wrong in each phase."""
+"""The scenario: two fake providers, the config that declares them, and what goes wrong in each phase."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Stage:
         self.spare = FakeProvider(journal_limit=100)
 
     def start(self) -> None:
-        """Both providers listen, and are well.
+        """Start both providers; they answer.
 
         Raises:
             OSError: one can't listen.
@@ -113,7 +113,7 @@ def _by_account(quota: Callable[[], RequestQuota]) -> Callable[[Received], Behav
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the show: its share of the whole time, what is told of it, and what happens at its start."""
+    """A part of the show: its share of the whole time, its caption, and what happens at its start."""
 
     name: str
     share: float

@@ -1,4 +1,4 @@
-"""What the users of both apps saw, counted: pure, so that the verdict can be tested without a show."""
+"""Counts of what the users of both apps saw, and the verdict. Pure, so that it is tested without a demo."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Tally:
         self._lines[side, phase].sent += 1
 
     def ended(self, sample: Sample) -> None:
-        """It was answered, or it failed."""
+        """A request was answered, or it failed."""
         self._samples.append(sample)
         line = self._lines[sample.side, sample.phase]
         line.waits.append(sample.seconds)

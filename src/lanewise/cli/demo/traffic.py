@@ -19,21 +19,21 @@ __all__ = ["PATIENCE", "RATE", "Traffic", "scheduled"]
 RATE = 12
 """Requests a second, to each endpoint."""
 PATIENCE = 10.0
-"""Seconds after which a user goes away."""
+"""Seconds after which a user gives up."""
 LAST_ANSWERS = 3.0
 """Seconds that the last requests to the plain app still get: it does not keep the demo waiting."""
 
 
-class _Said(msgspec.Struct, frozen=True):
-    """What the app said to one request."""
+class _AppReply(msgspec.Struct, frozen=True):
+    """The JSON that the app answers one request with."""
 
     error: str | None = None
     lane: LaneName | None = None
     failures: tuple[str, ...] = ()
 
 
-GAVE_UP = _Said(error=f"gave up after {PATIENCE:.0f} s")
-STILL_WAITING = _Said(error="still waiting at the end")
+GAVE_UP = _AppReply(error=f"gave up after {PATIENCE:.0f} s")
+STILL_WAITING = _AppReply(error="still waiting at the end")
 
 
 def scheduled(phases: Sequence[Phase], seconds: float) -> Iterator[tuple[float, int]]:
@@ -100,24 +100,24 @@ class Traffic:
     async def _ask(self, client: httpx2.AsyncClient, side: Side, phase: int, request_id: str) -> None:
         self._tally.sent(side, phase)
         began = time.perf_counter()
-        said = STILL_WAITING
+        reply = STILL_WAITING
         try:
             with anyio.move_on_after(PATIENCE) as patience:
-                said = await _exchange(client, side, request_id)
+                reply = await _exchange(client, side, request_id)
             if patience.cancelled_caught:
-                said = GAVE_UP
+                reply = GAVE_UP
         finally:
             seconds = time.perf_counter() - began
-            self._tally.ended(Sample(side, phase, request_id, seconds, said.error, said.lane, len(said.failures)))
+            self._tally.ended(Sample(side, phase, request_id, seconds, reply.error, reply.lane, len(reply.failures)))
 
 
-async def _exchange(client: httpx2.AsyncClient, side: Side, request_id: str) -> _Said:
+async def _exchange(client: httpx2.AsyncClient, side: Side, request_id: str) -> _AppReply:
     try:
         response = await client.get(f"/{side}", headers={"X-Request-ID": request_id})
     except httpx2.HTTPError as error:
-        return _Said(error=f"{type(error).__name__} at the app")
+        return _AppReply(error=f"{type(error).__name__} at the app")
     try:
-        said = msgspec.json.decode(response.content, type=_Said)
+        reply = msgspec.json.decode(response.content, type=_AppReply)
     except msgspec.DecodeError:
-        return _Said(error=f"HTTP {response.status_code} of the app")
-    return said if response.is_success or said.error else _Said(error=f"HTTP {response.status_code} of the app")
+        return _AppReply(error=f"HTTP {response.status_code} of the app")
+    return reply if response.is_success or reply.error else _AppReply(error=f"HTTP {response.status_code} of the app")

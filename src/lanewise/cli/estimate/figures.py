@@ -23,7 +23,7 @@ DAYS_A_MONTH: Final = 30
 
 
 class EstimatedLoad(msgspec.Struct, frozen=True):
-    """What is reckoned with. ``output_tokens`` is the length of an answer, ``None`` where nobody has said it."""
+    """The load to estimate for. ``output_tokens`` is the length of an answer, ``None`` if it was not given."""
 
     api: Api
     samples: Sequence[RecordedSample]
@@ -40,7 +40,7 @@ class EstimatedLoad(msgspec.Struct, frozen=True):
 
 
 class RouteFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What one route makes of the samples. Tokens are those of the input; costs are in US dollars.
+    """The figures of one route over the samples. Tokens are those of the input; costs are in US dollars.
 
     ``not_used`` says why the task never goes there; then there are no figures. ``incapable`` says why some samples are
     left out, and how many. ``covered`` is whether the price is that of the service tier that is asked for.
@@ -103,7 +103,7 @@ def _figures(config: Config, task: Task, lane: LaneName, name: str, load: Estima
 
 
 def _input_tokens(recipe: RequestTransform, sample: RecordedSample, api: Api, names: Sequence[str]) -> TokenCount:
-    """Counted as the route would get it. A deployment's own name says no encoding; what it answers as may."""
+    """Counted as the route would get it. The encoding follows from the model's name, or from ``answers_as``."""
     body = msgspec.json.decode(recipe.render(sample.body, api).raw, type=dict[str, object])
     counts = [count_body(body, api, name) for name in names]
     return min(counts, key=lambda count: not count.exact)

@@ -1,4 +1,4 @@
-"""The samples that are reckoned with: a prompt file, or a JSONL file of bodies, messages or texts."""
+"""The samples of an estimate: a prompt file, or a JSONL file of bodies, messages or texts."""
 
 from __future__ import annotations
 

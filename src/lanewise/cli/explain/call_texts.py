@@ -1,4 +1,4 @@
-"""What explains a call beside its steps: when it was, what its attempts used, and what they cost."""
+"""Texts of a call and its attempts: when it began, the tokens that attempts used, and their cost."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def when(call: Call) -> str:
 
 
 def usage(attempt: Attempt) -> list[str]:
-    """What an attempt used and cost, each as some words; nothing where nobody knows."""
-    told = []
+    """The tokens, tool calls and cost of an attempt as texts; what is not known is left out."""
+    parts = []
     if attempt.input_tokens is not None or attempt.output_tokens is not None:
         about = "about " if attempt.tokens_estimated else ""
-        told.append(f"{about}{attempt.input_tokens or 0:,} tokens in{_of_them(attempt, _INPUT)}")
-        told.append(f"{attempt.output_tokens or 0:,} out{_of_them(attempt, _OUTPUT)}")
-    told += [f"{count:,} {plain(tool)}" for tool, count in attempt.tool_calls]
+        parts.append(f"{about}{attempt.input_tokens or 0:,} tokens in{_of_them(attempt, _INPUT)}")
+        parts.append(f"{attempt.output_tokens or 0:,} out{_of_them(attempt, _OUTPUT)}")
+    parts += [f"{count:,} {plain(tool)}" for tool, count in attempt.tool_calls]
     if attempt.service_tier is not None:
-        told.append(f"service tier {plain(attempt.service_tier)}")
+        parts.append(f"service tier {plain(attempt.service_tier)}")
     if attempt.cost_usd is not None:
         about = "about " if attempt.cost_status is CostStatus.ESTIMATED else ""
         whose = " as the provider says" if attempt.cost_status is CostStatus.REPORTED else ""
-        told.append(f"{about}${attempt.cost_usd:.6f}{whose}")
+        parts.append(f"{about}${attempt.cost_usd:.6f}{whose}")
     elif attempt.cost_status is CostStatus.UNKNOWN and attempt.cost_upper_usd is not None:
-        told.append(f"may be billed, ${attempt.cost_upper_usd:.6f} at the most")
+        parts.append(f"may be billed, ${attempt.cost_upper_usd:.6f} at the most")
     elif attempt.cost_status is CostStatus.UNKNOWN and attempt.failure is not None:
-        told.append("may be billed, nobody knows how much")
-    return told
+        parts.append("may be billed, nobody knows how much")
+    return parts
 
 
 _INPUT: Final = {
@@ -49,6 +49,6 @@ _OUTPUT: Final = {"reasoning_tokens": "reasoning", "output_audio_tokens": "audio
 
 
 def _of_them(attempt: Attempt, names: Mapping[str, str]) -> str:
-    """The parts of a count that are told apart."""
+    """The parts of a count, in parentheses: of input tokens those from the cache, for example."""
     parts = [f"{count:,} {what}" for name, what in names.items() if (count := getattr(attempt, name))]
     return f" ({', '.join(parts)})" if parts else ""

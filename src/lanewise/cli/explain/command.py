@@ -35,9 +35,13 @@ def explain(wanted: str, file: Path, html_file: Path | None, force: bool) -> Non
 
     with place.filled() as connection:
         found = [(call, scores_of(connection, call.id)) for call in calls_of(connection, wanted)]
-        held = None if found else span(connection)
+        ledger_span = None if found else span(connection)
     if not found:
-        has = "is empty" if held is None else f"has calls from {held.oldest:%Y-%m-%d} to {held.newest:%Y-%m-%d}"
+        has = (
+            "is empty"
+            if ledger_span is None
+            else f"has calls from {ledger_span.oldest:%Y-%m-%d} to {ledger_span.newest:%Y-%m-%d}"
+        )
         raise click.ClickException(
             f"no request and no call has the id {wanted!r}. The ledger {place.shown} {has}; a call gets there within "
             "a second of its end."
@@ -62,7 +66,7 @@ def _print(found: Sequence[tuple[Call, Sequence[Score]]]) -> None:
 
 def _usage(call: Call) -> list[str]:
     return [
-        f"attempt {attempt.attempt_number} ({attempt.route}): {', '.join(told)}"
+        f"attempt {attempt.attempt_number} ({attempt.route}): {', '.join(used)}"
         for attempt in call.attempts
-        if (told := usage(attempt))
+        if (used := usage(attempt))
     ]

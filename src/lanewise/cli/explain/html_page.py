@@ -1,4 +1,4 @@
-"""What stands in the file that explains calls: each with its steps, its attempts, and what they used and cost."""
+"""The content of ``lanewise explain --html``: each call with its steps and attempts, their tokens and cost."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from lanewise.web.dashboard.timeline import timeline
 
 __all__ = ["ExplainedAttempt", "ExplainedCall", "ExplainedPage", "explained_page"]
 
-_Facts = tuple[tuple[str, str], ...]
+_Fields = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedAttempt:
-    """One attempt with its facts by name; ``failure`` is empty if there was none."""
+    """One attempt with its fields by name; ``failure`` is empty if there was none."""
 
     title: str
     failure: str
-    facts: _Facts
+    fields: _Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,15 @@ class ExplainedCall:
 
     call: Call
     picture: Html
-    facts: _Facts
-    steps: _Facts
+    fields: _Fields
+    steps: _Fields
     ending: str
     attempts: tuple[ExplainedAttempt, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPage:
-    """The calls of what was asked for."""
+    """The calls of the request, or the one call, whose id was asked for."""
 
     wanted: str
     calls: tuple[ExplainedCall, ...]
@@ -56,7 +56,7 @@ def _explained(call: Call, scores: Sequence[Score]) -> ExplainedCall:
     return ExplainedCall(
         call=call,
         picture=_picture(call),
-        facts=tuple(_facts(call, scores)),
+        fields=tuple(_call_fields(call, scores)),
         steps=tuple((f"{at_ms:,.0f} ms", text) for at_ms, text in steps_of(call.moves, call.notes, call.attempts)),
         ending=call.explain().rsplit("\n=> ", 1)[-1],
         attempts=tuple(_attempt(attempt) for attempt in call.attempts),
@@ -64,13 +64,13 @@ def _explained(call: Call, scores: Sequence[Score]) -> ExplainedCall:
 
 
 def _picture(call: Call) -> Html:
-    """The timeline, without what would hide or turn round what stands around it."""
+    """The timeline, without control characters and marks of writing direction."""
     from markupsafe import Markup
 
     return Markup(plain(str(timeline(call))))  # noqa: S704 - what the timeline's template has escaped
 
 
-def _facts(call: Call, scores: Sequence[Score]) -> Iterator[tuple[str, str]]:
+def _call_fields(call: Call, scores: Sequence[Score]) -> Iterator[tuple[str, str]]:
     yield "Task", call.task
     yield "Request", call.request_id
     yield "Call", call.id
@@ -86,12 +86,12 @@ def _facts(call: Call, scores: Sequence[Score]) -> Iterator[tuple[str, str]]:
 
 
 def _attempt(attempt: Attempt) -> ExplainedAttempt:
-    facts = tuple((name, value) for name, value in _attempt_facts(attempt) if value)
+    fields = tuple((name, value) for name, value in _attempt_fields(attempt) if value)
     title = f"{attempt.attempt_number}. {attempt.route} ({attempt.lane})"
-    return ExplainedAttempt(title, attempt.failure or "", facts)
+    return ExplainedAttempt(title, attempt.failure or "", fields)
 
 
-def _attempt_facts(attempt: Attempt) -> Iterator[tuple[str, str]]:
+def _attempt_fields(attempt: Attempt) -> Iterator[tuple[str, str]]:
     status = "" if attempt.http_status is None else str(attempt.http_status)
     yield "HTTP status", f"{status} (timed out)" if attempt.timed_out else status
     yield "Provider's code", attempt.provider_error_code or ""

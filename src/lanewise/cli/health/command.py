@@ -1,4 +1,4 @@
-"""``lanewise health``: what all workers know of the routes' health, and opening and closing a route by hand."""
+"""The commands ``lanewise health``, ``health open`` and ``health close``, over the store that workers share."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _STYLES: Final = {
 
 @dataclass(frozen=True)
 class HealthRow:
-    """What is known of one circuit. ``since`` is UTC, ``next_probe`` in seconds from now."""
+    """The state of one circuit. ``since`` is UTC, ``next_probe`` in seconds from now."""
 
     name: str
     state: str
@@ -78,8 +78,8 @@ def table(rows: tuple[HealthRow, ...]) -> Table:
 
 
 def _read(store: BreakerStore, key: str) -> tuple[Circuit, float]:
-    kept = store.read(key)
-    return kept.circuit, time.monotonic() + kept.clock
+    stored = store.read(key)
+    return stored.circuit, time.monotonic() + stored.clock
 
 
 def _row(name: str, circuit: Circuit, now: float) -> HealthRow:

@@ -37,9 +37,9 @@ GAP: Final = 0.2
 """The part of a column's place that is left free beside it."""
 MOST_TICKS: Final = 5
 _MOST: Final = 1e300
-"""Sums of what is greater are no numbers any more."""
+"""The largest value that is drawn: sums of larger ones overflow a float."""
 SHADES: Final = 5
-"""Of the heat map."""
+"""Shades of the heat map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar that lies, with its name before it and its figure behind."""
+    """A horizontal bar, with its name before it and its figure behind."""
 
     label: str
     segments: tuple[Segment, ...]
@@ -81,7 +81,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that stands, in percentages of the width."""
+    """A vertical column, in percentages of the width."""
 
     left: float
     width: float
@@ -149,7 +149,7 @@ class HeatMap:
 
 
 def bars(rows: Sequence[tuple[str, Sequence[Part], str]], most: float | None = None) -> tuple[Bar, ...]:
-    """Bars of names, parts and figures: the longest is as wide as all, or as wide as ``most`` says.
+    """Bars of names, parts and figures: the longest has the full width, or one of the value ``most`` would.
 
     Example::
 
@@ -171,7 +171,7 @@ def _stacked(parts: Sequence[Part], whole: float) -> tuple[Segment, ...]:
 
 
 def _size(part: Part) -> float:
-    """What is less than nothing, or beyond what a float holds, is no size."""
+    """The value of a part, or 0 where it is negative, not finite, or too large to be added up."""
     return part.value if 0 < part.value <= _MOST else 0.0
 
 

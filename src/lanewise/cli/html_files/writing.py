@@ -1,4 +1,4 @@
-"""A page as one file: rendered whole with its styles in it, and written where nothing is lost by it."""
+"""Writing an HTML page as one file, with its styles inlined, and never over another file without --force."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def write_page(file: Path, template: str, content: object, *, force: bool) -> No
         raise click.ClickException(_there(file)) from None
     except OSError as error:
         if made:
-            file.unlink(missing_ok=True)  # a part of a page is none
+            file.unlink(missing_ok=True)  # half a page is of no use
         raise click.ClickException(f"{file} can't be written: {error.strerror}") from None
 
 
@@ -82,7 +82,7 @@ def _rendered(template: str, content: object) -> str:
 
 
 def _styles() -> str:
-    """What the files share with the page, and their own."""
+    """The dashboard's shared styles, and the files' own."""
     from lanewise.web import dashboard
 
     shared = Path(dashboard.__file__).parent / "static" / "shared.css"
@@ -103,5 +103,5 @@ def _environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """What an expression gives, without what would hide or turn round what stands around it."""
+    """The value of a template's expression, without control characters and marks of writing direction."""
     return plain(value) if type(value) is str else value

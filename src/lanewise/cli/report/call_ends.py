@@ -1,4 +1,4 @@
-"""How calls end, as the parts of bars and columns: answered by a lane, or why not."""
+"""The outcomes of calls as parts of bars and columns: the lane that answered, or why none did."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENDS: Final[Mapping[str, str]] = {
     Outcome.PENDING_REVIEW: "waiting for a person",
     Outcome.CANCELLED: "cancelled",
 }
-"""How calls end, in the order of a bar: by whom they were answered, or why not."""
+"""The outcomes in the order of a bar, each with its name in the legend."""
 
 
 def end_of(lane: str | None, outcome: str) -> str:
@@ -38,6 +38,6 @@ def parts_of(of: str, counts: Counter[str]) -> list[Part]:
 
 
 def unwell_parts(of: str, counts: Counter[str]) -> list[Part]:
-    """What no primary lane answered, each kind as its share of all."""
+    """The calls that the primary lane did not answer: each outcome's share of all calls."""
     whole = counts.total()
     return [Part(p.kind, p.value / whole, p.shown) for p in parts_of(of, counts) if p.kind != LaneName.PRIMARY]

@@ -17,7 +17,7 @@ ENOUGH: Final = 50
 SURE: Final = 3.0
 """Standard errors that two shares must lie apart: by chance that is one case in 370."""
 POINTS: Final = 0.01
-"""The least change of a share of calls that is told of, however sure."""
+"""The least change of a share of calls that is listed, however significant."""
 SLIGHT: Final = 0.05
 SLIGHT_POINTS: Final = 0.002
 """Below these a change is called neither better nor worse."""
@@ -39,10 +39,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Notable:
-    """What stands out: ``told`` of ``name``. ``good`` as in :class:`Change`."""
+    """A change that stands out: ``name`` is what changed, ``text`` how. ``good``: for the better; ``None``: neither."""
 
     name: str
-    told: str
+    text: str
     good: bool | None
 
 
@@ -81,7 +81,7 @@ _MEASURES: Final = (
 
 
 def changes(now: ReportLine, before: ReportLine) -> list[Change]:
-    """The figures of two spans, without those that neither has anything to tell of.
+    """The figures of two spans, without those that neither has.
 
     Example::
 
@@ -122,7 +122,7 @@ def _relative(new: float, old: float) -> str:
 
 
 def notable_lines(what: str, now: Sequence[ReportLine], before: Sequence[ReportLine]) -> Iterator[Notable]:
-    """What stands out among lines of one key: ``what`` says of what they are (task, route)."""
+    """What stands out among the lines of one key; ``what`` is that key (task, route)."""
     old = {line.key: line for line in before if line.calls}
     for line in now:
         if not line.calls or line.key[-1].startswith("("):
@@ -166,8 +166,8 @@ def notable_failures(now: ReportLine, before: ReportLine) -> Iterator[Notable]:
             continue
         rate, was = new / now.attempts, old / before.attempts
         if max(rate, was) >= MORE_FAILURES * min(rate, was):
-            told = f"failed {new:,} of {now.attempts:,} attempts, before {old:,} of {before.attempts:,}"
-            yield Notable(f"failure {kind}", told, rate < was)
+            text = f"failed {new:,} of {now.attempts:,} attempts, before {old:,} of {before.attempts:,}"
+            yield Notable(f"failure {kind}", text, rate < was)
 
 
 def _differ(new: int, of_new: int, old: int, of_old: int) -> bool:

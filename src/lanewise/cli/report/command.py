@@ -1,4 +1,4 @@
-"""``lanewise report``: what the ledger says of a span of time, as tables, CSV, JSON or a page in a file."""
+"""The command ``lanewise report``: its options, and its output as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -92,13 +92,13 @@ def report(
         [[key for key in GroupBy if key in by]] if by is not None else [list(GroupBy)] if form is not None else VIEWS
     )
     with place.filled() as connection:
-        facts = read_facts(connection, begin, end, views)
-        held = span(connection)
+        aggregates = read_facts(connection, begin, end, views)
+        ledger_span = span(connection)
     if form is None:
-        print_report(Page(place.shown, begin, end, held, facts), views)
+        print_report(Page(place.shown, begin, end, ledger_span, aggregates), views)
         return
     keys = list(views[0])
-    found = lines(facts, keys)
+    found = lines(aggregates, keys)
     if form == "csv":
         _write_csv(keys, found)
     else:

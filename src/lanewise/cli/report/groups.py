@@ -17,7 +17,7 @@ from lanewise.cli.report.html_tables import Table, table_of
 __all__ = ["BarChart", "Group", "report_group", "top_tasks"]
 
 MOST_BARS: Final = 15
-"""In one chart; the table beside it has all."""
+"""Bars of one chart; the table beside it has all."""
 TEN: Final = 10
 
 
@@ -39,10 +39,10 @@ class Group:
     table: Table
 
 
-def report_group(facts: Aggregates, key: GroupBy) -> Group:
-    found = lines(facts, [key])
+def report_group(aggregates: Aggregates, key: GroupBy) -> Group:
+    found = lines(aggregates, [key])
     names = [line.key[0] for line in found]
-    quality = _by_task(facts, found) if key is GroupBy.TASK else [_came_to(found)]
+    quality = _by_task(aggregates, found) if key is GroupBy.TASK else [_came_to(found)]
     charts = [*quality, _cost_chart(found), _time_bars("95 % of the answers within", found)]
     for name in sorted({name for line in found for name in line.scored}):
         scored = [(line, line.scores[name]) for line in found if name in line.scored]
@@ -52,9 +52,9 @@ def report_group(facts: Aggregates, key: GroupBy) -> Group:
     return Group(f"By {key}", tuple(chart for chart in charts if chart.bars), table_of(key.value, [key], found, names))
 
 
-def _by_task(facts: Aggregates, found: Sequence[ReportLine]) -> list[BarChart]:
+def _by_task(aggregates: Aggregates, found: Sequence[ReportLine]) -> list[BarChart]:
     counts: dict[str, Counter[str]] = {}
-    for call in facts.calls:
+    for call in aggregates.calls:
         counts.setdefault(call.task, Counter())[end_of(call.lane, call.outcome)] += call.calls
     answered = {line.key[0]: percent(line.answered_share) for line in found}
     unwell = {task: unwell_parts(task, ends) for task, ends in counts.items()}

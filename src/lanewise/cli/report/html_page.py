@@ -1,4 +1,4 @@
-"""What stands in the report's file: its figures, charts and tables, from the facts of the ledger."""
+"""The content of ``lanewise report --html``: figures, charts and tables from the ledger's aggregates."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["Before", "Compared", "ReportContent", "read_report"]
 
 VIEWS: Final[Sequence[Sequence[GroupBy]]] = ([GroupBy.DAY], [GroupBy.TASK], [GroupBy.LANE], [GroupBy.ROUTE])
-"""What the facts are read for."""
+"""The groupings that the page needs."""
 
 
 @dataclass(frozen=True)
 class Before:
-    """The span of the same length before: from when to when, and its facts."""
+    """The span of the same length before: from when to when, and its aggregates."""
 
     since: datetime
     until: datetime
-    facts: Aggregates
+    aggregates: Aggregates
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class ReportContent:
-    """All of the file. ``ends`` are the colours of the calls' bars with their names, as far as they are used."""
+    """The whole page. ``ends`` are the colours of the calls' bars with their names, as far as they are used."""
 
     heading: str
     ledger: str
@@ -66,8 +66,8 @@ class ReportContent:
 
 
 def read_report(connection: Connection, ledger: str, begin: datetime, end: datetime) -> ReportContent:
-    """What the file says of the ledger of this name: of a span of time, against as long a one before it. Of today, and
-    so of its counterpart, as much as has gone.
+    """The page of a span of time, compared with a span of the same length before it. If the span ends today, both end
+    at this time of day.
 
     Example::
 
@@ -83,24 +83,24 @@ def read_report(connection: Connection, ledger: str, begin: datetime, end: datet
 
 
 def _content(page: Page, hours: Sequence[HourFact], before: Before) -> ReportContent:
-    whole = total(page.facts)
-    said = [text.plain for text in summary(page, whole)]
+    whole = total(page.aggregates)
+    sentences = [text.plain for text in summary(page, whole)]
     heading = f"{page.since:%Y-%m-%d} to {page.until - timedelta(days=1):%Y-%m-%d} (UTC)"
-    if not whole.calls or page.held is None:
-        return ReportContent(heading, page.ledger, tuple(said[1:]), (), (), None, (), None, (), None, ())
-    first = max(page.since, page.held.oldest).date()
-    last = min(page.until - timedelta(days=1), page.held.newest).date()
+    if not whole.calls or page.ledger_span is None:
+        return ReportContent(heading, page.ledger, tuple(sentences[1:]), (), (), None, (), None, (), None, ())
+    first = max(page.since, page.ledger_span.oldest).date()
+    last = min(page.until - timedelta(days=1), page.ledger_span.newest).date()
     days = axis(min(first, last), last)
-    by_task = lines(page.facts, [GroupBy.TASK])
-    ended = {end_of(fact.lane, fact.outcome) for fact in page.facts.calls}
+    by_task = lines(page.aggregates, [GroupBy.TASK])
+    ended = {end_of(fact.lane, fact.outcome) for fact in page.aggregates.calls}
     return ReportContent(
         heading=heading,
         ledger=page.ledger,
-        summary=tuple(said[1:]),
+        summary=tuple(sentences[1:]),
         tiles=_tiles(whole),
         ends=tuple((kind, name) for kind, name in ENDS.items() if kind in ended),
-        days=report_days(page.facts, days),
-        groups=tuple(report_group(page.facts, key) for key in (GroupBy.TASK, GroupBy.LANE, GroupBy.ROUTE)),
+        days=report_days(page.aggregates, days),
+        groups=tuple(report_group(page.aggregates, key) for key in (GroupBy.TASK, GroupBy.LANE, GroupBy.ROUTE)),
         failures=report_failures(hours, days),
         top=top_tasks(by_task),
         compared=_compared(page, whole, before),
@@ -128,18 +128,18 @@ def _tiles(whole: ReportLine) -> tuple[tuple[str, str], ...]:
 
 
 def _compared(page: Page, whole: ReportLine, before: Before) -> Compared:
-    assert page.held is not None
-    told = f"{before.since:%Y-%m-%d} to {before.until:%Y-%m-%d %H:%M} (UTC)"
-    earlier = total(before.facts)
+    assert page.ledger_span is not None
+    span_before = f"{before.since:%Y-%m-%d} to {before.until:%Y-%m-%d %H:%M} (UTC)"
+    earlier = total(before.aggregates)
     if not earlier.calls:
-        return Compared(told, (), (), f"No calls from {told}: there is nothing to compare with.", "")
+        return Compared(span_before, (), (), f"No calls from {span_before}: there is nothing to compare with.", "")
     note = ""
-    if page.held.oldest > before.since:
-        note = f"The ledger begins at {page.held.oldest:%Y-%m-%d %H:%M}: of the span before it has a part."
+    if page.ledger_span.oldest > before.since:
+        note = f"The ledger begins at {page.ledger_span.oldest:%Y-%m-%d %H:%M}: of the span before it has a part."
     stands_out = [
-        *notable_lines("task", *(lines(facts, [GroupBy.TASK]) for facts in (page.facts, before.facts))),
-        *notable_lines("route", *(lines(facts, [GroupBy.ROUTE]) for facts in (page.facts, before.facts))),
+        *notable_lines("task", *(lines(each.aggregates, [GroupBy.TASK]) for each in (page, before))),
+        *notable_lines("route", *(lines(each.aggregates, [GroupBy.ROUTE]) for each in (page, before))),
         *notable_failures(whole, earlier),
     ]
     stands_out.sort(key=lambda notable: {False: 0, None: 1, True: 2}[notable.good])
-    return Compared(told, tuple(changes(whole, earlier)), tuple(stands_out), "", note)
+    return Compared(span_before, tuple(changes(whole, earlier)), tuple(stands_out), "", note)

@@ -1,4 +1,4 @@
-"""Tables of the file: the columns of the report on a terminal, without its bars."""
+"""The tables of the HTML page: the columns of the report on a terminal, without its bars."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Table", "table_of"]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Texts under headings. The first of each row is what the row is of; ``prose`` are the columns of words."""
+    """Texts under headings. The first of each row names it; ``prose`` are the columns of words, not figures."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

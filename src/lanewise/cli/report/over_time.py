@@ -30,7 +30,7 @@ from lanewise.types import LaneName
 __all__ = ["Days", "Failures", "TimeChart", "report_days", "report_failures"]
 
 WORST: Final = 10
-"""Hours with the most failures that are told of in words."""
+"""Hours with the most failures that the table lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class TimeChart:
     chart: ColumnChart | LineChart
     top: str
     bottom: str
-    said: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +60,17 @@ class Failures:
     unit: str
     map: HeatMap
     worst: Table
-    said: str
+    description: str
 
 
-def report_days(facts: Aggregates, days: Axis) -> Days:
-    found = {line.key[0]: line for line in lines(facts, [GroupBy.DAY])}
+def report_days(aggregates: Aggregates, days: Axis) -> Days:
+    found = {line.key[0]: line for line in lines(aggregates, [GroupBy.DAY])}
     at = [ReportLine() for _ in days.names]
     for day, line in found.items():
         if day in days.places:
             _add(at[days.places[day]], line)
     ends: list[Counter[str]] = [Counter() for _ in days.names]
-    for call in facts.calls:
+    for call in aggregates.calls:
         if call.day in days.places:
             ends[days.places[call.day]][end_of(call.lane, call.outcome)] += call.calls
     charts = [_calls_by_day(days, ends), _unwell_by_day(days, ends), _times_by_day(days, at)]
@@ -82,7 +82,7 @@ def report_days(facts: Aggregates, days: Axis) -> Days:
 
 
 def _add(into: ReportLine, line: ReportLine) -> None:
-    """What charts over days need of a line, added to that of a longer span."""
+    """Add a day's line to that of the week, month or year that it is in, as far as the charts need it."""
     into.calls += line.calls
     into.answered += line.answered
     into.times.update(line.times)
@@ -102,7 +102,7 @@ def _calls_by_day(days: Axis, ends: Sequence[Counter[str]]) -> TimeChart:
 
 
 def _unwell_by_day(days: Axis, ends: Sequence[Counter[str]]) -> TimeChart:
-    """The share of calls that no primary lane answered: what hardly shows among all calls."""
+    """The share of calls that the primary lane did not answer: among all calls it would hardly show."""
     stacks = [unwell_parts(span, counts) for span, counts in zip(days.spans, ends, strict=True)]
     chart = column_chart(days.names, stacks)
     shares = [sum(part.value for part in parts) for parts in stacks]
@@ -146,12 +146,12 @@ def _time_chart(
     values: Sequence[float | None],
 ) -> TimeChart:
     known = [(value, span) for value, span in zip(values, days.spans, strict=True) if value is not None]
-    said = f"{title} by {days.unit}"
+    description = f"{title} by {days.unit}"
     if known:
         (least, _), (most, when) = min(known), max(known)
-        said += f": from {shown(least)} to {shown(most)}, most in {when}"
+        description += f": from {shown(least)} to {shown(most)}, most in {when}"
     bottom = chart.bottom if isinstance(chart, LineChart) else 0.0
-    return TimeChart(title, chart, shown(chart.top), "0" if bottom == 0 else shown(bottom), said)
+    return TimeChart(title, chart, shown(chart.top), "0" if bottom == 0 else shown(bottom), description)
 
 
 def report_failures(hours: Sequence[HourFact], days: Axis) -> Failures | None:
@@ -171,17 +171,17 @@ def report_failures(hours: Sequence[HourFact], days: Axis) -> Failures | None:
     cells = []
     for (column, row), there in sorted(places.items()):
         kinds = sum((failed[hour] for hour in there), Counter[str]())
-        told = _failed(kinds, sum(sent[hour] for hour in there))
-        cells.append(Cell(column, row, kinds.total(), f"{days.spans[column]}, {_clock(row)}: {told}"))
+        failures_text = _failed(kinds, sum(sent[hour] for hour in there))
+        cells.append(Cell(column, row, kinds.total(), f"{days.spans[column]}, {_clock(row)}: {failures_text}"))
     worst = sorted(failed, key=lambda hour: (-failed[hour].total(), hour))[:WORST]
     rows = tuple(
         (f"{hour:%Y-%m-%d} {_clock(hour.hour)}", f"{failed[hour].total():,}", f"{sent[hour]:,}", _kinds(failed[hour]))
         for hour in worst
     )
     most = worst[0]
-    said = f"Failed attempts by {days.unit} and hour (UTC): most on {most:%Y-%m-%d} {_clock(most.hour)}"
+    description = f"Failed attempts by {days.unit} and hour (UTC): most on {most:%Y-%m-%d} {_clock(most.hour)}"
     table = Table(("hour (UTC)", "failed", "of attempts", "how"), rows, frozenset({3}))
-    return Failures(days.unit, heat_map(days.names, cells), table, f"{said}, {failed[most].total():,}")
+    return Failures(days.unit, heat_map(days.names, cells), table, f"{description}, {failed[most].total():,}")
 
 
 def _failed(kinds: Counter[str], of: int) -> str:

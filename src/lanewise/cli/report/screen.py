@@ -1,4 +1,4 @@
-"""The report on a terminal: one summary, and tables with bars whose columns are those that have something to tell."""
+"""The report on a terminal: a summary, and tables with bars, of which empty columns are left out."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 @dataclass(frozen=True)
 class Page:
-    """What is reported on: which ledger, from when to when, what there is in all, and the facts of the span."""
+    """What is reported on: the ledger with the span of all its calls, the days from ``since``, and their figures."""
 
     ledger: str
     since: datetime
     until: datetime
-    held: Span | None
-    facts: Aggregates
+    ledger_span: Span | None
+    aggregates: Aggregates
 
 
 @dataclass(frozen=True)
 class Column:
-    """``spare`` is how gladly it is left out where the terminal is narrow: the highest first, 0 never."""
+    """A column. ``spare`` orders what is left out on a narrow terminal: the highest first, 0 never."""
 
     heading: str
     cell: Callable[[ReportLine, ReportLine], str]
-    told: Callable[[ReportLine], bool] = lambda whole: True
+    has_value: Callable[[ReportLine], bool] = lambda whole: True
     spare: int = 0
     left: bool = False
     of_fallbacks: bool = False
@@ -53,7 +53,7 @@ class Column:
 def print_report(page: Page, views: Sequence[Sequence[GroupBy]]) -> None:
     """Print the summary, and a table by each of these keys."""
     screen = console()
-    whole = total(page.facts)
+    whole = total(page.aggregates)
     for text in summary(page, whole):
         print_styled(screen, text)
     if not whole.calls:
@@ -62,7 +62,7 @@ def print_report(page: Page, views: Sequence[Sequence[GroupBy]]) -> None:
     for keys in views:
         screen.print()
         screen.print(Text("By " + " and ".join(keys), style="bold"))
-        table, complete = fitting(screen, keys, lines(page.facts, keys))
+        table, complete = fitting(screen, keys, lines(page.aggregates, keys))
         left_out = left_out or not complete
         screen.print(fitted(table, screen.width, screen), crop=False)
     for text in (*notes(whole), *_hints(left_out=left_out)):
@@ -71,53 +71,55 @@ def print_report(page: Page, views: Sequence[Sequence[GroupBy]]) -> None:
 
 
 def summary(page: Page, whole: ReportLine) -> list[Text]:
-    """Of when and what the report is, how much was answered, and what it cost."""
+    """The days and the ledger, how many calls were answered, and their cost."""
     last = page.until - timedelta(days=1)
     heading = Text.assemble((f"{page.since:%Y-%m-%d} to {last:%Y-%m-%d}", "bold"), f" (UTC), from {page.ledger}")
     if not whole.calls:
-        if page.held is None:
+        if page.ledger_span is None:
             return [heading, Text("No calls: the ledger is empty. It fills while the app runs.")]
-        held = f"{page.held.oldest:%Y-%m-%d} to {page.held.newest:%Y-%m-%d}"
-        return [heading, Text(f"No calls in this time. The ledger has some from {held}: see --days and --since.")]
-    told = f"{whole.calls:,} calls, {percent(whole.answered_share)} answered"
+        days = f"{page.ledger_span.oldest:%Y-%m-%d} to {page.ledger_span.newest:%Y-%m-%d}"
+        return [heading, Text(f"No calls in this time. The ledger has some from {days}: see --days and --since.")]
+    sentence = f"{whole.calls:,} calls, {percent(whole.answered_share)} answered"
     if whole.absorbed:
-        told += f"; {whole.absorbed:,} failures were absorbed on the way"
+        sentence += f"; {whole.absorbed:,} failures were absorbed on the way"
     if whole.by_fallback:
-        told += f"; {percent(whole.fallback_share)} of the answers came from a fallback"
-    said = [heading, Text(told + ".")]
+        sentence += f"; {percent(whole.fallback_share)} of the answers came from a fallback"
+    sentences = [heading, Text(sentence + ".")]
     if whole.cost_usd is not None:
         cost = f"They cost {_dollars(whole.cost_usd)}"
         cost += f", of which fallbacks {_dollars(whole.fallback_cost_usd)}" if whole.fallback_cost_usd else ""
         cost += f"; {_dollars(whole.estimated_cost_usd)} of it is estimated" if whole.estimated_cost_usd else ""
-        said.append(Text(cost + "."))
-    return said
+        sentences.append(Text(cost + "."))
+    return sentences
 
 
 def notes(whole: ReportLine) -> list[Text]:
     """What failed, what was taken out, and what is not in the cost."""
-    said = []
+    found = []
     if whole.failures:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in whole.failures.most_common())
-        said.append(Text.assemble(("What failed  ", "bold"), kinds))
+        found.append(Text.assemble(("What failed  ", "bold"), kinds))
     if whole.taken_out:
         names = ", ".join(f"{name} {count:,}" for name, count in whole.taken_out.most_common())
-        said.append(Text.assemble(("Taken out  ", "bold"), f"parameters that a route can't take, by attempts: {names}"))
+        found.append(
+            Text.assemble(("Taken out  ", "bold"), f"parameters that a route can't take, by attempts: {names}")
+        )
     if whole.unpriced and whole.cost_usd is None:
         mend = "no price is known for these models. A route can say it: price = { input = 1.25, output = 10.0 }"
-        said.append(Text.assemble(("Cost  ", "bold"), mend, " (US dollars a million tokens)"))
+        found.append(Text.assemble(("Cost  ", "bold"), mend, " (US dollars a million tokens)"))
     elif whole.unpriced:
         known = "no price is known for their model, or they broke off and may yet be billed"
-        said.append(
+        found.append(
             Text.assemble(("Not in the cost  ", "bold"), f"{whole.unpriced:,} of {whole.attempts:,} attempts: {known}")
         )
-    return said
+    return found
 
 
 def _hints(*, left_out: bool) -> list[Text]:
-    said = ["One request: lanewise explain REQUEST_ID. Other tables: --by task,route. Times within 4 %."]
+    hints = ["One request: lanewise explain REQUEST_ID. Other tables: --by task,route. Times within 4 %."]
     if left_out:
-        said.insert(0, "Columns were left out: a wider terminal shows them, and so do --csv and --json.")
-    return [Text(line, style="dim") for line in said]
+        hints.insert(0, "Columns were left out: a wider terminal shows them, and so do --csv and --json.")
+    return [Text(line, style="dim") for line in hints]
 
 
 def fitting(screen: Console, keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> tuple[Table, bool]:
@@ -125,7 +127,7 @@ def fitting(screen: Console, keys: Sequence[GroupBy], found: Sequence[ReportLine
 
     Where not even the least of them fit, all are there: they will stand below each other.
     """
-    columns = _told(keys, found)
+    columns = _columns_with_values(keys, found)
     complete = True
     while True:
         table = _table(keys, found, columns)
@@ -133,22 +135,22 @@ def fitting(screen: Console, keys: Sequence[GroupBy], found: Sequence[ReportLine
             return table, complete
         first = max(columns, key=lambda column: column.spare)
         if not first.spare:
-            return _table(keys, found, [column for column in _told(keys, found) if column.heading]), True
+            return _table(keys, found, [column for column in _columns_with_values(keys, found) if column.heading]), True
         columns.remove(first)
         complete = complete and first.heading == ""
 
 
 def texts(keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> tuple[list[Column], list[list[str]]]:
-    """All columns after the keys but the bars, and each line's texts in them."""
-    columns = [column for column in _told(keys, found) if column.heading]
+    """The columns without the keys and the bars, and each line's texts in them."""
+    columns = [column for column in _columns_with_values(keys, found) if column.heading]
     nobody = ReportLine()
     return columns, [[column.cell(line, nobody) for column in columns] for line in found]
 
 
-def _told(keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> list[Column]:
-    """The columns that have something to tell."""
-    columns = [column for column in COLUMNS if any(column.told(line) for line in found)]
-    if GroupBy.LANE in keys:  # there a line is all fallback, or has none
+def _columns_with_values(keys: Sequence[GroupBy], found: Sequence[ReportLine]) -> list[Column]:
+    """The columns that are not empty in all lines."""
+    columns = [column for column in COLUMNS if any(column.has_value(line) for line in found)]
+    if GroupBy.LANE in keys:  # a lane's answers are all from a fallback, or none is
         columns = [column for column in columns if not column.of_fallbacks]
     return columns
 
@@ -235,4 +237,4 @@ COLUMNS: Sequence[Column] = (
     Column("scores", lambda line, most: _scores(line), lambda line: bool(line.scored), spare=3, left=True),
     Column("taken out", lambda line, most: _taken_out(line), lambda line: bool(line.taken_out), spare=7, left=True),
 )  # fmt: skip
-"""All that a table may show, from left to right. What no line has anything to tell of is left out."""
+"""All columns of a table, from left to right. One that is empty in all lines is left out."""

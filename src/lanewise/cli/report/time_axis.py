@@ -1,4 +1,4 @@
-"""The days of a report as an axis: each by itself, by weeks, months or years, as many as can be told apart."""
+"""The time axis of a report: by days, weeks, months or years, so that no chart has too many places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys that a config names, looked up when a router opens: all that is missing is told, what is found is hidden."""
+"""The keys that a config names, looked up when a router opens; each that is missing is a mistake."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Credentials:
             key = credentials.key("openai")
             headers = [] if key is None else [key_header(config.providers["openai"], key)]
         """
-        held = self._keys.get(provider)
-        return held.get_secret_value() if isinstance(held, SecretStr) else held
+        key = self._keys.get(provider)
+        return key.get_secret_value() if isinstance(key, SecretStr) else key
 
     def __repr__(self) -> str:
         return f"Credentials(providers={sorted(self._keys)}, off_routes={sorted(self.off_routes)})"
@@ -96,7 +96,7 @@ def resolve_credentials(config: Config, environ: Mapping[str, str]) -> Credentia
 
 
 def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credentials, MistakeCollector]:
-    """As :func:`resolve_credentials`, with what is missing beside what was found."""
+    """The keys of all providers that a route uses, and the mistakes: variables that are unset or hold no key."""
     findings = MistakeCollector()
     keys: dict[str, SecretStr | HiddenKeySource] = {}
     off: dict[str, str] = {}
@@ -121,7 +121,7 @@ def look_up_keys(config: Config, environ: Mapping[str, str]) -> tuple[Credential
 
 
 def _check_packages(config: Config, findings: MistakeCollector) -> None:
-    """What the config asks for and an extra brings is there."""
+    """Note the packages of OpenTelemetry and Prometheus that the config asks for and that are not installed."""
     wanted = {"opentelemetry": ("opentelemetry.trace", "otel"), "prometheus": ("prometheus_client", "prometheus")}
     for key, (package, extra) in wanted.items():
         if getattr(config.router, key) and not _is_there(package):
@@ -143,8 +143,8 @@ def _key_of(
     place = ("providers", provider.name)
     dropped: list[tuple[str, ...]] = [
         (field, name)
-        for field, given in (("headers", provider.headers), ("query", provider.query))
-        for name, value in given.items()
+        for field, values in (("headers", provider.headers), ("query", provider.query))
+        for name, value in values.items()
         if isinstance(value, KeyDropped)
     ]
     key = provider.api_key

@@ -1,4 +1,4 @@
-"""Where the ledger is: the URL that the config declares, and the database that it means where the app runs."""
+"""The URL of the ledger's database: as the config declares it, and as SQLAlchemy takes it where the app runs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def look_up_ledger(
 
 
 def ledger_warnings(url: str | None) -> tuple[str, ...]:
-    """What is wrong with the place of a ledger and no reason to refuse traffic: a directory that is not there.
+    """A warning if the directory of an SQLite ledger does not exist: no reason to refuse calls.
 
     ``url`` is what :func:`look_up_ledger` gave.
     """

@@ -1,4 +1,4 @@
-"""Whether the installed libraries are as the router needs them inside: asked before anything rests on them."""
+"""Whether the installed libraries still have the private parts that the router uses, checked before a router opens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_libraries", "require_library"]
 
 
 def check_libraries(config: Config, findings: MistakeCollector, *, shared_store: bool) -> None:
-    """Note each library that a config's router rests on, and whose installed version has changed inside."""
+    """Note each library that a router of this config uses and whose installed version lacks a private part."""
     needed = list(CORE)
     if any(route.price is None for route in config.routes.values()):
         needed.append(GENAI_PRICES)
@@ -23,7 +23,7 @@ def check_libraries(config: Config, findings: MistakeCollector, *, shared_store:
 
 
 def require_library(distribution: str) -> None:
-    """Raise ConfigError if the installed version of a library has changed inside what is used of it.
+    """Raise ConfigError if the installed version of a library lacks a private part that is used.
 
     Example::
 

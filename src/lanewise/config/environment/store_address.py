@@ -18,7 +18,7 @@ _EXAMPLE: Final = 'It looks like "redis://cache.example:6379/0".'
 _OPTIONS: Final = frozenset(
     {"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname", "ssl_cert_reqs"}
 )
-"""What may follow the ``?``: names of redis-py that say where the store is and how it shows who it is."""
+"""Options of redis-py that may follow the ``?``: which database, and how TLS verifies the server."""
 
 
 class StoreAddress:

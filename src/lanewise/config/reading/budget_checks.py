@@ -47,7 +47,7 @@ def _check_prices(
     names = dict.fromkeys(route for task in covered.values() for route in task.routes)
     routes = [sections.routes[name] for name in names if name in sections.routes]
     if not routes or any(route.provider not in sections.providers for route in routes):
-        return  # there is a mistake about that already
+        return  # a route that is not declared is a mistake already
     costs = [cost for route in routes if (cost := _least_cost(route, sections)) is not None]
     if not costs:
         findings.add(

@@ -27,11 +27,11 @@ def check_client(place: Place, client: Client, sections: Sections, findings: Mis
 
 
 def _may_be_answered(mark: str, task: Task, sections: Sections) -> bool:
-    """Whether some route of a task is approved for all that its calls would fall under."""
+    """Whether some route of a task is approved for the client's sensitive category and the task's own."""
     marks = {mark} if task.sensitive is None else {mark, task.sensitive}
     categories = [sections.sensitive[each] for each in marks if each in sections.sensitive]
     if any(category.on_failure == "review" for category in categories) or len(categories) < len(marks):
-        return True  # it is left to a person, or is a mistake that is told already
+        return True  # it is left to a person, or is not declared, which is a mistake already
     return not approved_routes(categories).isdisjoint(task.routes)
 
 

@@ -30,7 +30,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 _LANES = frozenset(LaneName)
 # What stands for a required value that is missing or wrong, so that the rest of its table is still looked at.
-# A placeholder never leaves the reading: there is a mistake wherever one is used.
+# No config has a placeholder in it: wherever one is used there is a mistake, and mistakes raise.
 _PLACEHOLDERS: Mapping[type[BaseModel], Mapping[str, object]] = {
     Route: {"provider": "?", "model": "?"},
     Task: {"primary": Lane.model_construct(name=LaneName.PRIMARY, entries=())},
@@ -131,7 +131,7 @@ class _Reader:
         return read
 
     def one(self, model: type[_Model], value: object, place: Place) -> _Model | None:
-        """One table; of a table with mistakes, what can still be read."""
+        """One table; if it has mistakes, its other keys, so that they are checked too."""
         name = place[-1]
         has_name = "name" in model.model_fields
         if isinstance(value, model):
@@ -176,7 +176,7 @@ class _Reader:
 
 
 def _routes_alone(key: str, task: Mapping[str, object]) -> Lane | None:
-    """A lane that has mistakes, with its routes alone: they may be wrong too."""
+    """The routes of a lane that has mistakes, so that their names are checked too."""
     try:
         lane = Task.model_validate({"primary": _without_on(task.get(key))}).primary
     except ValidationError:

@@ -27,7 +27,7 @@ _FAMILIES: Final = (
     ("phi-4",),
     ("x",),
 )
-"""Of unrelated models. Nobody names more than two of these for one route by intention."""
+"""Names of unrelated models: globs that match more than two families were not meant to name models."""
 _WILDCARD: Final = re.compile(r"\[.[^\]]*\]|[*?]")
 """In a glob: a set of characters, or a star or question mark."""
 

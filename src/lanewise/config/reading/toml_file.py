@@ -1,4 +1,4 @@
-"""A TOML file and the lines of its keys."""
+"""Reading a TOML file, with the line of each key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_toml(source: Path) -> tuple[dict[str, object], dict[Place, int]]:
 
 def _text_of(source: Path) -> str:
     try:
-        # utf-8-sig: editors on Windows like to begin a file with a mark, which TOML has no place for.
+        # utf-8-sig: editors on Windows like to begin a file with a byte order mark, which TOML forbids.
         return source.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         mistake = Mistake("", "the file is not UTF-8", f"Look at byte {error.start}.")
@@ -56,7 +56,7 @@ def _parsed(text: str, source: Path) -> dict[str, object]:
 
 
 def _lines_of(text: str) -> dict[Place, int]:
-    """The line, from 1, of each table and key of a TOML text: tomllib reads it, and does not tell.
+    """The line, from 1, of each table and key of a TOML text, which tomllib does not report.
 
     Keys inside of inline tables are not looked for: their line is that of the key before.
     """

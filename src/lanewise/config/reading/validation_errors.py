@@ -78,7 +78,7 @@ def _model_of(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseMo
 
 
 def _description(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    """What the field is for that a mistake is about: of a list's item, what the list is for."""
+    """The description of the field that a mistake is in: for an item of a list, that of the list."""
     names = [part for part in loc if isinstance(part, str)]
     while names:
         found = _model_of(model, tuple(names)).model_fields.get(names[-1])

@@ -39,7 +39,7 @@ worker gateway endpoint
 _ENDINGS: Final = ("", "1", "12", "123", "1234", "!", "1!", "0", "2024", "2025", "2026")
 _WORD: Final = re.compile(rb" ?([A-Za-z]{3,24})")
 _TOKENS: Final = 100_256
-"""How many tokens the vocabulary has, as `_openai/encodings.py` knows it too."""
+"""How many tokens the vocabulary has: the number that ``_openai/encodings.py`` has for cl100k_base."""
 
 
 def guessable(digests: frozenset[str], names: Iterable[str]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The language of the rules that pick a call's starting lane: a text becomes a checked tree, or a problem is told.
+"""The language of the rules that pick a call's starting lane: a text becomes a checked tree, or a RuleError.
 
 A rule is a small expression over the facts of a call: ``tokens < 2000 and not tools``. It is never Python: what is not
 read here can't be written in a rule, and what was read here can't fail when a call is looked at.

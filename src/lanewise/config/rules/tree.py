@@ -1,4 +1,4 @@
-"""A rule as it was read: a tree over the facts of a call, which are all named here."""
+"""The syntax tree of a rule, and the facts of a call that a rule can ask for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FACTS: Final[Mapping[str, tuple[FactKind, str]]] = {
     "subject": (FactKind.FLAG, "whether the scope has a subject"),
     "hour": (FactKind.NUMBER, "the hour of the day in UTC, 0 to 23"),
 }
-"""The facts of a call: of each its kind, and what it tells. Beside these there are the ``labels``, all texts."""
+"""The facts of a call, each with its kind and its description. ``labels.NAME``, a text, comes beside these."""
 
 
 @dataclass(frozen=True, slots=True)

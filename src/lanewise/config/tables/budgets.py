@@ -1,4 +1,4 @@
-"""Budgets as they are declared: what may be spent in a window of time, and what becomes of calls beyond it."""
+"""``[budgets.NAME]``: what may be spent in a window of time, and what becomes of calls beyond it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _limit(value: object) -> object:
 
 
 def _exact(limit: BudgetLimit) -> str:
-    """A limit as it can be read again."""
+    """A limit without rounding, as a config can be read from its dump."""
     amount = Decimal(limit.amount) / NANO if limit.unit is Unit.USD else limit.amount
     return f"{amount:f} {limit.unit}"
 

@@ -1,4 +1,4 @@
-"""Who may call the app's own OpenAI endpoint: a name, the digests of its keys, its tasks, its marks and its limits."""
+"""``[clients.NAME]``: who may call the app's own OpenAI endpoint, with which keys, tasks, marks and limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task's contract, as it is declared: what an answer must look like to count as one."""
+"""``tasks.NAME.contract``: what an answer must look like to count as one."""
 
 from __future__ import annotations
 

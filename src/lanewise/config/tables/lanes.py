@@ -1,4 +1,4 @@
-"""A task's lanes: which routes they have, in which order, and which failures move a call into them."""
+"""The lanes of ``[tasks.NAME]``: their routes in order, and the failures that move a call into them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _table(value: Mapping[object, object]) -> dict[object, object]:
 
 
 def read_lane(value: object, info: ValidationInfo) -> object:
-    """Any of the short forms of a lane, as what :class:`Lane` takes."""
+    """A lane from any of its short forms: a route, a list of routes, or a table."""
     if isinstance(value, Lane) or value is None:
         return value
     if isinstance(value, str | LaneEntry):

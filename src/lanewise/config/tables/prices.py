@@ -1,4 +1,4 @@
-"""What a route costs, as it is declared: prices by kind of token, for long prompts, by service tier, and a request."""
+"""``routes.NAME.price``: prices by kind of token, for long prompts, by service tier, and a request."""
 
 from __future__ import annotations
 

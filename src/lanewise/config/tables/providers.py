@@ -87,10 +87,10 @@ class Provider(BaseModel):
 
             assert Provider().named("openai").api_key_env == "OPENAI_API_KEY"
         """
-        given = {key: getattr(self, key) for key in self.model_fields_set}
+        declared = {key: getattr(self, key) for key in self.model_fields_set}
         if self.account == self.name:
-            given.pop("account", None)  # it came from the name that is replaced
-        return type(self).model_validate({**given, "name": name})
+            declared.pop("account", None)  # it came from the name that is replaced
+        return type(self).model_validate({**declared, "name": name})
 
     def __getstate__(self) -> dict[object, object]:
         """The state for pickle, in which a mark stands for each key that was given in Python."""

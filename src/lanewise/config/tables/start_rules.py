@@ -1,4 +1,4 @@
-"""Where a task's calls start: in one lane, or by rules in the lane that the first true one names."""
+"""``tasks.NAME.start``: the lane that calls start in, or rules of which the first true one names it."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def _read(value: object) -> object:
     return _rules(value)
 
 
-def _rules(given: Sequence[object]) -> tuple[StartRule, ...]:
-    """The rules, or what is wrong with all that can't be read."""
+def _rules(written: Sequence[object]) -> tuple[StartRule, ...]:
+    """The rules; one error lists all that can't be read."""
     rules: list[StartRule] = []
     mistakes: list[PydanticCustomError] = []
-    for number, rule in enumerate(given, 1):
+    for number, rule in enumerate(written, 1):
         try:
             rules.append(_rule(rule, number))
         except PydanticCustomError as mistake:
@@ -61,14 +61,14 @@ def _rules(given: Sequence[object]) -> tuple[StartRule, ...]:
 
 
 def _rule(rule: object, number: int) -> StartRule:
-    given = {"when": rule.when, "lane": rule.lane} if isinstance(rule, StartRule) else rule
-    if not isinstance(given, Mapping):
-        raise wrong(f"rule {number} is {quoted(given)}, not a table", _FORMS)
-    if unknown := [key for key in given if key not in _KEYS]:
+    written = {"when": rule.when, "lane": rule.lane} if isinstance(rule, StartRule) else rule
+    if not isinstance(written, Mapping):
+        raise wrong(f"rule {number} is {quoted(written)}, not a table", _FORMS)
+    if unknown := [key for key in written if key not in _KEYS]:
         raise wrong(f"rule {number}: no key is called {quoted(unknown[0])}", nearest(unknown[0], _KEYS))
-    if missing := [key for key in _KEYS if key not in given]:
+    if missing := [key for key in _KEYS if key not in written]:
         raise wrong(f"rule {number}: `{missing[0]}` is missing", _FORMS)
-    when, lane = given["when"], given["lane"]
+    when, lane = written["when"], written["lane"]
     if not isinstance(when, str):
         raise wrong(f"rule {number}: `when` is {quoted(when)}, not a text", _FORMS)
     try:

@@ -1,4 +1,4 @@
-"""Keys that are given in Python: held so that they are in no repr, error or pickle."""
+"""API keys that are set in Python, wrapped so that no repr, error or pickle has them."""
 
 from __future__ import annotations
 

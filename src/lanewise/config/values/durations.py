@@ -1,4 +1,4 @@
-"""Durations: as a config writes them, and the seconds that they are."""
+"""Durations of a config, as texts with a unit and as seconds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WRITTEN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _FIX = 'Write a number and a unit: "800ms", "12s", "5m" or "90d".'
 _LONGEST = 3660 * 86400.0
-"""Ten years, in seconds: more is a slip of the pen."""
+"""Ten years, in seconds: a longer one is a mistake in writing."""
 
 
 def seconds_of(text: str) -> float | None:

@@ -1,6 +1,6 @@
-"""The values of a config that reach the wire, URLs, headers, parameters and where keys come from, each with its check.
+"""URLs, headers, query parameters and names of environment variables, each with its check.
 
-A key is never echoed: neither one in the wrong place, nor one within a URL.
+No message quotes a key: neither one in the wrong place, nor one within a URL.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def is_header_name(name: str) -> bool:
-    """Whether a header can be called so."""
+    """Whether this can be the name of a header."""
     return _HEADER_NAME.fullmatch(name) is not None
 
 
@@ -90,8 +90,8 @@ def _own_header(name: str) -> str:
 
 def _headers(headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
     problems = [_wrong_with_header(name, value, in_file=reads_file(info)) for name, value in headers.items()]
-    if told := [problem for problem in problems if problem is not None]:
-        raise wrong("; ".join(problem for problem, _ in told), " ".join(dict.fromkeys(fix for _, fix in told)))
+    if found := [problem for problem in problems if problem is not None]:
+        raise wrong("; ".join(problem for problem, _ in found), " ".join(dict.fromkeys(fix for _, fix in found)))
     return headers
 
 
@@ -122,7 +122,7 @@ def is_env_name(name: str) -> bool:
 
 
 def _env_name(name: str) -> str:
-    # The commonest slip is the key itself in place of the variable's name: it must not be echoed.
+    # The commonest mistake is the key itself in place of the variable's name: no message may quote it.
     if not is_env_name(name):
         raise wrong(
             "this is not the name of an environment variable (the text is not shown, it may be a key)",

@@ -1,4 +1,4 @@
-"""Texts, names, switches and numbers as they are declared, and the error of a check.
+"""Texts, names, booleans and numbers, and the error that the checks of all values raise.
 
 A check raises pydantic's own custom error with a ``problem`` and a ``fix``, which become a mistake of the config.
 """
