@@ -1,7 +1,7 @@
 """What the app catches: every final failure of a call, also as the ``openai`` class that the app knows already.
 
-No error here holds a prompt, an answer, a key or text written by a provider: a provider's error is told by its status,
-code, type and parameter. All of them survive ``pickle`` (Celery and multiprocessing need that).
+No error here holds a prompt, an answer, a key or text written by a provider: a provider's error is described by its
+status, code, type and parameter. All of them survive ``pickle`` (Celery and multiprocessing need that).
 """
 
 from __future__ import annotations

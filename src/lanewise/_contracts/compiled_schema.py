@@ -1,4 +1,4 @@
-"""A compiled JSON Schema: it tells where a value breaks it, and by which keyword, and never the value.
+"""A compiled JSON Schema: it reports where a value breaks it, and by which keyword, and never the value.
 
 Nothing of the package is imported here: the process that checks loads this file alone.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["BadSchema", "CompiledSchema", "extent", "path_text", "property_names", "tables"]
 
 _TOLD: Final = 3
-"""How many breaches of one answer are told."""
+"""How many breaches of one answer are reported."""
 _SMALL: Final = 300
 """Up to so many values in an answer all its breaches are looked for, and above it the first: each takes 5 to 30 us to
 make, and the library makes all before it gives one."""

@@ -67,7 +67,7 @@ class Schema:
         self._cost = cost_of(source)
         self._compiled = None if self._cost is None else CompiledSchema(source)
         if self._cost is None and (compiled or compiles_quickly(source)):
-            CompiledSchema(source, patient=True)  # it is checked elsewhere; what is no schema is told now
+            CompiledSchema(source, patient=True)  # it is checked in another process; what is no schema raises now
 
     def __repr__(self) -> str:
         return "<Schema>"
@@ -90,7 +90,7 @@ class Schema:
         return verdicts[question]
 
     def _is_short(self, text: str) -> bool:
-        """Whether checking is little work, however many values there are: told without counting them."""
+        """Whether checking is little work, however many values there are: without counting them."""
         cost = self._cost
         return cost is not None and not cost.grows and cost.of(len(text) // 2 + 1, 0, len(text)) <= MOST_WORK
 

@@ -67,11 +67,11 @@ def _spec(module: str, path: list[str] | None) -> ModuleSpec | None:
 
 
 def _may_have(file: Path, name: str) -> bool:
-    """Whether a module's text makes a name at its top level, or might, by means that can't be told from the text."""
+    """Whether a module's text makes a name at its top level, or might, by means that its text does not show."""
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return True  # whoever loads it is told
+        return True  # loading it reports the error
     ahead: list[ast.AST] = list(tree.body)
     while ahead:
         node = ahead.pop()

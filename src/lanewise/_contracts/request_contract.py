@@ -132,7 +132,7 @@ def _asked(api: Api, raw: bytes) -> JsonRule | None:
 
 _NO_TOOLS: Final = msgspec.Raw(b"[]")
 _WITH_TOOLS: Final = ("prompt", "conversation", "previous_response_id")
-"""What is kept by the provider and may bring tools along."""
+"""Parameters that refer to what the provider has stored, which may bring tools along."""
 _TOOL_ITEMS: Final = (b'"additional_tools"', b'"tool_search_output"')
 
 

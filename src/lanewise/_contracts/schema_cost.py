@@ -1,5 +1,5 @@
-"""How much work checking a value against a JSON Schema is at the most, told from the schema alone: so that one whose
-branches multiply is never checked where it would stand in everybody's way.
+"""An upper bound of the work of checking a value against a JSON Schema, from the schema alone: one whose branches
+multiply is never checked on the event loop.
 
 A keyword that applies a schema in the same place (``anyOf``, ``$ref``) is evaluated along each path that leads to it:
 of thirty levels of ``anyOf`` with twice the next ``$ref`` that is two to the thirtieth. One that applies a schema
@@ -57,7 +57,7 @@ class CheckCost(msgspec.Struct, frozen=True):
     per_character: float
 
     def of(self, values: int, depth: int, characters: int) -> float:
-        """The work for a value that holds so many, is so deep and has so many characters; infinite if nobody can tell.
+        """The work for a value that holds so many, is so deep and has so many characters; infinite if it has no bound.
 
         Example::
 
@@ -75,7 +75,7 @@ class _Uncounted(Exception):
 
 
 def cost_of(source: object) -> CheckCost | None:
-    """What checking by a schema costs; ``None`` if that can't be told, or is too much for any value.
+    """What checking by a schema costs; ``None`` if that can't be bounded, or is too much for any value.
 
     Example::
 

@@ -44,7 +44,7 @@ def load_contracts(config: Config) -> dict[str, DeclaredContract]:
 
 
 def look_up_contracts(config: Config, *, run: bool = True) -> tuple[dict[str, DeclaredContract], MistakeCollector]:
-    """As :func:`load_contracts`, with the mistakes beside what was found.
+    """The contracts that tasks declare, ready to be checked, and the mistakes in them, which are collected, not raised.
 
     Without ``run`` the app's modules are only looked for, and what they would give is missing in the contracts.
     """

@@ -151,7 +151,7 @@ def tool_rules(
         return None
     cache = FormatCache() if cache is None else cache
     if b'"strict"' in tools:
-        _offer(tools, cache)  # now, so that a schema that can't be used is told before anything is sent
+        _offer(tools, cache)  # now, so that a schema that can't be used is reported before anything is sent
     required = None if choice is None else _required(choice)
     return ToolRules(tools, cache, required, forbidden=choice == b'"none"', elsewhere=elsewhere)
 

@@ -1,4 +1,4 @@
-"""What is added to a request that the app did not write, how an error's body is told to name it, and what of it goes.
+"""What is added to a request that the app did not write, how an error's body names it, and what of it is taken out.
 
 A server that the plain SDK gets an answer from may refuse what was added: it is sent once more without.
 """
@@ -67,7 +67,7 @@ class Removal(msgspec.Struct, frozen=True):
 
 
 def to_take_out(failure: Failure, added: Sequence[str], *, sensitive: bool) -> Removal | None:
-    """What of the additions goes after this failure: what its body names, or, if it names nothing at all, what the
+    """Which additions are taken out after this failure: what its body names, or, if it names nothing at all, what the
     answer can do without.
 
     Of a sensitive call only ``include_usage`` may go. A suffix that nothing names goes where nothing else is left.
@@ -92,7 +92,7 @@ def _may_be_its_fault(failure: Failure) -> bool:
 
 
 def _is_vague(failure: Failure) -> bool:
-    """Whether a request was refused without a word of what is wrong with it."""
+    """Whether a request was refused, and nothing says what is wrong with it."""
     if failure.http_status not in _REFUSALS or failure.param not in _NO_PARAMETER:
         return False
     if failure.about_content:

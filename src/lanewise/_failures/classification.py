@@ -52,7 +52,7 @@ def from_transport(
     trouble: LocalTrouble | None = None,
     half_of_normal_timeout: bool = True,
 ) -> Failure:
-    """The failure of an attempt that got no (whole) answer; ``cause`` is what the transport knows, in our words.
+    """The failure of an attempt that got no (whole) answer; ``cause`` is the transport's own text.
 
     ``trouble`` is what this process lacked, if it was that.
 
@@ -126,7 +126,7 @@ def from_inner_error(body: bytes | msgspec.Raw, *, otherwise: Row) -> Failure:
 
 
 def with_request(failure: Failure, *, added: tuple[str, ...], has_attachments: Callable[[], bool]) -> Failure:
-    """The failure in the light of what was sent: ``added`` is what the app did not write.
+    """The failure, where what was sent explains it: ``added`` is what the app did not write.
 
     Example::
 

@@ -39,7 +39,7 @@ _TEXT_FIELDS: Final = ("message", "error_msg", "msg", "errorMessage", "Message",
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider said of an error. ``codes`` are squashed, to look up, ``spelled`` the same as they came,
-    and ``code`` the most telling of them. What of these is shown, ``shown_words`` says.
+    and ``code`` the most specific of them. What of these is shown, ``shown_words`` says.
 
     ``status`` is a status that the body itself names; ``retry_after`` is in seconds. ``names`` is what of all that may
     be added to a request the body names anywhere.
@@ -136,7 +136,7 @@ def _normalised(value: JSON, depth: int) -> ErrorBody:
 
 
 def _error_in(value: dict[str, JSON]) -> dict[str, JSON]:
-    """The object that tells of the error."""
+    """The object that describes the error."""
     error = value.get("error")
     if isinstance(error, dict):
         return error
@@ -157,7 +157,7 @@ def _text(error: dict[str, JSON]) -> str:
 
 
 def _codes(error: dict[str, JSON]) -> Iterator[str]:
-    """Every field that can hold a code, the most telling first."""
+    """Every field that can hold a code, the most specific first."""
     inner = error.get("innererror")  # Azure
     metadata = error.get("metadata")  # OpenRouter
     status = error.get("status")  # Gemini; in lower case it is the state of a response

@@ -9,7 +9,7 @@ from lanewise._failures.error_body import ErrorBody
 from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code
 from lanewise._failures.provider_error_words import by_words
 
-__all__ = ["meaning_of", "told_with_failure", "unsupported_name"]
+__all__ = ["meaning_of", "meaning_of_500", "unsupported_name"]
 
 _OF_REQUESTS: Final = frozenset({400, 404, 413, 415, 422})
 """Statuses that a 500 may name as what the request deserved."""
@@ -43,7 +43,7 @@ def meaning_of(error: ErrorBody, model: str | None = None) -> Meaning | None:
     return meaning
 
 
-def told_with_failure(error: ErrorBody) -> Meaning | None:
+def meaning_of_500(error: ErrorBody) -> Meaning | None:
     """What a 500 is about: by a known code, else no more than that it may be the request's fault."""
     known = by_code(error.codes)
     if known is not None:

@@ -1,4 +1,4 @@
-"""The phrases by which providers and gateways tell an error whose code says too little.
+"""The phrases of providers' and gateways' error messages, read where the code of an error says too little.
 
 A message can echo what a user wrote, and a user must not be able to close a route for everybody. So what is certain is
 anchored to the start of a message, and what is only likely is looked for before its first quotation.

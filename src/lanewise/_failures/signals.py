@@ -1,4 +1,4 @@
-"""The signals that a transport gives: what happened to the bytes of one attempt, before anybody judges it."""
+"""The signals that a transport gives: what happened to the bytes of one attempt, before it is classified."""
 
 from __future__ import annotations
 

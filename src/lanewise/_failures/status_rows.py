@@ -7,7 +7,7 @@ from typing import Final
 from lanewise._failures import failure_table as failures
 from lanewise._failures import provider_error_phrases as phrases
 from lanewise._failures.error_body import ErrorBody
-from lanewise._failures.error_meaning import meaning_of, told_with_failure
+from lanewise._failures.error_meaning import meaning_of, meaning_of_500
 from lanewise._failures.failure_table import Row
 from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code
 
@@ -113,7 +113,7 @@ def row_of(status: int, error: ErrorBody, retry_after: float | None, bound: bool
         case 429:
             return _rate_limited(error, retry_after)
         case 500:
-            meaning_inside = told_with_failure(error)
+            meaning_inside = meaning_of_500(error)
             return failures.SERVER_ERROR if meaning_inside is None else _FAILED[meaning_inside]
         case 501:
             return _not_implemented(error)

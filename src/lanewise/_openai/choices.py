@@ -40,12 +40,12 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_blank(self) -> bool:
-        """Whether it names no function and gives it nothing: some servers write so that nothing is called."""
+        """Whether it has no name and no arguments: some servers write that where nothing is called."""
         return not self.name and self.arguments is not None and self.arguments.strip() in _NO_ARGUMENTS
 
     @property
     def is_cut(self) -> bool:
-        """Whether its arguments are no whole JSON value. Of the free input of a custom tool nobody can tell."""
+        """Whether its arguments are no whole JSON value. The input of a custom tool is free text, and never cut."""
         if self.arguments is None:
             return False
         try:

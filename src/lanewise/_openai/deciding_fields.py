@@ -1,6 +1,6 @@
 """The fields of an answer on which a sensitive call rests: read strictly, once, and of the type that the API declares.
 
-Elsewhere a field of another type is passed over. Here it is a doubt, and so is one that is there twice, or a body in an
+Elsewhere a field of another type is passed over. Here it is a doubt, and so is one that comes twice, or a body in an
 encoding that another reader may read otherwise.
 """
 
@@ -152,7 +152,7 @@ def doubt_about(api: Api, data: bytes, *, event: bool = False) -> Uncertainty | 
 
     Example::
 
-        doubt_about(Api.CHAT, b'{"model": "a", "model": "b"}')  # Doubt.MODEL
+        doubt_about(Api.CHAT, b'{"model": "a", "model": "b"}')  # Uncertainty.MODEL
     """
     if json.detect_encoding(data) not in _NO_OTHER or data.count(b'"delta"') > MOST_CHOICES:
         return Uncertainty.ANSWER

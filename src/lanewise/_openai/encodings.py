@@ -97,7 +97,7 @@ def encoding(name: EncodingName) -> Encoding | None:
 
 
 def ranks(name: EncodingName) -> Iterator[bytes]:
-    """The tokens of an encoding, in the order of their ranks from 0 on. The form of the file is told beside it."""
+    """The tokens of an encoding, in the order of their ranks from 0 on. ``ranks/README.md`` describes the file."""
     data = lzma.decompress((_HERE / f"{name}.xz").read_bytes())
     size = ENCODINGS[name].size
     start = size

@@ -33,9 +33,10 @@ def top_level(raw: bytes, *, long: int = LONG) -> dict[str, msgspec.Raw]:
     """The values of a JSON object by their names, each as the JSON that it was written in; of a name that comes twice
     the last.
 
-    A text of ``long`` bytes or more in which nothing is escaped is told by its end alone, at a tenth of the time that
-    parsing it takes: whether it has raw control characters is left for the provider to say. Raises what msgspec
-    raises.
+    A text of ``long`` bytes or more in which nothing is escaped is passed over by a search for its end, at a tenth of
+    the time that parsing it takes: whether it has raw control characters is left for the provider to check.
+
+    Raises what msgspec raises.
 
     Example::
 

@@ -28,14 +28,14 @@ MEANING: Final = frozenset(
         "tools",
     }
 )
-"""Without one of these the answer would be another one than the app asked for: they are never taken out silently."""
+"""Parameters that decide what the answer is: they are never dropped silently."""
 
 MEMORY: Final = {
     "previous_response_id": "it continues an earlier response",
     "conversation": "it belongs to a conversation",
     "prompt": "it uses a stored prompt",
 }
-"""What only the provider that stored it can resolve, with the reason that is told."""
+"""Parameters that only the provider which stored their value can resolve, with the reason for errors and traces."""
 
 FIXED: Final = frozenset({"model", "messages", "input", "stream"})
 """What no rule of a route may drop, rename or set."""

@@ -202,7 +202,7 @@ def objects_in(value: msgspec.Raw) -> list[dict[str, object]] | None:
 def _refers(value: msgspec.Raw) -> bool:
     found = objects_in(value)
     if found is None:
-        return True  # what can't be told stays where it is
+        return True  # in doubt the call stays with its provider
     return any(_is_reference(item) for item in found)
 
 

@@ -1,4 +1,4 @@
-"""Looking at the body of a 200: an answer, or a failure that calls itself one."""
+"""Checking the whole body of a 200: an answer, or a failure in the form of one."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = NO_USAGE
     finish_reasons: tuple[str | None, ...] = ()
     content_bytes: int = 0
-    """The bytes of what was said, where the provider gives no tokens to go by."""
+    """The bytes of the content, where the provider reports no tokens."""
     refusal: bool = False
     response_id: str | None = None
     """Of the Responses API: what a later call may go on from."""
     unfinished: bool = False
-    """Of the Responses API: it is made in the background, and what it will use is told to nobody here."""
+    """Of the Responses API: it is made in the background, and its usage will never come by here."""
 
     @property
     def content_policy(self) -> bool:
@@ -66,7 +66,7 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 def from_answer(api: Api, body: bytes, content_type: str | None = None) -> Failure | Answer:
-    """What the whole body of a 200 is. As :func:`check_answer`.
+    """What the whole body of a 200 is: an answer or a failure. Never raises, whatever the body holds.
 
     Example::
 
@@ -190,7 +190,7 @@ def _is_embedding(raw: msgspec.Raw) -> bool:
         return True
     length = len(written) - 2
     if b"\\" not in written and length % 4 == 0 and (length // 4 * 3 - written.count(b"=", -4)) % _FLOAT == 0:
-        return True  # told by its length: to decode it would cost as much again as the SDK's own decoding
+        return True  # its length suffices: to decode it would cost as much again as the SDK's own decoding
     try:
         return len(a2b_base64(str(read_json(written)))) % _FLOAT == 0
     except ValueError:

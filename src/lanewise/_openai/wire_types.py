@@ -31,7 +31,7 @@ MOST_CHOICES: Final = 1024
 
 
 class _Message(msgspec.Struct, gc=False):
-    """A whole message: raw, because it may be long."""
+    """A whole message: left raw, because it may be long."""
 
     content: msgspec.Raw = NULL
     reasoning: msgspec.Raw = NULL
@@ -50,7 +50,7 @@ class _Message(msgspec.Struct, gc=False):
         )
 
     def size(self) -> int:
-        """The bytes of what it says, as JSON."""
+        """The bytes of its content, as JSON."""
         pieces = (*self._words(), self.tool_calls, self.function_call)
         return sum(memoryview(piece).nbytes for piece in pieces if not is_blank(piece))
 
@@ -77,7 +77,7 @@ class ChatAnswer(msgspec.Struct, gc=False):
     error: msgspec.Raw = NULL
 
     def report_usage(self, so_far: UsageAccumulator) -> None:
-        """Tell what it says of its usage, in whatever place."""
+        """Add its usage, wherever it stands in the answer, to ``so_far``."""
         so_far.add(self.usage)
         if self.x_groq is not NULL:
             so_far.add_groq(self.x_groq)
@@ -91,7 +91,7 @@ class ChatAnswer(msgspec.Struct, gc=False):
 
 
 class Delta(msgspec.Struct, gc=False):
-    """A piece of a message: read, because it is short, and a truth value is the fastest test of all."""
+    """A piece of a message: decoded, because it is short, and a truth value is the fastest test for content."""
 
     content: object = None
     reasoning: object = None
@@ -128,7 +128,7 @@ class _AnyChunk(msgspec.Struct, gc=False):
 
 _ANY_CHUNK: Final = msgspec.json.Decoder(_AnyChunk)
 _BEGINS_WORDS: Final = frozenset(b'"[{')
-"""How a text, a list and an object begin: no count or flag is a word of the model."""
+"""The first byte of a text, a list and an object: a number or a flag is no content."""
 _KNOWN: Final = frozenset({*Delta.__struct_fields__, "role", "name", "id", "type", "object"})
 _THINKING: Final = ("think", "thought", "reason")
 
@@ -216,7 +216,7 @@ class ResponsesAnswer(msgspec.Struct):
         return in_chats_words(self.status)
 
     def report_usage(self, so_far: UsageAccumulator) -> None:
-        """Tell what it says of its usage."""
+        """Add its usage to ``so_far``."""
         so_far.add(self.usage)
         so_far.add_service_tier(self.service_tier)
         if not is_blank(self.tool_usage):

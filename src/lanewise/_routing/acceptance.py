@@ -1,4 +1,4 @@
-"""Whether an answer may be the call's answer, and whether one that may not is shown to the app all the same."""
+"""Whether a route's answer counts as the call's, and whether one that does not goes to the app all the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ READ_BY_THE_APP: Final = frozenset({FailureKind.CONTENT_POLICY, FailureKind.CONT
 def unacceptable(
     answer: Answer | StreamValidator, route: Route, *, sensitive: bool, refusals_move: bool
 ) -> Failure | None:
-    """Why this route's answer is none: another model gave it to a sensitive call, or it refuses where that moves on."""
+    """The failure of an answer that does not count: another model gave it to a sensitive call, or it is a refusal, and
+    refusals move the call on."""
     if sensitive and is_substitute(route.model, answer.model, route.answers_as):
         return failures.SUBSTITUTED.failure(http_status=200)
     if answer.content_policy and refusals_move:

@@ -78,7 +78,7 @@ class Tried(msgspec.Struct):
 
 
 class CallProgress:
-    """What the plan of a call knows of it. Whoever has a plan asks it for moves, and leaves the rest alone.
+    """The state of a call that its plan decides by. Whoever has a plan asks it for moves, and changes nothing else.
 
     ``position`` is the candidate of the latest attempt, ``frontier`` the farthest that the call has come to.
     """

@@ -1,4 +1,4 @@
-"""When a sensitive call that nobody answered is left to a person, and by which rules."""
+"""Whether a sensitive call that nobody answered is escalated to a person, and by which rules."""
 
 from __future__ import annotations
 

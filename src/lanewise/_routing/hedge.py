@@ -1,4 +1,4 @@
-"""A second attempt beside the one that is out: where it may go, and what its end changes in what the plan knows."""
+"""A hedge, the second attempt beside the one that is out: where it may go, and what its end changes in the plan."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hedge(progress: CallProgress, now: float) -> tuple[int, Send] | None:
 
 
 def hedge_unsent(progress: CallProgress, position: int) -> None:
-    """It could not go out."""
+    """Take back a hedge that could not go out."""
     progress.attempts -= 1
     progress.tried.pop(position, None)
 
@@ -47,13 +47,13 @@ def leaves_to_hedge(progress: CallProgress, position: int, failure: Failure) -> 
 
 
 def hedge_won(progress: CallProgress, position: int) -> None:
-    """It answered: the call goes on from there."""
+    """Move the call to the hedge's route, which answered."""
     progress.position = position
     progress.frontier = max(progress.frontier, position)
 
 
 def hedge_failed(progress: CallProgress, position: int, failure: Failure, now: float, jitter: float) -> None:
-    """It failed, and the call still waits for its first route: the next move does not go there first."""
+    """Note that the hedge failed while the first route is still out: the next move does not go to the hedge's first."""
     tried = progress.tried[position]
     tried.failed += (failure.kind,)
     tried.latest = failure

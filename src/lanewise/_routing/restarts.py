@@ -1,4 +1,4 @@
-"""Streams that start over after they broke: which may, and the chunk that tells the app of it."""
+"""Streams that start over after they broke: which may, and the chunk that announces it to the app."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OnBreak(msgspec.Struct, frozen=True):
 
 
 ERROR: Final = OnBreak()
-"""As every call has it that asks for nothing else."""
+"""The default: a broken stream is an error."""
 
 
 def on_break(api: Api, body: RequestBody, *, allowed: bool, sensitive: bool, helper: bool) -> OnBreak:

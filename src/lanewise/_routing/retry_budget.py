@@ -28,7 +28,7 @@ class RetryBudgetSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetryBudget:
-    """The tokens of one provider, in one worker. The plan says what takes one.
+    """The tokens of one provider, in one worker. A plan's ``charged`` says which moves take one.
 
     Example::
 

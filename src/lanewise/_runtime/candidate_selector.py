@@ -46,7 +46,7 @@ _HOURS: Final = 24
 
 
 class NeedsTokenCount(msgspec.Struct, frozen=True):
-    """A call of which an estimate does not tell whether it fits the routes of ``models``, a count would."""
+    """A call for which an estimate does not decide whether it fits the routes of ``models``, and a count would."""
 
     found: tuple[Candidate, ...]
     need: TokenDemand
@@ -59,7 +59,7 @@ class NeedsTokenCount(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """The routes of a call. ``start``: the lane that it was told to start in, and by what; ``bound``: why it stays;
+    """The routes of a call. ``start``: the lane that it begins in, and by which rule; ``bound``: why it stays;
     ``no_candidate``: how it fails if no route can take it."""
 
     candidates: tuple[Candidate, ...]
@@ -72,7 +72,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class SelectorContext(msgspec.Struct, frozen=True):
-    """What the listers of a router have in common."""
+    """What the selectors of a router's tasks have in common."""
 
     config: Config
     upstreams: Mapping[str, Upstream]
@@ -85,11 +85,11 @@ class SelectorContext(msgspec.Struct, frozen=True):
     conversations: Conversations | None = None
 
     def __repr__(self) -> str:
-        return f"<Shared by {len(self.config.tasks)} tasks>"
+        return f"<SelectorContext of {len(self.config.tasks)} tasks>"
 
 
 class CandidateSelector:
-    """Lists the candidates of one task's calls. What can be worked out before a call is."""
+    """Lists the candidates of one task's calls. What does not depend on the call is worked out once."""
 
     def __init__(self, task: Task, shared: SelectorContext) -> None:
         self._task = task
@@ -97,7 +97,7 @@ class CandidateSelector:
         routes, upstreams, token_limits = shared.config.routes, shared.upstreams, shared.token_limits
         self._windows = {route: window for route in task.routes if (window := token_limits[route].window) is not None}
         self._static = static_candidates(task, routes, off=shared.off, windows=self._windows)
-        self._takes_all = all(upstreams[route].recipe.takes_all for route in task.routes if route in upstreams)
+        self._takes_all = all(upstreams[route].transform.takes_all for route in task.routes if route in upstreams)
         self._conversations = shared.conversations if task.sticky == "conversation" else None
         self._may_start_elsewhere = task.start is not None
         self._always, self._rules = _start_of(task)
@@ -229,7 +229,7 @@ class CandidateSelector:
 
     def _incapable(self, body: RequestBody, api: Api) -> Callable[[str], str | None]:
         upstreams = self._shared.upstreams
-        return lambda route: upstreams[route].recipe.incapable(body, api) if route in upstreams else None
+        return lambda route: upstreams[route].transform.incapable(body, api) if route in upstreams else None
 
     def _bound_to(self, body: RequestBody) -> tuple[str | None, str | None]:
         """The route, or else the provider, that a bound call has to stay with."""
@@ -243,7 +243,7 @@ class CandidateSelector:
 
 
 def _no_candidate(found: tuple[Candidate, ...], bound: str | None, body: RequestBody, api: Api) -> Failure:
-    """What is told if no candidate can take the call."""
+    """The failure of a call that no candidate can take."""
     if bound is not None:
         return failures.BOUND_GONE.failure(code="bound_provider_gone", param=bound_by(body, api), detail=bound)
     if any(candidate.too_small for candidate in found):

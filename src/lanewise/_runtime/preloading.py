@@ -17,7 +17,7 @@ __all__ = ["preload"]
 def preload(config: Config) -> None:
     """Import what calls by this config import late, and read the tables that they look things up in.
 
-    A package that is missing is told of when the router opens.
+    A package that is missing raises when the router opens.
     """
     for package, module in _needed(config):
         if find_spec(package) is not None:

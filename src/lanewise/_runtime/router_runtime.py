@@ -152,7 +152,7 @@ class RouterRuntime:
 
 
 def _limiters(config: Config) -> dict[str, RateLimiter]:
-    """A gate for each provider that has a cap; providers of one account share theirs."""
+    """A rate limiter for each provider that has a cap; providers of one account share theirs."""
     accounts: dict[str, RateLimiter] = {}
     limiters = {}
     for provider in config.providers.values():
@@ -172,7 +172,7 @@ def _client_limits(config: Config) -> dict[str, ClientLimit]:
 
 
 def _replay(config: Config, credentials: Credentials, services: BackgroundServices) -> SealedReplays | None:
-    """Answers are only kept sealed: without a storage key there is none, and the config says so when it is read."""
+    """The replay of answers; ``None`` without a storage key: they are stored sealed only, which the config requires."""
     keep, largest = config.router.replay, config.router.max_replay_bytes
     if keep is None or credentials.seal is None:
         return None

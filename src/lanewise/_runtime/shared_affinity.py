@@ -1,4 +1,4 @@
-"""Which route made a stored answer: told to all workers over the shared store, and asked of it by who doesn't know."""
+"""Which route made a stored answer: published to all workers over the shared store, and looked up there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAIT: Final = 1.0
 PAUSE: Final = 1.0
 """Seconds for which a store that failed is left alone."""
 WAITING: Final = 1000
-"""Answers that may wait to be told of; more are not told."""
+"""Answers that may wait to be published; more are not."""
 
 
 class SharedAffinity:
@@ -69,7 +69,7 @@ class SharedAffinity:
         return None
 
     def close(self) -> None:
-        """Tell what waits to be told, and end the thread. Usable again afterwards."""
+        """Publish what waits, and end the thread. Usable again afterwards."""
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:

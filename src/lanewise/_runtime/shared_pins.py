@@ -1,4 +1,4 @@
-"""Which routes conversations moved to, for all workers: told and heard over a stream of the shared store."""
+"""Which routes conversations moved to, for all workers: published and read over a stream of the shared store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["SharedPins"]
 
 STREAM: Final = "lanewise:pins"
 TICK: Final = 0.5
-"""Seconds between two looks at what other workers told."""
+"""Seconds between two looks at what other workers published."""
 PAUSE: Final = 1.0
 """Seconds for which a store that failed is left alone."""
 CLOSE: Final = 3.0
@@ -34,8 +34,8 @@ _LONGEST: Final = 200
 class SharedPins:
     """As :class:`~lanewise._routing.selection.conversations.OtherWorkers`; pins are digests, and hold no prompt.
 
-    All workers hear of them in one order, their own included, and so come to the same. Without the store each goes on
-    by what it knows; what it could not tell it tells later. The thread starts at the first use in a process.
+    All workers receive them in one order, their own included, and so come to the same. Without the store each goes on
+    by what it knows; what it could not publish it publishes later. The thread starts at the first use in a process.
     """
 
     def __init__(self, address: StoreAddress) -> None:
@@ -49,17 +49,17 @@ class SharedPins:
         self._queue: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
 
     def subscribe(self, receive: Receive) -> None:
-        """Hear what other workers tell, from some moment after this on; what they told lately is heard first."""
+        """Have ``receive`` called with what workers publish from about now on, after what they published lately."""
         self._receive = receive
         if self._thread is None:
             self._start()
 
     def publish(self, pin: str, route: str) -> None:
-        """Have all workers know where a conversation goes on. Doesn't wait."""
+        """Publish to all workers where a conversation goes on. Doesn't wait."""
         self._queue.put((pin, route))
 
     def close(self) -> None:
-        """Tell what is left, and end the thread. Usable again afterwards."""
+        """Publish what is left, and end the thread. Usable again afterwards."""
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
@@ -115,7 +115,7 @@ class _PinThread:
                     pause = PAUSE
 
     def _round(self, store: redis.Redis) -> bool:
-        """Tell, and hear. Whether there is more to hear."""
+        """Publish, and read. Whether there is more to read."""
         if not self._last:
             seconds, micros = store.time()
             self._last = f"{max(0, int((seconds + micros / 1e6 - LIFETIME) * 1000))}-0"

@@ -1,4 +1,4 @@
-"""What is made once a route: its recipe, its URLs and header templates, and where its key comes from."""
+"""What is made once a route: its request transform, its URLs and header templates, and where its key comes from."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = ["KeyUnavailable", "Upstream", "build_upstreams"]
 
 
 class KeyUnavailable(Exception):
-    """The app's function for a key failed; its name and its error's class are all that is told."""
+    """The app's function for a key failed; an error shows its name and the class of what it raised, and no more."""
 
 
 class Upstream:
     """A route, ready to be used."""
 
-    __slots__ = ("_key", "_own_headers", "host", "provider", "recipe", "route", "targets")
+    __slots__ = ("_key", "_own_headers", "host", "provider", "route", "targets", "transform")
 
     def __init__(self, route: Route, provider: Provider, key: object, proxy: str | None) -> None:
         self.route = route
         self.provider = provider
-        self.recipe = RequestTransform(route)
+        self.transform = RequestTransform(route)
         self.host = urlsplit(provider.base_url).hostname or ""
         self._key: Callable[[], str | Awaitable[str]] | None = None
         headers = [("Content-Type", "application/json"), ("Accept", "application/json")]

@@ -1,7 +1,7 @@
-"""What a call needs of a route, told from its body: a route that is declared not to have it is passed over.
+"""What a call needs of a route, by its body: a route that is declared not to have it is passed over.
 
-What nobody knows of a route it is taken to have. Only what a route ``cannot`` is looked for, so a body costs nothing
-where nothing is declared.
+A route is taken to have what nothing is declared of. Only what a route ``cannot`` is looked for, so a body costs
+nothing where nothing is declared.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ NEEDS: Final[Mapping[str, Callable[[RequestBody, Api], bool]]] = {
     "n": _n,
     "developer": _developer,
 }
-"""What may be in a route's ``cannot``, each with how a body is told to need it."""
+"""What may be in a route's ``cannot``, each with what finds the need for it in a body."""
 
 
 def unmet(cannot: tuple[str, ...], body: RequestBody, api: Api) -> str | None:

@@ -1,4 +1,4 @@
-"""How a route stands in for what it can't take: each adaptation small, named, and told on the attempt.
+"""How a route stands in for what it can't take: each adaptation small, named, and recorded with the attempt.
 
 ``response_format = "prompt"``
     The format goes into the system message (the instructions of Responses); the answer is checked as ever.
@@ -52,7 +52,7 @@ _Fields = dict[str, msgspec.Raw]
 
 
 class Adapted(msgspec.Struct, frozen=True):
-    """What was adapted, in words for the trace, and as how many requests the body goes out."""
+    """What was adapted (``notes`` for the trace), and as how many requests (``calls``) the body goes out."""
 
     notes: tuple[str, ...] = ()
     calls: int = 1
@@ -66,8 +66,8 @@ class Emulator:
 
     Example::
 
-        adapted = Adapter(config.routes["local"]).adapt(fields, Api.CHAT)
-        adapted.told  # ("response_format in the prompt",)
+        adapted = Emulator(config.routes["local"]).adapt(fields, Api.CHAT)
+        adapted.notes  # ("response_format in the prompt",)
     """
 
     __slots__ = ("_declared", "_takes_text", "abilities", "parameters")
@@ -82,7 +82,7 @@ class Emulator:
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """What is stood in for: a part of what a final body follows from."""
+        """The names of the stand-ins: they are part of the fingerprint of a final body."""
         return tuple(sorted(self._declared))
 
     @property

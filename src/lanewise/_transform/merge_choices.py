@@ -21,7 +21,7 @@ JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 def merged(bodies: Sequence[bytes]) -> bytes | None:
     """The chat completion that holds the choices of all these, each with its place; ``None`` if one has none.
 
-    Everything else is the first one's. A usage that one of them does not tell is not told of all.
+    Everything else is the first one's. A usage that one of them lacks is left out.
 
     Example::
 

@@ -1,4 +1,4 @@
-"""Asking a route to mend its answer: the question again, the answer that broke the contract, and how it did."""
+"""The request that asks a route to repair its answer: the question, the answer, and how it broke the contract."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class UpstreamBody(msgspec.Struct, frozen=True):
     added: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Rendered of {len(self.raw)} bytes, without {list(self.dropped)}>"
+        return f"<UpstreamBody of {len(self.raw)} bytes, without {list(self.dropped)}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a rendered body holds the prompt: it can't be pickled or copied")
@@ -105,7 +105,7 @@ class RequestTransform:
         }
 
     def __repr__(self) -> str:
-        return f"<Recipe for {bytes(self._model).decode()}>"
+        return f"<RequestTransform for {bytes(self._model).decode()}>"
 
     @property
     def takes_all(self) -> bool:

@@ -1,4 +1,4 @@
-"""For an app's own tests: a fake provider that fails on request, and what it can be told to do.
+"""For an app's own tests: a fake provider that fails on request, and the behaviours that a script is made of.
 
 ``FakeProvider`` (``FakeProviderProcess``: in a process of its own) answers well until a behaviour is scripted for a
 model or for all. Answers: ``Answer``, ``StreamOf`` (whole, or cut, stalled, broken in any way), ``JsonBody``, ``Body``,

@@ -1,4 +1,4 @@
-"""What a fake provider can be told to do: one small frozen dataclass a behaviour, plain data, freely combined."""
+"""The behaviours of a fake provider: one small frozen dataclass each, plain data, freely combined."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class FakeProviderProcess:
         self.stop()
 
     def script(self, model: str, *behaviours: Scripted) -> None:
-        """As :meth:`FakeProvider.script`.
+        """What to do with requests for a model: one behaviour a request, the last one repeats.
 
         Raises:
             TypeError: a callable: it can't be sent to another process.
@@ -87,7 +87,7 @@ class FakeProviderProcess:
         self._script(model, behaviours)
 
     def script_all(self, *behaviours: Scripted) -> None:
-        """As :meth:`FakeProvider.script_all`; raises as :meth:`script`."""
+        """What to do with requests for a model that has no script of its own; raises as :meth:`script`."""
         self._script(None, behaviours)
 
     def reset(self) -> None:

@@ -29,7 +29,7 @@ class FakeProvider:
     """An OpenAI-compatible server on loopback that fails on request.
 
     It answers ``/chat/completions``, ``/responses``, ``/embeddings`` and ``/completions`` (whole and as streams) and
-    ``/models``, with "Hello from <model>" until it is told otherwise. It runs in a thread of its own, so it serves
+    ``/models``, with "Hello from <model>" unless a script says otherwise. It runs in a thread of its own, so it serves
     synchronous and asynchronous tests alike. ``port=0`` takes a free port, which it keeps when it is restarted;
     ``ssl`` is a server's context. The journal keeps the latest ``journal_limit`` requests, at least.
 

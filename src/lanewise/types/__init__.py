@@ -1,4 +1,4 @@
-"""The words that all parts share: failures, moves, and the records of calls and attempts.
+"""The types that all parts share: failures, moves, and the records of calls and attempts.
 
 Everything here is plain data. Nothing here decides, sends or waits.
 """

@@ -20,8 +20,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     failure what its kind, status and code don't, in our words.
 
     Tokens are the provider's own count. Cached and written tokens, audio and images are among the input's, reasoning,
-    audio and images among the output's; ``cache_write_lifetimes`` tells for how long the written ones are kept, where
-    that was told. Where the provider gave no count they are estimated from bytes, and ``tokens_estimated`` says so.
+    audio and images among the output's; ``cache_write_lifetimes`` says for how long the written ones are kept, where
+    that was reported. Where the provider gave no count they are estimated from bytes, and ``tokens_estimated`` says so.
     ``tool_calls`` are billed calls of the provider's own tools. ``reported_cost_usd`` is what the provider says that it
     takes, ``upstream_cost_usd`` what the provider behind it bills to the app's own key beside that.
 

@@ -17,7 +17,7 @@ class CostStatus(StrEnum):
     """How far an attempt's cost is known. An unknown cost is ``None``, never 0."""
 
     REPORTED = "reported"
-    """The provider's own word."""
+    """What the provider itself says that it cost."""
     KNOWN = "known"
     """Reckoned from all that the provider says was used, each kind of it by its price."""
     ESTIMATED = "estimated"
@@ -40,7 +40,7 @@ class PendingCost(ABC):
 
     @abstractmethod
     def settle(self) -> Cost:
-        """The cost. Several threads may ask at a time, and each is told the same."""
+        """The cost. Several threads may ask at a time, and each gets the same."""
 
 
 class WhenRead:

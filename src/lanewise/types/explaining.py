@@ -1,4 +1,4 @@
-"""Tells a move and what came of it in a line or more: the text of ``Call.explain()``."""
+"""The text of ``Call.explain()``: each move and what came of it, in a line or more."""
 
 from __future__ import annotations
 

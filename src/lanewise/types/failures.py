@@ -128,4 +128,4 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     about_content: bool = False
     """The provider's code says that something in what was asked is wrong: a picture, a tool, a message."""
     trouble: LocalTrouble | None = None
-    """What this process lacked: of the kind ``local`` only, and never told to other workers."""
+    """What this process lacked: of the kind ``local`` only, and never shared with other workers."""

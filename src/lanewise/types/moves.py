@@ -52,7 +52,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="w
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="stop"):
-    """Nothing more is tried. ``failure`` decides what the app is told."""
+    """Nothing more is tried. ``failure`` decides which error the app gets."""
 
     failure: Failure
     reason: str

@@ -37,7 +37,7 @@ def without_usage(data: bytes) -> bytes | None:
 
 
 def _as_python_reads_it(data: bytes) -> bytes | None:
-    """The same of what only Python's ``json`` takes (``NaN``)."""
+    """The event without its usage, where only Python's ``json`` can read it (``NaN``)."""
     try:
         fields = json.loads(data)
         if not isinstance(fields, dict) or fields.keys() <= _STANDARD:

@@ -1,4 +1,4 @@
-"""The content of a stream, accumulator event by event for its contract."""
+"""The content of a stream, gathered event by event for its contract."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class StreamVerdict(IntEnum):
 
 
 LONGEST_NAME: Final = 200
-"""Characters of a provider's word (a model, an id, a finish reason) that are kept."""
+"""Characters of a model's name, an id or a finish reason that are kept: they come from the provider."""
 _BUSY: Final = frozenset({FailureKind.RATE_LIMIT, FailureKind.CONFLICT})
 """What says nothing of a route's health before an answer has begun, and breaks one that has."""
 _BROKEN: Final = FailureKind.STREAM_BROKEN
@@ -74,7 +74,7 @@ class StreamState:
         """Of the choice that finished last, in chat's words."""
         self.refusal = False
         self.content_bytes = 0
-        """About the bytes of the content, where the provider gives no tokens to go by."""
+        """About the bytes of the content, where the provider reports no tokens."""
         self.usage_so_far = UsageAccumulator()
 
     @property

@@ -31,7 +31,7 @@ _DONE: Final = b"[DONE]"
 
 
 class StreamValidator(StreamState):
-    """Judges the stream of one attempt. Pure: it is fed events, and says what each is.
+    """Judges the stream of one attempt. Pure: events go in, the verdict on each comes out.
 
     ``hide_usage``: the usage chunk was asked for by the router, not by the app. ``choices``: how many the app asked
     for (``n``). ``accepts`` says of each model that the stream names whether it may answer: one that may not ends the

@@ -1,4 +1,4 @@
-"""Gathering what one answer tells of its usage: at the top, in its choices, in ``x_groq``, chunk by chunk."""
+"""Gathering the usage that one answer reports: at the top, in its choices, in ``x_groq``, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _APPS_OWN: Final = frozenset({
 class UsageAccumulator:
     """Gathers what one answer says of its usage, wherever it says that, and however often.
 
-    Of what is told several times, or piece by piece, the most counts: in a stream counts only grow, and one that is
-    told twice is no second bill.
+    Of a count that is reported several times, or piece by piece, the largest holds: in a stream counts only grow, and
+    one that is repeated is no second bill.
 
     Example::
 
@@ -84,7 +84,7 @@ class UsageAccumulator:
             self._tools[tool] = self._tools.get(tool, 0) + 1
 
     def add_items(self, items: Iterable[tuple[object, object]]) -> None:
-        """The kinds of all output items of a response, each with its action: its stream may have told them before."""
+        """The kinds of all output items of a response, each with its action; its stream may have had them before."""
         called = Counter(tool for kind, action in items if (tool := _hosted_tool(kind, action)) is not None)
         for tool, count in called.items():
             self._tools[tool] = max(count, self._tools.get(tool, 0))
@@ -108,7 +108,7 @@ class UsageAccumulator:
         return self._completed(most(usages))
 
     def _completed(self, usage: Usage) -> Usage:
-        """A usage, with what is told beside it."""
+        """A usage, with the service tier and the tool calls that the answer reports elsewhere."""
         if self._service_tier is not None:
             usage = replace(usage, service_tier=self._service_tier)
         if self._tools or self._tool_usage is not None:
@@ -127,7 +127,7 @@ def _hosted_tool(item: object, action: object) -> str | None:
 
 
 def _of_choices(usages: Sequence[Usage]) -> Usage:
-    """Of several choices that each tell a usage nobody knows whether it is theirs, or that of all: at the most both."""
+    """The usage of several choices that each report one, their own or that of all: at the most the sum."""
     if len(usages) == 1:
         return usages[0]
     read = max((usage.input_tokens or 0 for usage in usages), default=0)

@@ -1,6 +1,6 @@
 """Reading a usage entry by entry, as servers write it: under several names, nested or not, as floats and as texts.
 
-Whatever counts something that nobody here knows is kept by name: it may be billed, so that the cost is not known.
+An entry with a count whose name is in no table is listed in ``unclear``: it may be billed, so the cost is not known.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class UsageEntries:
             self._lifetimes[label] = max(self._lifetimes.get(label, 0), math.ceil(count))
 
     def _unknown(self, name: str, value: object) -> None:
-        """An entry that nobody here knows: one that counts something may be billed."""
+        """An entry of an unknown name: one that counts something may be billed."""
         if isinstance(value, bool | str) or not value or name in NOT_BILLED or _NO_COUNT.search(name):
             return
         self._unclear.append(name[:_LONGEST_NAME])

@@ -44,7 +44,7 @@ def complete_totals(found: dict[str, int], total: int | None, *, cached_apart: b
     if apart and (is_apart or gap in (apart, apart + reasoning) or (gap is None and apart > input_tokens)):
         found["input_tokens"] = input_tokens + apart
         gap = None if gap is None else gap - apart
-    if gap is not None and gap > 0:  # thought that is not counted as written: xAI tells it apart, Gemini nowhere
+    if gap is not None and gap > 0:  # reasoning beside the output: xAI counts it apart, Gemini in the total
         found["output_tokens"] = (output_tokens or 0) + gap
         if gap != reasoning:
             unclear.append("total_tokens")

@@ -11,10 +11,10 @@ __all__ = ["NO_USAGE", "Usage", "add_up", "most"]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What one answer used. ``None`` is what its provider did not tell.
+    """What one answer used. ``None`` is what its provider did not report.
 
     Cached and written tokens are among ``input_tokens``, reasoning among ``output_tokens``, and so are audio, images
-    and video. ``cache_write_lifetimes`` has those of the written tokens whose lifetime was told (``5m``, ``1h``).
+    and video. ``cache_write_lifetimes`` has those of the written tokens whose lifetime was reported (``5m``, ``1h``).
     ``tool_calls`` are calls of the provider's own tools. ``unclear`` names what may be billed and was not understood,
     or does not add up. Costs are in US dollars: ``reported_cost_usd`` is the provider's word, ``estimated_cost_usd``
     its guess, ``upstream_cost_usd`` what the provider behind it bills to the app's own key (``own_key``).
@@ -45,7 +45,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     unclear: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether the provider told anything."""
+        """Whether the provider reported anything."""
         return self != NO_USAGE
 
 
@@ -58,12 +58,12 @@ _NUMBERS: Final = tuple(name for name in Usage.__struct_fields__ if name not in 
 
 
 def add_up(usages: Sequence[Usage]) -> Usage:
-    """What several answers used together. A total that one of them does not tell is told of none."""
+    """What several answers used together. A total that one of them lacks is ``None``: it would be too small."""
     return usages[0] if len(usages) == 1 else _merged(usages, sum)
 
 
 def most(usages: Sequence[Usage]) -> Usage:
-    """One usage that was told several times, or piece by piece: of each count the most that was told."""
+    """One usage that was reported several times, or piece by piece: of each count the largest."""
     if not usages:
         return NO_USAGE
     return usages[0] if len(usages) == 1 else _merged(usages, max)
@@ -74,8 +74,8 @@ def _merged(usages: Sequence[Usage], put_together: Callable[[Sequence[float]], f
     merged: dict[str, object] = {}
     for name in _NUMBERS:
         numbers = [number for usage in usages if (number := getattr(usage, name)) is not None]
-        untold = not numbers or (put_together is sum and name in _WHOLE and len(numbers) < len(usages))
-        merged[name] = None if untold else put_together(numbers)
+        missing = not numbers or (put_together is sum and name in _WHOLE and len(numbers) < len(usages))
+        merged[name] = None if missing else put_together(numbers)
     for name in _TABLES:
         tables: list[dict[str, int]] = [dict(getattr(usage, name)) for usage in usages]
         rows = sorted({row for table in tables for row in table})

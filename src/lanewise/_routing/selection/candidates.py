@@ -121,8 +121,8 @@ def static_candidates(
 ) -> StaticCandidates:
     """What :func:`candidates` gives for all plain calls of a task, made once.
 
-    A plain call is not bound, not sensitive, and every recipe of its routes takes it (else: :func:`marked`). A task
-    whose calls each have their own order has no such table: it is empty.
+    A plain call is not bound, not sensitive, and the transform of each of its routes takes it (else:
+    :func:`marked`). A task whose calls each have their own order has no such table: it is empty.
 
     Example::
 

@@ -1,4 +1,4 @@
-"""Whether a question, and the answer that is asked for, fit into what a route can take: told before anything is sent.
+"""Whether a question, and the answer that is asked for, fit a route's context window: estimated before sending.
 
 A question's tokens are estimated, so an estimate alone never makes a call fail. Where a question is too long by the
 lowest count that is plausible, a route whose window is declared is left out. Where it is too long by the likeliest
@@ -48,7 +48,7 @@ class TokenDemand(msgspec.Struct, frozen=True):
 
         Example::
 
-            assert Need.estimated(47_000, None).likely == 10_000
+            assert TokenDemand.estimated(47_000, None).likely == 10_000
         """
         return cls(least=at_least(text_bytes), likely=likely(text_bytes), most=at_most(text_bytes), output=output or 0)
 

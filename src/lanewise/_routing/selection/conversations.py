@@ -1,4 +1,4 @@
-"""Keeps a conversation where its prompt is cached: what tells it from others, where it was answered, what caches give.
+"""Keeps a conversation where its prompt is cached: its key, where it was answered, what caches give.
 
 Providers find a cached prompt by its beginning, for some minutes, on one account and model. Time is an argument.
 """
@@ -106,18 +106,18 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 Receive = Callable[[str, str, float], None]
-"""Is given a pin, its route, and until when it holds."""
+"""Takes a pin, its route, and the time until which it holds."""
 
 
 class OtherWorkers(Protocol):
-    """Those that answer the same conversations."""
+    """The other workers of the app, which answer the same conversations."""
 
     def subscribe(self, receive: Receive) -> None:
-        """Hear from now on where they go on. May be called again and again."""
+        """Have ``receive`` called with each pin that a worker publishes. May be called again and again."""
         ...
 
     def publish(self, pin: str, route: str) -> None:
-        """Tell them where a conversation goes on. Doesn't wait."""
+        """Publish where a conversation goes on. Doesn't wait."""
         ...
 
 
@@ -132,9 +132,9 @@ class _Pin(msgspec.Struct, frozen=True):
 class Conversations:
     """Where conversations were answered lately, and which share of each route's input came from its cache.
 
-    Other workers are told of a conversation that goes on where they would not look for it. What is kept, and told, are
-    digests by ``secret``. Used from both of a router's loops and a thread at once: each step is one operation on a
-    dictionary.
+    Other workers get to know of a conversation that goes on where they would not look for it. What is stored and
+    published are digests by ``secret``. Used from both of a router's loops and a thread at once: each step is one
+    operation on a dictionary.
     """
 
     def __init__(self, secret: bytes | None = None, others: OtherWorkers | None = None) -> None:
@@ -162,7 +162,7 @@ class Conversations:
             self._shares[attempt.route] = count + 1, share + weight * (cached - share)
 
     def receive(self, pin: str, route: str, until: float) -> None:
-        """A worker told where a conversation goes on, another or this one: whoever told last is right."""
+        """A worker published where a conversation goes on, another or this one: the latest is right."""
         self._store(pin, _Pin(route, until, until))
 
     def cache_share(self, route: str) -> float:

@@ -66,7 +66,7 @@ def drafting_call(resolved: ResolvedCall, review_id: str) -> ResolvedCall | None
         arrange=as_declared,
         off=runtime.off,
         incapable=lambda route: (
-            runtime.upstreams[route].recipe.incapable(body, call.api) if route in runtime.upstreams else None
+            runtime.upstreams[route].transform.incapable(body, call.api) if route in runtime.upstreams else None
         ),
         reasoning=body.asks_reasoning,
     )

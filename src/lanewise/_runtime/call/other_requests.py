@@ -29,7 +29,7 @@ from lanewise.types import Api, Call, Outcome
 __all__ = ["StoredRequest", "answer_locally", "answer_stored", "call_of", "stored_request"]
 
 JUST_MADE: Final = 0.1
-"""Seconds after which the store is asked again: another worker may have been told the answer a moment ago."""
+"""Seconds after which the store is asked again: another worker may have published the answer a moment ago."""
 _PATHS: Final = (
     (re.compile(r"responses/([^/]+)"), Api.RESPONSES, frozenset({"GET", "DELETE"})),
     (re.compile(r"responses/([^/]+)/cancel"), Api.RESPONSES, frozenset({"POST"})),

@@ -1,4 +1,4 @@
-"""No request is paid twice: a call that was made before waits for the answer of that one, or is given it again."""
+"""Replay: a call that was made before waits for the answer of that one, or gets its stored answer."""
 
 from __future__ import annotations
 

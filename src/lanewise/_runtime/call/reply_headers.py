@@ -1,4 +1,4 @@
-"""The headers of a reply: the provider's own, as the bytes that came, and what the app is told of the call."""
+"""The headers of a reply: the provider's own, as the bytes that came, and those of ours about the call."""
 
 from __future__ import annotations
 

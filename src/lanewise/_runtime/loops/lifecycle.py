@@ -43,7 +43,7 @@ class BackgroundServices:
         self._services.append(service)
 
     def follow(self, *aware: ForkAware) -> None:
-        """Have what works in no thread of its own, and needs no close, told of forks as well."""
+        """Call ``after_fork`` also of what has no thread of its own and needs no close."""
         self._followed.extend(aware)
 
     def __bool__(self) -> bool:

@@ -14,7 +14,7 @@ BESIDE: Final = 100
 
 
 def descriptor_limit_warning(config: Config) -> str | None:
-    """What to tell when the router opens, if the soft limit is lower than what the providers' connections can take.
+    """The warning for when the router opens, if the soft limit is lower than what the providers' connections can take.
 
     Each loop of a process that makes calls (its own, and the portal's) has connections of its own; most apps use one.
     """

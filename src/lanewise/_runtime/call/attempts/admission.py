@@ -23,7 +23,7 @@ from lanewise.types import Attempt, Failure, Move, Send, Wait
 __all__ = ["Admission"]
 
 _NOTICEABLE: Final = 0.005
-"""Seconds: to be held back for less is not told, and takes nothing of an attempt's time."""
+"""Seconds: to be held back for less is not recorded, and takes nothing of an attempt's time."""
 
 
 class Admission:

@@ -156,7 +156,7 @@ class AttemptBuilder:
             without |= self._left_out.get(route, _NOTHING)
         if without and self._call.sensitive:
             without &= _MAY_GO_OF_SENSITIVE
-        return upstream.recipe.render(
+        return upstream.transform.render(
             body,
             api,
             inject_usage=api is Api.CHAT and body.stream,
@@ -197,7 +197,7 @@ class AttemptBuilder:
         removal = to_take_out(failure, rendered.added, sensitive=sensitive)
         if removal is not None or sensitive or failure.kind is not FailureKind.UNSUPPORTED_PARAMETER:
             return removal
-        parameter = self._runtime.upstreams[route].recipe.droppable(failure.param, self._resolved.body, rendered)
+        parameter = self._runtime.upstreams[route].transform.droppable(failure.param, self._resolved.body, rendered)
         return None if parameter is None else Removal((parameter,), named=True)
 
 

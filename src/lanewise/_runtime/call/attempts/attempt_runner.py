@@ -1,4 +1,4 @@
-"""``AttemptRunner``: lets each attempt of a call out, sends it, judges what comes back, and tells all how it ended."""
+"""``AttemptRunner``: lets each attempt of a call out, sends it, checks what comes back, and reports how it ended."""
 
 from __future__ import annotations
 
@@ -197,7 +197,9 @@ class AttemptRunner:
         return self._resolved.body.fields.get("background") == TRUE and answer.finish_reasons == (None,)
 
     async def _breach(self, contract: Contract, choices: Sequence[Choice] | None, until: float) -> Failure | None:
-        seconds = min(LONGEST, (until - self._loop.time()) * 0.8)  # and then it is the check that is told, not the time
+        seconds = min(
+            LONGEST, (until - self._loop.time()) * 0.8
+        )  # so that the failure names the check, not the deadline
         breach = await _breach_of(contract, choices, self._runtime.checks, seconds)
         if breach is None:
             return None

@@ -56,7 +56,7 @@ class AttemptRequest(msgspec.Struct, frozen=True):
     limits: ByteLimits
     lag: LoopLag
     on_bytes: Callable[[], None]
-    """Is told of bytes of the answer."""
+    """Called when bytes of the answer come."""
     has_attachments: Callable[[], bool]
     """Whether pictures, sound or files go out, which a server may have no eyes or ears for."""
     first_byte: float | None = None
@@ -64,7 +64,7 @@ class AttemptRequest(msgspec.Struct, frozen=True):
     accepts: Callable[[str], bool] | None = None
     """Whether a model may answer, where not each may."""
     keep_content: bool = False
-    """Keep what a stream says: it will be checked."""
+    """Accumulate the content of a stream: it will be checked against a contract."""
     added: tuple[str, ...] = ()
     """What the app did not write and the request holds."""
 

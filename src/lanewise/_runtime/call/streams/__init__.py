@@ -1,1 +1,1 @@
-"""The stream of one call: as it comes from a provider, on its way to the app, and kept to be given again."""
+"""The stream of one call: as it comes from a provider, on its way to the app, and recorded for replay."""

@@ -1,4 +1,4 @@
-"""A stream that is kept while it is read, to be given again; and one that is given again."""
+"""A stream that is recorded while it is read, for replay; and one that is replayed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RecordingStream:
         self._attempts = len(call.attempts)
 
     async def read(self) -> bytes:
-        """As :meth:`CommittedStream.read`."""
+        """The next piece, ``b""`` at the end. Raises StreamBroken."""
         try:
             piece = await self._stream.read()
         except BaseException:

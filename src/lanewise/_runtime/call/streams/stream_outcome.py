@@ -54,7 +54,7 @@ silent in mid-stream for up to 330 s."""
 
 
 class StreamOutcome:
-    """Of one call's stream: is told once how it ended, and finds out how one that broke goes on."""
+    """How one call's stream ended, reported once, and how one that broke goes on."""
 
     def __init__(
         self,
