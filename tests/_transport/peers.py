@@ -65,8 +65,8 @@ class Peer:
     def __init__(self, talk: Talk, tls: ssl.SSLContext | None = None) -> None:
         self._talk = talk
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
         self.accepted = 0
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -87,8 +87,8 @@ class Peer:
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
         with self._lock:
             for sock in self._open:
                 with contextlib.suppress(OSError):
@@ -104,7 +104,7 @@ class Peer:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                sock, _ = self._listener.accept()
+                sock, _ = self.listener.accept()
                 self.accepted += 1
                 with self._lock:
                     self._open.add(sock)

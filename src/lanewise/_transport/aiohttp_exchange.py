@@ -15,6 +15,7 @@ from lanewise._transport.content_decoding import decoder_for, is_odd, read_decod
 from lanewise._transport.exchange import LATE_BYTES, TURN, Exchange
 from lanewise._transport.local_trouble import late_failure
 from lanewise._transport.loop_lag import LagDeadline
+from lanewise._transport.plain_post import PlainResponse
 
 __all__ = ["AiohttpExchange", "abort_connection"]
 
@@ -49,7 +50,7 @@ class AiohttpExchange(Exchange):
 
     def __init__(
         self,
-        response: aiohttp.ClientResponse,
+        response: aiohttp.ClientResponse | PlainResponse,
         transport: asyncio.Transport | None,
         loop: asyncio.AbstractEventLoop,
         deadline: LagDeadline,
@@ -213,13 +214,15 @@ class AiohttpExchange(Exchange):
             return b""
         # Also before a cut: what had come may be all that matters ([DONE], say), and aiohttp's own reads drop it.
         if content._buffer:
-            data = content._read_nowait(-1)
+            data = _taken(content)
             self._note_late(data)
             return data
         try:
             self._waits = True
             self._start_timer()
-            data = await content.readany()
+            if content.exception() is None:
+                await content._wait("read_some")
+            data = _taken(content) if content._buffer else await content.readany()
             self._turn_at = self._loop.time() + TURN
         except Exception as error:  # noqa: BLE001 - the border where aiohttp's failures become ours
             failure = body_failure(error)
@@ -230,7 +233,7 @@ class AiohttpExchange(Exchange):
         finally:
             self._waits = False
         if content._buffer and failure.signal is TransportSignal.CUT:
-            return content._read_nowait(-1)
+            return _taken(content)
         raise failure
 
     def _start_timer(self) -> None:
@@ -267,3 +270,13 @@ class AiohttpExchange(Exchange):
     def _too_large(self) -> TransportFailure:
         self.abort()
         return TransportFailure(TransportSignal.TOO_LARGE, "the body is over the cap")
+
+
+def _taken(content: aiohttp.StreamReader) -> bytes:
+    """All that lies in a reader, as one piece: by itself it looks after each chunk whether it may read on."""
+    pieces = content._buffer
+    if len(pieces) > 1:
+        whole = b"".join(pieces)
+        pieces.clear()
+        pieces.append(whole)
+    return content._read_nowait(-1)

@@ -34,6 +34,11 @@ class LenientResponseHandler(ResponseHandler):
         super().set_response_params(**params)
         self._parser = _HeadParser(self, self._parser, params)  # type: ignore[assignment]
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """As aiohttp's own, which is called at each piece of a body and parses anew, also if nothing was paused."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def parse_anew(self, params: dict[str, Any], data: bytes) -> _Fed:
         """Read a response from its beginning, by a parser that has seen nothing yet."""
         self.mended = True

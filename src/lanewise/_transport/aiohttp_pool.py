@@ -16,7 +16,7 @@ import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import truststore
@@ -33,11 +33,31 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["ATTEMPT", "MOST_IDLE", "AttemptState", "Pool", "forget_session", "make_session", "shared_context"]
+__all__ = [
+    "ATTEMPT",
+    "MOST_IDLE",
+    "NO_TIMERS",
+    "RESPONSE_PARAMS",
+    "AttemptState",
+    "Pool",
+    "forget_session",
+    "make_session",
+    "shared_context",
+]
 
-_NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _LOOKUPS_AT_ONCE = 4
+# As much of a response's head as the SDK's own HTTP client takes.
+_LONGEST_FIELD = 100 * 1024
 _MOST_HEADERS = 4096
+RESPONSE_PARAMS: dict[str, Any] = {
+    "read_until_eof": True,
+    "auto_decompress": False,
+    "max_line_size": _LONGEST_FIELD,
+    "max_field_size": _LONGEST_FIELD,
+    "max_headers": _MOST_HEADERS,
+}
+"""How aiohttp's protocol reads a response: what a session of :func:`make_session` tells it of each."""
 MOST_IDLE = 100
 """Connections that are kept open while nobody uses them, unless the config says otherwise."""
 _context_lock = threading.Lock()
@@ -92,10 +112,13 @@ class Pool(aiohttp.TCPConnector):
         return connection
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        attempt = ATTEMPT.get()
+        return await self.idle(key, ATTEMPT.get())
+
+    async def idle(self, key: ConnectionKey, attempt: AttemptState) -> Connection | None:
+        """A connection that lies here unused, if the attempt may have one. It does not wait for anything."""
         if attempt.fresh:
             return None
-        while (connection := await super()._get(key, traces)) is not None:
+        while (connection := await super()._get(key, [])) is not None:
             # A peer that spoke while the connection was idle: its words would be read as the next call's answer.
             if connection.protocol is not None and not connection.protocol.should_close:
                 attempt.reused = True
@@ -210,20 +233,19 @@ def forget_session(session: aiohttp.ClientSession) -> None:
         pool.forget()
 
 
-def make_session(most_idle: int = MOST_IDLE) -> tuple[aiohttp.ClientSession, AbstractResolver]:
-    """A session of the running loop, and the resolver that is to be closed after it."""
+def make_session(most_idle: int = MOST_IDLE) -> tuple[aiohttp.ClientSession, Pool, AbstractResolver]:
+    """A session of the running loop, its pool, and the resolver that is to be closed after it."""
     resolver = _Resolver()
     pool = Pool(resolver, most_idle)
     session = aiohttp.ClientSession(
         connector=pool,
         request_class=_Request,
         cookie_jar=aiohttp.DummyCookieJar(),  # the default jar would be shared by all users
-        timeout=_NO_TIMERS,
+        timeout=NO_TIMERS,
         auto_decompress=False,
         trust_env=False,
-        # As much as the SDK's own HTTP client takes.
-        max_line_size=100 * 1024,
-        max_field_size=100 * 1024,
+        max_line_size=_LONGEST_FIELD,
+        max_field_size=_LONGEST_FIELD,
         max_headers=_MOST_HEADERS,
     )
-    return session, resolver
+    return session, pool, resolver

@@ -7,6 +7,7 @@ import contextlib
 import io
 import ssl
 import weakref
+from collections.abc import Iterable
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -20,6 +21,7 @@ from lanewise._transport.aiohttp_pool import (
     ATTEMPT,
     MOST_IDLE,
     AttemptState,
+    Pool,
     forget_session,
     make_session,
     shared_context,
@@ -28,17 +30,18 @@ from lanewise._transport.exchange import Headers, OutgoingRequest, Target, Trans
 from lanewise._transport.local_trouble import heard_from, late_failure
 from lanewise._transport.loop_lag import LagDeadline, LagTimeout, LoopLag
 from lanewise._transport.outgoing import check_url, checked, outgoing
+from lanewise._transport.plain_post import Origin, PlainResponse, post
 
 __all__ = ["AiohttpExchange", "AiohttpTransport"]
 
-# aiohttp writes larger bytes in one piece, and warns; a file object it writes in pieces, waiting for the peer.
-_WRITE_WHOLE = 256 * 1024
+WRITE_WHOLE = 256 * 1024
+"""Bytes. What is larger aiohttp's session writes from a file object: in pieces, waiting for the peer."""
 
 
 class _Prepared:
     """What of a target's attempts is always the same."""
 
-    __slots__ = ("_plain", "_stream", "host", "proxy", "ssl", "url")
+    __slots__ = ("_begin", "_heads", "_names", "_plain", "_stream", "host", "origin", "proxy", "ssl", "url")
 
     def __init__(self, target: Target, context: ssl.SSLContext | None) -> None:
         self.url = _parse(target.url)
@@ -49,6 +52,23 @@ class _Prepared:
         self.host = (self.url if self.proxy is None else self.proxy).raw_host or ""
         needs_tls = self.url.scheme == "https" or (self.proxy is not None and self.proxy.scheme == "https")
         self.ssl: ssl.SSLContext | bool = (context or shared_context()) if needs_tls else True
+        self.origin = Origin(self.url, self.ssl)
+        self._names = frozenset(name.lower() for name in (*self._plain, *self._stream))
+        self._begin = f"POST {self.url.raw_path_qs} HTTP/1.1\r\nHost: {self.url.host_port_subcomponent}\r\n"
+        self._heads = tuple(self._begin + _lines(fields.items()) for fields in (self._plain, self._stream))
+
+    def post(self, request: OutgoingRequest) -> bytes | None:
+        """The bytes of a whole request, as aiohttp writes them; ``None`` for one that its session is to send."""
+        extra, body, stream = request.headers, request.body, request.stream
+        if self.proxy is not None or request.method != "POST" or not 0 < len(body) <= WRITE_WHOLE:
+            return None
+        kept = list(checked(extra))
+        head = self._heads[stream]
+        for name, _ in kept:
+            if name.lower() in self._names:
+                head, kept = self._begin, list(self.fields(extra, stream=stream).items())
+                break
+        return f"{head}{_lines(kept)}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
 
     def fields(self, extra: Headers, *, stream: bool) -> CIMultiDict[str]:
         fields = (self._stream if stream else self._plain).copy()
@@ -57,6 +77,10 @@ class _Prepared:
             fields.popall(name, None)
         fields.extend(kept)
         return fields
+
+
+def _lines(fields: Iterable[tuple[str, str]]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in fields])
 
 
 def _parse(url: str, *, credentials: bool = False) -> URL:
@@ -93,18 +117,19 @@ class AiohttpTransport(Transport):
         self._most_idle = most_idle
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
         self._resolver: AbstractResolver | None = None
         self._prepared: weakref.WeakKeyDictionary[Target, _Prepared] = weakref.WeakKeyDictionary()
 
     async def _send(self, request: OutgoingRequest) -> AiohttpExchange:
         """Raises RuntimeError in another loop than that of the first send."""
-        target, body, deadline, latest = request.target, request.body, request.deadline, request.latest
+        target, deadline, latest = request.target, request.deadline, request.latest
         loop = asyncio.get_running_loop()
         prepared = self._prepared.get(target)
         if prepared is None:
             prepared = self._prepared[target] = self._prepare(target)
-        fields = prepared.fields(request.headers, stream=request.stream)
-        session = self._open(loop)
+        content = prepared.post(request)
+        session, pool = self._open(loop)
         lag = self._lag or LoopLag(loop)
         attempt = AttemptState(request.connect_timeout, fresh=request.fresh, host=prepared.host, lag=lag, latest=latest)
         bound = LagDeadline(lag, deadline, latest)
@@ -112,14 +137,10 @@ class AiohttpTransport(Transport):
         token = ATTEMPT.set(attempt)
         try:
             with timeout:
-                response = await session.request(
-                    request.method,
-                    prepared.url,
-                    data=(body or None) if len(body) <= _WRITE_WHOLE else io.BytesIO(body),
-                    headers=fields,
-                    proxy=prepared.proxy,
-                    ssl=prepared.ssl,
-                    allow_redirects=False,
+                response = await (
+                    _by_session(session, prepared, request)
+                    if content is None
+                    else post(pool, prepared.origin, content, attempt)
                 )
         except Exception as error:  # noqa: BLE001 - the border where aiohttp's failures become ours
             failure = late_failure(timeout.lost) if timeout.lost else send_failure(error, attempt)
@@ -139,7 +160,7 @@ class AiohttpTransport(Transport):
     async def aclose(self) -> None:
         """As :meth:`Transport.aclose`. In the loop of the first send."""
         session, resolver = self._session, self._resolver
-        self._session = self._resolver = self._loop = None
+        self._session = self._pool = self._resolver = self._loop = None
         try:
             if session is not None:
                 await session.close()
@@ -150,7 +171,7 @@ class AiohttpTransport(Transport):
     def forget(self) -> None:
         """As :meth:`Transport.forget`."""
         session = self._session
-        self._session = self._resolver = self._loop = None
+        self._session = self._pool = self._resolver = self._loop = None
         if session is not None:
             forget_session(session)
 
@@ -161,18 +182,36 @@ class AiohttpTransport(Transport):
             failure = send_failure(error, AttemptState(0.0, fresh=True))
         raise failure
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
-        if self._session is not None and self._loop is loop:
-            return self._session
+    def _open(self, loop: asyncio.AbstractEventLoop) -> tuple[aiohttp.ClientSession, Pool]:
+        if self._session is not None and self._pool is not None and self._loop is loop:
+            return self._session, self._pool
         if self._session is not None and self._loop is not None and not self._loop.is_closed():
             raise RuntimeError("a transport serves the event loop that it was first used in, and this is another one")
-        self._session, self._resolver = make_session(self._most_idle)
+        self._session, self._pool, self._resolver = make_session(self._most_idle)
         self._loop = loop
-        return self._session
+        return self._session, self._pool
+
+
+async def _by_session(
+    session: aiohttp.ClientSession, prepared: _Prepared, request: OutgoingRequest
+) -> aiohttp.ClientResponse:
+    body = request.body
+    return await session.request(
+        request.method,
+        prepared.url,
+        data=io.BytesIO(body) if body else None,
+        headers=prepared.fields(request.headers, stream=request.stream),
+        proxy=prepared.proxy,
+        ssl=prepared.ssl,
+        allow_redirects=False,
+    )
 
 
 def _begin(
-    response: aiohttp.ClientResponse, attempt: AttemptState, loop: asyncio.AbstractEventLoop, deadline: LagDeadline
+    response: aiohttp.ClientResponse | PlainResponse,
+    attempt: AttemptState,
+    loop: asyncio.AbstractEventLoop,
+    deadline: LagDeadline,
 ) -> AiohttpExchange:
     exchange = AiohttpExchange(response, attempt.transport, loop, deadline)
     try:
