@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from typing import Any
 
 import pytest
 
 from lanewise import Router
-from lanewise.scope import state_of
+from lanewise.scope import current_scope, state_of
+from lanewise.testing import Answer, FakeProvider, SlowHeaders
+from lanewise.web import Inbound
+from lanewise.web.wsgi_core import WsgiCore
 from lanewise.web.wsgi_disconnects import WsgiDisconnectWatcher, caller_left_error, disconnect_probe
 
 pytestmark = pytest.mark.anyio
@@ -115,3 +121,57 @@ async def test_it_looks_only_while_a_call_runs(monkeypatch: pytest.MonkeyPatch) 
         state_of(scope).begun(hang_up)
         time_passes()
         assert looks == 3
+
+
+@pytest.mark.parametrize("body", [[b"done"], [b"do", b"ne"], [b"", b"done"], []], ids=str)
+@pytest.mark.parametrize("generated", [False, True])
+def test_a_caller_that_has_its_whole_answer_may_go(body: list[bytes], generated: bool) -> None:
+    """What runs behind the answer goes on, however late the server is in closing the body."""
+    outcomes: list[object] = []
+    with FakeProvider() as provider, _router_over(provider) as router:
+        provider.script_all(SlowHeaders(0.5, then=Answer("Hello")))
+
+        def call() -> None:
+            client: Any = current_scope().openai
+            try:
+                outcomes.append(client.chat.completions.create(model="t", messages=[]).choices[0].message.content)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
+                outcomes.append(error)
+
+        def pieces(start_response: Any) -> Iterator[bytes]:
+            start_response("200 OK", [("Content-Length", str(len(b"".join(body))))])
+            yield from body
+
+        def app(environ: Any, start_response: Any) -> Any:
+            background.append(threading.Thread(target=copy_context().run, args=(call,)))
+            background[0].start()
+            provider.wait_for(1, 30)
+            return pieces(start_response) if generated else list(pieces(start_response))
+
+        background: list[threading.Thread] = []
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            scope = Inbound(router).scope(path="/")
+            answer: Any = WsgiCore(Inbound(router), lambda error, environ: pytest.fail(str(error))).serve(
+                app, {"werkzeug.socket": ours}, scope, lambda status, headers, exc_info=None: lambda data: None
+            )
+            if body:
+                received = b""
+                while len(received) < 4:
+                    received += next(answer)
+            else:
+                assert list(answer) == []
+            theirs.close()
+            background[0].join(30)
+            answer.close()
+    assert outcomes == ["Hello"]
+
+
+def _router_over(provider: FakeProvider) -> Router:
+    return Router.from_mapping(
+        {
+            "providers": {"one": {"base_url": provider.base_url}},
+            "routes": {"first": {"provider": "one", "model": "m"}},
+            "tasks": {"t": {"primary": "first"}},
+        }
+    )

@@ -84,6 +84,11 @@ def wsgi_headers(environ: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield name.replace("_", "-"), value
 
 
+def _length_in(headers: Headers) -> int | None:
+    told = [value for name, value in headers if name.lower() == "content-length"]
+    return int(told[0]) if len(told) == 1 and told[0].isdecimal() else None
+
+
 def _watcher(scope: Scope, probe: Callable[[], bool]) -> WsgiDisconnectWatcher:
     """Has the connection watched while calls run."""
     watcher = WsgiDisconnectWatcher(scope, probe)
@@ -104,7 +109,7 @@ class _Start:
     answered in full: with a problem.
     """
 
-    __slots__ = ("_id_header", "_scope", "_start_response", "_tells_lane", "_waiting", "_write", "done")
+    __slots__ = ("_id_header", "_scope", "_start_response", "_tells_lane", "_waiting", "_write", "done", "length")
 
     def __init__(self, start_response: StartResponse, inbound: Inbound, scope: Scope) -> None:
         self._start_response = start_response
@@ -114,6 +119,8 @@ class _Start:
         self._waiting: tuple[str, Headers] | None = None
         self._write: Write | None = None
         self.done = False
+        self.length: int | None = None
+        """The bytes of the body, where the app has said how many they are."""
 
     def __call__(self, status: str, headers: Headers, exc_info: OptExcInfo | None = None, /) -> Write:
         names = {*map(str.lower, dict(headers))}
@@ -126,6 +133,7 @@ class _Start:
             return self._start_response(status, headers, exc_info)
         self._waiting = (status, headers)
         if "content-length" in names:
+            self.length = _length_in(headers)
             self.send()
         return self._write_out
 
@@ -177,6 +185,7 @@ class _Stream:
         self._first = b""
         self._sized = start.done
         """Its length was told, so that closing it does not tell whether its reader has gone."""
+        self._handed_out = 0
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -189,16 +198,30 @@ class _Stream:
     def __next__(self) -> bytes:
         if self._first:
             piece, self._first = self._first, b""
-            return piece
-        if self._ended:
+        elif self._ended:
+            self._stop_watching()
             raise StopIteration
+        else:
+            piece = self._next_piece()
+        self._handed_out += len(piece)
+        if self._start.length is not None and self._handed_out >= self._start.length:
+            self._stop_watching()
+        return piece
+
+    def _next_piece(self) -> bytes:
         try:
             return self._context.run(self._later_piece)
         except StopIteration:
+            self._stop_watching()
             raise
         except BaseException:
             self.close()  # werkzeug's server does not, where its client has reset the connection
             raise
+
+    def _stop_watching(self) -> None:
+        """The whole answer is with the server: a caller that has it may go, while what runs behind it goes on."""
+        if self._watcher is not None:
+            self._watcher.stop()
 
     def _first_piece(self) -> None:
         try:
@@ -232,8 +255,7 @@ class _Stream:
         if self._closed:
             return
         self._closed = True
-        if self._watcher is not None:
-            self._watcher.stop()
+        self._stop_watching()
         if not self._ended and not self._sized:
             state_of(self._scope).hang_up()
         try:

@@ -111,13 +111,13 @@ class WsgiDisconnectWatcher:
             loop.call_later(EVERY, self._look, loop)
 
     def stop(self) -> None:
-        """The request is over, or its answer has begun: what the connection does now is the server's business."""
+        """The request is over, or its whole answer with the server, whose business the connection is from then on."""
         self._stopped = True
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._stopped or not self._state.is_busy:
             self._looks = False
-        elif self._probe():
+        elif self._probe() and not self._stopped:  # it may have been told to stop, and the caller have gone, meanwhile
             self.left = True
             self._looks = False
             self._state.hang_up()
