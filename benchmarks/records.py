@@ -17,10 +17,10 @@ import msgspec
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
 from lanewise._openai.usage.accumulator import UsageAccumulator
+from lanewise._prices.price_book import PriceBook
 from lanewise._runtime.call.attempts.cost import Billing
 from lanewise._runtime.loops.lifecycle import BackgroundServices
 from lanewise._runtime.sinks import Recording
-from lanewise._telemetry.prices import PriceBook
 from lanewise.config import Config
 from lanewise.types import Api, Attempt, Call, CostStatus, LaneName, Outcome
 from lanewise.types.sinks import Record

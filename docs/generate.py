@@ -269,7 +269,7 @@ def _helps(command: click.Command, context: click.Context) -> Iterator[tuple[str
 
 def wire_page() -> str:
     """Headers, problem types, metrics, spans, log fields, columns of the ledger."""
-    from lanewise._ledger.tables import metadata
+    from lanewise._ledger.schema.tables import metadata
     from lanewise.web import problems
 
     told = _texts("wire.toml")

@@ -239,7 +239,7 @@ def log_fields() -> list[str]:
 
 def ledger_columns() -> dict[str, list[str]]:
     """The ledger's tables and their columns."""
-    from lanewise._ledger.tables import metadata
+    from lanewise._ledger.schema.tables import metadata
 
     return {table.name: [column.name for column in table.columns] for table in metadata.sorted_tables}
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lanewise._budgets.claims import Bucket, BudgetStore, Claim, OverBudget, Reservation
-from lanewise._budgets.shared_store import SharedBudgets
+from lanewise._budgets.shared_budgets import SharedBudgets
 from lanewise._budgets.spending_window import SpendingWindow
 from lanewise.config.environment.store_address import StoreAddress
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from _budgets.claiming import at_once, bucket, claim, shared, until_told
 from lanewise._budgets.budget_script import PREFIX, empty_bucket, read_reply, stored_buckets
+from lanewise._budgets.budgets_in_memory import BudgetsInMemory
 from lanewise._budgets.claims import Claim, OverBudget, Reservation
-from lanewise._budgets.memory_store import BudgetsInMemory
-from lanewise._budgets.shared_store import SharedBudgets
+from lanewise._budgets.shared_budgets import SharedBudgets
 from real_valkey import Valkey
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from _budgets.claiming import at_once, bucket, claim
+from lanewise._budgets.budgets_in_memory import BudgetsInMemory
 from lanewise._budgets.claims import Bucket, OverBudget, Reservation
-from lanewise._budgets.memory_store import BudgetsInMemory
 from lanewise._budgets.spending_window import DAY
 from lanewise._budgets.usual_amounts import UsualAmounts
 

@@ -15,11 +15,12 @@ from typing import Any
 
 from _routing.planning import candidate
 from lanewise._failures import failure_table as failures
-from lanewise._health.breaker import after
-from lanewise._health.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
+from lanewise._health.breakers.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
+from lanewise._health.breakers.local_breaker import LocalBreaker
+from lanewise._health.breakers.permit import Permit
+from lanewise._health.breakers.route_health import RouteHealth
+from lanewise._health.breakers.transitions import after
 from lanewise._health.hedge_budget import HedgeBudget
-from lanewise._health.local_breaker import LocalBreaker
-from lanewise._health.route_health import Permit, RouteHealth
 from lanewise._routing.availability import Unavailable
 from lanewise._routing.hedge import hedge, hedge_failed, hedge_unsent, hedge_won
 from lanewise._routing.plan import Plan

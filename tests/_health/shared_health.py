@@ -1,8 +1,8 @@
 """A simulated fleet: workers over virtual time, a store that fails, slow and reordered messages, and one provider.
 
 One seed drives it all, so that a seed that fails can be played again alone. The store's changes are the real ones: a
-worker applies :func:`~lanewise._health.breaker.after` to the circuit that it knows, and the store takes the result if
-nobody was faster.
+worker applies :func:`~lanewise._health.breakers.transitions.after` to the circuit that it knows, and the store takes
+the result if nobody was faster.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from _routing.planning import AUTH, OUTAGE, RATE_LIMIT, limited
-from lanewise._health.breaker import after
-from lanewise._health.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
-from lanewise._health.local_breaker import LocalBreaker
-from lanewise._health.route_health import Permit, RouteHealth
+from lanewise._health.breakers.circuit import BreakerSettings, Circuit, Event, LeaseAsked, LeaseRenewed
+from lanewise._health.breakers.local_breaker import LocalBreaker
+from lanewise._health.breakers.permit import Permit
+from lanewise._health.breakers.route_health import RouteHealth
+from lanewise._health.breakers.transitions import after
 from lanewise._routing.retry_budget import RetryBudget, RetryBudgetSettings
 from lanewise.types import BreakerEffect, Failure
 

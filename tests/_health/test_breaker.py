@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from _routing.planning import AUTH, OUTAGE, RATE_LIMIT, limited
 from lanewise._failures import failure_table as failures
-from lanewise._health.breaker import BY_HAND, after, merged
-from lanewise._health.circuit import (
+from lanewise._health.breakers.circuit import (
     BreakerSettings,
     ByHand,
     Circuit,
@@ -25,6 +24,7 @@ from lanewise._health.circuit import (
     SlotAsked,
     Succeeded,
 )
+from lanewise._health.breakers.transitions import BY_HAND, after, merged
 
 NUMBERS = BreakerSettings()
 MIDDLE = 0.5

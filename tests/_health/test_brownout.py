@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import pytest
 
 from _health.brownout import KINDS, Cell, Provider, Result, plain, routed
-from lanewise._health.circuit import BreakerSettings
+from lanewise._health.breakers.circuit import BreakerSettings
 
 WORSE_BY = 1.0
 """Percent of the calls."""

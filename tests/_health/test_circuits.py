@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from _routing.planning import OUTAGE
-from lanewise._health.breaker_store import KEPT, BreakerStore, channel_of, circuit_key, read_news
-from lanewise._health.circuit import BreakerSettings, ByHand, Circuit, CircuitOpened, Failed, LeaseAsked
+from lanewise._health.breakers.circuit import BreakerSettings, ByHand, Circuit, CircuitOpened, Failed, LeaseAsked
+from lanewise._health.sharing.breaker_store import KEPT, BreakerStore, channel_of, circuit_key, read_news
 from lanewise._store import client
 from lanewise.config.environment.store_address import StoreAddress
 from real_valkey import Valkey

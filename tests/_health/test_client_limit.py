@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._health.client_limit import ClientLimit
-from lanewise._health.gcra_limit import Caps
+from lanewise._health.rate_limits.client_limit import ClientLimit
+from lanewise._health.rate_limits.gcra_limit import Caps
 
 
 class Clock:

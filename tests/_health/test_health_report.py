@@ -17,9 +17,18 @@ from _health.workers import until
 from _routing.planning import AUTH, CONFLICT, OUTAGE, RATE_LIMIT, TIMEOUT, limited
 from begun_threads import begun_threads
 from lanewise import HealthReport, HealthState, NotInScope, Router, RoutingError
-from lanewise._health.circuit import BreakerSettings, ByHand, CircuitOpened, Event, Failed, Limited, Released, Succeeded
+from lanewise._health.breakers.circuit import (
+    BreakerSettings,
+    ByHand,
+    CircuitOpened,
+    Event,
+    Failed,
+    Limited,
+    Released,
+    Succeeded,
+)
+from lanewise._health.breakers.local_breaker import LocalBreaker
 from lanewise._health.health_report import breaker_status
-from lanewise._health.local_breaker import LocalBreaker
 from lanewise.testing import Answer, SlowHeaders, Status
 from lanewise.types import Api, FailureKind
 from real_valkey import Valkey

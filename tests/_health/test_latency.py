@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lanewise._failures import failure_table as failures
-from lanewise._health.latency import FAILING, KEPT, LEAST, RECENT, RouteLatencies
+from lanewise._health.route_latencies import FAILING, KEPT, LEAST, RECENT, RouteLatencies
 from lanewise.types import Api, Attempt, LaneName
 
 

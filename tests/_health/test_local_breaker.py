@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from _routing.planning import AUTH, CONTRACT, OUTAGE, RATE_LIMIT, TOO_LONG, UNREACHABLE, limited
 from lanewise._failures import failure_table as failures
-from lanewise._health.circuit import BreakerSettings, Circuit, Failed, LeaseAsked, LeaseRenewed, Succeeded
-from lanewise._health.local_breaker import LocalBreaker
-from lanewise._health.route_health import RouteHealth
+from lanewise._health.breakers.circuit import BreakerSettings, Circuit, Failed, LeaseAsked, LeaseRenewed, Succeeded
+from lanewise._health.breakers.local_breaker import LocalBreaker
+from lanewise._health.breakers.route_health import RouteHealth
 from lanewise.types import Failure
 
 NUMBERS = BreakerSettings()

@@ -9,9 +9,9 @@ import pytest
 
 from _health.workers import config, until
 from lanewise import Router
-from lanewise._health.breaker_store import BreakerStore, StoredCircuit
-from lanewise._health.by_hand import change_in_store
-from lanewise._health.health_sync import HealthSync
+from lanewise._health.sharing.breaker_store import BreakerStore, StoredCircuit
+from lanewise._health.sharing.by_hand import change_in_store
+from lanewise._health.sharing.health_sync import HealthSync
 from lanewise.config.environment.store_address import StoreAddress
 from lanewise.types import HealthState
 from real_valkey import Valkey

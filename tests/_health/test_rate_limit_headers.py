@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise._failures.retry_after import parse_reset
-from lanewise._health.gcra_limit import Caps, GcraLimit
-from lanewise._health.rate_limit_headers import exhausted_for
+from lanewise._health.rate_limits.gcra_limit import Caps, GcraLimit
+from lanewise._health.rate_limits.rate_limit_headers import exhausted_for
 
 ANTHROPIC = "anthropic-ratelimit"
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 
 from _health.workers import config, until
 from lanewise import Router
-from lanewise._health import health_sync as health_threads
-from lanewise._health.shared_health import _workers_key
+from lanewise._health.sharing import health_sync as health_threads
+from lanewise._health.sharing.shared_health import _workers_key
 from real_valkey import Valkey
 from router.driving import Stage
 

@@ -10,10 +10,11 @@ import pytest
 
 from lanewise import ConfigError, Router
 from lanewise._failures import failure_table as failures
-from lanewise._health.circuit import BreakerSettings
-from lanewise._health.local_breaker import LocalBreaker
-from lanewise._health.route_health import Permit, RouteHealth
-from lanewise._health.slow_calls import SlowCalls
+from lanewise._health.breakers.circuit import BreakerSettings
+from lanewise._health.breakers.local_breaker import LocalBreaker
+from lanewise._health.breakers.permit import Permit
+from lanewise._health.breakers.route_health import RouteHealth
+from lanewise._health.breakers.slow_calls import SlowCalls
 from lanewise.config import Config
 from lanewise.config.tables.health import SlowCall
 from lanewise.testing import Answer, FakeProvider, SlowHeaders

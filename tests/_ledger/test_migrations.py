@@ -11,15 +11,15 @@ from alembic.config import Config as AlembicConfig
 from sqlalchemy import Engine, Table, bindparam, inspect, select, text
 
 from _ledger.calls import attempt, call, rows
-from lanewise._ledger.aggregates import read_facts
 from lanewise._ledger.database import open_ledger, writing
-from lanewise._ledger.explaining import calls_of
-from lanewise._ledger.reporting import total
+from lanewise._ledger.queries.aggregates import read_facts
+from lanewise._ledger.queries.report_lines import total
+from lanewise._ledger.queries.single_calls import calls_of
 from lanewise._ledger.rows import attempt_rows, call_row
-from lanewise._ledger.schema_version import MIGRATIONS, standing
+from lanewise._ledger.schema.schema_version import MIGRATIONS, standing
+from lanewise._ledger.schema.tables import attempts, calls, reviews, scores
+from lanewise._ledger.schema.upgrading import upgrade
 from lanewise._ledger.sink import LedgerSink
-from lanewise._ledger.tables import attempts, calls, reviews, scores
-from lanewise._ledger.upgrading import upgrade
 from lanewise.types import Call, CostStatus, FailureKind
 
 NEW_COLUMNS = {

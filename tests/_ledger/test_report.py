@@ -17,9 +17,9 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from _ledger.calls import NOON, attempt, call
-from lanewise._ledger.aggregates import Aggregates, GroupBy, read_facts
-from lanewise._ledger.histogram import percentile
-from lanewise._ledger.reporting import ReportLine, lines, total
+from lanewise._ledger.queries.aggregates import Aggregates, GroupBy, read_facts
+from lanewise._ledger.queries.histogram import percentile
+from lanewise._ledger.queries.report_lines import ReportLine, lines, total
 from lanewise._ledger.sink import LedgerSink
 from lanewise.cli import main
 from lanewise.cli.formatting import dollars

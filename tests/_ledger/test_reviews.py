@@ -17,7 +17,7 @@ from sqlalchemy import Engine, func, select
 
 from lanewise import Api, Call, Review, ReviewDecided, ReviewNotFound, ReviewStatus, ReviewsUnavailable
 from lanewise._ledger.retention import Retention
-from lanewise._ledger.tables import reviews
+from lanewise._ledger.schema.tables import reviews
 from lanewise._reviews import NewCase, ReviewQueue
 from lanewise._sealing import Seal
 

@@ -20,8 +20,8 @@ from _runtime.setting import output, script
 from begun_threads import begun_threads
 from lanewise import ConfigError, Router
 from lanewise._ledger.database import open_ledger
-from lanewise._ledger.tables import attempts, calls
-from lanewise._ledger.upgrading import upgrade
+from lanewise._ledger.schema.tables import attempts, calls
+from lanewise._ledger.schema.upgrading import upgrade
 from lanewise._telemetry import writer_thread as run
 from lanewise.testing import Answer, FakeProvider, Status
 

@@ -11,10 +11,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from _ledger.calls import NOON, attempt, call, rows
-from lanewise._ledger.explaining import calls_of
-from lanewise._ledger.schema_version import VERSION_TABLE
+from lanewise._ledger.queries.single_calls import calls_of
+from lanewise._ledger.schema.schema_version import VERSION_TABLE
+from lanewise._ledger.schema.tables import attempts, calls, metadata, scores
 from lanewise._ledger.sink import LedgerSink
-from lanewise._ledger.tables import attempts, calls, metadata, scores
 from lanewise.types import (
     Attempt,
     Call,

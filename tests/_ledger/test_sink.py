@@ -22,10 +22,10 @@ from _ledger.postgres import Postgres
 from lanewise._ledger import database, retention, upgrading
 from lanewise._ledger.database import open_ledger, writing
 from lanewise._ledger.retention import forget
-from lanewise._ledger.schema_version import MIGRATIONS, VERSION_TABLE, standing
+from lanewise._ledger.schema.schema_version import MIGRATIONS, VERSION_TABLE, standing
+from lanewise._ledger.schema.tables import attempts, calls, scores
+from lanewise._ledger.schema.upgrading import upgrade
 from lanewise._ledger.sink import LedgerSink
-from lanewise._ledger.tables import attempts, calls, scores
-from lanewise._ledger.upgrading import upgrade
 from lanewise.types import Score
 from lanewise.types.sinks import SinkUnavailable
 

@@ -12,8 +12,8 @@ import pytest
 from _replay.replaying import asked_at_once, until_noted, worker, workers
 from lanewise import Scope
 from lanewise import _store as connection
-from lanewise._replay import shared_store as replays_shared
-from lanewise._replay.shared_store import PREFIX
+from lanewise._replay import shared_replays as replays_shared
+from lanewise._replay.shared_replays import PREFIX
 from lanewise._runtime.call import replaying as replay
 from lanewise.testing import Answer
 from real_valkey import Valkey, running_valkey

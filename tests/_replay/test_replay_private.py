@@ -11,7 +11,7 @@ import pytest
 from _replay.replaying import until_noted, worker
 from lanewise import FailClosed, Router
 from lanewise._replay.sealed_replays import KeptAnswer
-from lanewise._replay.shared_store import PREFIX
+from lanewise._replay.shared_replays import PREFIX
 from lanewise.testing import Answer, StreamOf
 from lanewise.types import LaneName
 from real_valkey import Valkey

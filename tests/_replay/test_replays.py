@@ -8,11 +8,11 @@ from typing import Any
 import anyio
 import pytest
 
-from lanewise._replay import memory_store as replays_in_memory
-from lanewise._replay import shared_store as replays_shared
-from lanewise._replay.memory_store import ReplaysInMemory
+from lanewise._replay import replays_in_memory as replays_in_memory
+from lanewise._replay import shared_replays as replays_shared
 from lanewise._replay.replays import Claimed, ReplaysUnavailable, Unclaimed
-from lanewise._replay.shared_store import PREFIX, SharedReplays
+from lanewise._replay.replays_in_memory import ReplaysInMemory
+from lanewise._replay.shared_replays import PREFIX, SharedReplays
 from lanewise.config.environment.store_address import StoreAddress
 from real_valkey import Valkey
 

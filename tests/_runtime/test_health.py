@@ -6,9 +6,9 @@ import asyncio
 
 from lanewise import Api, Config
 from lanewise._failures import failure_table as failures
-from lanewise._health.gcra_limit import Caps
-from lanewise._health.rate_limiter import RateLimiter
-from lanewise._health.route_health import Permit
+from lanewise._health.breakers.permit import Permit
+from lanewise._health.rate_limits.gcra_limit import Caps
+from lanewise._health.rate_limits.rate_limiter import RateLimiter
 from lanewise._health.router_health import RouterHealth
 
 CONFIG = {

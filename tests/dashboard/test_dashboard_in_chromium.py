@@ -81,7 +81,7 @@ def _recorded(ledger: str) -> int:
     from sqlalchemy import func, select
 
     from lanewise._ledger.database import open_ledger
-    from lanewise._ledger.tables import calls
+    from lanewise._ledger.schema.tables import calls
 
     engine = open_ledger(ledger)
     with engine.connect() as connection:

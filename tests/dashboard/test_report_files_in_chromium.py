@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from _ledger.calls import attempt, call
 from dashboard.chromium import SCHEMES, WIDTHS, Chromium, chromium_or_skip, look, violations
 from lanewise._ledger.database import open_ledger
+from lanewise._ledger.schema.upgrading import upgrade
 from lanewise._ledger.sink import LedgerSink
-from lanewise._ledger.upgrading import upgrade
 from lanewise.cli import main
 from lanewise.types import CostStatus, FailureKind, Score
 

@@ -12,7 +12,7 @@ import pytest
 
 from lanewise import Router
 from lanewise._ledger.database import open_ledger
-from lanewise._ledger.tables import attempts
+from lanewise._ledger.schema.tables import attempts
 from lanewise.testing import (
     Answer,
     Behaviour,

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from lanewise import CostStatus, Router
-from lanewise._telemetry.reckoning import Price
+from lanewise._prices.price import Price
 from lanewise.testing import Answer, Silence
 from router.driving import FIRST_MODEL, FORMS, Form, Stage, ask, config
 

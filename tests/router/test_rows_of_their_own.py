@@ -329,7 +329,7 @@ async def _never_answer(stream: anyio.abc.SocketStream) -> None:
 
 async def test_a_provider_that_hangs_is_found_by_few(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five attempts without a byte: calls that come after that go elsewhere first, and its probe waits no longer."""
-    monkeypatch.setattr("lanewise._health.route_health.LEAST_SILENCE", 0.5)
+    monkeypatch.setattr("lanewise._health.breakers.route_health.LEAST_SILENCE", 0.5)
     stage.first.script_all(Silence())
     health = {"router": {"health": {"break_duration": "300ms", "max_break_duration": "300ms"}}}
     task = {"deadline": "8s"}

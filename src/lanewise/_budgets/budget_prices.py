@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
+from lanewise._prices.price_book import PriceBook
 from lanewise.config import Budget, Config
 from lanewise.config.tables.budgets import NANO, nano_usd
 
-__all__ = ["ASSUMED_OUTPUT", "LARGEST", "BudgetPrices", "Prices", "bounded_nano_usd"]
+__all__ = ["ASSUMED_OUTPUT", "LARGEST", "BudgetPrices", "bounded_nano_usd"]
 
 ASSUMED_OUTPUT: Final = 1000
 """Tokens that an answer is taken to have while nothing is known of its task, and the app sets no lower limit."""
 LARGEST: Final = 10**15
 """No attempt takes more: the largest limit is as large."""
-
-
-class Prices(Protocol):
-    """What is asked of the prices of routes."""
-
-    def rough_cost(
-        self, route: str, input_tokens: int, output_tokens: int, asked_tier: str | None = None
-    ) -> float | None:
-        """US dollars for about so many tokens in and out; ``None`` if the route has no price."""
-        ...
 
 
 class BudgetPrices:
@@ -34,7 +25,7 @@ class BudgetPrices:
         BudgetPrices(config, PriceBook(config)).cost(config.budgets["free-users"], "flagship", 800, 200)
     """
 
-    def __init__(self, config: Config, prices: Prices) -> None:
+    def __init__(self, config: Config, prices: PriceBook) -> None:
         self._prices = prices
         self._routes: Mapping[str, tuple[str, ...]] = {
             budget.name: tuple(

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from lanewise._client.sdk_clients import SdkClients
-from lanewise._health.client_limit import ClientLimit
+from lanewise._health.rate_limits.client_limit import ClientLimit
 from lanewise._routing import idempotency as keys
 from lanewise._runtime.engine import Engine
 from lanewise._runtime.loops.bridge import ThreadStream

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from lanewise._health.circuit import Circuit
+from lanewise._health.breakers.circuit import Circuit
+from lanewise._health.breakers.local_breaker import LocalBreaker
+from lanewise._health.circuit_names import account_circuit, route_circuit
 from lanewise._health.health_report import breaker_status
-from lanewise._health.local_breaker import LocalBreaker
-from lanewise._health.router_health import RouterHealth, account_circuit, route_circuit
+from lanewise._health.router_health import RouterHealth
 from lanewise.config import Config
 from lanewise.types import Api, HealthState
 from lanewise.types.health import BreakerChange

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from lanewise._health.circuit import Circuit
-from lanewise._health.router_health import RouterHealth, account_circuit, route_circuit
+from lanewise._health.breakers.circuit import Circuit
+from lanewise._health.circuit_names import account_circuit, route_circuit
+from lanewise._health.router_health import RouterHealth
 from lanewise.config import Config
 from lanewise.types import Api, BreakerStatus, Failure, HealthReport, HealthState, RouteStatus
 

@@ -12,15 +12,17 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, Protocol
 
-from lanewise._health.circuit import BreakerSettings, ByHand, Circuit, Event, LeaseAsked, LeaseRenewed
-from lanewise._health.local_breaker import LocalBreaker
-from lanewise._health.route_health import Permit, RouteHealth
+from lanewise._health.breakers.circuit import BreakerSettings, ByHand, Circuit, Event, LeaseAsked, LeaseRenewed
+from lanewise._health.breakers.local_breaker import LocalBreaker
+from lanewise._health.breakers.permit import Permit
+from lanewise._health.breakers.route_health import RouteHealth
+from lanewise._health.circuit_names import account_circuit, route_circuit
 from lanewise._routing.availability import Unavailable
 from lanewise._routing.retry_budget import RetryBudget, RetryBudgetSettings
 from lanewise.config import Config, HealthSettings
 from lanewise.types import Api, Failure
 
-__all__ = ["ApiHealth", "CircuitSync", "RouterHealth", "account_circuit", "breaker_settings", "route_circuit"]
+__all__ = ["ApiHealth", "CircuitSync", "RouterHealth", "breaker_settings"]
 
 _NEWEST: Final = 0.1
 """What the newest call weighs in the usual size of calls."""
@@ -360,16 +362,6 @@ class ApiHealth:
     def first_byte(self, route: str) -> float | None:
         """As :meth:`RouterHealth.first_byte`."""
         return None if self._routes[route].route.pristine else self._health.first_byte(route, self._api)
-
-
-def route_circuit(route: str, api: Api) -> str:
-    """The name of a route's circuit."""
-    return f"route {route} {api}"
-
-
-def account_circuit(account: str) -> str:
-    """The name of an account's circuit."""
-    return f"account {account}"
 
 
 def breaker_settings(settings: HealthSettings) -> BreakerSettings:

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Column, Connection, Delete, Engine, Table, case, delete, literal, select, tuple_, update
 
 from lanewise._ledger.database import writing
-from lanewise._ledger.tables import attempts, calls, interventions, reviews, scores
+from lanewise._ledger.schema.tables import attempts, calls, interventions, reviews, scores
 
 __all__ = ["Retention", "forget", "forget_texts"]
 

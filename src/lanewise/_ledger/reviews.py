@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, Row, event, insert, null, select, upd
 
 from lanewise._ledger.database import open_ledger, writing
 from lanewise._ledger.retention import forget_texts
+from lanewise._ledger.schema.tables import reviews
 from lanewise._ledger.sink import ready
-from lanewise._ledger.tables import reviews
 
 __all__ = ["ReviewRow", "ReviewTable", "Unwanted"]
 

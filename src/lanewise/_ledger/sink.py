@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from lanewise._ledger.database import open_ledger, place_of, writing
 from lanewise._ledger.retention import Retention
 from lanewise._ledger.rows import Columns, attempt_rows, call_row, score_row
-from lanewise._ledger.schema_version import LedgerOutdated, has_tables, require_current, standing
-from lanewise._ledger.tables import attempts, calls, scores
+from lanewise._ledger.schema.schema_version import LedgerOutdated, has_tables, require_current, standing
+from lanewise._ledger.schema.tables import attempts, calls, scores
 from lanewise.types import Call, Score
 from lanewise.types.sinks import Record, SinkUnavailable
 
@@ -91,7 +91,7 @@ def ready(engine: Engine, url: str) -> None:
     if not new_file:
         require_current(found)
         return
-    from lanewise._ledger.upgrading import upgrade  # Alembic takes a while, and is needed once
+    from lanewise._ledger.schema.upgrading import upgrade  # Alembic takes a while, and is needed once
 
     upgrade(engine)
     _log.info("made a new ledger: %s", place_of(url))

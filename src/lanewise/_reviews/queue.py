@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from lanewise._reviews.case_seal import CaseSeal
 from lanewise._reviews.cases import (
     Case,
     Draft,
@@ -24,7 +25,7 @@ from lanewise._reviews.cases import (
     ReviewsUnavailable,
 )
 from lanewise._routing import idempotency as keys
-from lanewise._sealing import Seal, SealBroken
+from lanewise._sealing import Seal
 from lanewise.types import Api, Call
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class ReviewQueue:
 
     def __init__(self, url: str, seal: Seal) -> None:
         self._url = url
-        self._seal = seal
+        self._seal = CaseSeal(seal)
         self._lock = threading.RLock()
         self._table: ReviewTable | None = None
         self._left_behind: list[object] = []
@@ -105,10 +106,10 @@ class ReviewQueue:
             expires_at=expires_at,
             texts_until=expires_at,
             keep_seconds=new.keep,
-            sealed_data=None if new.data is None else self._sealed(new.data, review_id, "data"),
-            sealed_question=self._sealed(new.question, review_id, "question"),
+            sealed_data=None if new.data is None else self._seal.sealed(new.data, review_id, "data"),
+            sealed_question=self._seal.sealed(new.question, review_id, "question"),
         )
-        row = self._with_seal(row)
+        row = self._seal.with_seal(row)
         with self._reached() as table:
             table.forget(now)
             try:
@@ -119,10 +120,10 @@ class ReviewQueue:
 
     def add_draft(self, review_id: str, text: str, route: str) -> bool:
         """Put a draft into a case. Whether the case still waits."""
-        sealed = self._sealed(text.encode("utf-8", "replace"), review_id, "draft")
+        sealed = self._seal.sealed(text.encode("utf-8", "replace"), review_id, "draft")
         row = msgspec.structs.replace(self._row(review_id), sealed_draft=sealed, draft_route=route)
         with self._reached() as table:
-            return table.add_draft(self._with_seal(row), datetime.now(UTC))
+            return table.add_draft(self._seal.with_seal(row), datetime.now(UTC))
 
     def submit(self, work: Callable[[], _T]) -> Future[_T]:
         """Have something done in a thread of the queue's own."""
@@ -140,8 +141,8 @@ class ReviewQueue:
     def case(self, review_id: str) -> Case:
         """All of a case, for the person who decides. Raises ReviewNotFound."""
         row = self._row(review_id)
-        question = self._opened(row.sealed_question, row, "question")
-        draft = self._opened(row.sealed_draft, row, "draft")
+        question = self._seal.opened(row.sealed_question, row, "question")
+        draft = self._seal.opened(row.sealed_draft, row, "draft")
         return Case(
             review=self._review(row),
             question=None if question is None else msgspec.json.decode(question, type=dict[str, object]),
@@ -153,7 +154,7 @@ class ReviewQueue:
         with self._reached() as table:
             table.forget(datetime.now(UTC))
             rows = table.latest(status, most)
-        return [self._review(row) for row in rows if self._is_told_as_it_was_written(row)]
+        return [self._review(row) for row in rows if self._is_unchanged(row)]
 
     def approve(self, review_id: str, *, by: str, answer: str | None = None) -> Review:
         """Let the caller have an answer: the person's, or without one the draft.
@@ -163,7 +164,7 @@ class ReviewQueue:
         text = answer.encode("utf-8", "replace") if answer is not None else None
         row = self._row(review_id)
         if text is None:
-            text = self._opened(row.sealed_draft, row, "draft")
+            text = self._seal.opened(row.sealed_draft, row, "draft")
         if not text and row.status == ReviewStatus.PENDING:
             raise ValueError("the case has no draft to approve: give the answer")
         return self._decide(row, ReviewStatus.APPROVED, by, text)
@@ -226,7 +227,7 @@ class ReviewQueue:
             row = table.get(review_id)
         if row is None:
             raise ReviewNotFound("no case has this id")
-        self._verify(row)
+        self._seal.verify(row)
         return _as_of(row, datetime.now(UTC))
 
     def _decide(self, row: ReviewRow, status: ReviewStatus, by: str, answer: bytes | None) -> Review:
@@ -240,11 +241,11 @@ class ReviewQueue:
             decided_by=who,
             decided_at=now,
             texts_until=now + timedelta(seconds=row.keep_seconds),
-            sealed_answer=None if answer is None else self._sealed(answer, row.id, "answer"),
+            sealed_answer=None if answer is None else self._seal.sealed(answer, row.id, "answer"),
         )
         with self._reached() as table:
             table.forget(now)
-            decided = table.decide(self._with_seal(decision), now)
+            decided = table.decide(self._seal.with_seal(decision), now)
         found = self.get(row.id)
         if not decided:
             by_whom = f" by {found.decided_by}" if found.decided_by else ""
@@ -252,9 +253,9 @@ class ReviewQueue:
         return found
 
     def _review(self, row: ReviewRow) -> Review:
-        data = self._opened(row.sealed_data, row, "data")
+        data = self._seal.opened(row.sealed_data, row, "data")
         approved = row.status == ReviewStatus.APPROVED
-        answer = self._opened(row.sealed_answer, row, "answer") if approved else None
+        answer = self._seal.opened(row.sealed_answer, row, "answer") if approved else None
         return Review(
             id=row.id,
             request_id=row.request_id,
@@ -273,36 +274,13 @@ class ReviewQueue:
             answer=None if answer is None else answer.decode(),
         )
 
-    def _with_seal(self, row: ReviewRow) -> ReviewRow:
-        return msgspec.structs.replace(row, row_seal=self._sealed(_said(row), row.id, "row"))
-
-    def _verify(self, row: ReviewRow) -> None:
-        """Raises ReviewsUnavailable: what the row says is not what was written, by us, under the storage key."""
-        sealed = self._opened(row.row_seal, row, "row")
-        over = row.status == ReviewStatus.EXPIRED and row.texts_until <= datetime.now(UTC)
-        as_written = msgspec.structs.replace(row, status=ReviewStatus.PENDING.value) if over else row
-        if sealed != _said(as_written):
-            raise ReviewsUnavailable(f"the case {row.id} was changed in the database, and is not used")
-
-    def _is_told_as_it_was_written(self, row: ReviewRow) -> bool:
+    def _is_unchanged(self, row: ReviewRow) -> bool:
         try:
-            self._verify(row)
+            self._seal.verify(row)
         except ReviewsUnavailable as changed:
             _log.error("%s", changed, extra={"review_id": row.id})
             return False
         return True
-
-    def _sealed(self, text: bytes, review_id: str, what: str) -> bytes:
-        return self._seal.seal(text, purpose=f"review {review_id} {what}")
-
-    def _opened(self, sealed: bytes | None, row: ReviewRow, what: str) -> bytes | None:
-        if sealed is None:
-            return None
-        try:
-            return self._seal.unseal(sealed, purpose=f"review {row.id} {what}")
-        except SealBroken as broken:
-            reason = str(broken)
-        raise ReviewsUnavailable(f"the case {row.id} can't be opened: {reason}")
 
 
 def _as_of(row: ReviewRow, now: datetime) -> ReviewRow:
@@ -312,16 +290,6 @@ def _as_of(row: ReviewRow, now: datetime) -> ReviewRow:
     status = ReviewStatus.EXPIRED.value if row.status == ReviewStatus.PENDING else row.status
     gone = {"sealed_data": None, "sealed_question": None, "sealed_draft": None, "sealed_answer": None}
     return msgspec.structs.replace(row, status=status, **gone)
-
-
-def _said(row: ReviewRow) -> bytes:
-    """What a row says beside its texts, which are sealed under its id. The same bytes from every database."""
-    moments = [
-        None if moment is None else moment.astimezone(UTC).isoformat(" ", "microseconds")
-        for moment in (row.created_at, row.expires_at, row.texts_until, row.decided_at)
-    ]
-    words = row.id, row.request_id, row.call_id, row.task, row.api, row.sensitive, row.why
-    return msgspec.json.encode([*words, row.status, row.decided_by, row.draft_route, row.keep_seconds, *moments])
 
 
 def _object(data: bytes) -> Mapping[str, object]:

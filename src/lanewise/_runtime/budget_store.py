@@ -9,14 +9,14 @@ from functools import partial
 from typing import Final
 
 from lanewise._budgets.budget_prices import BudgetPrices
+from lanewise._budgets.budgets_in_memory import BudgetsInMemory
 from lanewise._budgets.call_budgets import RouterBudgets
 from lanewise._budgets.claims import Bucket, BudgetStore
-from lanewise._budgets.filled_store import FilledBudgets
+from lanewise._budgets.filled_budgets import FilledBudgets
 from lanewise._budgets.history import spent_before
-from lanewise._budgets.memory_store import BudgetsInMemory
-from lanewise._budgets.shared_store import SharedBudgets
+from lanewise._budgets.shared_budgets import SharedBudgets
+from lanewise._prices.price_book import PriceBook, asked_tier
 from lanewise._runtime.loops.lifecycle import BackgroundServices
-from lanewise._telemetry.prices import PriceBook, asked_tier
 from lanewise.config import Config, Credentials
 
 __all__ = ["router_budgets"]
@@ -50,8 +50,8 @@ def _spent_before(
 ) -> Iterator[tuple[Bucket, float, int]]:
     """What the ledger says of the budgets' windows. May raise anything that a database raises."""
     from lanewise._ledger.database import open_ledger  # of the extra `ledger`
-    from lanewise._ledger.schema_version import has_tables
-    from lanewise._ledger.spending import past_spending
+    from lanewise._ledger.queries.past_spending import past_spending
+    from lanewise._ledger.schema.schema_version import has_tables
 
     since = until - timedelta(seconds=max(budget.window for budget in config.budgets.values()))
     engine = open_ledger(url)

@@ -12,10 +12,11 @@ from typing import Final
 import msgspec
 
 from lanewise._failures import failure_table as failures
-from lanewise._health.latency import RouteLatencies
+from lanewise._health.route_latencies import RouteLatencies
 from lanewise._openai.encodings import encoding_of
 from lanewise._openai.request_body import binding, bound_by
 from lanewise._openai.token_estimate import text_bytes
+from lanewise._prices.price_book import PriceBook, asked_tier
 from lanewise._routing.call_progress import NO_ROUTE
 from lanewise._routing.selection.candidates import Candidate, candidates, home_provider, marked, static_candidates
 from lanewise._routing.selection.context_window import TokenDemand, TokenLimits, fitting, undecided
@@ -31,7 +32,6 @@ from lanewise._routing.selection.start_rules import compile_rule
 from lanewise._runtime.messages import Caller
 from lanewise._runtime.response_affinity import ResponseAffinity
 from lanewise._runtime.upstreams import Upstream
-from lanewise._telemetry.prices import PriceBook, asked_tier
 from lanewise._transform.request_transform import RequestBody
 from lanewise.config import Config, Route, Task
 from lanewise.types import Api, Failure, LaneName

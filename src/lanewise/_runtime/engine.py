@@ -11,10 +11,11 @@ from typing import Final
 import anyio.to_thread
 
 from lanewise._contracts.task_contracts import load_contracts
-from lanewise._health.by_hand import change_in_store
-from lanewise._health.client_limit import ClientLimit
+from lanewise._health.circuit_names import circuits_of
 from lanewise._health.health_report import health_report, untried
-from lanewise._health.shared_health import circuits_of
+from lanewise._health.rate_limits.client_limit import ClientLimit
+from lanewise._health.sharing.by_hand import change_in_store
+from lanewise._prices.daily_cost import uncounted
 from lanewise._process_hooks import notify_of_forks
 from lanewise._reviews import ReviewQueue, ReviewsUnavailable
 from lanewise._routing.availability import Unavailable
@@ -30,7 +31,6 @@ from lanewise._runtime.review_callbacks import ReviewHooks
 from lanewise._runtime.router_runtime import RouterRuntime
 from lanewise._runtime.sinks import Recording
 from lanewise._runtime.upstreams import build_upstreams
-from lanewise._telemetry.daily_cost import uncounted
 from lanewise._transport.local_trouble import LACKING, NOT_SENT, trouble_in
 from lanewise.config import Config, ConfigError
 from lanewise.config.environment.credentials import resolve_credentials

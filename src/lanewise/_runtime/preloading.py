@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 
-from lanewise._telemetry.prices import PriceBook
+from lanewise._prices.price_book import PriceBook
 from lanewise._transport.aiohttp_pool import shared_context
 from lanewise.config import Config
 from lanewise.config.environment.store_address import MEMORY

@@ -9,18 +9,19 @@ from lanewise._contracts.contract import DeclaredContract
 from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.isolated_checks import IsolatedChecks
 from lanewise._health.breaker_changes import watch_breakers
-from lanewise._health.client_limit import ClientLimit
-from lanewise._health.gcra_limit import Caps
 from lanewise._health.hedge_budget import HedgeBudget
-from lanewise._health.latency import RouteLatencies
-from lanewise._health.rate_limiter import RateLimiter
+from lanewise._health.rate_limits.client_limit import ClientLimit
+from lanewise._health.rate_limits.gcra_limit import Caps
+from lanewise._health.rate_limits.rate_limiter import RateLimiter
+from lanewise._health.route_latencies import RouteLatencies
 from lanewise._health.router_health import RouterHealth
-from lanewise._health.shared_health import share
+from lanewise._health.sharing.shared_health import share
 from lanewise._openai.parameters import OUTPUT_LIMITS
-from lanewise._replay.memory_store import ReplaysInMemory
+from lanewise._prices.price_book import PriceBook, context_window
 from lanewise._replay.replays import Replays
+from lanewise._replay.replays_in_memory import ReplaysInMemory
 from lanewise._replay.sealed_replays import HEADERS_BYTES, SealedReplays
-from lanewise._replay.shared_store import SharedReplays
+from lanewise._replay.shared_replays import SharedReplays
 from lanewise._reviews import ReviewQueue
 from lanewise._routing.selection.context_window import TokenLimits
 from lanewise._routing.selection.conversations import Conversations
@@ -35,7 +36,6 @@ from lanewise._runtime.shared_affinity import SharedAffinity
 from lanewise._runtime.shared_pins import SharedPins
 from lanewise._runtime.sinks import Recording
 from lanewise._runtime.upstreams import Upstream
-from lanewise._telemetry.prices import PriceBook, context_window
 from lanewise.config import Config, Credentials
 
 __all__ = ["Learned", "RouterRuntime"]

@@ -7,10 +7,10 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lanewise._prices.daily_cost import DailyCost
 from lanewise._runtime.loops.lifecycle import BackgroundServices
 from lanewise._telemetry.background_writer import Writer
 from lanewise._telemetry.callback_sink import HookSink
-from lanewise._telemetry.daily_cost import DailyCost
 from lanewise._telemetry.log import Log
 from lanewise._telemetry.prometheus import PrometheusSink
 from lanewise._telemetry.tracing import Traced, TracingSink, current_trace

@@ -145,10 +145,10 @@ def _from_ledger(config: Config, config_file: Path) -> list[Row]:
     place = ledger_of(config_file)
     from lanewise._budgets.buckets import budget_key
     from lanewise._budgets.budget_prices import BudgetPrices
+    from lanewise._budgets.budgets_in_memory import BudgetsInMemory
     from lanewise._budgets.history import spent_before
-    from lanewise._budgets.memory_store import BudgetsInMemory
-    from lanewise._ledger.spending import past_spending
-    from lanewise._telemetry.prices import PriceBook
+    from lanewise._ledger.queries.past_spending import past_spending
+    from lanewise._prices.price_book import PriceBook
 
     now = datetime.now(UTC)
     since = now - timedelta(seconds=max(budget.window for budget in config.budgets.values()))

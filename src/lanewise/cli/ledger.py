@@ -30,8 +30,8 @@ def status(file: Path) -> None:
         click.echo("tables: none yet; a router makes the file and its tables at its first call")
         return
     with place.reading() as connection:
-        from lanewise._ledger.schema_version import LedgerOutdated, require_current, standing
-        from lanewise._ledger.stats import contents
+        from lanewise._ledger.queries.stats import contents
+        from lanewise._ledger.schema.schema_version import LedgerOutdated, require_current, standing
 
         found = standing(connection)
         try:
@@ -54,8 +54,8 @@ def upgrade(file: Path) -> None:
     Safe to run again, and while apps write: what they record waits for it.
     """
     place = ledger_of(file)
-    from lanewise._ledger.schema_version import LedgerOutdated
-    from lanewise._ledger.upgrading import upgrade as bring_up_to_date
+    from lanewise._ledger.schema.schema_version import LedgerOutdated
+    from lanewise._ledger.schema.upgrading import upgrade as bring_up_to_date
 
     with place.engine() as engine:
         try:

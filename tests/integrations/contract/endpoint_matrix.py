@@ -12,8 +12,8 @@ from integrations.contract import actions
 from integrations.contract.harness import Action, Driver, EndpointSpec, Form, Placement
 from integrations.contract.served_apps import Stage
 from lanewise import Api, Router
-from lanewise._health.circuit import ByHand
-from lanewise._health.router_health import route_circuit
+from lanewise._health.breakers.circuit import ByHand
+from lanewise._health.circuit_names import route_circuit
 from lanewise.testing import Answer, Html, Reset, Scripted, Silence, Status, StreamOf, TruncatedBody
 
 __all__ = [

@@ -75,7 +75,7 @@ class LedgerPlace:
     @contextmanager
     def filled(self) -> Iterator[Connection]:
         """A connection to a ledger whose tables are those of this release. Else the command ends, and says why."""
-        from lanewise._ledger.schema_version import LedgerOutdated, require_current, standing
+        from lanewise._ledger.schema.schema_version import LedgerOutdated, require_current, standing
 
         if not self.there:
             made = "a router makes it at its first call"

@@ -85,7 +85,7 @@ def _short_deadline(name: str, task: Task, config: Config) -> Iterator[str]:
 def _unknown_prices(name: str, task: Task, config: Config) -> Iterator[str]:
     if task.select != "cheapest":
         return
-    from lanewise._telemetry.prices import price_of
+    from lanewise._prices.price_book import price_of
 
     for route in (config.routes[route] for route in task.routes):
         if price_of(route, config.providers[route.provider]) is None:
@@ -126,7 +126,7 @@ def _unpriced_routes(config: Config) -> Iterator[str]:
     for name, budget in config.budgets.items():
         if budget.limit.unit is not Unit.USD:
             continue
-        from lanewise._telemetry.prices import price_of
+        from lanewise._prices.price_book import price_of
 
         routes = {route: None for task in config.tasks if budget.covers(task) for route in config.tasks[task].routes}
         for route in (config.routes[route] for route in routes):
@@ -137,7 +137,7 @@ def _unpriced_routes(config: Config) -> Iterator[str]:
 def _small_budgets(config: Config) -> Iterator[str]:
     """Budgets smaller than what one call reserves, and budgets whose lane some of their tasks don't have."""
     from lanewise._budgets.budget_prices import ASSUMED_OUTPUT, BudgetPrices
-    from lanewise._telemetry.prices import PriceBook
+    from lanewise._prices.price_book import PriceBook
 
     prices = BudgetPrices(config, PriceBook(config))
     for name, budget in config.budgets.items():

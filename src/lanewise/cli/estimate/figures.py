@@ -11,7 +11,8 @@ import msgspec
 
 from lanewise._openai.tokens import TokenCount, count_body
 from lanewise._openai.usage.usage import Usage
-from lanewise._telemetry.prices import ComputedCost, Price, asked_tier, context_window, price_of
+from lanewise._prices.price import ComputedCost, Price
+from lanewise._prices.price_book import asked_tier, context_window, price_of
 from lanewise._transform.request_transform import RequestTransform
 from lanewise.cli.estimate.samples import RecordedSample
 from lanewise.config import Config, Route, Task

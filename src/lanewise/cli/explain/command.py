@@ -30,8 +30,8 @@ def explain(wanted: str, file: Path, html_file: Path | None, force: bool) -> Non
     if html_file is not None:
         require_place(html_file, force=force)
     place = ledger_of(file)
-    from lanewise._ledger.explaining import calls_of, scores_of
-    from lanewise._ledger.stats import span
+    from lanewise._ledger.queries.single_calls import calls_of, scores_of
+    from lanewise._ledger.queries.stats import span
 
     with place.filled() as connection:
         found = [(call, scores_of(connection, call.id)) for call in calls_of(connection, wanted)]

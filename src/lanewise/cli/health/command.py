@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from lanewise._health.breaker_store import BreakerStore
+    from lanewise._health.sharing.breaker_store import BreakerStore
     from lanewise.cli.health.table import HealthRow
 
 __all__ = ["health"]
@@ -79,7 +79,7 @@ def _by_hand(route: str, config_file: Path, *, opens: bool) -> None:
     if route not in config.routes:
         raise click.ClickException(f"no route is called {route!r}. {nearest(route, config.routes)}")
     with _circuits(config, config_file) as circuits:
-        from lanewise._health.by_hand import change_in
+        from lanewise._health.sharing.by_hand import change_in
 
         change_in(circuits, config, route, opens=opens)
 
@@ -93,7 +93,7 @@ def _circuits(config: Config, config_file: Path) -> Iterator[BreakerStore]:
             f'{config_file} has state = "{MEMORY}": each worker keeps health to itself, and nothing is to be seen from '
             'outside. Share it: [router] state = "redis://HOST:6379/0"'
         )
-    from lanewise._health.breaker_store import BreakerStore
+    from lanewise._health.sharing.breaker_store import BreakerStore
 
     with connected(address, meanwhile="The workers go on by themselves meanwhile") as store:
         yield BreakerStore(store)

@@ -11,11 +11,11 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from lanewise._health.breaker_store import BreakerStore
-from lanewise._health.circuit import Circuit
+from lanewise._health.breakers.circuit import Circuit
+from lanewise._health.circuit_names import account_circuit, circuits_of
 from lanewise._health.health_report import breaker_status
-from lanewise._health.router_health import account_circuit
-from lanewise._health.shared_health import circuit_keys, circuits_of
+from lanewise._health.sharing.breaker_store import BreakerStore
+from lanewise._health.sharing.shared_health import circuit_keys
 from lanewise.config import Config
 from lanewise.types import HealthState
 

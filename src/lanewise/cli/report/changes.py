@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
-from lanewise._ledger.reporting import ReportLine
+from lanewise._ledger.queries.report_lines import ReportLine
 from lanewise.cli.formatting import NOTHING, dollars, duration, percent
 
 __all__ = ["Change", "Notable", "changes", "notable_failures", "notable_lines"]

@@ -15,8 +15,8 @@ from lanewise.cli.access.ledger import ledger_argument, ledger_of
 from lanewise.cli.html_files.writing import force_option, html_option, require_place, write_page
 
 if TYPE_CHECKING:
-    from lanewise._ledger.aggregates import GroupBy
-    from lanewise._ledger.reporting import ReportLine
+    from lanewise._ledger.queries.aggregates import GroupBy
+    from lanewise._ledger.queries.report_lines import ReportLine
 
     _DayType = click.ParamType[date]
     _KeysType = click.ParamType[tuple[str, ...]]
@@ -83,9 +83,9 @@ def report(
         _write_html(file, html_file, begin, end, force=force)
         return
     place = ledger_of(file)
-    from lanewise._ledger.aggregates import GroupBy, read_facts
-    from lanewise._ledger.reporting import lines
-    from lanewise._ledger.stats import span
+    from lanewise._ledger.queries.aggregates import GroupBy, read_facts
+    from lanewise._ledger.queries.report_lines import lines
+    from lanewise._ledger.queries.stats import span
     from lanewise.cli.report.screen import VIEWS, Page, print_report
 
     views = (
@@ -164,7 +164,7 @@ def _columns(keys: list[GroupBy], line: ReportLine) -> dict[str, object]:
 
 
 def _write_csv(keys: list[GroupBy], found: list[ReportLine]) -> None:
-    from lanewise._ledger.reporting import ReportLine
+    from lanewise._ledger.queries.report_lines import ReportLine
 
     blank = ReportLine(tuple("" for _ in keys))
     writer = csv.DictWriter(sys.stdout, _columns(keys, blank).keys(), lineterminator="\n")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lanewise._ledger.aggregates import Aggregates, GroupBy
-from lanewise._ledger.reporting import ReportLine, lines
+from lanewise._ledger.queries.aggregates import Aggregates, GroupBy
+from lanewise._ledger.queries.report_lines import ReportLine, lines
 from lanewise.cli.formatting import dollars, duration, percent
 from lanewise.cli.html_files.charts import Bar, Part, bars
 from lanewise.cli.report.call_ends import ENDS, end_of, parts_of, unwell_parts

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from lanewise._ledger.aggregates import Aggregates, GroupBy, read_facts
-from lanewise._ledger.failure_hours import HourFact, failure_hours
-from lanewise._ledger.reporting import ReportLine, lines, total
-from lanewise._ledger.stats import span
+from lanewise._ledger.queries.aggregates import Aggregates, GroupBy, read_facts
+from lanewise._ledger.queries.failure_hours import HourFact, failure_hours
+from lanewise._ledger.queries.report_lines import ReportLine, lines, total
+from lanewise._ledger.queries.stats import span
 from lanewise.cli.formatting import dollars, duration, percent
 from lanewise.cli.report.call_ends import ENDS, end_of
 from lanewise.cli.report.changes import Change, Notable, changes, notable_failures, notable_lines

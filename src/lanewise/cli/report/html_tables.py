@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lanewise._ledger.aggregates import GroupBy
-from lanewise._ledger.reporting import ReportLine
+from lanewise._ledger.queries.aggregates import GroupBy
+from lanewise._ledger.queries.report_lines import ReportLine
 from lanewise.cli.report.screen import texts
 
 __all__ = ["Table", "table_of"]

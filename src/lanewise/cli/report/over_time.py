@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from lanewise._ledger.aggregates import Aggregates, GroupBy
-from lanewise._ledger.failure_hours import HourFact
-from lanewise._ledger.reporting import ReportLine, lines
+from lanewise._ledger.queries.aggregates import Aggregates, GroupBy
+from lanewise._ledger.queries.failure_hours import HourFact
+from lanewise._ledger.queries.report_lines import ReportLine, lines
 from lanewise.cli.formatting import dollars, duration
 from lanewise.cli.html_files.charts import (
     Cell,

@@ -11,9 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from lanewise._ledger.aggregates import Aggregates, GroupBy
-from lanewise._ledger.reporting import ReportLine, lines, total
-from lanewise._ledger.stats import Span
+from lanewise._ledger.queries.aggregates import Aggregates, GroupBy
+from lanewise._ledger.queries.report_lines import ReportLine, lines, total
+from lanewise._ledger.queries.stats import Span
 from lanewise.cli.formatting import NOTHING, dollars, duration, number, percent, token_count
 from lanewise.cli.terminal import console, fitted, print_styled
 

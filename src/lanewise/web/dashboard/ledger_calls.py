@@ -16,7 +16,7 @@ from lanewise.types.past_calls import CallFilter, CallPage, PageKey, RecentFacts
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from lanewise._ledger.interventions import Intervention
+    from lanewise._ledger.queries.interventions import Intervention
 
 __all__ = ["LedgerCalls", "LedgerSilent"]
 
@@ -54,9 +54,7 @@ class LedgerCalls:
     def load() -> None:
         """Import what the database needs now, so that no page has to wait for that. Connects to nothing."""
         with suppress(ImportError):  # told by the first page
-            import lanewise._ledger.call_pages
-            import lanewise._ledger.explaining
-            import lanewise._ledger.recent  # noqa: F401
+            pass
 
     def facts(self, since: datetime, now: datetime) -> RecentFacts:
         """What happened since a moment of the last hours, and the cost of today."""
@@ -72,7 +70,7 @@ class LedgerCalls:
     def _read_facts(self, connection: Connection, since: datetime, now: datetime) -> RecentFacts:
         import msgspec
 
-        from lanewise._ledger.recent import cost_by_task, recent_facts
+        from lanewise._ledger.queries.recent import cost_by_task, recent_facts
 
         midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         later = now + timedelta(minutes=5)  # by the clock of another machine
@@ -88,28 +86,28 @@ class LedgerCalls:
 
     def page(self, wanted: CallFilter, after: PageKey | None, size: int) -> CallPage:
         """A page of calls, newest first."""
-        from lanewise._ledger.call_pages import call_page
+        from lanewise._ledger.queries.call_pages import call_page
 
         with self._reading() as connection:
             return call_page(connection, wanted, after, size)
 
     def calls(self, wanted: str) -> list[Call]:
         """The calls of a request, or the one with this id; oldest first."""
-        from lanewise._ledger.explaining import calls_of
+        from lanewise._ledger.queries.single_calls import calls_of
 
         with self._reading() as connection:
             return calls_of(connection, wanted, most=_MOST_OF_A_REQUEST)
 
     def scores(self, call_id: str) -> list[Score]:
         """The scores of a call, oldest first."""
-        from lanewise._ledger.explaining import scores_of
+        from lanewise._ledger.queries.single_calls import scores_of
 
         with self._reading() as connection:
             return scores_of(connection, call_id)
 
     def interventions(self, most: int) -> list[Intervention]:
         """The latest routes that were opened or closed by hand, newest first."""
-        from lanewise._ledger.interventions import latest_interventions
+        from lanewise._ledger.queries.interventions import latest_interventions
 
         with self._reading() as connection:
             return latest_interventions(connection, most)
@@ -117,7 +115,7 @@ class LedgerCalls:
     def add_intervention(self, at: datetime, route: str, action: str, decided_by: str, reason: str) -> None:
         """Write down that a person opened or closed a route."""
         from lanewise._ledger.database import writing
-        from lanewise._ledger.interventions import Intervention, add_intervention
+        from lanewise._ledger.queries.interventions import Intervention, add_intervention
 
         done = Intervention(at=at, route=route, action=action, decided_by=decided_by, reason=reason)
         with self._own_errors(), writing(self._ready()) as connection:

@@ -9,9 +9,9 @@ from typing import Final
 
 from lanewise._budgets.call_budgets import CallBudgets
 from lanewise._failures import failure_table as failures
-from lanewise._health.rate_limit_headers import exhausted_for
-from lanewise._health.rate_limiter import RateLimiter
-from lanewise._health.route_health import Permit
+from lanewise._health.breakers.permit import Permit
+from lanewise._health.rate_limits.rate_limit_headers import exhausted_for
+from lanewise._health.rate_limits.rate_limiter import RateLimiter
 from lanewise._openai import token_estimate as rough_tokens
 from lanewise._routing.plan import Plan
 from lanewise._runtime.call.recorder import CallRecorder

@@ -14,9 +14,9 @@ from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_check import Answer
 from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._openai.usage.usage import NO_USAGE, Usage
+from lanewise._prices.price_book import PriceBook, asked_tier
 from lanewise._runtime.call.attempts.attempt_types import BuiltAttempt
 from lanewise._runtime.call.record_fields import AttemptFields
-from lanewise._telemetry.prices import PriceBook, asked_tier
 from lanewise.config import Route
 from lanewise.types import Api, Attempt, CostStatus, Failure
 from lanewise.types.attempts import defer_cost

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from lanewise._health.by_hand import StoreSilent
+from lanewise._health.sharing.by_hand import StoreSilent
 from lanewise.router import change_by_hand
 from lanewise.web.dashboard.ledger_calls import LedgerSilent
 from lanewise.web.dashboard.page_request import PageRequest, PageResponse, Refused, Viewer
 from lanewise.web.dashboard.views.view_context import ViewContext
 
 if TYPE_CHECKING:
-    from lanewise._ledger.interventions import Intervention
+    from lanewise._ledger.queries.interventions import Intervention
 
 __all__ = ["by_hand", "change"]
 

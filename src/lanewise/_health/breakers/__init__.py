@@ -1,0 +1,1 @@
+"""Circuit breakers: the state of a circuit and what changes it, as one worker and one route see it."""

@@ -1,0 +1,1 @@
+"""What workers share of their health, in Valkey or Redis."""

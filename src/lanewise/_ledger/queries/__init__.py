@@ -1,0 +1,1 @@
+"""What is read from the ledger: reports, pages of calls, what was spent."""

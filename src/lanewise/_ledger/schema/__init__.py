@@ -1,0 +1,1 @@
+"""The ledger's tables, their versions, and how they are brought up to date."""

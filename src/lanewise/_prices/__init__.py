@@ -1,0 +1,1 @@
+"""Prices of routes, and what an answer cost."""
