@@ -23,12 +23,11 @@ try:
 except ImportError as error:
     raise ImportError("flask_lanewise needs Flask; install it with: pip install 'lanewise[flask]'") from error
 
-from flask_lanewise.dashboard import dashboard_blueprint
+from flask_lanewise.audit import assert_endpoints_declared, endpoints_of
+from flask_lanewise.blueprints import dashboard_blueprint, openai_blueprint
 from flask_lanewise.extension import Lanewise
-from flask_lanewise.installed import assert_endpoints_declared, endpoints_of
 from flask_lanewise.listing import endpoints
 from flask_lanewise.marks import sensitive
-from flask_lanewise.openai_endpoint import openai_blueprint
 from lanewise.web import RequestIdFilter, standard
 
 __all__ = [

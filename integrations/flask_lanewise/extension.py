@@ -10,7 +10,8 @@ import click
 from flask import Flask, current_app, has_request_context
 from flask.cli import FlaskGroup, with_appcontext
 
-from flask_lanewise.installed import KEY, Installed, Subject, endpoints_of, installed_here, watch_rules
+from flask_lanewise.audit import endpoints_of, watch_rules
+from flask_lanewise.installed import KEY, Installed, Subject, installed_here
 from flask_lanewise.wsgi import RequestScopes, answer_errors
 from lanewise import Router, Scope, current_scope
 from lanewise.cli.app import app_commands, show_endpoints

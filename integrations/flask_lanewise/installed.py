@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary, WeakSet
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from flask import Flask, current_app, g, has_app_context, has_request_context, request
 
-from flask_lanewise.listing import EndpointMarks, endpoints, endpoints_on
+from flask_lanewise.listing import EndpointMarks, endpoints
 from lanewise import Config, ConfigError, NotInScope, Router, Scope
-from lanewise.web import (
-    AppCheck,
-    Endpoint,
-    Inbound,
-    all_categories,
-    assert_declared,
-    check_endpoints,
-    register_reader,
-    require_real_threads,
-    state_of,
-)
+from lanewise.web import AppCheck, Inbound, require_real_threads, state_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = [
-    "KEY",
-    "Installed",
-    "Subject",
-    "assert_endpoints_declared",
-    "check_marked",
-    "endpoints_of",
-    "installed_here",
-    "installed_in",
-    "watch_rules",
-]
+__all__ = ["KEY", "Installed", "Subject", "installed_here", "installed_in"]
 
 KEY: Final = "lanewise"
 """Under which name the app keeps it, in ``app.extensions``."""
@@ -66,7 +46,6 @@ class Installed:
         self._marks_of_others: WeakKeyDictionary[Flask, EndpointMarks] = WeakKeyDictionary()
         self._late_subject = None if subject is None else _as_text(subject)
         self._scope_key = f"lanewise.scope.{id(self)}"  # its own: another app may be called with the same environ
-        self._id_key = _environ_key(self.inbound.request_id_header)
 
     @property
     def config(self) -> Config:
@@ -77,16 +56,8 @@ class Installed:
 
     def begin(self, environ: WSGIEnvironment) -> Scope:
         """Make the scope of a request, and leave it in its environ."""
-        request_id = environ.get(self._id_key)
-        traceparent = environ.get("HTTP_TRACEPARENT")
-        path, root_path = environ.get("PATH_INFO", ""), environ.get("SCRIPT_NAME", "")
-        scope = environ[self._scope_key] = self.inbound.scope(
-            path=path if path.isascii() else _decoded(path),
-            root_path=root_path if root_path.isascii() else _decoded(root_path),
-            request_ids=() if request_id is None else (request_id,),
-            traceparents=() if traceparent is None else (traceparent,),
-            marks_resolver=lambda: self._marks_here(environ),
-            late_subject=self._late_subject,
+        scope = environ[self._scope_key] = self.inbound.wsgi_scope(
+            environ, marks_resolver=lambda: self._marks_here(environ), late_subject=self._late_subject
         )
         return scope
 
@@ -171,86 +142,6 @@ def installed_here() -> Installed:
     if not has_app_context():
         raise NotInScope(_NO_REQUEST)
     return installed_in(current_app)
-
-
-# -- the app's endpoints -----------------------------------------------------------------------------------------------
-
-
-def endpoints_of(app: Flask) -> tuple[Config, list[Endpoint]]:
-    """The config of an app's router, and its endpoints. Raises LookupError: lanewise is not installed in the app."""
-    try:
-        config = installed_in(app).config
-    except RuntimeError as error:
-        raise LookupError(str(error)) from None
-    return config, endpoints(app)
-
-
-def assert_endpoints_declared(app: Flask) -> None:
-    """For the app's own tests: every endpoint says whether it is sensitive. Flask's static files need not.
-
-    Raises AssertionError that lists those that don't. LookupError: lanewise is not installed in the app.
-
-    Example::
-
-        def test_every_endpoint_says_whether_it_is_sensitive(app):
-            assert_endpoints_declared(app)
-    """
-    config, found = endpoints_of(app)
-    assert_declared(found, config)
-
-
-_watched: Final[WeakSet[Flask]] = WeakSet()
-"""The apps that lanewise is installed in."""
-
-
-def watch_rules(app: Flask, config: Config) -> None:
-    """Have each endpoint that is added from now on checked for categories that the config has not.
-
-    An app is made in the order of its code, and Flask has no start after that. What a mark further above may still
-    change is left to the check before the first request.
-    """
-    add = app.add_url_rule
-
-    def add_url_rule(rule: str, endpoint: str | None = None, *args: Any, **options: Any) -> None:
-        before = sum(1 for _ in app.url_map.iter_rules())
-        add(rule, endpoint, *args, **options)
-        added = [*app.url_map.iter_rules()][before:]
-        _refuse_unknown((each for rule in added for each in endpoints_on(app, rule)), config)
-
-    app.add_url_rule = add_url_rule  # type: ignore[method-assign]
-    _watched.add(app)
-
-
-def check_marked(target: object, category: str) -> None:
-    """After a mark was put on what an app may have already. Raises ConfigError: it has, and lacks the category."""
-    for app in tuple(_watched):
-        config = installed_in(app).config
-        if category not in config.sensitive and _has(app, target):
-            _refuse_unknown(endpoints(app), config)
-
-
-def _has(app: Flask, target: object) -> bool:
-    if target is app or any(target is blueprint for blueprint in app.blueprints.values()):
-        return True
-    return any(target in (view, getattr(view, "view_class", None)) for view in app.view_functions.values())
-
-
-def _refuse_unknown(found: Iterable[Endpoint], config: Config) -> None:
-    unknown = [endpoint for endpoint in found if endpoint.categories - config.sensitive.keys()]
-    if unknown:
-        check_endpoints(unknown, config)
-
-
-register_reader(Flask, lambda app: all_categories(endpoints(app)), lambda app: KEY in app.extensions)
-
-
-def _environ_key(header: str) -> str:
-    return "HTTP_" + header.upper().replace("-", "_")
-
-
-def _decoded(text: str) -> str:
-    """Text of a WSGI environ as what was meant: its characters stand for bytes (PEP 3333)."""
-    return text.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _as_text(subject: Subject) -> Callable[[], str | None]:

@@ -23,7 +23,7 @@ class Sensitive(SensitiveMark):
 
         Raises TypeError: it is none of these. ConfigError: it is in an app already whose config lacks the category.
         """
-        from flask_lanewise.installed import check_marked  # it knows the marks
+        from flask_lanewise.audit import check_marked  # it knows the marks
 
         self.is_used = True
         if isinstance(target, Blueprint | Flask):

@@ -1,4 +1,4 @@
-"""What the app's OpenAPI document tells of AI calls: ``x-lanewise-sensitive``, and the answers of calls that fail."""
+"""Adds to the app's OpenAPI document which operations are sensitive, and how AI calls in them fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from litestar.openapi.spec import Operation
 from litestar.routes import BaseRoute
 
 from lanewise import Config
-from lanewise.web import MEDIA_TYPE, answers_of
+from lanewise.web import MEDIA_TYPE, SENSITIVE_EXTENSION, answers_of
 from litestar_lanewise.audit import endpoints_on
 from litestar_lanewise.dependencies import providers
 
@@ -64,13 +64,13 @@ def _problem(description: str) -> ResponseSpec:
 
 
 def _operation(base: type[Operation], categories: Iterable[str]) -> type[Operation]:
-    told = sorted({*categories, *getattr(base, "lanewise_categories", ())})  # a handler may have several paths
+    names = sorted({*categories, *getattr(base, "lanewise_categories", ())})  # a handler may have several paths
 
     @dataclass
     class SensitiveOperation(base):  # type: ignore[valid-type, misc]
         lanewise_sensitive: list[str] = field(
-            default_factory=lambda: list(told), metadata={"alias": "x-lanewise-sensitive"}
+            default_factory=lambda: list(names), metadata={"alias": SENSITIVE_EXTENSION}
         )
 
-    SensitiveOperation.lanewise_categories = tuple(told)
+    SensitiveOperation.lanewise_categories = tuple(names)
     return SensitiveOperation

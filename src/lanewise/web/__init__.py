@@ -44,6 +44,7 @@ from lanewise.web.marks.sensitivity_marks import (
 )
 from lanewise.web.openai_endpoint.asgi_endpoint import OpenAIEndpoint
 from lanewise.web.openai_endpoint.wsgi_endpoint import WsgiAnswer, WsgiEndpoint, endpoint_error
+from lanewise.web.openapi import SENSITIVE_EXTENSION, describe_operations
 from lanewise.web.problems import MEDIA_TYPE, Problem, answers_of, problem_for
 from lanewise.web.wsgi_core import WsgiCore
 
@@ -53,6 +54,7 @@ __all__ = [
     "MEDIA_TYPE",
     "OPAQUE",
     "SCOPE_KEY",
+    "SENSITIVE_EXTENSION",
     "STANDARD",
     "AppCheck",
     "AsgiCore",
@@ -87,6 +89,7 @@ __all__ = [
     "categories_within",
     "category_of",
     "check_endpoints",
+    "describe_operations",
     "endpoint_error",
     "endpoint_table",
     "entered_states",

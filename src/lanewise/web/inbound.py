@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lanewise.config import Config
 from lanewise.router import Router, scopes_of
@@ -35,6 +35,7 @@ class Inbound:
         self._rules = PathRules(router.config.endpoints)
         self._undeclared = None if settings.undeclared == STANDARD else settings.undeclared
         self._scopes = scopes_of(router)
+        self._id_variable = "HTTP_" + self.request_id_header.upper().replace("-", "_")
         self._scopes.require(find)
 
     @property
@@ -75,6 +76,31 @@ class Inbound:
             marks_resolver=marks_resolver,
             late_subject=late_subject,
         )
+
+    def wsgi_scope(
+        self,
+        environ: Mapping[str, Any],
+        *,
+        marks_resolver: Callable[[], frozenset[str] | None] | None = None,
+        late_subject: Callable[[], str | None] | None = None,
+    ) -> Scope:
+        """The scope of a request by its WSGI environ. The arguments are those of :meth:`scope`."""
+        request_id = environ.get(self._id_variable)
+        traceparent = environ.get("HTTP_TRACEPARENT")
+        path, root_path = environ.get("PATH_INFO", ""), environ.get("SCRIPT_NAME", "")
+        return self.scope(
+            path=path if path.isascii() else _decoded(path),
+            root_path=root_path if root_path.isascii() else _decoded(root_path),
+            request_ids=() if request_id is None else (request_id,),
+            traceparents=() if traceparent is None else (traceparent,),
+            marks_resolver=marks_resolver,
+            late_subject=late_subject,
+        )
+
+
+def _decoded(text: str) -> str:
+    """Text of a WSGI environ as what was meant: its characters stand for bytes (PEP 3333)."""
+    return text.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def router_of(given: Router | str | Path) -> Router:

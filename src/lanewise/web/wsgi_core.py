@@ -55,7 +55,8 @@ class WsgiCore:
             raise
         finally:
             end_serving(scope, token)
-        if _is_file(body, environ):
+        wrapper = environ.get("wsgi.file_wrapper")
+        if isinstance(wrapper, type) and isinstance(body, wrapper):  # the server may send a file in ways of its own
             start.send()
             state_of(scope).finish()
             return body
@@ -94,12 +95,6 @@ def _watcher(scope: Scope, probe: Callable[[], bool]) -> WsgiDisconnectWatcher:
     watcher = WsgiDisconnectWatcher(scope, probe)
     state_of(scope).on_busy = watcher.watch
     return watcher
-
-
-def _is_file(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
-    """Whether a server would know the body for a file, which it may send in ways of its own."""
-    wrapper = environ.get("wsgi.file_wrapper")
-    return isinstance(wrapper, type) and isinstance(body, wrapper)
 
 
 class _Start:
