@@ -9,6 +9,7 @@ import msgspec
 
 from lanewise._openai.finish_reasons import CONTENT_FILTER, LENGTH, in_chats_words
 from lanewise._openai.lenient_json import MALFORMED, as_far_as_it_fits, read_json, write_json
+from lanewise._openai.wire_types import IncompleteDetails
 from lanewise.types import Api
 
 __all__ = [
@@ -141,16 +142,12 @@ class OutputItem(msgspec.Struct):
     content: object = None
 
 
-class _IncompleteDetails(msgspec.Struct):
-    reason: str | None = None
-
-
 class Response(msgspec.Struct):
     """A response of the Responses API, as written."""
 
     output: list[OutputItem] | None = None
     status: str | None = None
-    incomplete_details: _IncompleteDetails | None = None
+    incomplete_details: IncompleteDetails | None = None
 
 
 CHAT: Final = msgspec.json.Decoder(_Chat)

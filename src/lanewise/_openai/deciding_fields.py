@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.wire_types import MOST_CHOICES
+from lanewise._openai.wire_types import MOST_CHOICES, IncompleteDetails
 from lanewise.types import Api
 
 __all__ = ["Uncertainty", "doubt_about"]
@@ -99,14 +99,10 @@ class _Item(msgspec.Struct):
     content: list[_Part] | None = None
 
 
-class _IncompleteDetails(msgspec.Struct):
-    reason: str | None = None
-
-
 class _Response(msgspec.Struct):
     output: list[_Item] | None = None
     status: str | None = None
-    incomplete_details: _IncompleteDetails | None = None
+    incomplete_details: IncompleteDetails | None = None
 
 
 class _Event(msgspec.Struct):

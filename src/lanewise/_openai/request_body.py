@@ -16,7 +16,7 @@ from lanewise._openai.json_scan import top_level
 from lanewise._openai.parameters import MEMORY
 from lanewise.types import Api
 
-__all__ = ["BadBody", "RequestBody", "binding", "bound_by", "objects_in"]
+__all__ = ["BadBody", "RequestBody", "binding", "bound_by", "json_text", "objects_in"]
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT: Final = msgspec.json.Decoder(str)
@@ -57,7 +57,7 @@ class RequestBody:
     def __init__(self, raw: bytes, fields: dict[str, msgspec.Raw]) -> None:
         self.raw = raw
         self.fields = fields
-        self.model = _text(fields.get("model"))
+        self.model = json_text(fields.get("model"))
         stream = fields.get("stream")
         self.stream = stream is not None and bytes(stream) == b"true"
         self._digest: bytes | None = None
@@ -117,9 +117,9 @@ class RequestBody:
     def asks_reasoning(self) -> bool:
         """Whether the app asked for a reasoning effort, so that a stream may start late."""
         if "reasoning_effort" in self.fields:
-            return _text(self.fields["reasoning_effort"]) not in (None, "none")
+            return json_text(self.fields["reasoning_effort"]) not in (None, "none")
         reasoning = _object(self.fields.get("reasoning"))
-        return reasoning is not None and _text(reasoning.get("effort")) not in (None, "none")
+        return reasoning is not None and json_text(reasoning.get("effort")) not in (None, "none")
 
     def has(self, name: str) -> bool:
         """Whether the app sent this parameter; ``null`` counts as not sent."""
@@ -231,7 +231,8 @@ def _objects(value: object) -> Iterator[dict[str, object]]:
             waiting.extend(item)
 
 
-def _text(value: msgspec.Raw | None) -> str | None:
+def json_text(value: msgspec.Raw | None) -> str | None:
+    """A field's text; ``None`` where it is missing, or of another type."""
     if value is None:
         return None
     try:

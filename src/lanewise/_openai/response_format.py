@@ -9,11 +9,13 @@ import msgspec
 from lanewise._openai.lenient_json import MALFORMED
 from lanewise.types import Api
 
-__all__ = ["JSON_FORMATS", "ResponseFormat", "format_parameter", "response_format"]
+__all__ = ["JSON_FORMATS", "ResponseFormat", "format_parameter", "response_format", "take_format"]
 
 JSON_FORMATS: Final = frozenset({"json_object", "json_schema"})
 """The types that ask for JSON."""
 _NULL: Final = msgspec.Raw(b"null")
+_ENCODE: Final = msgspec.json.Encoder().encode
+_OPTIONS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
@@ -25,16 +27,20 @@ class ResponseFormat(msgspec.Struct, frozen=True):
     schema: msgspec.Raw = _NULL
     """That of Responses."""
 
-    def decoded_schema(self, api: Api) -> object:
-        """The schema, ``None`` without one. Raises what ``MALFORMED`` lists: chat's is in no object."""
+    def raw_schema(self, api: Api) -> msgspec.Raw:
+        """The schema as it was written, ``null`` without one. Raises MALFORMED: chat's is in no object."""
         if api is Api.RESPONSES:
-            return msgspec.json.decode(self.schema)
+            return self.schema
         declared = msgspec.json.decode(self.json_schema, type=_JsonSchema | None)
-        return None if declared is None else declared.schema
+        return _NULL if declared is None else declared.schema
+
+    def decoded_schema(self, api: Api) -> object:
+        """The schema, ``None`` without one. Raises MALFORMED: chat's is in no object."""
+        return msgspec.json.decode(self.raw_schema(api))
 
 
 class _JsonSchema(msgspec.Struct):
-    schema: object = None
+    schema: msgspec.Raw = _NULL
 
 
 class _Text(msgspec.Struct):
@@ -67,3 +73,29 @@ def response_format(api: Api, value: bytes | msgspec.Raw | None) -> ResponseForm
     except MALFORMED:
         return None
     return None if text is None else text.format
+
+
+def take_format(fields: dict[str, msgspec.Raw], api: Api, *, keeps_text: bool = True) -> ResponseFormat | None:
+    """Take the format out of a body's fields; ``None`` where there is none, or none that can be read.
+
+    Of Responses' ``text`` the other options stay in, if ``keeps_text``.
+
+    Example::
+
+        take_format({"response_format": msgspec.Raw(b'{"type": "json_object"}')}, Api.CHAT).type  # "json_object"
+    """
+    if api is not Api.RESPONSES:
+        return response_format(api, fields.pop("response_format", None))
+    text = fields.get("text")
+    if text is None or bytes(text) == b"null":
+        return None
+    try:
+        options = _OPTIONS.decode(text)
+    except MALFORMED:
+        return None
+    options.pop("format", None)
+    if options and keeps_text:
+        fields["text"] = msgspec.Raw(_ENCODE(options))
+    else:
+        del fields["text"]
+    return response_format(api, text)

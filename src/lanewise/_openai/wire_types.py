@@ -20,6 +20,7 @@ __all__ = [
     "ChatAnswer",
     "ChatChunk",
     "EmbeddingsAnswer",
+    "IncompleteDetails",
     "ResponsesAnswer",
     "ResponsesEvent",
     "other_words",
@@ -184,7 +185,9 @@ class _OutputItem(msgspec.Struct):
     content: list[_Part] | None = None
 
 
-class _IncompleteDetails(msgspec.Struct):
+class IncompleteDetails(msgspec.Struct):
+    """Why a response is incomplete."""
+
     reason: str | None = None
 
 
@@ -198,7 +201,7 @@ class ResponsesAnswer(msgspec.Struct):
     id: str | None = None
     model: str | None = None
     status: str | None = None
-    incomplete_details: _IncompleteDetails | None = None
+    incomplete_details: IncompleteDetails | None = None
     usage: msgspec.Raw = NULL
     tool_usage: msgspec.Raw = NULL
     service_tier: msgspec.Raw = NULL

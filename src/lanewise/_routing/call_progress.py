@@ -9,6 +9,7 @@ import msgspec
 
 from lanewise._routing.availability import Unavailable
 from lanewise._routing.fallback_chain import FallbackChain, RoutesHealth
+from lanewise._routing.retry import wait_before
 from lanewise._routing.selection.candidates import Candidate
 from lanewise.config.deadline_budget import reserve
 from lanewise.types import BreakerEffect, Failure, FailureKind, LaneName, Retry, Send, Skip, Switch, Wait
@@ -75,6 +76,12 @@ class Tried(msgspec.Struct):
     failed: tuple[FailureKind, ...] = ()
     latest: Failure | None = None
     due: float = 0.0
+
+    def add(self, failure: Failure, now: float, jitter: float) -> None:
+        """Note that an attempt failed at ``now``; ``jitter`` is in [0, 1)."""
+        self.failed += (failure.kind,)
+        self.latest = failure
+        self.due = now + wait_before(failure, len(self.failed), jitter, alone=True)
 
 
 class CallProgress:

@@ -6,7 +6,6 @@ import msgspec
 
 from lanewise._failures import failure_table as failures
 from lanewise._routing.call_progress import CallProgress
-from lanewise._routing.retry import wait_before
 from lanewise.types import Failure, Send
 
 __all__ = ["hedge", "hedge_failed", "hedge_unsent", "hedge_won", "leaves_to_hedge"]
@@ -54,8 +53,5 @@ def hedge_won(progress: CallProgress, position: int) -> None:
 
 def hedge_failed(progress: CallProgress, position: int, failure: Failure, now: float, jitter: float) -> None:
     """Note that the hedge failed while the first route is still out: the next move does not go to the hedge's first."""
-    tried = progress.tried[position]
-    tried.failed += (failure.kind,)
-    tried.latest = failure
-    tried.due = now + wait_before(failure, len(tried.failed), jitter, alone=True)
+    progress.tried[position].add(failure, now, jitter)
     progress.frontier = max(progress.frontier, position)

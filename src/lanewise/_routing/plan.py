@@ -119,10 +119,7 @@ class Plan(CallProgress):
             failure = self.mending  # refused was what we had added: the request itself had been worked on
         self.mending = None
         self.last = failure
-        here = self.tried[self.position]
-        here.failed += (failure.kind,)
-        here.latest = failure
-        here.due = now + wait_before(failure, len(here.failed), jitter, alone=True)
+        self.tried[self.position].add(failure, now, jitter)
         lane = self.candidates[self.position].lane
         if failure.kind in _ACCEPTED_THE_BODY and not transformed:
             self.accepted_by += (lane,)

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from lanewise._openai.request_body import BadBody, RequestBody
+from lanewise._openai.request_body import BadBody, RequestBody, json_text
 
 __all__ = ["ResponseAffinity", "ResponseOrigin", "SharedOrigins", "id_of"]
 
@@ -84,7 +84,7 @@ class ResponseAffinity:
 
 def _names(body: RequestBody) -> list[str]:
     """The ids of what a call goes on from."""
-    found = (_text(body.fields.get("previous_response_id")), _conversation(body))
+    found = (json_text(body.fields.get("previous_response_id")), _conversation(body))
     return [name for name in found if name]
 
 
@@ -92,7 +92,6 @@ class _Named(msgspec.Struct):
     id: str
 
 
-_STRING: Final = msgspec.json.Decoder(str)
 _CONVERSATION: Final = msgspec.json.Decoder(str | _Named)
 
 
@@ -100,13 +99,6 @@ def id_of(body: bytes) -> str | None:
     """The id of a whole answer."""
     try:
         return msgspec.json.decode(body, type=_Named).id
-    except msgspec.MsgspecError:
-        return None
-
-
-def _text(value: msgspec.Raw | None) -> str | None:
-    try:
-        return None if value is None else _STRING.decode(value)
     except msgspec.MsgspecError:
         return None
 

@@ -18,7 +18,7 @@ import msgspec
 
 from lanewise._openai.lenient_json import MALFORMED
 from lanewise._openai.request_body import RequestBody
-from lanewise._openai.wire_types import NULL
+from lanewise._openai.response_format import take_format
 from lanewise._transform.system_prompt import add_suffix
 from lanewise.types import Api
 
@@ -40,7 +40,6 @@ _ABILITIES: Final = {
 _ENCODE: Final = msgspec.json.Encoder().encode
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
-_NULL: Final = b"null"
 _SYSTEM: Final = msgspec.Raw(b'"system"')
 _ONE_OBJECT: Final = "Answer with one JSON object and nothing else: no code fence and no words around it."
 _BY_SCHEMA: Final = (
@@ -124,23 +123,14 @@ class Emulator:
         return Adapted(tuple(notes), calls) if notes else NOT_ADAPTED
 
     def _take_format(self, fields: _Fields, api: Api) -> str | None:
-        """Take the format out of the fields; what to say of it instead."""
-        if api is Api.CHAT:
-            declared = fields.pop("response_format", None)
-            return None if declared is None else _chat_words(bytes(declared))
-        text = fields.get("text")
-        if text is None or bytes(text) == _NULL:
+        """Take the format out of the fields, and give the text that asks for it in the prompt."""
+        asked = take_format(fields, api, keeps_text=self._takes_text)
+        if asked is None:
             return None
         try:
-            options = _FIELDS.decode(text)
+            return _wanted(asked.type, asked.raw_schema(api))
         except MALFORMED:
             return None
-        declared = options.pop("format", None)
-        if options and self._takes_text:
-            fields["text"] = msgspec.Raw(_ENCODE(options))
-        else:
-            del fields["text"]
-        return None if declared is None else _words(bytes(declared))
 
 
 def asked_choices(fields: _Fields) -> int:
@@ -152,40 +142,12 @@ def asked_choices(fields: _Fields) -> int:
         return 1
 
 
-class _Format(msgspec.Struct):
-    type: str | None = None
-    schema: msgspec.Raw = NULL
-
-
-class _ChatFormat(msgspec.Struct):
-    type: str | None = None
-    json_schema: _Format | None = None
-
-
-def _chat_words(raw: bytes) -> str | None:
-    try:
-        declared = msgspec.json.decode(raw, type=_ChatFormat | None)
-    except MALFORMED:
-        return None
-    if declared is None:
-        return None
-    return _wanted(declared.type, NULL if declared.json_schema is None else declared.json_schema.schema)
-
-
-def _words(raw: bytes) -> str | None:
-    try:
-        declared = msgspec.json.decode(raw, type=_Format | None)
-    except MALFORMED:
-        return None
-    return None if declared is None else _wanted(declared.type, declared.schema)
-
-
 def _wanted(kind: str | None, schema: msgspec.Raw) -> str | None:
     if kind == "json_object":
         return _ONE_OBJECT
     if kind != "json_schema":
         return None
-    return _JSON if bytes(schema) == _NULL else _BY_SCHEMA + bytes(schema).decode()
+    return _JSON if bytes(schema) == b"null" else _BY_SCHEMA + bytes(schema).decode()
 
 
 def _without_developer(fields: _Fields, api: Api) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 from lanewise._failures.additions import Addition
 from lanewise._openai.parameters import FIXED, may_rest_on, rests_on
 from lanewise._openai.request_body import BadBody, RequestBody, binding
-from lanewise._openai.response_format import format_parameter
+from lanewise._openai.response_format import format_parameter, take_format
 from lanewise._transform.capabilities import unmet
 from lanewise._transform.emulation import NOT_ADAPTED, Emulator
 from lanewise._transform.system_prompt import add_suffix
@@ -162,7 +162,8 @@ class RequestTransform:
         left_out: tuple[str, ...] = ()
         added: tuple[str, ...] = ()
         if added_format and Addition.FORMAT in without:
-            app_fields = _without_format(app_fields, api)
+            app_fields = dict(app_fields)
+            take_format(app_fields, api)  # as the app wrote them, before the task's format was added
             left_out = (Addition.FORMAT.value,)
         elif added_format and self._sends_format(api):
             added = (Addition.FORMAT.value,)
@@ -259,21 +260,6 @@ def _noted(
     addition: Addition, is_out: bool, left_out: tuple[str, ...], added: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return ((*left_out, addition.value), added) if is_out else (left_out, (*added, addition.value))
-
-
-def _without_format(app_fields: _Fields, api: Api) -> _Fields:
-    """The fields as the app wrote them, before a task's format was added."""
-    fields = dict(app_fields)
-    if api is not Api.RESPONSES:
-        del fields["response_format"]
-        return fields
-    options = _OPTIONS.decode(fields["text"])
-    del options["format"]
-    if options:
-        fields["text"] = msgspec.Raw(_ENCODE(options))
-    else:
-        del fields["text"]
-    return fields
 
 
 def _ask_usage(fields: _Fields) -> bool:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from lanewise._openai.request_body import RequestBody
+from lanewise._openai.request_body import RequestBody, json_text
 from lanewise._routing.selection.candidates import Candidate
 from lanewise.types import Api, Attempt, LaneName
 
@@ -40,7 +40,6 @@ _NEWEST: Final = 0.05
 _LEAST: Final = 20
 """With fewer answers a route's share is not known."""
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_TEXT: Final = msgspec.json.Decoder(str)
 
 
 class _Role(msgspec.Struct):
@@ -62,7 +61,7 @@ def conversation_key(body: RequestBody, api: Api, labels: Mapping[str, str]) -> 
     """
     if api is Api.EMBEDDINGS:
         return None
-    own = _text(body.fields.get("prompt_cache_key")) or labels.get(LABEL)
+    own = json_text(body.fields.get("prompt_cache_key")) or labels.get(LABEL)
     if own is not None:
         return _digest(b"named", own.encode("utf-8", "surrogatepass"))
     prefix = [bytes(body.fields["instructions"])] if "instructions" in body.fields else []
@@ -216,13 +215,6 @@ def _role(raw: msgspec.Raw) -> str:
         return _ROLE.decode(raw).role
     except msgspec.MsgspecError:
         return ""
-
-
-def _text(raw: msgspec.Raw | None) -> str | None:
-    try:
-        return None if raw is None else _TEXT.decode(raw) or None
-    except msgspec.MsgspecError:
-        return None
 
 
 def _digest(*parts: bytes) -> str:

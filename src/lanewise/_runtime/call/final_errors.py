@@ -34,7 +34,7 @@ from lanewise.errors import (
 )
 from lanewise.types import Attempt, Call, Failure, FailureKind, LocalTrouble, Stop
 
-__all__ = ["broken_stream", "class_of_status", "error_for"]
+__all__ = ["broken_stream", "class_of_status", "details_of", "error_for"]
 
 _BY_STATUS: Final[dict[int, type[RoutingError]]] = {
     400: UpstreamBadRequest,
@@ -105,6 +105,11 @@ def _details(call: Call, failure: Failure, path: str) -> ErrorDetails:
     status = failure.http_status
     if status is None or status < 300:
         status = _STATUS_OF_KIND.get(failure.kind)
+    return details_of(call, failure, path, status)
+
+
+def details_of(call: Call, failure: Failure, path: str, status: int | None) -> ErrorDetails:
+    """What an error says of the failure that a call ended in."""
     return ErrorDetails(
         path=path,
         status=status,

@@ -11,7 +11,7 @@ from lanewise._failures.classification import from_status
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._runtime.call.attempts.attempt import CONNECT_TIMEOUT, ERROR_BODY
 from lanewise._runtime.call.context import CallContext
-from lanewise._runtime.call.final_errors import class_of_status
+from lanewise._runtime.call.final_errors import class_of_status, details_of
 from lanewise._runtime.upstreams import KeyUnavailable, Upstream
 from lanewise._transport import Exchange
 from lanewise.config.deadline_budget import DEADLINE_ALONE
@@ -95,15 +95,7 @@ class StoredExchange:
         finally:
             exchange.release()
         failure = from_status(exchange.status, exchange.headers, body, now=datetime.now(UTC), bound=True)
-        details = ErrorDetails(
-            path=self._path,
-            status=exchange.status,
-            code=failure.code or str(failure.kind),
-            param=failure.param,
-            type=str(failure.kind),
-            retry_after=failure.retry_after,
-            request_id=self._call.id,
-        )
+        details = details_of(self._call, failure, self._path, exchange.status)
         text = f"{self._request.method} /{self._path[:200]}: {self._upstream.route.name} answered {exchange.status}"
         kind = FailClosed if self._call.sensitive else class_of_status(exchange.status)
         return kind(f"{text}, {details.code} [call {self._call.id}]", self._call, details), failure.retry_after
