@@ -65,4 +65,4 @@ def stalling(host: str, port: int) -> Iterator[Stalling]:
         yield proxy
     finally:
         proxy.close()
-        thread.join(5)
+        thread.join(45)

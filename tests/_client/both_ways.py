@@ -194,9 +194,7 @@ async def outcome(way: str, client: str, script: Scripted | None, use: Use, task
                     saw = await seen(result)
                 except Exception as error:  # noqa: BLE001 - it is what is compared
                     saw = plain(error)
-                calls = [
-                    (call.task, call.route, call.outcome, call.failure, len(call.attempts)) for call in scope.calls
-                ]
+        calls = [(call.task, call.route, call.outcome, call.failure, len(call.attempts)) for call in scope.calls]
         got = [
             (
                 each.method,

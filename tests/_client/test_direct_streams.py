@@ -157,10 +157,10 @@ def sync_response_helper(client: Any) -> Any:
 
 
 HANDLED: Final[dict[str, tuple[Scripted, Use, Use]]] = {
-    "left early": (StreamOf(interval=0.05), leave_early, sync_leave_early),
+    "left early": (StreamOf(stall_after=2), leave_early, sync_leave_early),
     "read as bytes first": (StreamOf(), read_first, sync_read_first),
-    "read as bytes between": (StreamOf(interval=0.01), read_between, sync_read_between),
-    "closed before it was read": (StreamOf(interval=0.05), closed_first, sync_closed_first),
+    "read as bytes between": (StreamOf(stall_after=2), read_between, sync_read_between),
+    "closed before it was read": (StreamOf(stall_after=1), closed_first, sync_closed_first),
     "by the helper": (StreamOf(chunks=['{"title": ', '"Parcel"}']), helper, sync_helper),
     "a response by the helper": (StreamOf(), response_helper, sync_response_helper),
 }

@@ -134,7 +134,7 @@ def test_a_worker_that_starts_late_knows_what_the_others_know(stage: Stage, valk
         stage.first.reset()
         stage.first.script_all(MISSING)
         with workers(1, mapping, rate=20) as (late,):
-            until(lambda: len(late.calls()) >= 10, 10)
+            until(lambda: len(late.calls()) >= 10, 40)
             assert stage.first.request_count <= 2
             assert late.opened_at() is not None
 
@@ -144,9 +144,9 @@ def test_a_worker_that_is_killed_while_it_probes_leaves_the_probe_to_another(sta
     stage.first.script_all(Status(500))
     mapping = config(stage.first, stage.second, valkey.url, break_duration=0.5, max_break_duration=0.5)
     with workers(3, mapping, rate=30) as running:
-        until(lambda: all(worker.opened_at() for worker in running), 10)
+        until(lambda: all(worker.opened_at() for worker in running), 40)
         stage.first.script(FIRST_MODEL, SlowHeaders(4.0, then=Status(500)), Answer())
-        until(lambda: stage.first.in_flight, 10)
+        until(lambda: stage.first.in_flight, 40)
         killed = _holder(valkey, running)
         killed.process.send_signal(signal.SIGKILL)
         since = time.monotonic()
@@ -179,7 +179,7 @@ def test_a_store_that_goes_away_is_no_call_s_trouble(trouble: str, stage: Stage)
             try:
                 time.sleep(1.0)
                 stage.first.script_all(Status(500))
-                until(lambda: all(worker.opened_at(gone) for worker in running), 5)
+                until(lambda: all(worker.opened_at(gone) for worker in running), 40)
                 stage.first.script_all(Answer())
                 until(lambda: all(_uses_first(worker, time.monotonic() - 0.5) for worker in running), 8)
                 time.sleep(max(0.0, gone + 5.0 - time.monotonic()))

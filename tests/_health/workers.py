@@ -53,7 +53,7 @@ class Worker:
     def end(self) -> None:
         """Kill it, whatever it does."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(45)
         if self.process.stdout is not None:
             self.process.stdout.close()
 

@@ -345,7 +345,7 @@ async def test_the_caller_does_not_wait_for_the_draft(desk: Desk) -> None:
     async with desk.router(review_routes=["second"]) as router:
         with anyio.fail_after(8):
             review_id = await _opened(router)
-        with anyio.fail_after(10):
+        with anyio.fail_after(45):
             while not desk.stage.second.request_count:
                 await anyio.sleep(0.01)
     async with router:

@@ -176,9 +176,9 @@ def test_a_thread_that_leaves_early_closes_the_exchange(provider: FakeProvider, 
                 break
             del stream
             gc.collect()
-            assert ended.wait(15)
+            assert ended.wait(45)
         assert scope.calls[0].outcome == "cancelled"
-        provider.wait_until(lambda: provider.open_connections == 0, 15)
+        provider.wait_until(lambda: provider.open_connections == 0, 45)
 
 
 @pytest.mark.anyio

@@ -136,9 +136,9 @@ def test_one_threads_closed_stream_is_no_clean_end_for_another(provider: FakePro
 
         reader = threading.Thread(target=read)
         reader.start()
-        assert begun.wait(15)
+        assert begun.wait(45)
         stream.close()
-        reader.join(15)
+        reader.join(45)
     assert ends == ["StreamBroken"]
     assert scope.calls[0].outcome == "cancelled"
 

@@ -94,7 +94,7 @@ class Peer:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(45)
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
@@ -178,7 +178,7 @@ def connect_proxy(wire: Wire, heard: bytearray | None = None) -> None:
         back = threading.Thread(target=_pump, args=(upstream, wire.sock, None), daemon=True)
         back.start()
         _pump(wire.sock, upstream, heard)
-        back.join(5)
+        back.join(45)
 
 
 def _pump(source: socket.socket, sink: socket.socket, heard: bytearray | None) -> None:

@@ -70,7 +70,7 @@ async def test_a_connection_with_half_a_request_on_it_is_not_used_again(monkeypa
         if wire.number == 1:
             wire.sock.recv(1000)
             wire.send(ANSWER.replace(b"200 OK", b"413 Large"))
-            over.wait(10)
+            over.wait(45)
         elif wire.request() is not None:
             wire.send(ANSWER)
 

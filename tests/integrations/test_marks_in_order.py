@@ -145,7 +145,7 @@ def test_flask_a_thread_with_the_requests_context_is_the_requests(desk: FlaskDes
     def x() -> str:
         @copy_current_request_context
         def late() -> None:
-            over.wait(10)
+            over.wait(45)
             found.append(in_its_own())
             with pytest.raises(NotInScope):
                 desk.router.scope(detached=True)
@@ -161,7 +161,7 @@ def test_flask_a_thread_with_the_requests_context_is_the_requests(desk: FlaskDes
     threads: list[threading.Thread] = []
     assert desk.get("/x") == CLOSED
     over.set()
-    threads[0].join(10)
+    threads[0].join(45)
     assert found == [CLOSED]
     assert not desk.stage.asked_of_second
 

@@ -62,7 +62,7 @@ def llama_server(folder: Path) -> Iterator[Llama]:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         if not address:
-            process.wait(10)
+            process.wait(45)
             said.seek(0)
             raise RuntimeError(f"the llama.cpp server did not start:\n{said.read()}")
         try:
@@ -70,7 +70,7 @@ def llama_server(folder: Path) -> Iterator[Llama]:
         finally:
             process.stdin.close()  # tells it to end
             try:
-                code = process.wait(10)
+                code = process.wait(45)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise

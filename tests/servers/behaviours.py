@@ -104,7 +104,7 @@ def _ends_calls(server: Running, stage: Stage, patience: float, *paths: str) -> 
         stage.first.reset()
         stage.first.script_all(Silence())
         caller = server.send(path)
-        stage.first.wait_for(1, 15)
+        stage.first.wait_for(1, 45)
         time.sleep(0.1)
         caller.close()
         _is_noticed(stage.first, path, patience)
@@ -131,7 +131,7 @@ def _stops(server: Running, stage: Stage, _: float) -> None:
     stage.first.script_all(Answer(delay=1))
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(server.text, "/summary")
-        stage.first.wait_for(1, 15)
+        stage.first.wait_for(1, 45)
         server.terminate()
         assert answer.result(20) == FIRST_TEXT
     assert not [word for word in ("Traceback", "Unclosed", "ResourceWarning") if word in server.log[before:]], (

@@ -116,11 +116,11 @@ def test_a_scope_entered_in_two_requests_at_once_is_of_each_in_its_own(app: Rout
     def serve_marked() -> None:
         with serving(app.request("payment")), app.job:
             entered.set()
-            asked.wait(10)
+            asked.wait(45)
 
     with ThreadPoolExecutor(1) as pool:
         served = pool.submit(serve_marked)
-        entered.wait(10)
+        entered.wait(45)
         try:
             with serving(app.request()), app.job:
                 assert ask(app.job.openai) == SECOND
@@ -230,12 +230,12 @@ def test_a_thread_that_entered_a_requests_scope_by_hand_is_not_the_requests(app:
         with request:
             assert app.ask_here() == SECOND
             inside.set()
-            over.wait(10)
+            over.wait(45)
             app.refuses(app.ask_here)
 
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work)
-        inside.wait(10)
+        inside.wait(45)
         state_of(request).finish()
         over.set()
         working.result()

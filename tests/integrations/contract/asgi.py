@@ -33,7 +33,7 @@ def serving(app: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(45)
         assert not thread.is_alive(), "the server did not end"
 
 

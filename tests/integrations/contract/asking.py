@@ -50,7 +50,7 @@ class Reply:
 
 
 def get(
-    address: str, path: str, headers: Sequence[tuple[str, str]] = (), *, body: bytes | None = None, timeout: float = 15
+    address: str, path: str, headers: Sequence[tuple[str, str]] = (), *, body: bytes | None = None, timeout: float = 45
 ) -> Reply:
     """One GET, or a POST where there is a body, on a connection of its own. Paths and headers are sent as they are."""
     parts = urlsplit(address)

@@ -74,7 +74,7 @@ class FlaskDriver(Driver):
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
-            thread.join(10)
+            thread.join(45)
             server.server_close()
 
     def start(self, app: Any) -> None:

@@ -70,7 +70,7 @@ class Gunicorn:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(15)
+            return self.process.wait(45)
         finally:
             self.process.kill()
             self._reader.join()
@@ -161,7 +161,7 @@ def test_a_server_that_is_told_to_end_or_to_begin_anew_answers_what_it_has_begun
         for _ in range(20):
             assert server.get("/summary")[0].status == 200
     else:
-        assert server.process.wait(15) == 0
+        assert server.process.wait(45) == 0
     assert server.stop() == 0
 
 

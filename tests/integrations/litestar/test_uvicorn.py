@@ -77,7 +77,7 @@ class Uvicorn:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(15)
+            return self.process.wait(45)
         finally:
             self.process.kill()
             self._reader.join()
@@ -142,6 +142,6 @@ def test_uvicorn_serves_the_app(server: Uvicorn, stage: Stage) -> None:
 def test_a_start_with_marks_that_cannot_hold_is_refused(config: Path) -> None:
     """The server ends, and its log names the endpoint."""
     running = Uvicorn(config, DESK_CATEGORY="paiment")
-    assert running.process.wait(10) != 0
+    assert running.process.wait(45) != 0
     assert running.stop() != 0
     assert "GET /refunds (Refunds.refund): unknown sensitive category 'paiment'" in "".join(running.log)
