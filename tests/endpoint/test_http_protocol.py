@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,9 @@ from lanewise._compat import UVICORN
 from lanewise.testing import Answer, StreamOf
 
 pytest.importorskip("httptools")
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 from lanewise.web.openai_endpoint import http_protocol
 
@@ -176,3 +181,68 @@ def test_what_can_be_read_in_two_ways_is_not_read(serving: Caller, asked: Stage,
     smuggled = head() + sized(BODY)
     assert ask(serving, head(fields) + smuggled) == [400]
     assert asked.sent == 0
+
+
+class Written(asyncio.Transport):
+    """A connection's transport that keeps what is written to it, write by write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def resume_reading(self) -> None: ...
+
+
+def written(*bodies: bytes, pause: float = 0.0, connection: str = "keep-alive") -> Written:
+    """What a server writes of an answer whose body comes in pieces, with pauses between them."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for body in bodies:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            if pause:
+                await asyncio.sleep(pause)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def serve() -> Written:
+        protocol = http_protocol.BoundedHttpProtocol(Config(app, log_level="critical"), ServerState(), {})
+        transport = Written()
+        protocol.connection_made(transport)
+        protocol.data_received(f"GET / HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n".encode())
+        await asyncio.gather(*protocol.server_state.tasks)
+        written = Written()
+        written.writes, written.closed = transport.writes.copy(), transport.closed
+        protocol.connection_lost(None)
+        return written
+
+    return asyncio.run(serve())
+
+
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_an_answer_that_is_whole_is_one_write(connection: str) -> None:
+    """Its head waits for its body, and neither for anything else; what closes the connection comes after both."""
+    transport = written(b"one", b"two", connection=connection)
+    assert len(transport.writes) == 1
+    head, _, body = transport.writes[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert body == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+    assert transport.closed is (connection == "close")
+
+
+def test_a_piece_waits_for_no_later_one() -> None:
+    """Of a stream each piece goes out at the latest when its app waits."""
+    transport = written(b"one", b"two", pause=0.01)
+    assert [piece[-8:] for piece in transport.writes] == [b"3\r\none\r\n", b"3\r\ntwo\r\n", b"0\r\n\r\n"]

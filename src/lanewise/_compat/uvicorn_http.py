@@ -36,5 +36,7 @@ UVICORN: Final = Library(
         ),
         Part("uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.on_body", takes=("body",), uses=("cycle",)),
         Part("uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.on_message_complete", uses=("cycle",)),
+        Part("uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.on_response_complete", uses=("transport",)),
+        Part("uvicorn.protocols.http.httptools_impl:RequestResponseCycle.send", uses=("on_response",)),
     ),
 )

@@ -70,6 +70,8 @@ def repeated_name(raw: bytes, fields: Mapping[str, msgspec.Raw]) -> str | None:
     least = 1 + sum([len(name.encode()) + len(memoryview(value)) + 4 for name, value in fields.items()])
     if least == len(raw):
         return None  # each once, nothing escaped, and no space in between: it can't be written in fewer bytes
+    if least + 2 * len(fields) - 1 == len(raw) <= LONG and raw == _spaced(fields):
+        return None
     seen: set[str] = set()
     place = raw.find(b"{") + 1
     while (found := _NAME.match(raw, place)) is not None:
@@ -82,6 +84,14 @@ def repeated_name(raw: bytes, fields: Mapping[str, msgspec.Raw]) -> str | None:
         seen.add(name)
         place = behind.end()
     return None
+
+
+def _spaced(fields: Mapping[str, msgspec.Raw]) -> bytes:
+    """An object with these fields as Python's ``json`` writes it, and many clients with it; empty if a name of theirs
+    can't be written as it is."""
+    if any('"' in name or "\\" in name for name in fields):
+        return b""
+    return b"{%b}" % b", ".join([b'"%b": %b' % (name.encode(), value) for name, value in fields.items()])
 
 
 def _long_texts(raw: bytes, long: int) -> _Texts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -35,7 +35,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _slow: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        super().connection_made(transport)
+        self._writes = _JoinedWrites(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._writes))
         self._hang_ups: list[Callable[[], None]] = []
         self._extensions = {HANG_UPS: self._hang_ups}
         self._slow = self.loop.call_later(SLOWEST_HEAD, self._too_slow)
@@ -74,6 +75,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_time()
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        self._writes.flush()
+        super().on_response_complete()
+
     def _in_time(self) -> None:
         self._quiet = 0
         if self._slow is not None:
@@ -92,6 +97,43 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         elif not self.transport.is_closing():
             self.transport.write(answer)
             self.transport.close()
+
+
+class _JoinedWrites:
+    """A connection's transport, on which what is written in one turn of the loop is written at once: a head goes with
+    its body, which uvicorn writes by themselves. Each write is a call of the system, and wakes the client."""
+
+    __slots__ = ("_loop", "_pieces", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._pieces:
+            self._loop.call_soon(self.flush)
+        self._pieces.append(data)
+
+    def flush(self) -> None:
+        """Write what waits. Does nothing if the connection is lost."""
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._transport.is_closing():
+            self._transport.write(b"".join(pieces))
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._pieces = []
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def _without_upgrade(data: bytes) -> bytes:
