@@ -9,7 +9,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from lanewise.web.marks.endpoint_report import Source, sources_of
-from lanewise.web.marks.mark_search import STANDARD
+from lanewise.web.marks.mark_search import STANDARD, elements, is_looked_up
 
 __all__ = ["OPAQUE", "MountedMarks", "apps_within", "categories_within", "register_reader"]
 
@@ -113,9 +113,10 @@ def _is_followed(content: object, is_app: Recognises) -> bool:
 
 def _contents(layer: object) -> Iterator[object]:
     if isinstance(layer, functools.partial):
-        yield from (layer.func, *layer.args, *layer.keywords.values())
+        given = (layer.func, *layer.args, *layer.keywords.values())
+        yield from (each for each in given if not is_looked_up(each))
     for name in ("__func__", "__self__", "__wrapped__"):
-        yield _attribute(layer, name)
+        yield from _elements(_attribute(layer, name))
     code = _attribute(layer, "__code__")
     if isinstance(code, CodeType):
         for cell in _attribute(layer, "__closure__") or ():
@@ -140,16 +141,11 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _elements(content: object) -> Iterator[object]:
-    if isinstance(content, dict):
-        content = tuple(content.values())
-    if isinstance(content, list | tuple | set | frozenset):
-        for element in tuple(content)[:_ELEMENTS]:
-            if isinstance(element, list | tuple):  # pairs of a prefix and an app
-                yield from element
-            else:
-                yield element
-    else:
-        yield content
+    for element in elements(content, _ELEMENTS):
+        if isinstance(element, list | tuple):  # pairs of a prefix and an app
+            yield from elements(element, _ELEMENTS)
+        else:
+            yield element
 
 
 def _attribute(layer: object, name: str) -> Any:

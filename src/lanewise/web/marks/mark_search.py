@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterable, Iterator
-from types import CodeType
+from types import CodeType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -17,7 +17,9 @@ __all__ = [
     "RAISES",
     "STANDARD",
     "Marks",
+    "elements",
     "find_marks",
+    "is_looked_up",
     "lost_marks",
     "marks_version",
     "note_lost",
@@ -139,7 +141,7 @@ def _layers(endpoint: object, method: str | None) -> Iterator[object]:
         yield layer
         for name in ("__wrapped__", "func", "__func__", "view_class"):
             inner = _attribute(layer, name)
-            if inner is not None and callable(inner):
+            if inner is not None and callable(inner) and not is_looked_up(inner):
                 waiting.append(inner)
         if inspect.isclass(layer):
             waiting += _run_by(layer, method)
@@ -185,14 +187,14 @@ def _contents(layer: object) -> Iterator[object]:
     for name, cell in zip(names, _attribute(layer, "__closure__") or (), strict=False):
         content = _content(cell)
         if name != "__class__" and not _is_called_by_name(layer, name, content):
-            yield from _elements(content)
+            yield from elements(content)
     for defaults in (_attribute(layer, "__defaults__"), _attribute(layer, "__kwdefaults__")):
-        yield from _elements(defaults)
+        yield from elements(defaults)
     if not inspect.isroutine(layer) and not inspect.isclass(layer):  # a decorator that is an object
-        yield from _elements(dict(_attribute(layer, "__dict__", _NOTHING)))
+        yield from elements(dict(_attribute(layer, "__dict__", _NOTHING)))
         for cls in type(layer).__mro__:
             slots = vars(cls).get("__slots__", ())
-            yield from _elements([_attribute(layer, name) for name in ([slots] if isinstance(slots, str) else slots)])
+            yield from elements([_attribute(layer, name) for name in ([slots] if isinstance(slots, str) else slots)])
 
 
 def _is_called_by_name(layer: object, name: str, content: object) -> bool:
@@ -201,7 +203,7 @@ def _is_called_by_name(layer: object, name: str, content: object) -> bool:
     In an app factory, say: an endpoint that calls it is none that a decorator put around it, and the mark holds from
     that call on.
     """
-    if not _attribute(content, RAISES, False) or _attribute(content, "__name__") != name:
+    if is_looked_up(content) or not _attribute(content, RAISES, False) or _attribute(content, "__name__") != name:
         return False
     around = str(_attribute(content, "__qualname__", "")).rpartition(".")[0]
     within = str(_attribute(layer, "__qualname__", "")).rpartition(".")[0]
@@ -209,11 +211,39 @@ def _is_called_by_name(layer: object, name: str, content: object) -> bool:
     return bool(around) and is_same_module and (within == around or within.startswith(f"{around}."))
 
 
-def _elements(content: object) -> Iterator[object]:
-    if isinstance(content, dict):
+def is_looked_up(content: object) -> bool:
+    """Whether an object says that it is another one, which it has to look up or make first: a ``LocalProxy``, say.
+
+    Looking at it would do that at the app's start, where it may fail, or open what only a request needs. One that has
+    what it stands for at hand, as the wrappers of tracers have, is looked at.
+    """
+    if not any("__class__" in vars(base) for base in type(content).__mro__[:-1]):
+        return False
+    try:
+        wrapped = inspect.getattr_static(content, "__wrapped__")
+    except AttributeError:
+        return True
+    own = wrapped is _own_values(content).get("__wrapped__", _NOTHING)
+    return not own and type(wrapped) not in (GetSetDescriptorType, MemberDescriptorType)
+
+
+def _own_values(content: object) -> dict[str, object]:
+    """What an object has by itself, without asking it."""
+    try:
+        values = object.__getattribute__(content, "__dict__")
+    except AttributeError:
+        return {}
+    return values if type(values) is dict else {}
+
+
+def elements(content: object, most: int = _ELEMENTS) -> Iterator[object]:
+    """An object, or what is in it if it is a list or mapping, or has to look up what it is."""
+    if is_looked_up(content):
+        content = tuple(_own_values(content).values())
+    elif isinstance(content, dict):
         content = tuple(content.values())
     if isinstance(content, list | tuple | set | frozenset):
-        yield from tuple(content)[:_ELEMENTS]
+        yield from (each for each in tuple(content)[:most] if not is_looked_up(each))
     else:
         yield content
 

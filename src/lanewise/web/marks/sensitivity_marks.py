@@ -97,7 +97,7 @@ def _gives_back_mark(target: object) -> bool:
     read = [target.__globals__.get(name) for name in target.__code__.co_names]
     with contextlib.suppress(ValueError):  # a cell that is not yet filled
         read += [cell.cell_contents for cell in target.__closure__ or ()]
-    if not any(isinstance(each, SensitiveMark) for each in read):
+    if not any(issubclass(type(each), SensitiveMark) for each in read):
         return False
     return not any(each.opname.startswith("CALL") for each in dis.get_instructions(target))
 
