@@ -185,6 +185,48 @@ async def test_each_of_several_choices_is_checked(stage: Stage, form: Form) -> N
     assert "choice 1: title: type" in got.call.attempts[0].detail
 
 
+STATED: Mapping[str, tuple[dict[str, Any], str, str]] = {
+    "a dialect of its own": (
+        {"$schema": "https://spec.openapis.org/oas/3.1/dialect/base", **SCHEMA},
+        '{"title": "Late", "urgent": true}',
+        '{"title": 7, "urgent": true}',
+    ),
+    "annotations of other types": (
+        {"title": None, "properties": {"description": {"type": "string", "description": None, "examples": "x"}}},
+        '{"description": "Late"}',
+        '{"description": 7}',
+    ),
+    "an annotation in a value": ({"const": {"title": None}, "title": 7}, '{"title": null}', "{}"),
+    "a list of items (draft 7)": (
+        {"properties": {"pair": {"items": [{"type": "string"}, {"type": "integer"}]}}},
+        '{"pair": ["a", 1]}',
+        '{"pair": [1, 1]}',
+    ),
+    "a true exclusiveMinimum (draft 4)": (
+        {"properties": {"amount": {"type": "integer", "minimum": 0, "exclusiveMinimum": True}}},
+        '{"amount": 1}',
+        '{"amount": 0}',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STATED.values(), ids=STATED)
+async def test_a_schema_is_judged_by_as_providers_read_it(stage: Stage, case: tuple[dict[str, Any], str, str]) -> None:
+    """Of an older draft, an unknown dialect or with odd annotations: it is sent as it is, and answers keep it."""
+    schema, good, bad = case
+    answers(stage, Answer(bad), Answer(good))
+    asked = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    async with Router.from_mapping(config(stage)) as router:
+        reply = await router.scope().async_openai.chat.completions.create(
+            model="both",
+            messages=[{"role": "user", "content": "?"}],
+            response_format=asked,  # type: ignore[arg-type]
+        )
+    assert reply.choices[0].message.content == good
+    sent = [json.loads(received.body) for received in (*stage.first.journal, *stage.second.journal)]
+    assert [body["response_format"] for body in sent] == [asked, asked]
+
+
 # -- functions -------------------------------------------------------------------------------------------------------
 
 CALLS: Mapping[str, tuple[bool, ToolCall, str]] = {

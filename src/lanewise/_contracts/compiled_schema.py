@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from jsonschema_rs import ValidationError
+    from jsonschema_rs import ValidationError, Validator
 
 __all__ = ["BadSchema", "CompiledSchema", "extent", "path_text", "property_names", "tables"]
 
@@ -58,13 +58,12 @@ class CompiledSchema:
         self._names: frozenset[str] | None = None
         self._refers: bool | None = None
         options = jsonschema_rs.FancyRegexOptions(_PATIENCE) if patient else jsonschema_rs.RegexOptions()
+
+        def compiled(schema: Any) -> Validator:
+            return jsonschema_rs.validator_for(schema, offline=True, mask="[redacted]", pattern_options=options)
+
         try:
-            self._checker = jsonschema_rs.validator_for(
-                source,  # type: ignore[arg-type]
-                offline=True,
-                mask="[redacted]",
-                pattern_options=options,
-            )
+            self._checker = compiled(source)
             return
         except jsonschema_rs.ValidationError as error:
             place = ".".join(str(part) for part in error.instance_path if _NAME.fullmatch(str(part)))
@@ -73,6 +72,18 @@ class CompiledSchema:
                 problem = "it refers to something outside itself, which is never fetched"
         except (jsonschema_rs.ReferencingError, ValueError, TypeError, RecursionError):
             problem = "it is no JSON Schema, or refers to something outside itself, which is never fetched"
+        for other in _as_other_drafts(source):
+            try:
+                self._checker = compiled(other)
+            except (
+                jsonschema_rs.ValidationError,
+                jsonschema_rs.ReferencingError,
+                ValueError,
+                TypeError,
+                RecursionError,
+            ):
+                continue
+            return
         raise BadSchema(problem)  # outside the handlers: the library's error must not travel along
 
     def __repr__(self) -> str:
@@ -130,6 +141,53 @@ class CompiledSchema:
         if self._names is None:
             self._names = property_names(self._source)
         return self._names
+
+
+_DRAFTS: Final = tuple(f"http://json-schema.org/draft-0{number}/schema#" for number in (7, 4))
+"""Without a ``$schema`` a schema is of the newest draft, which forbids what these had: a list of ``items`` (7), a true
+``exclusiveMinimum`` (4)."""
+_KNOWN_DRAFTS: Final = re.compile(r"https?://json-schema\.org/.*")
+_ANNOTATIONS: Final = ("$comment", "description", "examples", "title")
+_VALUES: Final = frozenset({"const", "default", "enum", "examples"})
+
+
+def _as_other_drafts(source: object) -> Iterator[object]:
+    """What else a schema may be meant to be that can't be compiled as its ``$schema`` says, or as the newest draft.
+
+    Providers take it as it was sent: a dialect that nobody knows (OpenAPI's, say) is the newest draft with further
+    words, and an annotation of another type (``"description": null``) says nothing of an answer.
+    """
+    if not isinstance(source, Mapping):
+        return
+    try:
+        read = _without_odd_annotations(source)
+    except RecursionError:
+        return
+    dialect = read.get("$schema")
+    if isinstance(dialect, str) and _KNOWN_DRAFTS.fullmatch(dialect):
+        yield read
+        return
+    read = {name: value for name, value in read.items() if name != "$schema"}
+    yield read
+    for draft in _DRAFTS:
+        yield {"$schema": draft, **read}
+
+
+def _without_odd_annotations(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_without_odd_annotations(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        name: value if name in _VALUES else _without_odd_annotations(value)
+        for name, value in schema.items()
+        if not (name in _ANNOTATIONS and _is_odd(name, value))
+    }
+
+
+def _is_odd(name: object, value: object) -> bool:
+    """Whether an annotation has another type than its own. A table or a truth may be a property of that name."""
+    return not isinstance(value, Mapping | bool | (list if name == "examples" else str))
 
 
 def path_text(path: list[str | int] | tuple[str | int, ...], names: frozenset[str]) -> str:
