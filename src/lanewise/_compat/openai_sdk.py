@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from operator import attrgetter, is_
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, SimpleNamespace
 from typing import Any, Final, NamedTuple, get_args
 
 from lanewise._compat.parts import Library, Part
@@ -105,12 +105,13 @@ class SdkInternals(NamedTuple):
 class RequestSteps(NamedTuple):
     """All methods and properties of the SDK's client that its ``request()`` runs through, as they were found."""
 
-    owners: tuple[tuple[type, Callable[[type], tuple[object, ...]], tuple[object, ...]], ...]
+    classes: SimpleNamespace
+    read: Callable[[SimpleNamespace], tuple[object, ...]]
+    found: tuple[object, ...]
 
     def are_as_found(self) -> bool:
         """Whether nobody has put something of their own in the place of a step since: it would not be called."""
-        # A tracer's may be equal to the one that it wraps.
-        return all(all(map(is_, read(owner), found)) for owner, read, found in self.owners)
+        return all(map(is_, self.read(self.classes), self.found))  # a tracer's may be equal to the one that it wraps
 
 
 def _request_steps(kind: type) -> RequestSteps | None:
@@ -130,11 +131,11 @@ def _request_steps(kind: type) -> RequestSteps | None:
         names[name] = owners
         for method in methods:
             waiting += _names_in(inspect.unwrap(method).__code__)
-    seen_from: dict[type, list[str]] = {kind: [*names]}
-    for name, owners in names.items():
-        for owner in owners[1:]:  # what an own method of the kind may call by super()
-            seen_from.setdefault(owner, ["__name__"]).append(name)
-    return RequestSteps(tuple((owner, read := attrgetter(*each), read(owner)) for owner, each in seen_from.items()))
+    # What an own method of the kind may call by super() is looked at where it stands.
+    seen_from = {kind: "kind"} | {owner: owner.__name__ for owners in names.values() for owner in owners[1:]}
+    classes = SimpleNamespace(**{name: owner for owner, name in seen_from.items()})
+    read = attrgetter(*(f"{seen_from[each]}.{name}" for name, owners in names.items() for each in (kind, *owners[1:])))
+    return RequestSteps(classes, read, read(classes))
 
 
 def _method_in(member: Any) -> Any:
