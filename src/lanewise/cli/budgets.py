@@ -154,7 +154,7 @@ def _from_ledger(config: Config, config_file: Path) -> list[Row]:
     since = now - timedelta(seconds=max(budget.window for budget in config.budgets.values()))
     spent = BudgetsInMemory()
     knows_subjects = config.router.secret_env is not None
-    with place.filled() as connection:
+    with place.up_to_date() as connection:
         past = past_spending(connection, since, now)
         prices = BudgetPrices(config, PriceBook(config))
         spent.fill(spent_before(config.budgets.values(), past, prices, knows_subjects=knows_subjects))

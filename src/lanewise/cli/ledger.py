@@ -26,10 +26,10 @@ def status(file: Path) -> None:
     """
     place = ledger_of(file)
     click.echo(f"ledger: {place.shown}")
-    if not place.there:
+    if not place.may_exist:
         click.echo("tables: none yet; a router makes the file and its tables at its first call")
         return
-    with place.reading() as connection:
+    with place.connect() as connection:
         from lanewise._ledger.queries.stats import contents
         from lanewise._ledger.schema.schema_version import LedgerOutdated, require_current, standing
 

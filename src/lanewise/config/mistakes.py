@@ -64,7 +64,7 @@ class ConfigError(ValueError):
 
 @dataclass(slots=True)
 class MistakeCollector:
-    """Collects mistakes while a config is read. ``lines`` tells the line of a place, where a file was read."""
+    """Collects mistakes while a config is read. ``lines`` has the line of each place, if a file was read."""
 
     lines: Mapping[Place, int] = field(default_factory=dict)
     found: list[Mistake] = field(default_factory=list)

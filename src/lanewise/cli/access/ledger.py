@@ -39,7 +39,7 @@ class LedgerPlace:
     shown: str
 
     @property
-    def there(self) -> bool:
+    def may_exist(self) -> bool:
         """Whether the database can exist: opening an SQLite file that does not would make it."""
         return not self.url.startswith("sqlite") or Path(self.shown).exists()
 
@@ -67,22 +67,22 @@ class LedgerPlace:
             engine.dispose()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def connect(self) -> Iterator[Connection]:
         """A connection to the database."""
         with self.engine() as engine, engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def filled(self) -> Iterator[Connection]:
+    def up_to_date(self) -> Iterator[Connection]:
         """A connection to a ledger whose tables are those of this release. Else the command ends, and says why."""
         from lanewise._ledger.schema.schema_version import LedgerOutdated, require_current, standing
 
-        if not self.there:
+        if not self.may_exist:
             made = "a router makes it at its first call"
             if not Path(self.shown).parent.is_dir():
                 made = f"a router makes it once there is a directory {Path(self.shown).parent}"
             raise click.ClickException(f"the ledger {self.shown} does not exist yet: {made}")
-        with self.reading() as connection:
+        with self.connect() as connection:
             try:
                 require_current(standing(connection))
             except LedgerOutdated as error:

@@ -11,7 +11,7 @@ import click
 
 from lanewise._contracts.task_contracts import look_up_contracts
 from lanewise.cli.access.config_file import config_argument, look_here_for_modules, read_config
-from lanewise.cli.check.warnings import concerns
+from lanewise.cli.check.warnings import warnings_of
 from lanewise.cli.terminal import print_line
 from lanewise.config import Config, ConfigError, Task, duration_text
 from lanewise.config.deadline_budget import deadline_alone, route_times
@@ -32,10 +32,10 @@ def check(file: Path, load: bool, live: bool, yes: bool, strict: bool) -> None:
 
     Exit code 1 if it can't be used, and with --strict also if there is a warning. What contracts name is looked for,
     with modules also found in the working directory, and nothing of it is run, unless --load asks for what a router
-    that opens does. Keys that are unset here are told, and are no mistake: they may be set where the app runs.
+    that opens does. Keys that are unset here are listed, and are no mistake: they may be set where the app runs.
 
     With --live each route is asked one tiny question, by the keys that are set here: what it answers as, how fast, and
-    which parameters it refused. How many requests that takes is told before. Exit code 1 if a route can't answer.
+    which parameters it refused. How many requests that takes is shown before. Exit code 1 if a route can't answer.
     """
     config = read_config(file)
     look_here_for_modules()
@@ -47,7 +47,7 @@ def check(file: Path, load: bool, live: bool, yes: bool, strict: bool) -> None:
     _section("Not run", () if load else unrun(config))
     _section("Keys", unset_keys(config, os.environ))
     _section("Time", times(config))
-    warnings = list(concerns(config))
+    warnings = list(warnings_of(config))
     _section("Warnings", warnings)
     if live:
         _ask_live(config, yes=yes)

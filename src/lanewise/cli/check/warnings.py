@@ -13,7 +13,7 @@ from lanewise.config.environment.store_address import MEMORY
 from lanewise.config.tables.budgets import Unit
 from lanewise.types import Api
 
-__all__ = ["concerns"]
+__all__ = ["warnings_of"]
 
 _ENDPOINTS: Final = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models")
 """Paths that the SDK itself appends to a base URL."""
@@ -27,7 +27,7 @@ _OF_OTHERS: Final = frozenset({
 _ALIKE: Final = 0.8
 
 
-def concerns(config: Config) -> Iterator[str]:
+def warnings_of(config: Config) -> Iterator[str]:
     """The warnings, each with its place in the config."""
     for name, task in config.tasks.items():
         yield from _short_deadline(name, task, config)

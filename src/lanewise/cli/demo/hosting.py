@@ -31,7 +31,7 @@ class AppProcess:
     Its ``home`` has its config and its ledger: it is kept if the demo ran to its end, and removed otherwise.
 
     Raises:
-        CouldNotStart: with the last lines that the app said.
+        CouldNotStart: with the last lines of the app's log.
     """
 
     def __init__(self, stage: Stage) -> None:

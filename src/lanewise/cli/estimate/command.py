@@ -73,7 +73,7 @@ def _task(config: Config, name: str) -> Task:
 
 
 def _only_api(config: Config, task: Task) -> Api | None:
-    """The one kind of API that the task's first route offers, or that its model's name tells."""
+    """The kind of API of the task's first route, if it has one alone, or if its model's name implies one."""
     first = config.routes[task.primary.routes[0]]
     if len(first.api) == 1:
         return first.api[0]

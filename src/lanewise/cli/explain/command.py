@@ -33,7 +33,7 @@ def explain(wanted: str, file: Path, html_file: Path | None, force: bool) -> Non
     from lanewise._ledger.queries.single_calls import calls_of, scores_of
     from lanewise._ledger.queries.stats import span
 
-    with place.filled() as connection:
+    with place.up_to_date() as connection:
         found = [(call, scores_of(connection, call.id)) for call in calls_of(connection, wanted)]
         ledger_span = None if found else span(connection)
     if not found:

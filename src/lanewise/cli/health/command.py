@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["health"]
 
-EVERY: Final = 1.0
+WATCH_INTERVAL: Final = 1.0
 """Seconds between two looks of ``--watch``."""
 
 
@@ -44,14 +44,16 @@ def health(context: click.Context, config_file: Path, watch: bool, as_json: bool
         return
     config = read_config(config_file)
     with _circuits(config, config_file) as circuits:
-        from lanewise.cli.health.table import look, table
+        from lanewise.cli.health.table import read_rows, table
 
         if as_json:
-            _repeat(watch, lambda: click.echo("\n".join(json.dumps(row.as_data()) for row in look(config, circuits))))
+            _repeat(
+                watch, lambda: click.echo("\n".join(json.dumps(row.as_data()) for row in read_rows(config, circuits)))
+            )
         elif watch:
-            _watch(lambda: table(look(config, circuits)))
+            _watch(lambda: table(read_rows(config, circuits)))
         else:
-            _print(look(config, circuits))
+            _print(read_rows(config, circuits))
 
 
 @health.command(name="open")
@@ -103,11 +105,11 @@ def _repeat(watch: bool, show: Callable[[], object]) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         show()
         while watch:
-            time.sleep(EVERY)
+            time.sleep(WATCH_INTERVAL)
             show()
 
 
-def _watch(look_again: Callable[[], Table]) -> None:
+def _watch(new_table: Callable[[], Table]) -> None:
     from rich.live import Live
 
     from lanewise.cli.terminal import console, fitted
@@ -115,11 +117,11 @@ def _watch(look_again: Callable[[], Table]) -> None:
     screen = console()
 
     def picture() -> RenderableType:
-        return fitted(look_again(), screen.width, screen)
+        return fitted(new_table(), screen.width, screen)
 
     with contextlib.suppress(KeyboardInterrupt), Live(picture(), console=screen, auto_refresh=False) as live:
         while True:
-            time.sleep(EVERY)
+            time.sleep(WATCH_INTERVAL)
             live.update(picture(), refresh=True)
 
 

@@ -19,7 +19,7 @@ from lanewise._health.sharing.shared_health import circuit_keys
 from lanewise.config import Config
 from lanewise.types import HealthState
 
-__all__ = ["HealthRow", "look", "table"]
+__all__ = ["HealthRow", "read_rows", "table"]
 
 _STYLES: Final = {
     "closed": "green",
@@ -47,7 +47,7 @@ class HealthRow:
         return {**asdict(self), "since": None if self.since is None else self.since.isoformat(timespec="seconds")}
 
 
-def look(config: Config, store: BreakerStore) -> tuple[HealthRow, ...]:
+def read_rows(config: Config, store: BreakerStore) -> tuple[HealthRow, ...]:
     """The rows as they are now. Raises redis.RedisError."""
     keys = circuit_keys(config)
 

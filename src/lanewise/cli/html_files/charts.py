@@ -44,7 +44,7 @@ SHADES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a bar or column: ``kind`` names its colour, ``shown`` is what a pointer over it tells."""
+    """A part of a bar or column: ``kind`` names its colour, ``shown`` is its tooltip."""
 
     kind: str
     value: float

@@ -91,7 +91,7 @@ def report(
     views = (
         [[key for key in GroupBy if key in by]] if by is not None else [list(GroupBy)] if form is not None else VIEWS
     )
-    with place.filled() as connection:
+    with place.up_to_date() as connection:
         aggregates = read_facts(connection, begin, end, views)
         ledger_span = span(connection)
     if form is None:
@@ -112,7 +112,7 @@ def _write_html(config: Path, out: Path, begin: datetime, end: datetime, *, forc
     place = ledger_of(config)
     from lanewise.cli.report.html_page import read_report
 
-    with place.filled() as connection:
+    with place.up_to_date() as connection:
         content = read_report(connection, place.name, begin, end)
     write_page(out, "report.html", content, force=force)
     click.echo(f"Wrote {out}: one page that needs nothing else, to look at, print or send.")

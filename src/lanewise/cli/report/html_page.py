@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from lanewise._ledger.queries.aggregates import Aggregates, GroupBy, read_facts
+from lanewise._ledger.queries.aggregates import GroupBy, read_facts
 from lanewise._ledger.queries.failure_hours import HourFact, failure_hours
 from lanewise._ledger.queries.report_lines import ReportLine, lines, total
 from lanewise._ledger.queries.stats import span
@@ -22,19 +22,10 @@ from lanewise.cli.report.time_axis import axis
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Before", "Compared", "ReportContent", "read_report"]
+__all__ = ["Compared", "ReportContent", "read_report"]
 
 VIEWS: Final[Sequence[Sequence[GroupBy]]] = ([GroupBy.DAY], [GroupBy.TASK], [GroupBy.LANE], [GroupBy.ROUTE])
 """The groupings that the page needs."""
-
-
-@dataclass(frozen=True)
-class Before:
-    """The span of the same length before: from when to when, and its aggregates."""
-
-    since: datetime
-    until: datetime
-    aggregates: Aggregates
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +68,14 @@ def read_report(connection: Connection, ledger: str, begin: datetime, end: datet
     if (length := end - begin) <= begin - datetime.min.replace(tzinfo=UTC):  # else nothing can be before it
         earlier = begin - length
         until = earlier + max(min(end, datetime.now(UTC)) - begin, timedelta(0))
-    page = Page(ledger, begin, end, span(connection), read_facts(connection, begin, end, VIEWS))
-    before = Before(earlier, until, read_facts(connection, earlier, until, [[GroupBy.TASK], [GroupBy.ROUTE]]))
+    ledger_span = span(connection)
+    page = Page(ledger, begin, end, ledger_span, read_facts(connection, begin, end, VIEWS))
+    views_before = [[GroupBy.TASK], [GroupBy.ROUTE]]
+    before = Page(ledger, earlier, until, ledger_span, read_facts(connection, earlier, until, views_before))
     return _content(page, failure_hours(connection, begin, end), before)
 
 
-def _content(page: Page, hours: Sequence[HourFact], before: Before) -> ReportContent:
+def _content(page: Page, hours: Sequence[HourFact], before: Page) -> ReportContent:
     whole = total(page.aggregates)
     sentences = [text.plain for text in summary(page, whole)]
     heading = f"{page.since:%Y-%m-%d} to {page.until - timedelta(days=1):%Y-%m-%d} (UTC)"
@@ -127,7 +120,7 @@ def _tiles(whole: ReportLine) -> tuple[tuple[str, str], ...]:
     return tuple(tiles)
 
 
-def _compared(page: Page, whole: ReportLine, before: Before) -> Compared:
+def _compared(page: Page, whole: ReportLine, before: Page) -> Compared:
     assert page.ledger_span is not None
     span_before = f"{before.since:%Y-%m-%d} to {before.until:%Y-%m-%d %H:%M} (UTC)"
     earlier = total(before.aggregates)

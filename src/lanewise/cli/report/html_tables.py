@@ -24,5 +24,5 @@ class Table:
 def table_of(heading: str, keys: Sequence[GroupBy], found: Sequence[ReportLine], names: Sequence[str]) -> Table:
     columns, rows = texts(keys, found)
     headings = (heading, *(column.heading for column in columns))
-    prose = frozenset(number for number, column in enumerate(columns, 1) if column.left)
+    prose = frozenset(number for number, column in enumerate(columns, 1) if column.left_aligned)
     return Table(headings, tuple((name, *row) for name, row in zip(names, rows, strict=True)), prose)

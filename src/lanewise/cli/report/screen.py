@@ -46,7 +46,7 @@ class Column:
     cell: Callable[[ReportLine, ReportLine], str]
     has_value: Callable[[ReportLine], bool] = lambda whole: True
     spare: int = 0
-    left: bool = False
+    left_aligned: bool = False
     of_fallbacks: bool = False
 
 
@@ -160,7 +160,7 @@ def _table(keys: Sequence[GroupBy], found: Sequence[ReportLine], columns: Sequen
     for key in keys:
         table.add_column(key.value)
     for column in columns:
-        justify = "left" if column.left else "right"
+        justify = "left" if column.left_aligned else "right"
         table.add_column(column.heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     most = ReportLine(calls=max((line.calls for line in found), default=0))
     before: tuple[str, ...] = ()
@@ -209,7 +209,7 @@ def _scores(line: ReportLine) -> str:
 
 COLUMNS: Sequence[Column] = (
     Column("calls", lambda line, most: number(line.calls)),
-    Column("", _calls_bar, spare=9, left=True),
+    Column("", _calls_bar, spare=9, left_aligned=True),
     Column("answered", lambda line, most: percent(line.answered_share)),
     Column("failed", lambda line, most: number(line.outcomes["failed"]),
             lambda line: line.outcomes["failed"] > 0, spare=2),
@@ -223,7 +223,7 @@ COLUMNS: Sequence[Column] = (
     Column("fallback", lambda line, most: percent(line.fallback_share), lambda line: line.by_fallback > 0,
             spare=1, of_fallbacks=True),
     Column("", lambda line, most: _bar(line.fallback_share or 0), lambda line: line.by_fallback > 0,
-            spare=8, left=True, of_fallbacks=True),
+            spare=8, left_aligned=True, of_fallbacks=True),
     Column("p50", lambda line, most: duration(line.time(0.5))),
     Column("p95", lambda line, most: duration(line.time(0.95))),
     Column("tokens in", lambda line, most: token_count(line.input_tokens), lambda line: line.input_tokens > 0, spare=6),
@@ -234,7 +234,8 @@ COLUMNS: Sequence[Column] = (
     Column("per 1,000", lambda line, most: _per_thousand(line), lambda line: line.cost_usd is not None, spare=4),
     Column("off contract", lambda line, most: number(line.contract_failures),
             lambda line: line.contract_failures > 0, spare=2),
-    Column("scores", lambda line, most: _scores(line), lambda line: bool(line.scored), spare=3, left=True),
-    Column("taken out", lambda line, most: _taken_out(line), lambda line: bool(line.taken_out), spare=7, left=True),
+    Column("scores", lambda line, most: _scores(line), lambda line: bool(line.scored), spare=3, left_aligned=True),
+    Column("taken out", lambda line, most: _taken_out(line),
+            lambda line: bool(line.taken_out), spare=7, left_aligned=True),
 )  # fmt: skip
 """All columns of a table, from left to right. One that is empty in all lines is left out."""

@@ -1,7 +1,9 @@
 """The language of the rules that pick a call's starting lane: a text becomes a checked tree, or a RuleError.
 
 A rule is a small expression over the facts of a call: ``tokens < 2000 and not tools``. It is never Python: what is not
-read here can't be written in a rule, and what was read here can't fail when a call is looked at.
+read here can't be written in a rule, and what was read here can't fail when a call is looked at. Python's own parser
+(``ast``) would need this tokenizer too, for labels with dashes and texts without escapes, and its errors name other
+places in a rule than the one to mend.
 
 ::
 

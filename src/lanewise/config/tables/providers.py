@@ -26,7 +26,7 @@ class Provider(BaseModel):
 
     Raises:
         pydantic.ValidationError: a value can't be used; the text says which and why, and holds no value. In a
-            :class:`Config` all such mistakes are told at once.
+            :class:`Config` all such mistakes are listed at once.
 
     Example::
 
