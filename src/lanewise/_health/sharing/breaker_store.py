@@ -1,8 +1,8 @@
 """Circuits as all workers share them, in Valkey or Redis: one script reads and changes one, and tells the others.
 
-What a change makes of a circuit is decided where all changes are, in ``breaker.py``: a worker applies it to the
-state that it knows, and the script puts the result in that state's place, if nobody has changed it since. Times are by
-the store's own clock.
+What a change makes of a circuit is decided in ``breakers/transitions.py``: a worker applies it to the state that it
+knows, and the script puts the result in that state's place, if nobody has changed it since. Times are by the store's
+own clock.
 """
 
 from __future__ import annotations
