@@ -1,4 +1,4 @@
-"""One use of a scope's client by the short way and by the long one: all that the app and the provider see of it."""
+"""One use of a scope's client by the direct path and by the SDK's own: all that the app and the provider see of it."""
 
 from __future__ import annotations
 

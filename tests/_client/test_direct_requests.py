@@ -1,4 +1,4 @@
-"""The short way of the SDK clients of a scope: the app gets, and providers are sent, what the long way gives."""
+"""Direct requests of a scope's SDK clients: the app gets, and providers are sent, what the SDK's own path gives."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ CLIENTS: Final[dict[str, tuple[Use, bool]]] = {
 @each_client
 @pytest.mark.parametrize("name", CLIENTS)
 async def test_a_client_of_any_make_gives_the_same(client: str, name: str) -> None:
-    """What the short way does not know goes the long one."""
+    """What a direct request does not know goes by the SDK's own path."""
     use, short = CLIENTS[name]
 
     def of_raw(result: Any) -> Any:
@@ -301,7 +301,7 @@ async def test_a_time_out_is_the_same(client: str) -> None:
     await compare(client, Silence(), chat(timeout=1.1))
 
 
-# -- when the short way is not taken ---------------------------------------------------------------------------------
+# -- when no request is direct -----------------------------------------------------------------------------------
 
 
 @pytest.fixture

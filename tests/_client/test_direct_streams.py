@@ -1,4 +1,4 @@
-"""Streams of the short way: the same objects and chunks as by the long one, however they are read or left."""
+"""Direct streams: the same objects and chunks as by the SDK's own path, however they are read or left."""
 
 from __future__ import annotations
 

@@ -73,9 +73,9 @@ async def test_what_takes_too_long_is_ended(checks: IsolatedChecks, question: Qu
 async def test_a_caller_that_goes_away_ends_its_check(checks: IsolatedChecks, question: Question) -> None:
     """Nobody waits for the verdict any more."""
     asking = asyncio.create_task(checks.breach(question, 600))
-    while not any(job._process for job in checks._jobs):
+    while not any(job._process for job in checks._running):
         await asyncio.sleep(0.01)
-    (process,) = (job._process for job in checks._jobs)
+    (process,) = (job._process for job in checks._running)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
@@ -116,7 +116,7 @@ async def test_closing_ends_processes_and_checks() -> None:
     await checks.breach(question, 60)
     (process,) = checks._idle
     asking = asyncio.create_task(checks.breach(HOSTILE[0], 600))
-    while not any(job._process for job in checks._jobs):
+    while not any(job._process for job in checks._running):
         await asyncio.sleep(0.01)
     await asyncio.to_thread(checks.close)
     assert process._process.poll() is not None

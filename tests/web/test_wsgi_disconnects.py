@@ -110,15 +110,15 @@ async def test_it_looks_only_while_a_call_runs(monkeypatch: pytest.MonkeyPatch) 
         def hang_up() -> None:
             ended.append("call")
 
-        state_of(scope).begun(hang_up)
-        state_of(scope).ended(hang_up)
+        state_of(scope).add_running(hang_up)
+        state_of(scope).remove_running(hang_up)
         time_passes()
         assert looks == 0
-        state_of(scope).begun(hang_up)
+        state_of(scope).add_running(hang_up)
         time_passes()
         assert (looks, ended, watcher.left) == (3, ["call"], True)
         watcher.stop()
-        state_of(scope).begun(hang_up)
+        state_of(scope).add_running(hang_up)
         time_passes()
         assert looks == 3
 

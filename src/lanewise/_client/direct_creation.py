@@ -20,58 +20,58 @@ from openai.resources.responses import AsyncResponses, Responses
 from lanewise._client.direct_requests import UNREAD, BoundResource, DirectRequests
 from lanewise._compat.openai_sdk import Creation
 
-__all__ = ["BoundAsyncChat", "BoundAsyncResponses", "BoundChat", "BoundResponses", "with_short_way"]
+__all__ = ["BoundAsyncChat", "BoundAsyncResponses", "BoundChat", "BoundResponses", "with_direct_creation"]
 
 _R = TypeVar("_R")
 
 
 class BoundAsyncCompletions(AsyncCompletions):
-    """As the SDK's."""
+    """The SDK's, with ``create()`` straight to the engine where that comes to the same."""
 
     @functools.wraps(AsyncCompletions.create)
-    def create(self, *arguments: Any, **given: Any) -> Any:  # type: ignore[override]
-        way = None if arguments else _way(self, AsyncCompletions, openai.AsyncOpenAI, given)
-        if way is None:
-            return super().create(*arguments, **given)
-        return _created(self, AsyncCompletions, way, given)
+    def create(self, *arguments: Any, **keywords: Any) -> Any:  # type: ignore[override]
+        found = None if arguments else _direct(self, AsyncCompletions, openai.AsyncOpenAI, keywords)
+        if found is None:
+            return super().create(*arguments, **keywords)
+        return _created(self, AsyncCompletions, found, keywords)
 
 
 class BoundAsyncResponses(AsyncResponses):
-    """As the SDK's."""
+    """The SDK's, with ``create()`` straight to the engine where that comes to the same."""
 
     @functools.wraps(AsyncResponses.create)
-    async def create(self, *arguments: Any, **given: Any) -> Any:  # type: ignore[override]
-        way = None if arguments else _way(self, AsyncResponses, openai.AsyncOpenAI, given)
-        if way is None:
-            return await super().create(*arguments, **given)
-        return await _created(self, AsyncResponses, way, given)
+    async def create(self, *arguments: Any, **keywords: Any) -> Any:  # type: ignore[override]
+        found = None if arguments else _direct(self, AsyncResponses, openai.AsyncOpenAI, keywords)
+        if found is None:
+            return await super().create(*arguments, **keywords)
+        return await _created(self, AsyncResponses, found, keywords)
 
 
 class BoundCompletions(Completions):
-    """As the SDK's."""
+    """The SDK's, with ``create()`` straight to the engine where that comes to the same."""
 
     @functools.wraps(Completions.create)
-    def create(self, *arguments: Any, **given: Any) -> Any:  # type: ignore[override]
-        way = None if arguments else _way(self, Completions, openai.OpenAI, given)
-        if way is None:
-            return super().create(*arguments, **given)
-        return _created_in_thread(self, Completions, way, given)
+    def create(self, *arguments: Any, **keywords: Any) -> Any:  # type: ignore[override]
+        found = None if arguments else _direct(self, Completions, openai.OpenAI, keywords)
+        if found is None:
+            return super().create(*arguments, **keywords)
+        return _created_in_thread(self, Completions, found, keywords)
 
 
 class BoundResponses(Responses):
-    """As the SDK's."""
+    """The SDK's, with ``create()`` straight to the engine where that comes to the same."""
 
     @functools.wraps(Responses.create)
-    def create(self, *arguments: Any, **given: Any) -> Any:  # type: ignore[override]
-        way = None if arguments else _way(self, Responses, openai.OpenAI, given)
-        if way is None:
-            return super().create(*arguments, **given)
-        return _created_in_thread(self, Responses, way, given)
+    def create(self, *arguments: Any, **keywords: Any) -> Any:  # type: ignore[override]
+        found = None if arguments else _direct(self, Responses, openai.OpenAI, keywords)
+        if found is None:
+            return super().create(*arguments, **keywords)
+        return _created_in_thread(self, Responses, found, keywords)
 
 
-def with_short_way(resource: _R) -> _R:
-    """A resource as the SDK has it on a client, by the short way from now on; what is not the SDK's own as it is: a
-    mock in its place is what the app asked for."""
+def with_direct_creation(resource: _R) -> _R:
+    """A resource of the SDK's with the direct ``create()``; what is not the SDK's own stays as it is: a mock in its
+    place is what the app asked for."""
     bound = _BOUND.get(type(resource))
     if bound is not None:
         resource.__class__ = bound
@@ -79,15 +79,15 @@ def with_short_way(resource: _R) -> _R:
 
 
 class BoundAsyncChat(AsyncChat):
-    """As the SDK's."""
+    """The SDK's, with the bound ``completions``."""
 
-    completions = BoundResource(with_short_way)
+    completions = BoundResource(with_direct_creation)
 
 
 class BoundChat(Chat):
-    """As the SDK's."""
+    """The SDK's, with the bound ``completions``."""
 
-    completions = BoundResource(with_short_way)
+    completions = BoundResource(with_direct_creation)
 
 
 _BOUND: Final[Mapping[type, type]] = {
@@ -100,10 +100,10 @@ _BOUND: Final[Mapping[type, type]] = {
 }
 
 
-_Way = tuple[DirectRequests, Creation]
+_Direct = tuple[DirectRequests, Creation]
 
 
-def _way(resource: Any, kind: type, of_client: type, given: dict[str, Any]) -> _Way | None:
+def _direct(resource: Any, kind: type, of_client: type, keywords: dict[str, Any]) -> _Direct | None:
     """By what a ``create()`` with these arguments may be answered; ``None``: it is the SDK's own that is called."""
     client = resource._client
     direct: DirectRequests | None = client._lanewise_direct
@@ -113,35 +113,35 @@ def _way(resource: Any, kind: type, of_client: type, given: dict[str, Any]) -> _
     creation = found[kind] if kind in found else direct.learn_creation(kind, of_client)
     if creation is None or not creation.is_as_found(resource):
         return None
-    return (direct, creation) if creation.required <= given.keys() <= creation.takes else None
+    return (direct, creation) if creation.required <= keywords.keys() <= creation.takes else None
 
 
-async def _created(resource: Any, kind: Any, way: _Way, given: dict[str, Any]) -> Any:
-    direct, creation = way
+async def _created(resource: Any, kind: Any, found: _Direct, keywords: dict[str, Any]) -> Any:
+    direct, creation = found
     client = resource._client
-    routed = direct.created_request(client, creation, given)
+    routed = direct.created_request(client, creation, keywords)
     if routed is None:
-        return await kind.create(resource, **given)
+        return await kind.create(resource, **keywords)
     started = time.perf_counter()
     reply = await direct.gateway.ask(routed, client._lanewise_scope)
     model = direct.model_of(reply, creation.model)
     if model is not UNREAD:
         return model
-    return await kind(_answered(client, reply, None, started)).create(**given)
+    return await kind(_answered(client, reply, None, started)).create(**keywords)
 
 
-def _created_in_thread(resource: Any, kind: Any, way: _Way, given: dict[str, Any]) -> Any:
-    direct, creation = way
+def _created_in_thread(resource: Any, kind: Any, found: _Direct, keywords: dict[str, Any]) -> Any:
+    direct, creation = found
     client = resource._client
-    routed = direct.created_request(client, creation, given)
+    routed = direct.created_request(client, creation, keywords)
     if routed is None:
-        return kind.create(resource, **given)
+        return kind.create(resource, **keywords)
     started = time.perf_counter()
     reply, read = direct.gateway.ask_sync(routed, client._lanewise_scope)
     model = direct.model_of(reply, creation.model)
     if model is not UNREAD:
         return model
-    return kind(_answered(client, reply, read, started)).create(**given)
+    return kind(_answered(client, reply, read, started)).create(**keywords)
 
 
 def _answered(client: Any, *reply: object) -> Any:

@@ -1,8 +1,8 @@
-"""The short way of a scope's SDK clients: from the SDK's ``request()`` to the engine, and back with the parsed model.
+"""Direct requests of a scope's SDK clients: from the SDK's ``request()`` to the engine, back with the parsed model.
 
-The long way builds an ``httpx2.Request``, sends it through an HTTP client of ours and parses an ``httpx2.Response``:
+The SDK's path builds an ``httpx2.Request``, sends it through an HTTP client of ours, parses an ``httpx2.Response``:
 half of what a routed call costs. The app sees no difference: a request that is not known here to come out the same goes
-the long way, and an answer or an event out of the ordinary is read by the SDK's own code.
+the SDK's path, and an answer or an event out of the ordinary is read by the SDK's own code.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class BoundResource:
 
 
 class DirectRequests:
-    """Which requests of one router's clients go the short way, and what becomes of the answers.
+    """Which requests of one router's clients go directly to the engine, and what becomes of the answers.
 
     ``template`` is what each client of a scope begins as. Raises KeyError: the SDK's clients have other settings.
     """
@@ -138,7 +138,7 @@ class DirectRequests:
         *,
         stream: bool,
     ) -> RoutedRequest | None:
-        """A request of the SDK as the engine takes it; ``None``: it goes the long way.
+        """A request of the SDK as the engine takes it; ``None``: it goes by the SDK's own path.
 
         Raises what the SDK raises of a body that is no JSON.
         """
@@ -181,26 +181,28 @@ class DirectRequests:
         return found
 
     def created_request(
-        self, client: openai.AsyncOpenAI | openai.OpenAI, creation: Creation, given: dict[str, Any]
+        self, client: openai.AsyncOpenAI | openai.OpenAI, creation: Creation, keywords: dict[str, Any]
     ) -> RoutedRequest | None:
         """A ``create()`` with these of its arguments as the engine takes it; ``None``: it is left to the SDK's own.
 
         The SDK goes through the arguments by their types, which makes JSON of what is none and leaves JSON as it is.
         """
-        if given.get("stream") or given.get("extra_query") is not None:
+        if keywords.get("stream") or keywords.get("extra_query") is not None:
             return None
         if not self._is_as_made(client):
             return None
         body = {
-            name: value for name in creation.fields if name in given and not isinstance(value := given[name], _LEFT_OUT)
+            name: value
+            for name in creation.fields
+            if name in keywords and not isinstance(value := keywords[name], _LEFT_OUT)
         }
-        extra = given.get("extra_body")
+        extra = keywords.get("extra_body")
         if extra is not None:
             if type(extra) is not dict or not body.keys().isdisjoint(extra):
                 return None  # the SDK looks at what is overridden, too
             body = self._sdk.merge(body, extra)
-        headers = {} if given.get("extra_headers") is None else given["extra_headers"]
-        timeout = given.get("timeout", openai.NOT_GIVEN)
+        headers = {} if keywords.get("extra_headers") is None else keywords["extra_headers"]
+        timeout = keywords.get("timeout", openai.NOT_GIVEN)
         wishes = _wishes(client, headers, timeout, client.max_retries) if type(headers) is dict else None
         if wishes is None:
             return None
@@ -276,7 +278,7 @@ def _are_plain(headers: Mapping[str, Any]) -> bool:
 
 
 def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
-    """As the SDK reads it."""
+    """The reply's request id, as the SDK reads it from the headers."""
     found = None
     for name, value in headers:
         if name.lower() == _REQUEST_ID:

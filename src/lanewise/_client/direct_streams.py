@@ -1,4 +1,4 @@
-"""The chunks of a stream on the short way: cut as the engine has judged them, and no second time by the SDK."""
+"""The chunks of a direct stream: cut as the engine has judged them, and no second time by the SDK."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ async def async_chunks(
 def chunks(
     usual: Generator[Any, None, None], response: httpx2.Response, body: SyncBody, chunk_of: Callable[[Any], Any]
 ) -> Generator[Any, None, None]:
-    """As :func:`async_chunks`."""
+    """The chunks of a thread's stream, cut as the engine has judged them; from the first odd event on, and at the end,
+    the ``usual`` ones of the SDK."""
     try:
         if not response.is_stream_consumed and not response.is_closed:
             response.is_stream_consumed = True

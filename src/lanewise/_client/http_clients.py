@@ -180,7 +180,7 @@ def _send_sync(gateway: Gateway, request: httpx2.Request) -> httpx2.Response:
 
 
 def sync_response_of(reply: RoutedResponse, stream: SyncStream | None) -> httpx2.Response:
-    """As :func:`response_of`."""
+    """The SDK's response to a thread: the reply's body whole, or its stream."""
     body = httpx2.ByteStream(reply.body) if stream is None else SyncBody(stream)
     return httpx2.Response(reply.status, headers=reply.headers, stream=body)
 
@@ -234,21 +234,21 @@ class AsyncBody(httpx2.AsyncByteStream):
 
 
 class SyncBody(httpx2.SyncByteStream):
-    """As :class:`AsyncBody`, for a thread."""
+    """The body of a streamed response, read in a thread."""
 
     def __init__(self, stream: SyncStream) -> None:
         self._stream = stream
         self._unread = b""
 
     def read(self) -> bytes:
-        """As :meth:`AsyncBody.read`."""
+        """The next piece, ``b""`` at the end."""
         if self._unread:
             piece, self._unread = self._unread, b""
             return piece
         return self._stream.read()
 
     def unread(self, rest: bytes) -> None:
-        """As :meth:`AsyncBody.unread`."""
+        """Put back what was read of a piece and not used: it is read next."""
         self._unread = rest
 
     def __iter__(self) -> Iterator[bytes]:

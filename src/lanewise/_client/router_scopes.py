@@ -1,4 +1,4 @@
-"""The scopes of one router, and the way of their calls into the engine: what clients and adapters use of a router."""
+"""The scopes of one router, and how their calls enter the engine: what clients and adapters use of a router."""
 
 from __future__ import annotations
 

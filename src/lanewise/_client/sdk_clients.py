@@ -49,7 +49,7 @@ class _BoundAsyncHttpClient(RoutedAsyncHttpClient):
     """Below the SDK clients of scopes. Nobody else has it in hand, so nothing of it can have been configured."""
 
     def build_request(self, method: str, url: httpx2.URL | str, **options: Any) -> httpx2.Request:
-        """As httpx2 does it, but without merging settings that there are not."""
+        """httpx2's, without merging settings that there are not."""
         return _request(method, url, options) or super().build_request(method, url, **options)
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
@@ -59,14 +59,14 @@ class _BoundAsyncHttpClient(RoutedAsyncHttpClient):
 
 
 class _BoundHttpClient(RoutedHttpClient):
-    """As :class:`_BoundAsyncHttpClient`."""
+    """Below the synchronous SDK clients of scopes; nothing of it can have been configured either."""
 
     def build_request(self, method: str, url: httpx2.URL | str, **options: Any) -> httpx2.Request:
-        """As httpx2 does it, but without merging settings that there are not."""
+        """httpx2's, without merging settings that there are not."""
         return _request(method, url, options) or super().build_request(method, url, **options)
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """As :meth:`_BoundAsyncHttpClient.send`."""
+        """Raises NotInScope: the request has lost the scope that it is part of, and with it the marks."""
         _check_bound(request)
         return super().send(request, **options)
 
@@ -100,10 +100,10 @@ def _request(method: str, url: httpx2.URL | str, options: Mapping[str, Any]) -> 
     return request
 
 
-def _with_short_way(resource: Any) -> Any:
-    from lanewise._client.direct_creation import with_short_way
+def _with_direct_creation(resource: Any) -> Any:
+    from lanewise._client.direct_creation import with_direct_creation
 
-    return with_short_way(resource)
+    return with_direct_creation(resource)
 
 
 class _BoundAsyncOpenAI(openai.AsyncOpenAI):
@@ -114,11 +114,11 @@ class _BoundAsyncOpenAI(openai.AsyncOpenAI):
     _lanewise_reply: tuple[RoutedResponse, SyncStream | None, float] | None = None
     """What its requests are answered with, once the answer is there, and when that was asked for."""
 
-    chat = BoundResource(_with_short_way)
-    responses = BoundResource(_with_short_way)
+    chat = BoundResource(_with_direct_creation)
+    responses = BoundResource(_with_direct_creation)
 
     async def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
-        """As the SDK has it, by the short way where that comes to the same."""
+        """The SDK's ``request()``, directly to the engine where that comes to the same."""
         direct = self._lanewise_direct
         if direct is None or type(self) is not self._lanewise_kind:
             return await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
@@ -176,11 +176,11 @@ class _BoundOpenAI(openai.OpenAI):
     _lanewise_reply: tuple[RoutedResponse, SyncStream | None, float] | None = None
     """What its requests are answered with, once the answer is there, and when that was asked for."""
 
-    chat = BoundResource(_with_short_way)
-    responses = BoundResource(_with_short_way)
+    chat = BoundResource(_with_direct_creation)
+    responses = BoundResource(_with_direct_creation)
 
     def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
-        """As the SDK has it, by the short way where that comes to the same."""
+        """The SDK's ``request()``, directly to the engine where that comes to the same."""
         direct = self._lanewise_direct
         if direct is None or type(self) is not self._lanewise_kind:
             return super().request(cast_to, options, stream=stream, stream_cls=stream_cls)

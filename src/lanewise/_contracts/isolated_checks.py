@@ -52,7 +52,7 @@ class IsolatedChecks:
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
         self._idle: list[_Process] = []
-        self._jobs: set[_Job] = set()
+        self._running: set[_RunningCheck] = set()
 
     async def breach(self, question: Question, seconds: float) -> str | None:
         """What is wrong with a text, or ``None``. In any loop of asyncio.
@@ -63,18 +63,18 @@ class IsolatedChecks:
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(PROCESSES, thread_name_prefix="lanewise-checks")
-            job = _Job(frame)
-            self._jobs.add(job)
-            answer = self._threads.submit(self._ask, job)
+            check = _RunningCheck(frame)
+            self._running.add(check)
+            answer = self._threads.submit(self._ask, check)
         try:
             async with asyncio.timeout(seconds):
                 verdict = await asyncio.wrap_future(answer)
         except TimeoutError:
             raise CheckUnavailable("it can't be judged in time") from None
         finally:
-            job.end()
+            check.end()
             with self._lock:
-                self._jobs.discard(job)
+                self._running.discard(check)
         if verdict is None:
             raise CheckUnavailable("the process that judges it could not be started, or ended")
         unusable = verdict.get("unusable")
@@ -87,9 +87,9 @@ class IsolatedChecks:
         with self._lock:
             threads, self._threads = self._threads, None
             idle, self._idle = self._idle, []
-            jobs = list(self._jobs)
-        for job in jobs:
-            job.end()
+            running = list(self._running)
+        for check in running:
+            check.end()
         for process in idle:
             process.end()
         if threads is not None:
@@ -103,21 +103,21 @@ class IsolatedChecks:
 
     # -- in a thread ---------------------------------------------------------------------------------------------------
 
-    def _ask(self, job: _Job) -> dict[str, str | None] | None:
+    def _ask(self, check: _RunningCheck) -> dict[str, str | None] | None:
         """The verdict on a job; ``None`` if there is none. A process that had ended by itself is replaced once."""
         for is_last in (False, True):
             process = self._take(fresh=is_last)
-            if process is None or not job.begin(process):
+            if process is None or not check.begin(process):
                 if process is not None:
                     self._keep(process)
                 return None
-            reply = process.ask(job.frame)
-            if job.finish() and reply is not None:
+            reply = process.ask(check.frame)
+            if check.finish() and reply is not None:
                 self._keep(process)
                 verdict: dict[str, str | None] = json.loads(reply)
                 return verdict
             process.end()
-            if job.ended:
+            if check.ended:
                 return None
         return None
 
@@ -138,7 +138,7 @@ class IsolatedChecks:
         process.end()
 
 
-class _Job:
+class _RunningCheck:
     """One question on its way, which may be called off at any time: its process is killed then."""
 
     def __init__(self, frame: bytes) -> None:

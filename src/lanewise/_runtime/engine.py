@@ -177,7 +177,7 @@ class Engine:
         self._services.after_fork()
 
     def review_queue(self) -> ReviewQueue:
-        """The queue of cases. Raises ReviewsUnavailable: the config says of none. As :meth:`ready` raises."""
+        """The queue of cases. Raises ReviewsUnavailable: the config has none; ConfigError, RouterClosed."""
         queue = self.ready().reviews
         if queue is None:
             raise ReviewsUnavailable(
@@ -186,7 +186,7 @@ class Engine:
         return queue
 
     def client_limit(self, client: str) -> ClientLimit | None:
-        """What a client of the app's own endpoint may use, if the config says so. As :meth:`ready` raises."""
+        """What a client of the app's own endpoint may use, if the config says so. Raises ConfigError, RouterClosed."""
         return self.ready().client_limits.get(client)
 
     def health(self) -> HealthReport:
@@ -213,7 +213,7 @@ class Engine:
             runtime.health.change_by_hand(circuits_of(self.config, route, account=not opens), opens=opens)
 
     def readiness(self) -> dict[str, object]:
-        """What keeps new calls from the routes, and whether the store answers. As :meth:`ready` raises."""
+        """What keeps new calls from the routes, and whether the store answers. Raises ConfigError, RouterClosed."""
         runtime = self.ready()
         routes: dict[str, str] = {}
         for name, route in runtime.config.routes.items():

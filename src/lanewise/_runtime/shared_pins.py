@@ -32,7 +32,7 @@ _LONGEST: Final = 200
 
 
 class SharedPins:
-    """As :class:`~lanewise._routing.selection.conversations.OtherWorkers`; pins are digests, and hold no prompt.
+    """The pins of all workers, over the shared store. They are digests, and hold no prompt.
 
     All workers receive them in one order, their own included, and so come to the same. Without the store each goes on
     by what it knows; what it could not publish it publishes later. The thread starts at the first use in a process.

@@ -106,12 +106,12 @@ class ScopeCalls(SensitivityState):
             while len(self._by_reply) > 2 * CALLS_KEPT:
                 self._by_reply.popitem(last=False)
 
-    def begun(self, hang_up: Callable[[], None]) -> None:
+    def add_running(self, hang_up: Callable[[], None]) -> None:
         """Remember how to end a call that runs (the router calls this)."""
         for scope in (self, *self._outers):
             scope._add_running(hang_up, self)
 
-    def ended(self, hang_up: Callable[[], None]) -> None:
+    def remove_running(self, hang_up: Callable[[], None]) -> None:
         """Forget a call that no longer runs (the router calls this)."""
         for scope in (self, *self._outers):
             scope._remove_running(hang_up, self)

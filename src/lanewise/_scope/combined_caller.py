@@ -125,13 +125,13 @@ class CombinedCaller:
         """Whether all the scopes still let the call go on."""
         return all(scope.still_allowed(call) for scope in self._scopes)
 
-    def begun(self, hang_up: Callable[[], None]) -> None:
-        """As of each of the scopes: the end of the request that any of them belongs to is the call's."""
+    def add_running(self, hang_up: Callable[[], None]) -> None:
+        """Remember a call that runs in each of the scopes: the end of the request that any belongs to ends it."""
         for scope in self._all:
             scope._add_running(hang_up, self._owner)
 
-    def ended(self, hang_up: Callable[[], None]) -> None:
-        """As of each of the scopes."""
+    def remove_running(self, hang_up: Callable[[], None]) -> None:
+        """Forget a call that no longer runs in each of the scopes."""
         for scope in self._all:
             scope._remove_running(hang_up, self._owner)
 

@@ -67,7 +67,7 @@ def fitting(
 
         found = fitting(found, TokenDemand.estimated(text_bytes(body.raw), asked_output(body)), limits)
     """
-    reasons = [candidate.incapable or _no_room(need, limits[candidate.route]) for candidate in found]
+    reasons = [candidate.incapable or _over_limits(need, limits[candidate.route]) for candidate in found]
     tight = [_tight(need, limits[candidate.route], counts.get(candidate.route)) for candidate in found]
     if any(reason is None and narrow is None for reason, narrow in zip(reasons, tight, strict=True)):
         reasons = [reason or narrow for reason, narrow in zip(reasons, tight, strict=True)]
@@ -94,24 +94,24 @@ def undecided(found: tuple[Candidate, ...], need: TokenDemand, limits: Mapping[s
     return tuple(route for route in able if _may_be_tight(need, limits[route]))
 
 
-def _may_be_tight(need: TokenDemand, room: TokenLimits) -> bool:
-    if room.window is None or need.likely > CLEARLY * room.window:
+def _may_be_tight(need: TokenDemand, limits: TokenLimits) -> bool:
+    if limits.window is None or need.likely > CLEARLY * limits.window:
         return False
-    return room.window < need.most + need.output
+    return limits.window < need.most + need.output
 
 
-def _no_room(need: TokenDemand, room: TokenLimits) -> str | None:
-    if room.max_output is not None and need.output > room.max_output:
-        return f"answers with {room.max_output} tokens at the most, and {need.output} are asked for"
-    if room.declared and room.window is not None and need.least > room.window:
-        return f"has a window of {room.window} tokens, and the question has at least {need.least} by its size"
+def _over_limits(need: TokenDemand, limits: TokenLimits) -> str | None:
+    if limits.max_output is not None and need.output > limits.max_output:
+        return f"answers with {limits.max_output} tokens at the most, and {need.output} are asked for"
+    if limits.declared and limits.window is not None and need.least > limits.window:
+        return f"has a window of {limits.window} tokens, and the question has at least {need.least} by its size"
     return None
 
 
-def _tight(need: TokenDemand, room: TokenLimits, count: int | None) -> str | None:
+def _tight(need: TokenDemand, limits: TokenLimits, count: int | None) -> str | None:
     tokens = need.likely if count is None else count
-    if room.window is None or tokens + need.output <= room.window:
+    if limits.window is None or tokens + need.output <= limits.window:
         return None
     size = f"about {tokens} by its size" if count is None else f"{tokens}"
     answer = f", and {need.output} more are asked for" if need.output else ""
-    return f"has a window of {room.window} tokens, and the question has {size}{answer}"
+    return f"has a window of {limits.window} tokens, and the question has {size}{answer}"

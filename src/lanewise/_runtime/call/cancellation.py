@@ -62,7 +62,7 @@ class RunningCall(CallCancellation):
     def __enter__(self) -> RunningCall:
         """Begin. Raises RouterClosed."""
         self._context.loop.enter(self)
-        self._context.caller.begun(self)
+        self._context.caller.add_running(self)
         return self
 
     def __exit__(
@@ -75,7 +75,7 @@ class RunningCall(CallCancellation):
                 ended = FailClosed(str(ended))
         self._task = None
         self._context.loop.leave(self)
-        self._context.caller.ended(self)
+        self._context.caller.remove_running(self)
         if ended is not None:
             raise ended from None
 

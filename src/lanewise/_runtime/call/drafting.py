@@ -141,10 +141,10 @@ class _NobodyCalls:
     def close_under(self, categories: frozenset[str]) -> None:
         """It is asked here only."""
 
-    def begun(self, hang_up: Callable[[], None]) -> None:
+    def add_running(self, hang_up: Callable[[], None]) -> None:
         """No request ends a draft."""
 
-    def ended(self, hang_up: Callable[[], None]) -> None:
+    def remove_running(self, hang_up: Callable[[], None]) -> None:
         """No request ends a draft."""
 
     def add_call(self, call: Call) -> None:

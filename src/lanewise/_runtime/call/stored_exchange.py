@@ -131,7 +131,7 @@ class StoredStream:
         return data
 
     async def rest(self, seconds: float) -> None:
-        """As :meth:`Stream.rest`."""
+        """Let what comes gather for so many seconds, to be read at once."""
         if not self._ended:
             await self._exchange.rest(seconds)
 
@@ -142,6 +142,6 @@ class StoredStream:
             self._exchange.release()
 
     def drop(self) -> None:
-        """As :meth:`aclose`, soon. From any thread."""
+        """Close the exchange soon. From any thread."""
         if not self._ended and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._exchange.release)

@@ -148,7 +148,7 @@ class ThreadStream:
             wait(closing, CLOSE_WAIT)
 
     def drop(self) -> None:
-        """As :meth:`close`, without waiting: the app let go of the stream without a word. From any thread."""
+        """Close the stream without waiting, when the app let go of it without closing it. From any thread."""
         self._begin_to_close()
 
     def _begin_to_close(self) -> list[Future[None]]:

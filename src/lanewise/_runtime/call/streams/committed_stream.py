@@ -88,7 +88,7 @@ class CommittedStream:
         return data
 
     async def rest(self, seconds: float) -> None:
-        """As :meth:`Stream.rest`."""
+        """Let what comes gather for so many seconds, to be read at once."""
         if not (self._complete or self._closed or self._ready):
             await self._flow.exchange.rest(seconds)
 
@@ -100,7 +100,7 @@ class CommittedStream:
             self._abandon()
 
     def drop(self) -> None:
-        """Close what the app has let go of without a word. From any thread: it is the garbage collector that tells."""
+        """Close a stream that the app let go of without closing it. From any thread: the garbage collector calls it."""
         if not self._closed and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._dropped)
 

@@ -51,21 +51,21 @@ class RecordingStream:
         return piece
 
     async def rest(self, seconds: float) -> None:
-        """As :meth:`CommittedStream.rest`."""
+        """Let what comes gather for so many seconds, to be read at once."""
         await self._stream.rest(seconds)
 
     async def aclose(self) -> None:
-        """As :meth:`CommittedStream.aclose`."""
+        """Close the exchange now, and record nothing of a stream that is not complete."""
         self._give_up()
         await self._stream.aclose()
 
     def drop(self) -> None:
-        """As :meth:`CommittedStream.drop`."""
+        """Close the exchange soon, when the app let go of the stream without closing it. From any thread."""
         self._give_up()
         self._stream.drop()
 
     def end(self, make_error: Callable[[Call | None], RoutingError]) -> None:
-        """As :meth:`CommittedStream.end`."""
+        """Close a stream that is not complete; its reader gets the error of ``make_error``."""
         self._give_up()
         self._stream.end(make_error)
 

@@ -78,7 +78,7 @@ class StreamOutcome:
     def end_with_caller(self, hang_up: Callable[[], None]) -> None:
         """Have the stream ended by the caller's hang-up, until it has ended otherwise."""
         self._hang_up = hang_up
-        self._context.caller.begun(hang_up)
+        self._context.caller.add_running(hang_up)
 
     def limits(self) -> StreamLimits:
         """How long the stream of the route that answers may be silent."""
@@ -159,7 +159,7 @@ class StreamOutcome:
     def _forget_caller(self) -> None:
         hang_up, self._hang_up = self._hang_up, None
         if hang_up is not None:
-            self._context.caller.ended(hang_up)
+            self._context.caller.remove_running(hang_up)
 
 
 def _why_broken(on_break: OnBreak) -> str:
