@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, Final, NoReturn
 
@@ -47,15 +48,55 @@ class LazyClient:
         raise NotYet
 
 
-MADE: Final[dict[str, Callable[[], Any]]] = {"LocalProxy": lambda: LocalProxy(not_yet), "lazy": LazyClient}
+class LoadedMapping(dict[str, Any]):
+    """Loads itself when somebody goes through it."""
+
+    def values(self) -> NoReturn:
+        raise NotYet
+
+    def __iter__(self) -> NoReturn:
+        raise NotYet
 
 
-@pytest.mark.parametrize("place", ["global", "closure", "list", "mapping", "default", "decorator", "object"])
+class LoadedList(list[Any]):
+    """Likewise."""
+
+    def __iter__(self) -> NoReturn:
+        raise NotYet
+
+
+class Permissive:
+    """Has whatever it is asked for, as the tables of some databases, and is neither true nor false."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Permissive:
+        return Permissive()
+
+    def __call__(self) -> Permissive:
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        raise NotYet
+
+    def __bool__(self) -> bool:
+        raise NotYet
+
+
+MADE: Final[dict[str, Callable[[], Any]]] = {
+    "LocalProxy": lambda: LocalProxy(not_yet),
+    "lazy": LazyClient,
+    "mapping": LoadedMapping,
+    "list": lambda: LoadedList([LazyClient()]),
+    "permissive": Permissive,
+}
+
+
 @pytest.mark.parametrize("kind", MADE)
 @pytest.mark.parametrize("framework", ["flask", "fastapi", "litestar"])
 @pytest.mark.parametrize("marked", [True, False], ids=["marked", "unmarked"])
-def test_an_app_starts_with_them_in_reach_of_a_view(
-    framework: str, place: str, kind: str, marked: bool, fake_provider: FakeProvider
+def test_an_app_starts_with_them_in_reach_of_its_views(
+    framework: str, kind: str, marked: bool, fake_provider: FakeProvider
 ) -> None:
     """Wherever a view, or what is around it, holds them, marked or not."""
     router = Router.from_mapping(
@@ -67,30 +108,38 @@ def test_an_app_starts_with_them_in_reach_of_a_view(
         }
     )
     looked_up = MADE[kind]()
-    view = VIEWS[place](looked_up)
+    views = {place: make(looked_up) for place, make in VIEWS.items()}
+    with served(framework, router, views, looked_up, marked=marked) as client:
+        assert {client.get(f"/{place}").status_code for place in views} == {200}
+
+
+@contextmanager
+def served(
+    framework: str, router: Router, views: dict[str, Callable[[], str]], looked_up: Any, *, marked: bool
+) -> Iterator[Any]:
+    """A client of an app of these views, in whose hooks the object is too."""
     if framework == "flask":
         app = flask.Flask("desk")
         Lanewise(app, router)
         app.before_request(lambda: None if looked_up is not None else "no")
-        app.get("/x")(sensitive("payment")(view) if marked else view)
-        response = app.test_client().get("/x")
-        assert response.status_code == 200, response.text
+        for place, view in views.items():
+            app.add_url_rule(f"/{place}", place, sensitive("payment")(view) if marked else view)
+        yield app.test_client()
     elif framework == "fastapi":
         api = FastAPI(lifespan=starlette_lanewise.lifespan(router))
         api.add_middleware(starlette_lanewise.LanewiseMiddleware, router=router)
         mark = starlette_lanewise.sensitive("payment")
-        api.get("/x", dependencies=[Depends(lambda: looked_up is None)])(mark(view) if marked else view)
+        for place, view in views.items():
+            depends = [Depends(lambda: looked_up is None)]
+            api.get(f"/{place}", dependencies=depends)(mark(view) if marked else view)
         with TestClient(api) as client:
-            assert client.get("/x").status_code == 200
+            yield client
     else:
         guards = [litestar_lanewise.sensitive("payment")] if marked else []
-        served = Litestar(
-            [get("/x", sync_to_thread=False, guards=guards)(view)],
-            plugins=[litestar_lanewise.LanewisePlugin(router)],
-            openapi_config=None,
-        )
-        with LitestarClient(served) as client:
-            assert client.get("/x").status_code == 200
+        handlers = [get(f"/{place}", sync_to_thread=False, guards=guards)(view) for place, view in views.items()]
+        plugin = litestar_lanewise.LanewisePlugin(router)
+        with LitestarClient(Litestar(handlers, plugins=[plugin], openapi_config=None)) as client:
+            yield client
 
 
 def from_global(looked_up: Any) -> Callable[[], str]:
@@ -190,6 +239,20 @@ def test_a_tracers_wrapper_is_looked_through() -> None:
 
     assert not is_looked_up(traced)
     assert find_marks(traced).visible == {"payment"}
+    assert find_marks(hiding).hidden == {"payment"}
+
+
+def test_what_is_in_a_mapping_of_the_apps_own_kind_is_looked_at() -> None:
+    """As it is, without loading more."""
+
+    def refund() -> None: ...
+
+    held = LoadedMapping(refund=LoadedList([mark_and_wrap(refund, "payment")]))
+    held_in_list = held["refund"]
+
+    def hiding() -> Any:
+        return held, held_in_list
+
     assert find_marks(hiding).hidden == {"payment"}
 
 

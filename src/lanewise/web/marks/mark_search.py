@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from types import CodeType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final, TypeVar
 
@@ -44,6 +45,7 @@ OF_APPS: Final = ("routes", "url_map", "url_rule_class", "register")
 _RUN: Final = ("__new__", "__init__", "__await__", "dispatch", "dispatch_request")
 """What runs of a class that is an endpoint or a dependency, whatever it is asked for."""
 _NOTHING: Final[dict[str, object]] = {}
+_LISTS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset)
 
 _T = TypeVar("_T")
 
@@ -182,9 +184,9 @@ def reached(starts: Iterable[object], method: str | None = None) -> list[object]
 
 
 def _contents(layer: object) -> Iterator[object]:
-    code = _attribute(layer, "__code__")
-    names = getattr(code, "co_freevars", ())
-    for name, cell in zip(names, _attribute(layer, "__closure__") or (), strict=False):
+    code, cells = _attribute(layer, "__code__"), _attribute(layer, "__closure__")
+    of_function = isinstance(code, CodeType) and isinstance(cells, tuple)  # not of an object that has whatever is asked
+    for name, cell in zip(code.co_freevars, cells, strict=False) if of_function else ():
         content = _content(cell)
         if name != "__class__" and not _is_called_by_name(layer, name, content):
             yield from elements(content)
@@ -203,7 +205,7 @@ def _is_called_by_name(layer: object, name: str, content: object) -> bool:
     In an app factory, say: an endpoint that calls it is none that a decorator put around it, and the mark holds from
     that call on.
     """
-    if is_looked_up(content) or not _attribute(content, RAISES, False) or _attribute(content, "__name__") != name:
+    if is_looked_up(content) or _attribute(content, RAISES) is not True or _attribute(content, "__name__") != name:
         return False
     around = str(_attribute(content, "__qualname__", "")).rpartition(".")[0]
     within = str(_attribute(layer, "__qualname__", "")).rpartition(".")[0]
@@ -237,15 +239,21 @@ def _own_values(content: object) -> dict[str, object]:
 
 
 def elements(content: object, most: int = _ELEMENTS) -> Iterator[object]:
-    """An object, or what is in it if it is a list or mapping, or has to look up what it is."""
+    """An object, or what is in it if it is a list or mapping, or has to look up what it is.
+
+    Of a list or mapping of the app's own kind it is what is there already: going through it may load more.
+    """
     if is_looked_up(content):
-        content = tuple(_own_values(content).values())
+        held: Iterable[object] = _own_values(content).values()
     elif isinstance(content, dict):
-        content = tuple(content.values())
-    if isinstance(content, list | tuple | set | frozenset):
-        yield from (each for each in tuple(content)[:most] if not is_looked_up(each))
+        held = dict.values(content)
     else:
-        yield content
+        kind = next((kind for kind in _LISTS if isinstance(content, kind)), None)
+        if kind is None:
+            yield content
+            return
+        held = kind.__iter__(content)
+    yield from (each for each in tuple(islice(held, most)) if not is_looked_up(each))
 
 
 def _may_be_wrapped(content: object) -> bool:
