@@ -1,4 +1,4 @@
-"""Flask: what is put around its requests, and how it is asked for an error's answer."""
+"""Flask: what is put around its requests, where it keeps views and functions, and how it answers an error."""
 
 from __future__ import annotations
 
@@ -15,6 +15,21 @@ FLASK: Final = Library(
         Part("flask:Flask.__call__", uses=("wsgi_app",)),
         Part("flask:Flask.preprocess_request", uses=("before_request_funcs",)),
         Part("flask:Flask.dispatch_request", uses=("view_functions",)),
+        Part(
+            "flask.sansio.scaffold:Scaffold.__init__",
+            uses=(
+                "view_functions",
+                "error_handler_spec",
+                "before_request_funcs",
+                "after_request_funcs",
+                "teardown_request_funcs",
+                "url_value_preprocessors",
+                "template_context_processors",
+            ),
+        ),
+        Part(
+            "flask.sansio.app:App.__init__", uses=("blueprints", "extensions", "url_map", "teardown_appcontext_funcs")
+        ),
         Part("flask:Flask.handle_user_exception", takes=("e",)),
         Part("flask:Flask.finalize_request", takes=("rv", "from_error_handler")),
         Part("flask:Flask.request_context", takes=("environ",)),

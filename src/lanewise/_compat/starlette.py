@@ -12,10 +12,14 @@ STARLETTE: Final = Library(
     "starlette",
     ("1.0", "1.10"),
     (
-        Part("starlette.applications:Starlette.__init__", uses=("user_middleware", "middleware_stack", "router")),
+        Part(
+            "starlette.applications:Starlette.__init__",
+            uses=("user_middleware", "middleware_stack", "router", "exception_handlers"),
+        ),
         Part("starlette.applications:Starlette.routes"),
         Part("starlette.middleware:Middleware.__init__", uses=("cls", "args", "kwargs")),
-        Part("starlette.routing:Router.__init__", uses=("routes", "middleware_stack")),
+        Part("starlette.routing:Router.__init__", uses=("routes", "middleware_stack", "default")),
+        Part("starlette.routing:Router.not_found"),
         Part("starlette.routing:Router.__call__", uses=("middleware_stack",)),
         Part("starlette.routing:Route.__init__", uses=("path", "endpoint", "app", "methods")),
         Part("starlette.routing:Route.matches", uses=("endpoint",)),
