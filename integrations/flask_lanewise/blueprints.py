@@ -126,7 +126,7 @@ def _mount(
 
 
 def _ask_of_request(function: Callable[..., Any]) -> object:
-    """What a function of the app's says of the request that is served."""
+    """What a function of the app's answers about the request that is served."""
     return current_app.ensure_sync(function)(request)
 
 

@@ -1,4 +1,4 @@
-"""The extension that an app is given: installs lanewise in it, and is the way to the clients of a request."""
+"""The Flask extension: installs lanewise in an app, and has the clients of the current request."""
 
 from __future__ import annotations
 

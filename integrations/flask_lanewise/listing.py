@@ -1,4 +1,4 @@
-"""Which endpoints an app of Flask has, with what each is marked with: for listings, for checks, and for requests."""
+"""The endpoints of a Flask app with the marks of each: for listings, for checks, and for requests."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class EndpointMarks:
     def of(self, request: Request) -> frozenset[str] | None:
         """The categories of the endpoint that a request goes to; ``None`` if it goes to one without marks.
 
-        Of a page for what is not found, nothing tells what it is about.
+        A page for what is not found falls under all categories of the app: nothing says what it is about.
         """
         rule = request.url_rule
         if rule is None:
@@ -147,7 +147,7 @@ class EndpointMarks:
         return self._of_rule(rule, request.method)
 
     def ahead(self, environ: WSGIEnvironment) -> frozenset[str] | None:
-        """As :meth:`of`, for a request that Flask has not routed yet: it may also go to another app."""
+        """The categories of a request that Flask has not routed yet, or ``None``: it may also go to another app."""
         try:
             rule, _ = self._app.url_map.bind_to_environ(environ).match(return_rule=True)
         except (HTTPException, RequestRedirect):

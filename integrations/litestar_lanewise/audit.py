@@ -10,7 +10,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from lanewise import Config
 from lanewise.web import Endpoint, all_categories, assert_declared, register_reader
-from litestar_lanewise.sources import function_of, handler_sources, is_litestars, layer_sources, misused_in, unresolved
+from litestar_lanewise.sources import function_of, handler_sources, is_litestars, layer_sources, misuse_in, unresolved
 
 __all__ = ["assert_endpoints_declared", "endpoints", "endpoints_of", "endpoints_on", "handlers_on"]
 
@@ -26,7 +26,7 @@ def endpoints(app: Litestar) -> list[Endpoint]:
     found = [endpoint for route in app.routes for _, endpoint in endpoints_on(route)]
     if found:
         return found
-    whole = Endpoint("Litestar", "/*", (), tuple(layer_sources(app, "the app")), misused_in(app))
+    whole = Endpoint("Litestar", "/*", (), tuple(layer_sources(app, "the app")), misuse_in(app))
     return [whole] if whole.sources or whole.unresolved else []
 
 

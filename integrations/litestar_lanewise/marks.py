@@ -14,7 +14,7 @@ from litestar.utils.sync import AsyncCallable
 
 from lanewise.web import DONE, SensitiveMark, makes_marks, mark, mark_and_wrap, misplaced
 
-__all__ = ["INSTALL", "Sensitive", "misused_guard", "sensitive"]
+__all__ = ["INSTALL", "Sensitive", "misuse_of_guard", "sensitive"]
 
 INSTALL: Final = "LanewisePlugin is not installed: Litestar(..., plugins=[LanewisePlugin(router)])"
 
@@ -82,7 +82,7 @@ def sensitive(category: str) -> Sensitive:
     return Sensitive(category)
 
 
-def misused_guard(guard: object) -> str | None:
+def misuse_of_guard(guard: object) -> str | None:
     """What is wrong with a guard, if it is a mark that was not put on as one."""
     if isinstance(guard, Sensitive):
         return None

@@ -25,14 +25,14 @@ from lanewise.web import (
     sources_of,
     sources_of_marks,
 )
-from litestar_lanewise.marks import Sensitive, misused_guard
+from litestar_lanewise.marks import Sensitive, misuse_of_guard
 
 __all__ = [
     "function_of",
     "handler_sources",
     "is_litestars",
     "layer_sources",
-    "misused_in",
+    "misuse_in",
     "provisional_marks",
     "unresolved",
 ]
@@ -78,31 +78,33 @@ def _guarded(layer: Any) -> Iterator[str]:
             yield own.category
 
 
-def misused_in(layer: Any) -> str | None:
+def misuse_in(layer: Any) -> str | None:
     """What is wrong with the marks on a layer, where one of them was not put on as a guard."""
     hooks = [getattr(layer, name, None) for name in _HOOKS]
     hooks += [each.middleware if isinstance(each, DefineMiddleware) else each for each in layer.middleware or ()]
     hooks += (layer.exception_handlers or {}).values()
     hooks += [getattr(each, "dependency", each) for each in (layer.dependencies or {}).values()]
-    misused = [misused_guard(_called(guard)) for guard in layer.guards or ()]
+    misused = [misuse_of_guard(_called(guard)) for guard in layer.guards or ()]
     misused += [misplaced(_called(hook), "what Litestar could call there") for hook in hooks]
-    return next((wrong for wrong in misused if wrong is not None), None)
+    return next((misuse for misuse in misused if misuse is not None), None)
 
 
-def _called(given: object) -> object:
+def _called(function: object) -> object:
     """The app's own function, where Litestar has one to be awaited in its place."""
-    return given.func if isinstance(given, AsyncCallable) else given
+    return function.func if isinstance(function, AsyncCallable) else function
 
 
 def _dependencies(handler: BaseRouteHandler, function: object) -> Iterator[tuple[str, object]]:
     """The dependencies that a handler asks for by name, and those that these ask for."""
-    provided = {name: given for layer in handler.ownership_layers for name, given in (layer.dependencies or {}).items()}
+    provided = {
+        name: provider for layer in handler.ownership_layers for name, provider in (layer.dependencies or {}).items()
+    }
     waiting = _parameters(function)
     while waiting:
         name = waiting.pop()
         if name in provided:
-            given: Any = provided.pop(name)
-            dependency = _called(getattr(given, "dependency", given))
+            provider: Any = provided.pop(name)
+            dependency = _called(getattr(provider, "dependency", provider))
             yield name, dependency
             waiting += _parameters(dependency)
 
@@ -120,12 +122,12 @@ def is_litestars(handler: BaseRouteHandler) -> bool:
 
 
 def unresolved(handler: BaseRouteHandler) -> str | None:
-    """Why the marks of a handler can't be told, if they can't."""
+    """Why the marks of a handler can't be read, if they can't."""
     function = function_of(handler)
     for layer in handler.ownership_layers:
-        wrong = misused_in(layer)
-        if wrong is not None:
-            return wrong
+        misuse = misuse_in(layer)
+        if misuse is not None:
+            return misuse
     lost = lost_mark(function, handler_sources(handler))
     if lost is not None:
         return lost

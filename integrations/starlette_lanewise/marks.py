@@ -35,9 +35,9 @@ __all__ = [
     "dependant_marks",
     "dependencies_marks",
     "marks_on",
-    "misused",
-    "misused_dependencies",
-    "misused_entries",
+    "misuse_among",
+    "misuse_in_dependencies",
+    "misuse_in_entries",
     "sensitive",
 ]
 
@@ -185,34 +185,34 @@ def _calls(dependant: object) -> Iterator[object]:
 # -- misuse ------------------------------------------------------------------------------------------------------------
 
 
-def misused_dependencies(dependant: object) -> str | None:
+def misuse_in_dependencies(dependant: object) -> str | None:
     """What is wrong with the marks among a route's dependencies, if something is."""
-    return next((wrong for call in _calls(dependant) if (wrong := _misused(call)) is not None), None)
+    return next((misuse for call in _calls(dependant) if (misuse := _misuse_of(call)) is not None), None)
 
 
-def misused(dependencies: Iterable[object]) -> str | None:
+def misuse_among(dependencies: Iterable[object]) -> str | None:
     """What is wrong with the marks in the ``dependencies=[...]`` of an app or router, if something is."""
     for each in dependencies:
         if isinstance(each, Sensitive):
             return f"{each!r} is among its dependencies as it is: write Depends({each!r})"
-        wrong = _misused(getattr(each, "dependency", None))
-        if wrong is not None:
-            return wrong
+        misuse = _misuse_of(getattr(each, "dependency", None))
+        if misuse is not None:
+            return misuse
     return None
 
 
-def misused_entries(owner: object) -> str | None:
+def misuse_in_entries(owner: object) -> str | None:
     """What is wrong with an app's middleware or error handlers, where one of them is a mark."""
     for entry in getattr(owner, "user_middleware", ()):
-        for given in (entry.cls, *entry.args, *entry.kwargs.values()):
-            wrong = None if given is SensitiveMiddleware else misplaced(given, "middleware")
-            if wrong is not None:
-                return f"{wrong}. All of an app is marked by Middleware(SensitiveMiddleware, ...)"
+        for argument in (entry.cls, *entry.args, *entry.kwargs.values()):
+            misuse = None if argument is SensitiveMiddleware else misplaced(argument, "middleware")
+            if misuse is not None:
+                return f"{misuse}. All of an app is marked by Middleware(SensitiveMiddleware, ...)"
     handlers = getattr(owner, "exception_handlers", None) or {}
-    return next((wrong for each in handlers.values() if (wrong := misplaced(each, "an error handler"))), None)
+    return next((misuse for each in handlers.values() if (misuse := misplaced(each, "an error handler"))), None)
 
 
-def _misused(call: object) -> str | None:
+def _misuse_of(call: object) -> str | None:
     if isinstance(call, Sensitive):
         return None
     named = call

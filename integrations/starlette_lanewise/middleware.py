@@ -34,7 +34,7 @@ from starlette_lanewise.routes import RouteReader, root_of
 __all__ = ["LanewiseMiddleware", "installed", "router_in"]
 
 _OUTER: Final = "lanewise.middleware"
-"""Where the ASGI scope tells which middleware made the scope, and in which app."""
+"""The key of the ASGI scope for the middleware that made the scope, and its app."""
 
 _log: Final = logging.getLogger("lanewise")
 _installed: ContextVar[tuple[LanewiseMiddleware, ...]] = ContextVar("lanewise_middleware", default=())
@@ -99,7 +99,7 @@ class LanewiseMiddleware:
             await self._core.serve(self.app, asgi, self._begin(asgi), receive, send)
 
     def _prepare(self, app: object) -> None:
-        """Have an app that passed the check watched, and its OpenAPI document tell of the marks, if it has one."""
+        """Have an app that passed the check watched, and the marks described in its OpenAPI document, if it has one."""
         self._tree.watch_below(self._root_of(app))
         _guard(app)
         if hasattr(app, "openapi"):
@@ -162,7 +162,7 @@ def _endpoints(app: object) -> list[Endpoint]:
 
 
 def _watch(nodes: Iterable[RouterNode]) -> None:
-    """Have the routers of all nodes tell of the requests that they get."""
+    """Have the routers of all nodes report the requests that they get."""
     for node in nodes:
         stack = getattr(node.router, "middleware_stack", None)
         if stack is not None and not isinstance(stack, RouterWatch):
@@ -185,8 +185,8 @@ def router_in(layer: Any) -> object | None:
         return layer.router
     cls = getattr(layer, "cls", None)
     if isinstance(cls, type) and issubclass(cls, LanewiseMiddleware):
-        given: object = layer.kwargs.get("router", layer.args[0] if layer.args else None)
-        return given
+        router: object = layer.kwargs.get("router", layer.args[0] if layer.args else None)
+        return router
     return None
 
 

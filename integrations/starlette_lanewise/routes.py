@@ -34,9 +34,9 @@ from starlette_lanewise.marks import (
     dependant_marks,
     dependencies_marks,
     marks_on,
-    misused,
-    misused_dependencies,
-    misused_entries,
+    misuse_among,
+    misuse_in_dependencies,
+    misuse_in_entries,
 )
 
 __all__ = ["RouteReader", "name_of", "root_of", "seen_through"]
@@ -78,7 +78,7 @@ class RouteReader:
             version=version,
             lists=lists,
             fallback=self._to_fallback(router),
-            misuse=misused(getattr(router, "dependencies", ())) or misused_entries(owner),
+            misuse=misuse_among(getattr(router, "dependencies", ())) or misuse_in_entries(owner),
             routes_itself=_routes_itself(router),
         )
 
@@ -116,9 +116,9 @@ class RouteReader:
         routes = branch.original_router.routes
         lists.append((routes, tuple(routes)))
         dependencies = [*branch.include_context.dependencies, *branch.original_router.dependencies]
-        wrong = misused(dependencies)
-        if wrong is not None:
-            refused = Endpoint(name_of(branch.original_router), "/*", unresolved=wrong)
+        misuse = misuse_among(dependencies)
+        if misuse is not None:
+            refused = Endpoint(name_of(branch.original_router), "/*", unresolved=misuse)
             yield Branch(branch, "/*", _child_scope(branch), (refused,))
             return
         not_run = dependencies_marks(dependencies)
@@ -145,9 +145,9 @@ class RouteReader:
             *sources_of(own),
         )
         whole = Endpoint(name_of(inner), path + "/*")
-        wrong = misplaced(inner, "an app") if inner is not SensitiveMiddleware else "it is middleware, and no app"
-        if wrong is not None:
-            return Branch(app, path, _child_scope(route), (msgspec.structs.replace(whole, unresolved=wrong),))
+        misuse = misplaced(inner, "an app") if inner is not SensitiveMiddleware else "it is middleware, and no app"
+        if misuse is not None:
+            return Branch(app, path, _child_scope(route), (msgspec.structs.replace(whole, unresolved=misuse),))
         if any(found is not self._router for found in self.routers_in(app)):
             sources = (*sources, Source(STANDARD, "a router of its own"))
             follows = inner if has_routes(inner) else None
@@ -172,7 +172,7 @@ def _of_files(router: Any) -> Iterator[Branch]:
 
 
 def _routes_itself(router: object) -> bool:
-    """Whether a router is of a class that has its own way to route, which nobody can ask ahead."""
+    """Whether a router is of a class with a routing of its own, which can't be matched ahead."""
     return any(
         name in vars(cls)
         for cls in type(router).__mro__
@@ -182,7 +182,7 @@ def _routes_itself(router: object) -> bool:
 
 
 def _child_scope(route: Any) -> Callable[[Any], Any]:
-    """What tells how a route would change the ASGI scope of a request that it would get."""
+    """A function that gives what a route would write into the ASGI scope of a request; ``None``: it does not match."""
 
     def matched(asgi: Any) -> Any:
         match, child = route.matches(asgi)
@@ -230,9 +230,9 @@ def _to_endpoint(route: Any, not_run: frozenset[str]) -> Branch:
 
 
 def _reason(route: Any, dependant: object, missing: frozenset[str], sources: tuple[Source, ...]) -> str | None:
-    wrong = misplaced(route.endpoint, "an endpoint") or misused_dependencies(dependant)
-    if wrong is not None:
-        return wrong
+    misuse = misplaced(route.endpoint, "an endpoint") or misuse_in_dependencies(dependant)
+    if misuse is not None:
+        return misuse
     lost = lost_mark(route.endpoint, sources, *_methods(route))
     return lost or (_NOT_RUN.format(", ".join(sorted(missing))) if missing else None)
 

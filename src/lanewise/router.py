@@ -165,7 +165,7 @@ class Router:
         return RoutedAsyncHttpClient(self._scopes)
 
     def sync_http_client(self) -> httpx2.Client:
-        """As :meth:`http_client`, for synchronous clients."""
+        """An HTTP client for synchronous SDK clients that libraries make themselves. It follows the current scope."""
         return RoutedHttpClient(self._scopes)
 
     # -- records ---------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Router:
 
     @property
     def sync_reviews(self) -> SyncReviews:
-        """As :attr:`reviews`, for synchronous code."""
+        """The cases of sensitive calls that wait for a person, or did, for synchronous code."""
         return SyncReviews(self._engine.review_queue)
 
     def on_review(self, hook: Callable[[Review], None]) -> Callable[[Review], None]:
@@ -291,13 +291,13 @@ def change_by_hand(router: Router, route: str, *, opens: bool) -> None:
     router._engine.change_by_hand(route, opens=opens)
 
 
-def _transports(given: HttpClients | None, config: Config) -> TransportFactory:
+def _transports(clients: HttpClients | None, config: Config) -> TransportFactory:
     """Makes a provider's transport: over the client that the app handed in for it, else over aiohttp."""
 
     users: dict[int, int] = {}
 
     def make(provider: str, lag: LoopLag) -> Transport:
-        client = given.get(provider) if isinstance(given, Mapping) else given
+        client = clients.get(provider) if isinstance(clients, Mapping) else clients
         if isinstance(client, httpx2.AsyncClient) and users.setdefault(id(client), os.getpid()) != os.getpid():
             raise RoutingError(
                 "the http_client of this router was used before the process forked, and its connections are the "

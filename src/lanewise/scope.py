@@ -252,7 +252,7 @@ def end_serving(scope: Scope, token: Token[tuple[Entry, ...]]) -> None:
 
 
 def serving(scope: Scope) -> AbstractContextManager[Scope]:
-    """As :meth:`Scope.active`, for what the request itself does, so that it may go on after its end."""
+    """Make a scope current for what its request does: that may go on after the request's end."""
     return _Serving(scope)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanewise import LaneName
-from lanewise.web.lane_header import tell_lane, with_lane
+from lanewise.web.lane_header import set_lane_header, with_lane
 
 LANES = st.lists(st.sampled_from(LaneName), unique=True).map(lambda lanes: sorted(lanes, key=list(LaneName).index))
 NAMES = st.sampled_from(["x-lanewise-lane", "X-Lanewise-Lane", "X-LANEWISE-LANE"])
@@ -26,13 +26,13 @@ def test_the_worse_of_two_lanes_is_told_once(
     scope = cast("Any", SimpleNamespace(lanes=tuple(lanes)))
     before = [*others, *((name, str(lane)) for name, lane in present)]
     known = [*lanes, *(lane for _, lane in present)]
-    told = [max(known, key=list(LaneName).index)] if known else []
+    lane = [max(known, key=list(LaneName).index)] if known else []
     after = with_lane(before, scope)
     start = {"type": "http.response.start", "headers": [(name.encode(), value.encode()) for name, value in before]}
-    tell_lane(start, scope)
+    set_lane_header(start, scope)
     over_asgi = [(name.decode(), value.decode()) for name, value in cast("Any", start["headers"])]
     for headers in (after, over_asgi):
-        assert [value for name, value in headers if name.lower() == "x-lanewise-lane"] == told
+        assert [value for name, value in headers if name.lower() == "x-lanewise-lane"] == lane
         assert [header for header in headers if header[0] == "content-type"] == others
 
 
@@ -42,12 +42,12 @@ def test_what_is_no_lane_is_the_app_s_own_word(value: str) -> None:
     scope = cast("Any", SimpleNamespace(lanes=(LaneName.DEGRADED,)))
     assert with_lane([("X-Lanewise-Lane", value)], scope) == [("X-Lanewise-Lane", value)]
     start = {"type": "http.response.start", "headers": [(b"X-Lanewise-Lane", value.encode("latin-1"))]}
-    tell_lane(start, scope)
+    set_lane_header(start, scope)
     assert start["headers"] == [(b"X-Lanewise-Lane", value.encode("latin-1"))]
 
 
 def test_an_answer_without_headers_gets_one() -> None:
     """ASGI allows their absence."""
     start: dict[str, Any] = {"type": "http.response.start", "status": 200}
-    tell_lane(start, cast("Any", SimpleNamespace(lanes=(LaneName.EQUIVALENT,))))
+    set_lane_header(start, cast("Any", SimpleNamespace(lanes=(LaneName.EQUIVALENT,))))
     assert start["headers"] == [(b"x-lanewise-lane", b"equivalent")]

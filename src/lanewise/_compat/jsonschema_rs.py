@@ -1,4 +1,4 @@
-"""jsonschema-rs: what keeps it from fetching, from telling an answer's text, and from taking long over a pattern."""
+"""jsonschema-rs: what keeps it from fetching, from showing an answer's text, and from taking long over a pattern."""
 
 from __future__ import annotations
 

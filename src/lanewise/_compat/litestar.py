@@ -1,4 +1,4 @@
-"""Litestar: what a handler is made of, and what a request is told of it."""
+"""Litestar: the attributes of handlers and layers, and what it writes into a request's ASGI scope."""
 
 from __future__ import annotations
 

@@ -231,8 +231,8 @@ def creation_of(resource: Any, client: Any) -> Creation | None:
     except Exception:  # noqa: BLE001 - whatever it does, it is not what is known here
         return None
     as_they_are = isinstance(body, dict) and all(value is marks.get(name, recorder) for name, value in body.items())
-    told = {name: options.get(key) for name, key in _OPTION_OF.items()}
-    if renames or not as_they_are or told != {name: marks[name] for name in _EXTRA}:
+    options_set = {name: options.get(key) for name, key in _OPTION_OF.items()}
+    if renames or not as_they_are or options_set != {name: marks[name] for name in _EXTRA}:
         return None
     if not options.keys() <= {*_OPTION_OF.values(), "security"}:
         return None

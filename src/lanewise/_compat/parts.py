@@ -1,4 +1,4 @@
-"""What we lean on in a library without its promise: how it is named, and how a change of it is noticed."""
+"""A part of a library that is used without its promise: its name, and how a change of it is noticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starlette: where an app keeps its routes and middleware, and what a request is told of its route."""
+"""Starlette: where an app keeps its routes and middleware, and what it writes into a request's ASGI scope."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What stands behind a scope: its sensitivity, where it is entered, the ids of its replies, and who makes a call."""
+"""The state of a scope: its sensitivity, where it is entered, the ids of its replies, and the caller of a call."""

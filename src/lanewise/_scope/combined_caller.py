@@ -1,4 +1,4 @@
-"""Who makes a call: the one place where the marks, the subject and the standing of what runs here are read.
+"""The caller of a call: the one place where the marks, the subject and the scopes of what runs here are read.
 
 Sensitivity belongs to what runs, not to the client that it happens to hold: a call falls under everything that the
 client's scope, and each scope that is entered where it is made, falls under.
@@ -19,7 +19,7 @@ from lanewise.types import Call, LaneName, Outcome
 __all__ = ["CombinedCaller", "FindScope", "caller_of", "scopes_here"]
 
 FindScope = Callable[[], Scope | None]
-"""Finds the scope of the request that is being served by what the framework knows, where no context tells of it."""
+"""Finds the scope of the request that is being served by what the framework knows, where no context variable has it."""
 
 _NO_SCOPE: Final = (
     "an AI call was made outside any request, so nothing tells whether it is sensitive, and nothing was sent. In a "
@@ -116,7 +116,7 @@ class CombinedCaller:
         return next((refusal for scope in self._scopes if (refusal := scope.refusal) is not None), None)
 
     def close_under(self, categories: frozenset[str]) -> None:
-        """As of each scope of a request; a scope that was made for no request is closed where there is none."""
+        """Have all further calls in the request fall under these categories; outside of any, those in the scopes."""
         in_request = [scope for scope in self._scopes if scope.in_request]
         for scope in in_request or self._scopes:
             scope.close_under(categories if in_request else categories - scope.surroundings())
@@ -136,7 +136,7 @@ class CombinedCaller:
             scope._remove_running(hang_up, self._owner)
 
     def add_call(self, call: Call) -> None:
-        """As the scope's own; in the others, a mark that comes later is late."""
+        """Remember a call in its own scope; in the others, a mark that comes later is too late for it."""
         self._owner.add_call(call)
         for scope in self._all:
             if scope is self._owner or scope in self._owner._outers:
@@ -146,9 +146,9 @@ class CombinedCaller:
                 scope.note_call(call)
 
     def answered(self, reply_id: str, call: Call) -> None:
-        """As the scope's own."""
+        """Note under which id a reply of the scope is known."""
         self._owner.answered(reply_id, call)
 
     def ordinal(self, digest: bytes) -> int:
-        """As the scope's own: its id is in the key."""
+        """How many calls of the scope had this digest before: its request id is in the idempotency key."""
         return self._owner.ordinal(digest)

@@ -34,7 +34,7 @@ def sensitivity(category: str) -> Iterator[None]:
 
 
 def raise_sensitivity(category: str) -> None:
-    """As :func:`sensitivity`, for good: there is no end to it within this context."""
+    """Raise the sensitivity of what runs here, for the rest of this context."""
     if not _raised(category):
         required.set(required.get() | {category})
 

@@ -1,4 +1,4 @@
-"""How sensitive a scope is: it only rises, and what was sent before a rise is told."""
+"""The sensitivity of a scope: it only rises, and a rise after a call has gone out is logged and fails closed."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class SensitivityState:
         return self._late_marks
 
     def settle_marks(self, marks: frozenset[str] | None) -> None:
-        """As :meth:`add_marks`, of the endpoint that the request has come to: they are looked up no more."""
+        """Add the marks of the endpoint that the request was routed to, and look them up no more."""
         if marks is not None:
             self.add_marks(marks)
         self._late_marks = None

@@ -12,9 +12,9 @@ from lanewise.scope import Scope, begin_serving, end_serving, state_of
 from lanewise.types import Outcome
 from lanewise.web.asgi_disconnects import DisconnectWatcher, Message, Receive
 from lanewise.web.call_errors import hang_up_in, log_hang_up, log_problem, routing_error_in
-from lanewise.web.end_guard import HeldEnd, abandon_answer, ends_answer, tell_guard
+from lanewise.web.end_guard import HeldEnd, abandon_answer, ends_answer, register_scope
 from lanewise.web.inbound import Inbound
-from lanewise.web.lane_header import tell_lane
+from lanewise.web.lane_header import set_lane_header
 from lanewise.web.problems import problem_for
 
 __all__ = ["ENDED_BY", "SCOPE_KEY", "AsgiCore", "AsgiScope", "Receive", "Send"]
@@ -26,7 +26,7 @@ ResolverOf = Callable[[AsgiScope], Callable[[], frozenset[str] | None]]
 SubjectOf = Callable[[AsgiScope], str | None]
 
 SCOPE_KEY: Final = "lanewise"
-"""Where the scope stands in the ASGI scope; the adapters put it where their users look for it."""
+"""The key of the scope in the ASGI scope; the adapters put it where their users look for it, too."""
 
 ENDED_BY: Final = "lanewise.ended_by"
 """Where the ASGI scope has the error of a call that a framework is about to close a WebSocket for."""
@@ -54,7 +54,7 @@ class AsgiCore:
     def begin(self, asgi: AsgiScope) -> Scope:
         """Make the scope of one HTTP request or WebSocket, and leave it in the ASGI scope."""
         scope = asgi[SCOPE_KEY] = self._scope(asgi)
-        tell_guard(asgi, scope, tells_lane=self._inbound.tells_callers)
+        register_scope(asgi, scope, sends_lane=self._inbound.tells_callers)
         return scope
 
     async def serve(self, app: App, asgi: AsgiScope, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +63,7 @@ class AsgiCore:
         try:
             if asgi["type"] == "http":
                 request = _Request(app, asgi, scope, receive, send, self._id_header)
-                request.tells_lane = self._inbound.tells_callers
+                request.sends_lane = self._inbound.tells_callers
                 await request.run()
             else:
                 await _Socket(app, asgi, scope, receive, send, self._id_header).run()
@@ -76,12 +76,12 @@ class AsgiCore:
             end_serving(scope, token)
 
     def echo(self, asgi: AsgiScope, message: Message) -> None:
-        """Echo the request's id, and tell the lane, on an answer that did not come through ``serve``: a 404, say."""
+        """Set the request's id and the lane in the headers of an answer that ``serve`` did not make: a 404's."""
         known = asgi.get(SCOPE_KEY)
         scope = known if isinstance(known, Scope) else self._scope(asgi)
         _echo(message, self._id_header, state_of(scope).request_id)
         if self._inbound.tells_callers:
-            tell_lane(message, scope)
+            set_lane_header(message, scope)
 
     def _scope(self, asgi: AsgiScope) -> Scope:
         own, traces = [], []
@@ -120,7 +120,7 @@ class _Request:
     with a problem. An app that wants its headers out at once sends an empty piece.
     """
 
-    tells_lane = False
+    sends_lane = False
     _sent = False
     _complete = False
     _holds_all = False
@@ -204,8 +204,8 @@ class _Request:
     def _taken(self) -> list[Message]:
         """What was held, now that it goes out: with the lane, as far as it is known."""
         held, self._held = self._held, []
-        if self.tells_lane and held:
-            tell_lane(held[0], self._scope)
+        if self.sends_lane and held:
+            set_lane_header(held[0], self._scope)
         return held
 
     async def _release_whole(self) -> None:
@@ -229,8 +229,8 @@ class _Request:
         headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in problem.all_headers]
         headers.append((self._id_header, self._scope.request_id.encode("ascii")))
         start: Message = {"type": "http.response.start", "status": problem.status, "headers": headers}
-        if self.tells_lane:
-            tell_lane(start, self._scope)
+        if self.sends_lane:
+            set_lane_header(start, self._scope)
         await self._send_on(start)
         await self._send_on({"type": "http.response.body", "body": problem.body})
 

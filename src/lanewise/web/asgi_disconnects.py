@@ -1,4 +1,4 @@
-"""What comes in from the caller: one reader for the app and for the watch for a hang-up."""
+"""Notices that the caller of an ASGI request has hung up while a call runs, by one reader for the app and the watch."""
 
 from __future__ import annotations
 

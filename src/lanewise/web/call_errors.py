@@ -33,7 +33,7 @@ def routing_error_in(raised: BaseException) -> RoutingError | None:
 def hang_up_in(raised: BaseException) -> RoutingError | None:
     """The error of a call that ended because its caller had gone, wherever it is in what an app let out.
 
-    An app may wrap it, or stumble over it; there is nobody left who could be told.
+    An app may wrap it, or fail because of it; there is nobody left to answer.
     """
     waiting = [raised]  # each once: a group's errors have that group among what they were raised in
     for error in waiting:
@@ -61,7 +61,7 @@ def log_hang_up(error: RoutingError, scope: Scope) -> None:
 
 
 def _weight(error: RoutingError) -> int:
-    """Of several errors the gravest is told: what failed closed, then what waits for a person."""
+    """The order in which one of several errors is answered: what failed closed, then what waits for a person."""
     if isinstance(error, FailClosed):
         return 0
     return 1 if isinstance(error, ReviewPending) else 2

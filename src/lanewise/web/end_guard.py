@@ -15,9 +15,9 @@ from typing import Any, Final
 from lanewise.scope import Scope, state_of
 from lanewise.types import Outcome
 from lanewise.web.asgi_disconnects import Message, Receive
-from lanewise.web.lane_header import tell_lane
+from lanewise.web.lane_header import set_lane_header
 
-__all__ = ["EndGuard", "HeldEnd", "ends_answer", "guarded_scope", "tell_guard"]
+__all__ = ["EndGuard", "HeldEnd", "ends_answer", "guarded_scope", "register_scope"]
 
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
@@ -54,15 +54,15 @@ class HeldEnd:
 
     def __init__(self, send: Send, scope: Scope | None = None) -> None:
         self.scope = scope
-        self.tells_lane = False
+        self.sends_lane = False
         self._send = send
 
     async def send(self, message: Message) -> None:
         """Send a message on, hold it, or drop it where its caller has gone."""
         if self.abandoned:
             return
-        if self.tells_lane and self.scope is not None and message["type"] == "http.response.start":
-            tell_lane(message, self.scope)  # a 500 that is made outside of all middleware has not been told
+        if self.sends_lane and self.scope is not None and message["type"] == "http.response.start":
+            set_lane_header(message, self.scope)  # a 500 that is made outside of all middleware has no such header yet
         if self.scope is not None and state_of(self.scope).has_calls and self.concerns(message):
             self.hold(message)
         else:
@@ -157,9 +157,9 @@ def abandon_answer(asgi: MutableMapping[str, Any]) -> bool:
     return False
 
 
-def tell_guard(asgi: MutableMapping[str, Any], scope: Scope, *, tells_lane: bool) -> None:
+def register_scope(asgi: MutableMapping[str, Any], scope: Scope, *, sends_lane: bool) -> None:
     """Tell the guard of an app, if it has one, whose calls an answer rests on, and whether callers hear the lane."""
     guarded = asgi.get(_KEY)
     if isinstance(guarded, HeldEnd):
         guarded.scope = scope
-        guarded.tells_lane = tells_lane
+        guarded.sends_lane = sends_lane

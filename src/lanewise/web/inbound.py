@@ -1,4 +1,4 @@
-"""From an inbound request to its scope: the request id, the trace, the path's sensitivity."""
+"""Makes the scope of an inbound request: by its request id, its trace context, and the path's sensitivity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller of the app is told when a call ends without an answer: problem details (RFC 9457).
+"""How the caller of an app is answered when a call ends without an answer: problem details (RFC 9457).
 
 No provider, model, key, prompt or upstream text is ever in one.
 """

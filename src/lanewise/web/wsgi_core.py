@@ -1,4 +1,4 @@
-"""What a WSGI adapter needs: a scope around each request, its id echoed, hang-ups noticed, streams that end as told."""
+"""What all WSGI adapters share: a scope around each request, its id echoed, hang-ups noticed, streams ended."""
 
 from __future__ import annotations
 
@@ -85,11 +85,6 @@ def wsgi_headers(environ: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield name.replace("_", "-"), value
 
 
-def _length_in(headers: Headers) -> int | None:
-    told = [value for name, value in headers if name.lower() == "content-length"]
-    return int(told[0]) if len(told) == 1 and told[0].isdecimal() else None
-
-
 def _watcher(scope: Scope, probe: Callable[[], bool]) -> WsgiDisconnectWatcher:
     """Has the connection watched while calls run."""
     watcher = WsgiDisconnectWatcher(scope, probe)
@@ -104,12 +99,12 @@ class _Start:
     answered in full: with a problem.
     """
 
-    __slots__ = ("_id_header", "_scope", "_start_response", "_tells_lane", "_waiting", "_write", "done", "length")
+    __slots__ = ("_id_header", "_scope", "_sends_lane", "_start_response", "_waiting", "_write", "done", "length")
 
     def __init__(self, start_response: StartResponse, inbound: Inbound, scope: Scope) -> None:
         self._start_response = start_response
         self._id_header = inbound.request_id_header
-        self._tells_lane = inbound.tells_callers
+        self._sends_lane = inbound.tells_callers
         self._scope = scope
         self._waiting: tuple[str, Headers] | None = None
         self._write: Write | None = None
@@ -118,17 +113,19 @@ class _Start:
         """The bytes of the body, where the app has said how many they are."""
 
     def __call__(self, status: str, headers: Headers, exc_info: OptExcInfo | None = None, /) -> Write:
-        names = {*map(str.lower, dict(headers))}
-        if self._id_header.lower() not in names:
+        plain = dict(headers)
+        values = dict(zip(map(str.lower, plain), plain.values(), strict=True))
+        if self._id_header.lower() not in values:
             headers = [*headers, (self._id_header, state_of(self._scope).request_id)]
         if exc_info is not None:
             self.done = True
-            if self._tells_lane:
+            if self._sends_lane:
                 headers = with_lane(headers, self._scope)
             return self._start_response(status, headers, exc_info)
         self._waiting = (status, headers)
-        if "content-length" in names:
-            self.length = _length_in(headers)
+        if "content-length" in values:
+            length = values["content-length"]
+            self.length = int(length) if length.isdecimal() else None
             self.send()
         return self._write_out
 
@@ -137,7 +134,7 @@ class _Start:
         if self._waiting is not None:
             (status, headers), self._waiting = self._waiting, None
             self.done = True
-            if self._tells_lane:
+            if self._sends_lane:
                 headers = with_lane(headers, self._scope)
             self._write = self._start_response(status, headers)
 
@@ -179,7 +176,7 @@ class _Stream:
         self._closed = False
         self._first = b""
         self._sized = start.done
-        """Its length was told, so that closing it does not tell whether its reader has gone."""
+        """It has a Content-Length, so that a close does not show whether its reader has gone."""
         self._handed_out = 0
 
     def __iter__(self) -> Iterator[bytes]:
@@ -194,29 +191,24 @@ class _Stream:
         if self._first:
             piece, self._first = self._first, b""
         elif self._ended:
-            self._stop_watching()
+            if self._watcher is not None:
+                self._watcher.stop()
             raise StopIteration
         else:
-            piece = self._next_piece()
+            try:
+                piece = self._context.run(self._later_piece)
+            except StopIteration:
+                if self._watcher is not None:
+                    self._watcher.stop()
+                raise
+            except BaseException:
+                self.close()  # werkzeug's server does not, where its client has reset the connection
+                raise
         self._handed_out += len(piece)
-        if self._start.length is not None and self._handed_out >= self._start.length:
-            self._stop_watching()
+        length = self._start.length
+        if self._watcher is not None and length is not None and self._handed_out >= length:
+            self._watcher.stop()  # the server has the whole answer: its reader may go while what runs behind it goes on
         return piece
-
-    def _next_piece(self) -> bytes:
-        try:
-            return self._context.run(self._later_piece)
-        except StopIteration:
-            self._stop_watching()
-            raise
-        except BaseException:
-            self.close()  # werkzeug's server does not, where its client has reset the connection
-            raise
-
-    def _stop_watching(self) -> None:
-        """The whole answer is with the server: a caller that has it may go, while what runs behind it goes on."""
-        if self._watcher is not None:
-            self._watcher.stop()
 
     def _first_piece(self) -> None:
         try:
@@ -250,7 +242,8 @@ class _Stream:
         if self._closed:
             return
         self._closed = True
-        self._stop_watching()
+        if self._watcher is not None:
+            self._watcher.stop()
         if not self._ended and not self._sized:
             state_of(self._scope).hang_up()
         try:

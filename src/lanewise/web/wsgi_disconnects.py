@@ -33,7 +33,7 @@ _GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) |
 
 
 def disconnect_probe(environ: Mapping[str, object]) -> Callable[[], bool] | None:
-    """What tells whether the caller of a request has gone; ``None`` where its server leaves nothing that does.
+    """A function that looks whether a request's caller has gone; ``None`` where its server leaves nothing to look at.
 
     Example::
 

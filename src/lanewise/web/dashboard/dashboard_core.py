@@ -85,7 +85,7 @@ class DashboardCore:
             return self.refusal(refused)
 
     def refusal(self, refused: Refused) -> PageResponse:
-        """What a refused request is told."""
+        """The answer to a refused request."""
         headers = [("Content-Type", "text/html; charset=utf-8")]
         if refused.status == 405:
             headers.append(("Allow", "GET, HEAD, POST"))
@@ -110,7 +110,7 @@ def is_allowed(answer: object) -> bool:
 
 
 def not_allowed() -> Refused:
-    """What is told to somebody whom ``allow`` does not let in."""
+    """The refusal of somebody whom ``allow`` does not let in."""
     return Refused(403, "You may not see this page.")
 
 

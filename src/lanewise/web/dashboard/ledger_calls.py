@@ -23,7 +23,7 @@ __all__ = ["LedgerCalls", "LedgerSilent"]
 PATIENCE: Final = 5.0
 """Seconds that a statement may take."""
 FRESH: Final = 2.0
-"""Seconds for which what happened lately is told again as it was: many may look at a time."""
+"""Seconds for which the recent calls that were read are shown again: many may look at a time."""
 SETTLED: Final = timedelta(minutes=90)
 """After which no call of a day is likely to be recorded any more: costs of before are added up once in a while."""
 _STEPS: Final = 20_000
@@ -53,12 +53,12 @@ class LedgerCalls:
     @staticmethod
     def load() -> None:
         """Import what the database needs now, so that no page has to wait for that. Connects to nothing."""
-        with suppress(ImportError):  # told by the first page
+        with suppress(ImportError):  # the first page reports it
             pass
 
     def facts(self, since: datetime, now: datetime) -> RecentFacts:
         """What happened since a moment of the last hours, and the cost of today."""
-        with self._lock:  # one at a time: who waits is told what the one before found
+        with self._lock:  # one at a time: who waits gets what the one before has read
             known = self._facts
             if known is not None and known[1] == since and time.monotonic() - known[0] < FRESH:
                 return known[2]
@@ -147,7 +147,7 @@ class LedgerCalls:
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:
-        """What goes wrong with the database is told in our words."""
+        """Raise an error of the database as one without its address."""
         try:
             from lanewise._ledger.sink import why_unavailable
         except ImportError:

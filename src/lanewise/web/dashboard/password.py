@@ -49,11 +49,11 @@ class PasswordProtected:
         await self._app(scope, receive, send)
 
     def _knows(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        given = [value for name, value in headers if name.lower() == b"authorization"]
-        if len(given) != 1 or given[0][:6].lower() != b"basic ":
+        values = [value for name, value in headers if name.lower() == b"authorization"]
+        if len(values) != 1 or values[0][:6].lower() != b"basic ":
             return False
         try:
-            _, colon, password = b64decode(given[0][6:].strip(), validate=True).partition(b":")
+            _, colon, password = b64decode(values[0][6:].strip(), validate=True).partition(b":")
         except ValueError:
             return False
         return bool(colon) and hmac.compare_digest(sha256(password).digest(), self._digest)

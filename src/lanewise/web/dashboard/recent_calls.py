@@ -125,7 +125,7 @@ class RecentCalls:
         return {task: cost for (task, on), cost in self._cost_of_day.copy().items() if on == day}
 
     def page(self, wanted: CallFilter, after: PageKey | None, size: int) -> CallPage:
-        """As the ledger's, of the calls that are kept."""
+        """A page of the calls that are kept, newest first: ``size`` of them after the one at ``after``."""
         found: list[tuple[datetime, Call]] = []
         for call in self._latest.copy():
             at = _met_at(call, wanted)

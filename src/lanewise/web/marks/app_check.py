@@ -40,7 +40,7 @@ class AppCheck:
         """Why every request is refused, if so."""
 
     def at_start(self, app: object, *, is_whole: bool = True) -> None:
-        """Check an app; of the whole of one, path rules that match no endpoint are told.
+        """Check an app. Where it is the whole one, the log names path rules that match no endpoint.
 
         Raises ConfigError, with all endpoints whose marks can't hold: every request is refused from then on.
         """
@@ -66,7 +66,7 @@ class AppCheck:
             warn_of_unmatched(found, self._inbound.config)
 
     def at_first_request(self, app: object, *, is_whole: bool = True) -> bool:
-        """The same where the framework has no start, or it was not run: whether calls can be made.
+        """Check an app where the framework has no start, or it was not run. Gives whether calls can be made.
 
         The keys are looked up, too. What is wrong raises nothing here: it refuses every request.
         """
@@ -74,7 +74,7 @@ class AppCheck:
             self.at_start(app, is_whole=is_whole)
             self._inbound.check_keys()
         except RouterClosed:
-            pass  # requests that ask no model are none the worse for it, and the calls of the others say so
+            pass  # requests without AI calls can be served, and a call raises it
         except ConfigError as error:
             self.refused = error
         else:
@@ -82,7 +82,7 @@ class AppCheck:
         return False
 
     def instead_of_start(self, app: object, *, is_whole: bool = True) -> bool:
-        """As :meth:`at_first_request`, where requests are refused by an error: it is logged once."""
+        """Do what :meth:`at_first_request` does, and log once why every request is refused, if so."""
         can_call = self.at_first_request(app, is_whole=is_whole)
         if self.refused is not None:
             _log.error("every request is refused: %s", self.refused)

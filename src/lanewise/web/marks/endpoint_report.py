@@ -1,4 +1,4 @@
-"""What an app's endpoints say of themselves: checked at start-up, listed on request, asserted in an app's tests."""
+"""The endpoints of an app with their marks: checked at start-up, listed on request, asserted in an app's tests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _log: Final = logging.getLogger("lanewise")
 class Source(msgspec.Struct, frozen=True):
     """One mark that holds for an endpoint, and where it comes from: ``@sensitive``, ``blueprint payments``, ...
 
-    ``looked_up``: only a look at the endpoint tells of it, since nothing raises it when the endpoint runs.
+    ``looked_up``: it is only found on the endpoint, and nothing raises the sensitivity when the endpoint runs.
     """
 
     category: str
@@ -49,7 +49,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """An endpoint as an adapter found it. ``unresolved`` says why its marks can't be told, if they can't.
+    """An endpoint as an adapter found it. ``unresolved`` is the reason why its marks can't be read, if they can't.
 
     ``is_routed``: its signature asks for a routed client or the scope, so that it may answer as calls do that fail.
     """
@@ -196,7 +196,7 @@ def endpoint_table(endpoints: Sequence[Endpoint], config: Config) -> str:
 
 
 def endpoints_listed(endpoints: Sequence[Endpoint], config: Config) -> Table:
-    """As :func:`endpoint_table`, to be printed on a terminal of any width."""
+    """A table of all endpoints, with their sensitivity and where it comes from, for a terminal of any width."""
     table = Table(title=f"{len(endpoints)} endpoints", title_justify="left")
     for column in ("endpoint", "sensitive", "approved routes", "because of"):
         table.add_column(column)

@@ -1,4 +1,4 @@
-"""What a request falls under, by what the report of its app's endpoints says: read once, and again after each mark."""
+"""The categories of the endpoint that a request goes to: read from the app once, and again after each new mark."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RequestMarks:
         self._parts: tuple[object, ...] = ()
 
     def of(self, key: Hashable, part: object, report: Report) -> frozenset[str] | None:
-        """The categories of what ``report`` tells; ``None`` where nothing there says what it is.
+        """The categories of the endpoints in ``report``; ``None`` where none of them has a mark.
 
         It is asked again once a mark was put on anything, or where ``part``, of which it was read, is another.
         """

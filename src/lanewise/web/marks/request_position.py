@@ -1,7 +1,7 @@
 """Where a request is on its way through an app's routers, and the marks that hold there.
 
 The middleware sees a request before it is routed, and another layer may hand on a copy of its ASGI scope: so each
-router tells when it gets a request, and with which scope. Before that, they are asked which way they would take.
+router reports when it gets a request, and with which scope. Before that, the routes are matched without being run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _log: Final = logging.getLogger("lanewise")
 
 
 class RouterWatch:
-    """In the place of the app that a router serves requests by, which it calls: tells when the router gets one."""
+    """In the place of the app that a router serves requests by, which it calls: reports when the router gets one."""
 
     def __init__(self, app: App, router: object) -> None:
         self.app = app
@@ -132,7 +132,7 @@ class RequestPosition:
         return node
 
     def _taken(self, node: RouterNode, endpoint: object, key: tuple[int, object, str]) -> frozenset[str]:
-        """The marks of the way that was taken to an endpoint, or to what is mounted."""
+        """The marks of the branch that led to an endpoint, or to what is mounted."""
         branches = node.by_target.get(id(endpoint))
         if branches is None:
             return self._unseen([node.owner], self._prefix) | self._deeper(endpoint)
@@ -152,7 +152,7 @@ class RequestPosition:
         return found & (self._tree.categories | {STANDARD}) if branch.is_foreign else found
 
     def _ahead(self, node: RouterNode, asgi: AsgiScope, prefix: str, depth: int) -> frozenset[str]:
-        """The marks of the way that a router would take."""
+        """The marks of the branch by which a router would send the request on."""
         if depth < _DEEPEST and not node.routes_itself:
             dry = {name: value for name, value in asgi.items() if name not in _ROUTING}
             for branch in node.branches:
@@ -197,7 +197,7 @@ class RequestPosition:
         return bool(requests) and requests[-1].marks_resolver is not self
 
     def _deeper(self, endpoint: object) -> frozenset[str]:
-        """Of an endpoint in a router that was mounted since, and so tells of nothing."""
+        """The marks of an endpoint in a router that was mounted since, and so does not report its requests."""
         found: frozenset[str] = frozenset()
         for node, _ in self._tree.below(self._owner):
             for branch in node.by_target.get(id(endpoint), ()):

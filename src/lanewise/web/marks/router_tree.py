@@ -21,13 +21,13 @@ _ANY_METHOD: Final = "ANY"
 
 
 class Branch(NamedTuple):
-    """A way on from a router: to an endpoint, or to what is mounted there.
+    """A route of a router: to an endpoint, or to what is mounted there.
 
-    ``target`` is what the ASGI scope has as ``endpoint`` once this way was taken. ``child_scope`` is what the router
+    ``target`` is what the ASGI scope has as ``endpoint`` once this route was taken. ``child_scope`` is what the router
     would write into the ASGI scope of a request that it sends here; ``None``: it would not send it here. ``endpoints``
-    tells what is there, with the methods that it answers, and without what holds for the router. Of what is mounted,
-    ``inner`` is the router (or an app with one) whose routing can be followed; ``beyond`` are those that something may
-    lead to which can't be seen through.
+    are those that are there, with the methods that they answer, and without what holds for the router. Of what is
+    mounted, ``inner`` is the router (or an app with one) whose routing can be followed; ``beyond`` are the routers that
+    a callable may lead to which can't be seen through.
     """
 
     target: object
@@ -72,7 +72,7 @@ class RouterNode:
 
     ``sources`` are the marks that hold for all in it, ``branches`` lead on from it in the order in which it tries them,
     and ``fallback`` to what serves where none of them matches. ``misuse`` says what is wrong with the marks of all in
-    it. One that ``routes_itself`` has a way of its own to route, which nobody can ask ahead.
+    it. One that ``routes_itself`` is of a class whose routing can't be matched ahead.
 
     It is read anew once a mark was put on anything since ``version``, which is :func:`marks_version` from before it was
     read, or once one of ``lists`` has changed: the lists of routes that it was read from, its router's own first, each
@@ -120,7 +120,7 @@ class RouterTree:
     """The routers of one app, each read once, and anew where a mark or a route was added since.
 
     ``read`` makes the node of a router, or of an app that has one as its ``router``. ``watch`` is called with nodes
-    whose routers are to tell of the requests that they get. ``categories`` are those of the config.
+    whose routers are to report the requests that they get. ``categories`` are those of the config.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class RouterTree:
                     waiting += [(each, path + branch.path) for each in branch.leads_to]
 
     def watch_below(self, owner: object) -> None:
-        """Have all routers that are reached from an owner tell of the requests that they get."""
+        """Have all routers that are reached from an owner report the requests that they get."""
         if self._watch is not None:
             self._watch(node for node, _ in self.below(owner))
 

@@ -73,7 +73,7 @@ def makes_marks(function: _Maker) -> _Maker:
 
 
 def misplaced(target: object, place: str) -> str | None:
-    """What is wrong if a mark, or what makes marks, stands where a framework calls a function; ``None``: it is none.
+    """What is wrong with a mark, or a maker of marks, where a framework calls a function; ``None``: it is neither.
 
     Example::
 

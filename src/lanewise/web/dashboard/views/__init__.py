@@ -1,1 +1,1 @@
-"""The views of the page: what each shows, and how the tasks stand that the first one tells of."""
+"""The views of the page, one a file, and the status of each task that the first one shows."""

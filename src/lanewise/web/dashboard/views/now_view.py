@@ -13,7 +13,7 @@ from lanewise.web.dashboard.ledger_calls import LedgerSilent
 from lanewise.web.dashboard.page_request import PageRequest, PageResponse, Viewer
 from lanewise.web.dashboard.sparkline import outcome_bars, sparkline
 from lanewise.web.dashboard.templates import Html
-from lanewise.web.dashboard.views.standing import Level, TaskStanding, hour_before, task_standings
+from lanewise.web.dashboard.views.task_status import Level, TaskStatus, hour_before, task_statuses
 from lanewise.web.dashboard.views.view_context import ViewContext
 
 __all__ = ["now"]
@@ -22,7 +22,7 @@ __all__ = ["now"]
 class Card(msgspec.Struct, frozen=True):
     """A task with the charts of its last hour."""
 
-    task: TaskStanding
+    task: TaskStatus
     bars: Html
     lines: dict[str, Html]
 
@@ -36,28 +36,28 @@ def now(context: ViewContext, request: PageRequest, viewer: Viewer) -> PageRespo
     except LedgerSilent as silent:
         facts, trouble = RecentFacts(calls=(), attempts=(), cost_today={}), str(silent)
     health = context.router.health
-    standings = task_standings(context.router.config, health, facts, moment)
+    statuses = task_statuses(context.router.config, health, facts, moment)
     return context.page(
         "now.html",
         request,
         viewer,
         now=moment,
-        cards=[_card(standing) for standing in standings],
-        summary=_summary(standings),
-        worst=standings[0].level if standings else Level.PRIMARY,
-        series=_series(standings, moment),
-        total=_total(standings),
+        cards=[_card(task_status) for task_status in statuses],
+        summary=_summary(statuses),
+        worst=statuses[0].level if statuses else Level.PRIMARY,
+        series=_series(statuses, moment),
+        total=_total(statuses),
         shared=health.shared,
         stores=context.router.config.router.state != "memory",
         trouble=trouble,
     )
 
 
-def _card(standing: TaskStanding) -> Card:
-    hour = standing.hour
+def _card(task_status: TaskStatus) -> Card:
+    hour = task_status.hour
     return Card(
-        standing,
-        outcome_bars(_primary(standing), hour.fallback, hour.failed),
+        task_status,
+        outcome_bars(_primary(task_status), hour.fallback, hour.failed),
         {
             "calls": sparkline(hour.calls),
             "answered": sparkline(hour.answered),
@@ -69,14 +69,14 @@ def _card(standing: TaskStanding) -> Card:
     )
 
 
-def _primary(standing: TaskStanding) -> list[int]:
-    hour = standing.hour
+def _primary(task_status: TaskStatus) -> list[int]:
+    hour = task_status.hour
     return [answered - fallback for answered, fallback in zip(hour.answered, hour.fallback, strict=True)]
 
 
-def _summary(standings: Sequence[TaskStanding]) -> str:
+def _summary(statuses: Sequence[TaskStatus]) -> str:
     """All tasks in a line."""
-    if not standings:
+    if not statuses:
         return "The config has no task."
     told = []
     for level, one, more in (
@@ -84,29 +84,29 @@ def _summary(standings: Sequence[TaskStanding]) -> str:
         (Level.SHAKY, "answers in part", "answer in part"),
         (Level.FALLBACK, "is on its fallback", "are on their fallbacks"),
     ):
-        names = [standing.name for standing in standings if standing.level is level]
+        names = [task_status.name for task_status in statuses if task_status.level is level]
         if names:
             who = names[0] if len(names) == 1 else f"{len(names)} tasks"
             told.append(f"{who} {one if len(names) == 1 else more}")
     if not told:
-        only = len(standings) == 1
-        return f"{standings[0].name} is on its primary lane." if only else "All tasks are on their primary lanes."
-    rest = sum(standing.level is Level.PRIMARY for standing in standings)
+        only = len(statuses) == 1
+        return f"{statuses[0].name} is on its primary lane." if only else "All tasks are on their primary lanes."
+    rest = sum(task_status.level is Level.PRIMARY for task_status in statuses)
     return ", ".join(told) + (f"; {rest} on {'its' if rest == 1 else 'their'} primary." if rest else ".")
 
 
-def _total(standings: Sequence[TaskStanding]) -> Html:
-    rows = [_added(standings, row) for row in (_primary, lambda s: s.hour.fallback, lambda s: s.hour.failed)]
+def _total(statuses: Sequence[TaskStatus]) -> Html:
+    rows = [_added(statuses, row) for row in (_primary, lambda s: s.hour.fallback, lambda s: s.hour.failed)]
     return outcome_bars(*rows)
 
 
-def _series(standings: Sequence[TaskStanding], moment: datetime) -> str:
+def _series(statuses: Sequence[TaskStatus], moment: datetime) -> str:
     """The rows of the chart, as JSON: minutes, and calls by what became of them."""
     first = int(hour_before(moment).timestamp())
-    rows = [_added(standings, row) for row in (_primary, lambda s: s.hour.fallback, lambda s: s.hour.failed)]
-    minutes = [first + 60 * number for number in range(len(rows[0]))] if standings else []
+    rows = [_added(statuses, row) for row in (_primary, lambda s: s.hour.fallback, lambda s: s.hour.failed)]
+    minutes = [first + 60 * number for number in range(len(rows[0]))] if statuses else []
     return msgspec.json.encode([minutes, *rows]).decode()
 
 
-def _added(standings: Sequence[TaskStanding], row: Any) -> list[int]:
-    return [sum(numbers) for numbers in zip(*(row(standing) for standing in standings), strict=True)]
+def _added(statuses: Sequence[TaskStatus], row: Any) -> list[int]:
+    return [sum(numbers) for numbers in zip(*(row(task_status) for task_status in statuses), strict=True)]

@@ -13,7 +13,7 @@ from lanewise._health.health_report import untried
 from lanewise.types import HealthReport, HealthState, LaneName
 from lanewise.types.past_calls import AttemptsOfMinute, CallsOfMinute, RecentFacts
 from lanewise.web.dashboard import figures
-from lanewise.web.dashboard.views.standing import MINUTES, Level, TaskStanding, task_standings
+from lanewise.web.dashboard.views.task_status import MINUTES, Level, TaskStatus, task_statuses
 
 NOW = datetime(2026, 11, 30, 14, 5, 30, tzinfo=UTC)
 MINUTE = int(NOW.timestamp()) // 60
@@ -50,9 +50,9 @@ def health(of: Config, **states: HealthState) -> HealthReport:
     return msgspec.structs.replace(report, routes=routes)
 
 
-def standing(of: Config, report: HealthReport, facts: RecentFacts = NOTHING) -> TaskStanding:
+def status_of(of: Config, report: HealthReport, facts_of: RecentFacts = NOTHING) -> TaskStatus:
     """How the task stands."""
-    (found,) = task_standings(of, report, facts, NOW)
+    (found,) = task_statuses(of, report, facts_of, NOW)
     return found
 
 
@@ -75,7 +75,7 @@ def failures(minute: int, route: str, lane: str, failure: str, number: int = 3) 
     )
 
 
-def facts(*rows: CallsOfMinute | AttemptsOfMinute) -> RecentFacts:
+def facts_of(*rows: CallsOfMinute | AttemptsOfMinute) -> RecentFacts:
     """What happened lately."""
     return RecentFacts(
         calls=tuple(row for row in rows if isinstance(row, CallsOfMinute)),
@@ -87,14 +87,14 @@ def facts(*rows: CallsOfMinute | AttemptsOfMinute) -> RecentFacts:
 def test_a_task_that_is_well_is_on_its_primary() -> None:
     """Also one that nobody has called yet."""
     of = config()
-    found = standing(of, health(of))
+    found = status_of(of, health(of))
     assert (found.level, found.answering, found.lane, found.reason) == (Level.PRIMARY, ("flagship",), "primary", "")
 
 
 def test_a_fallback_says_since_when_and_why() -> None:
     """Since the last of the routes before it went."""
     of = config()
-    found = standing(of, health(of, flagship=HealthState.OPEN, sonnet=HealthState.LIMITED))
+    found = status_of(of, health(of, flagship=HealthState.OPEN, sonnet=HealthState.LIMITED))
     assert (found.level, found.answering, found.lane) == (Level.FALLBACK, ("mini",), LaneName.DEGRADED)
     assert found.since == NOW - timedelta(minutes=4)
     assert found.reason == "flagship is open: outage, HTTP 503; sonnet is limited: outage, HTTP 503"
@@ -105,22 +105,22 @@ def test_a_fallback_says_since_when_and_why() -> None:
 def test_whatever_takes_no_calls_is_not_on_stage(state: HealthState) -> None:
     """In any of its states."""
     of = config()
-    assert standing(of, health(of, flagship=state)).answering == ("sonnet",)
+    assert status_of(of, health(of, flagship=state)).answering == ("sonnet",)
 
 
 def test_a_task_without_a_route_is_failing() -> None:
     """Unless its last calls were answered all the same: then it answers in part."""
     of = config()
     down = health(of, flagship=HealthState.OPEN, sonnet=HealthState.THROTTLED, mini=HealthState.HALF_OPEN)
-    assert standing(of, down).level is Level.FAILING
-    assert standing(of, down, facts(calls(30, 9))).level is Level.FAILING
-    assert standing(of, down, facts(calls(0, 1))).level is Level.SHAKY
+    assert status_of(of, down).level is Level.FAILING
+    assert status_of(of, down, facts_of(calls(30, 9))).level is Level.FAILING
+    assert status_of(of, down, facts_of(calls(0, 1))).level is Level.SHAKY
 
 
 def test_a_sensitive_task_has_its_approved_routes_alone() -> None:
     """A route that may not answer is no fallback."""
     of = config(sensitive="payment", equivalent="sonnet")
-    found = standing(of, health(of, flagship=HealthState.OPEN))
+    found = status_of(of, health(of, flagship=HealthState.OPEN))
     assert found.level is Level.FAILING
     assert [route.approved for lane in found.lanes for route in lane.routes] == [True, False, False]
 
@@ -128,13 +128,13 @@ def test_a_sensitive_task_has_its_approved_routes_alone() -> None:
 def test_calls_tell_what_health_does_not() -> None:
     """Health that each worker keeps to itself: where all the last calls went elsewhere, that is how the task stands."""
     of = config()
-    told = facts(
+    facts = facts_of(
         calls(20, 50),
         calls(4, 2, "equivalent"),
         calls(1, 3, "equivalent"),
         failures(1, "flagship", "primary", "rate_limit"),
     )
-    found = standing(of, health(of), told)
+    found = status_of(of, health(of), facts)
     assert (found.level, found.lane, found.by_its_calls) == (Level.FALLBACK, "equivalent", True)
     assert found.since == datetime(2026, 11, 30, 14, 1, tzinfo=UTC)
     assert found.reason == "flagship: rate_limit"
@@ -144,36 +144,36 @@ def test_calls_tell_what_health_does_not() -> None:
 def test_calls_that_all_failed_are_a_task_that_fails() -> None:
     """Those that were left to a person too: nobody answered them."""
     of = config()
-    told = facts(
+    facts = facts_of(
         calls(2, 2, None, "failed"), calls(1, 1, None, "pending_review"), failures(1, "flagship", "primary", "x")
     )
-    assert standing(of, health(of), told).level is Level.FAILING
+    assert status_of(of, health(of), facts).level is Level.FAILING
 
 
 @pytest.mark.parametrize(
-    "told",
+    "facts",
     [
-        facts(calls(1, 2, "equivalent")),
-        facts(calls(1, 9, "equivalent"), calls(2, 1)),
-        facts(calls(9, 9, "equivalent")),
-        facts(calls(1, 9, None, "cancelled"), calls(1, 9, None, "refused")),
+        facts_of(calls(1, 2, "equivalent")),
+        facts_of(calls(1, 9, "equivalent"), calls(2, 1)),
+        facts_of(calls(9, 9, "equivalent")),
+        facts_of(calls(1, 9, None, "cancelled"), calls(1, 9, None, "refused")),
     ],
     ids=["too few", "the primary answers too", "long ago", "ended by their callers"],
 )
-def test_less_tells_nothing(told: RecentFacts) -> None:
+def test_less_tells_nothing(facts: RecentFacts) -> None:
     """A task stays on its primary lane until that is sure."""
     of = config()
-    assert standing(of, health(of), told).level is Level.PRIMARY
+    assert status_of(of, health(of), facts).level is Level.PRIMARY
 
 
 def test_the_hour_adds_up() -> None:
     """Each minute has its place, and what is older has none."""
     of = config()
-    told = facts(
+    facts = facts_of(
         calls(0, 5), calls(0, 2, "degraded"), calls(0, 1, None, "failed"), calls(59, 4), calls(60, 100),
         failures(0, "flagship", "primary", "outage", 2),
     )  # fmt: skip
-    hour = standing(of, health(of), told).hour
+    hour = status_of(of, health(of), facts).hour
     assert len(hour.calls) == MINUTES
     assert (hour.calls[-1], hour.calls[0], sum(hour.calls)) == (8, 4, 12)
     assert (hour.answered[-1], hour.fallback[-1], hour.failed[-1], hour.absorbed[-1]) == (7, 2, 1, 2)
@@ -196,7 +196,7 @@ def test_what_needs_a_look_comes_first() -> None:
             },
         }
     )
-    found = task_standings(of, health(of, a=HealthState.OPEN), NOTHING, NOW)
+    found = task_statuses(of, health(of, a=HealthState.OPEN), NOTHING, NOW)
     assert [each.name for each in found] == ["down", "fallback", "well"]
 
 

@@ -1,4 +1,4 @@
-"""How each task stands: which lane answers at present, since when and why, and what the last hour was like. Pure."""
+"""The status of each task: which lane answers at present, since when and why, and its last hour. Pure."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ __all__ = [
     "Level",
     "RouteStanding",
     "TaskHour",
-    "TaskStanding",
+    "TaskStatus",
     "hour_before",
-    "task_standings",
+    "task_statuses",
 ]
 
 MINUTES: Final = 60
 """Of the past that is shown."""
 _EVIDENCE: Final = 5
-"""The last minutes whose calls tell of what this process's breakers don't know."""
+"""The last minutes whose calls are evidence of what this process's breakers don't know."""
 _ENOUGH: Final = 3
-"""Calls that all ended alike, from which that is taken to be how the task stands."""
+"""How many calls that all ended alike make up the status of a task."""
 
 
 class Level(StrEnum):
-    """How a task stands; from worst to best."""
+    """The level of a task's service; from worst to best."""
 
     FAILING = "failing"
     SHAKY = "shaky"
@@ -86,7 +86,7 @@ class TaskHour(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.answered) / ended if ended else None
 
 
-class TaskStanding(msgspec.Struct, frozen=True, kw_only=True):
+class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A task. ``reason`` says in a line why it is not on its primary lane, ``since`` is UTC where it is known.
 
     ``by_its_calls``: nothing is known against its routes, but its last calls all ended so.
@@ -105,12 +105,12 @@ class TaskStanding(msgspec.Struct, frozen=True, kw_only=True):
     by_its_calls: bool = False
 
 
-def task_standings(config: Config, health: HealthReport, facts: RecentFacts, now: datetime) -> list[TaskStanding]:
+def task_statuses(config: Config, health: HealthReport, facts: RecentFacts, now: datetime) -> list[TaskStatus]:
     """All tasks, those first that need a look; ``now`` is UTC.
 
     Example::
 
-        worst = task_standings(router.config, router.health, facts, datetime.now(UTC))[0]
+        worst = task_statuses(router.config, router.health, facts, datetime.now(UTC))[0]
         print(worst.name, worst.level, worst.since, worst.reason)
     """
     calls: defaultdict[str, list[CallsOfMinute]] = defaultdict(list)
@@ -120,14 +120,14 @@ def task_standings(config: Config, health: HealthReport, facts: RecentFacts, now
     for attempt in facts.attempts:
         attempts[attempt.task].append(attempt)
     found = [
-        _standing(config, task, health, calls[name], attempts[name], facts.cost_today.get(name), now)
+        _task_status(config, task, health, calls[name], attempts[name], facts.cost_today.get(name), now)
         for name, task in config.tasks.items()
     ]
     order = list(Level)
-    return sorted(found, key=lambda standing: order.index(standing.level))
+    return sorted(found, key=lambda task_status: order.index(task_status.level))
 
 
-def _standing(
+def _task_status(
     config: Config,
     task: Task,
     health: HealthReport,
@@ -135,7 +135,7 @@ def _standing(
     attempts: Sequence[AttemptsOfMinute],
     cost_today: float | None,
     now: datetime,
-) -> TaskStanding:
+) -> TaskStatus:
     approved = None
     if task.sensitive is not None:
         approved = approved_routes([config.sensitive[task.sensitive]])
@@ -147,7 +147,7 @@ def _standing(
     if lane is not None:
         answering = tuple(name for name in lane.routes if name in usable)
         answering = answering[:1] if task.select == "order" else answering
-    by_health = TaskStanding(
+    by_health = TaskStatus(
         name=task.name,
         level=Level.FAILING if lane is None else Level.PRIMARY if lane.name is LaneName.PRIMARY else Level.FALLBACK,
         lanes=_lanes(task, health, answering, approved),
@@ -166,15 +166,15 @@ def _standing(
         for name in each.routes
         if approved is None or name in approved
     ]
-    standing = msgspec.structs.replace(
+    task_status = msgspec.structs.replace(
         by_health,
         since=max((status.since for status in ahead if status.since is not None), default=None),
-        reason="; ".join(_told(status) for status in ahead),
+        reason="; ".join(_reason_of(status) for status in ahead),
         probe=min((status.next_probe for status in ahead if status.next_probe is not None), default=None),
     )
-    if standing.level is Level.FAILING and _answered(calls, minute, 2):
-        return msgspec.structs.replace(standing, level=Level.SHAKY)
-    return standing
+    if task_status.level is Level.FAILING and _answered(calls, minute, 2):
+        return msgspec.structs.replace(task_status, level=Level.SHAKY)
+    return task_status
 
 
 def _lanes(
@@ -196,20 +196,20 @@ def _lanes(
     )
 
 
-def _told(status: RouteStatus) -> str:
+def _reason_of(status: RouteStatus) -> str:
     if status.by_hand:
         return f"{status.route} is open by hand"
     state = "is off" if status.state is HealthState.OFF else f"is {status.state}"
     return f"{status.route} {state}: {status.why}" if status.why else f"{status.route} {state}"
 
 
-# -- what calls tell that the breakers don't ---------------------------------------------------------------------------
+# -- what is known by calls, and not by breakers -----------------------------------------------------------------------
 
 
 def _as_its_calls_say(
-    standing: TaskStanding, calls: Sequence[CallsOfMinute], attempts: Sequence[AttemptsOfMinute], minute: int
-) -> TaskStanding:
-    """The same, unless its latest calls all went another way: other workers may know what this one does not."""
+    task_status: TaskStatus, calls: Sequence[CallsOfMinute], attempts: Sequence[AttemptsOfMinute], minute: int
+) -> TaskStatus:
+    """The status by its latest calls, if those all went another way: other workers may know what this one does not."""
     recent = [call for call in calls if call.minute > minute - _EVIDENCE]
     answers = [call for call in recent if call.outcome == Outcome.ANSWERED]
     primary = sum(call.calls for call in answers if call.lane == LaneName.PRIMARY)
@@ -217,9 +217,9 @@ def _as_its_calls_say(
     for call in answers:
         if call.lane is not None and call.lane != LaneName.PRIMARY:
             elsewhere[call.lane] += call.calls
-    failed = sum(call.calls for call in recent if call.outcome in _unanswered(standing.sensitive))
-    if primary or not standing.hour.calls or sum(elsewhere.values()) + failed < _ENOUGH:
-        return standing
+    failed = sum(call.calls for call in recent if call.outcome in _unanswered(task_status.sensitive))
+    if primary or not task_status.hour.calls or sum(elsewhere.values()) + failed < _ENOUGH:
+        return task_status
     why = Counter[tuple[str, str]]()
     for attempt in attempts:
         tells = attempt.lane == LaneName.PRIMARY or not elsewhere
@@ -228,13 +228,13 @@ def _as_its_calls_say(
     reason = "; ".join(f"{route}: {failure}" for (route, failure), _ in why.most_common(2))
     lane = LaneName(elsewhere.most_common(1)[0][0]) if elsewhere else None
     return msgspec.structs.replace(
-        standing,
+        task_status,
         level=Level.FALLBACK if elsewhere else Level.FAILING,
         lane=lane,
         answering=(),
         lanes=tuple(
             LaneStanding(each.name, tuple(msgspec.structs.replace(route, answers=False) for route in each.routes))
-            for each in standing.lanes
+            for each in task_status.lanes
         ),
         since=_since(calls),
         reason=reason,
