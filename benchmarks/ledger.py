@@ -18,7 +18,7 @@ from sqlalchemy import Engine, func, select, text
 from benchmarks.ledger_rows import FIRST_DAY, fill, made_up_calls
 from benchmarks.measure import machine
 from lanewise._ledger.database import open_ledger
-from lanewise._ledger.queries.aggregates import read_facts
+from lanewise._ledger.queries.aggregates import read_aggregates
 from lanewise._ledger.queries.report_lines import lines
 from lanewise._ledger.schema.tables import attempts, calls
 from lanewise._ledger.schema.upgrading import upgrade
@@ -120,7 +120,7 @@ def _report_seconds(engine: Engine) -> float:
     began = time.perf_counter()
     since = FIRST_DAY + MONTH * 4
     with engine.connect() as connection:
-        facts = read_facts(connection, since, since + MONTH, VIEWS)
+        facts = read_aggregates(connection, since, since + MONTH, VIEWS)
     for by in VIEWS:
         assert lines(facts, by)
     return time.perf_counter() - began

@@ -11,7 +11,7 @@ import redis
 
 from _routing.planning import OUTAGE
 from lanewise._health.breakers.circuit import BreakerSettings, ByHand, Circuit, CircuitOpened, Failed, LeaseAsked
-from lanewise._health.sharing.breaker_store import KEPT, BreakerStore, channel_of, circuit_key, read_news
+from lanewise._health.sharing.breaker_store import KEEP_SECONDS, BreakerStore, channel_of, circuit_key, read_news
 from lanewise._store import client
 from lanewise.config.environment.store_address import StoreAddress
 from real_valkey import Valkey
@@ -96,11 +96,11 @@ def test_what_a_person_opened_is_kept_until_a_person_closes_it(store: redis.Redi
     """All else is forgotten a day after its last change."""
     circuits = BreakerStore(store)
     failed = circuits.change(KEY, None, [FAILED], NUMBERS)
-    assert 0 < store.ttl(KEY) <= KEPT
+    assert 0 < store.ttl(KEY) <= KEEP_SECONDS
     opened = circuits.change(KEY, failed, [ByHand(open=True)], NUMBERS)
     assert store.ttl(KEY) == -1
     circuits.change(KEY, opened, [ByHand(open=False)], NUMBERS)
-    assert 0 < store.ttl(KEY) <= KEPT
+    assert 0 < store.ttl(KEY) <= KEEP_SECONDS
 
 
 def test_a_store_that_forgot_everything_begins_with_a_later_version(store: redis.Redis) -> None:

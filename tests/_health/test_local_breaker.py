@@ -369,7 +369,7 @@ def test_with_a_store_only_the_holder_of_the_lease_probes() -> None:
     assert route.wanted
     assert watch.health.closed_to(10.0, shared=False) is None
     held = Circuit(generation=1, open_until=10.0, why=OUTAGE, holder="me", lease_until=15.0)
-    route.replace(held, version=9, told=len(route.pending_events))
+    route.replace(held, version=9, sent=len(route.pending_events))
     assert watch.asks() is None
     watch.now = 14.5
     assert watch.asks() is not None, "the lease may be over by the store's clock"
@@ -382,10 +382,10 @@ def test_a_holder_that_offers_the_probe_does_not_begin_one_before_it_has_the_ans
     watch.now = 10.0
     route = watch.health.route
     held = Circuit(generation=1, open_until=10.0, why=OUTAGE, holder="me", lease_until=15.0)
-    route.replace(held, version=1, told=len(route.pending_events))
+    route.replace(held, version=1, sent=len(route.pending_events))
     route.note(LeaseRenewed("me", in_use=False), 10.0)
     assert watch.health.enter(10.0, shared=True) is None
-    route.replace(held, version=2, told=1)
+    route.replace(held, version=2, sent=1)
     assert watch.health.enter(10.0, shared=True) is not None
 
 
@@ -396,7 +396,7 @@ def test_a_holder_that_offered_the_probe_as_the_store_fell_silent_probes_by_itse
     watch.now = 10.0
     route = watch.health.route
     held = Circuit(generation=1, open_until=10.0, why=OUTAGE, holder="me", lease_until=15.0)
-    route.replace(held, version=1, told=len(route.pending_events))
+    route.replace(held, version=1, sent=len(route.pending_events))
     route.note(LeaseRenewed("me", in_use=False), 10.0)
     watch.shared = False
     assert watch.asks() is None
@@ -424,11 +424,11 @@ def test_what_a_worker_knows_itself_is_not_overwritten_by_what_the_others_know()
     breaker = LocalBreaker("me", NUMBERS)
     for _ in range(5):
         breaker.note(Failed(0, OUTAGE, 0.5), 0.0)
-    breaker.replace(Circuit(consecutive_failures=2), version=1, told=2)
+    breaker.replace(Circuit(consecutive_failures=2), version=1, sent=2)
     assert breaker.circuit.is_open(5.0)
-    breaker.replace(Circuit(generation=1, open_until=10.0, why=OUTAGE), version=2, told=3)
+    breaker.replace(Circuit(generation=1, open_until=10.0, why=OUTAGE), version=2, sent=3)
     assert breaker.pending_events == []
-    breaker.replace(Circuit(generation=2), version=3, told=0)
+    breaker.replace(Circuit(generation=2), version=3, sent=0)
     assert breaker.pristine
 
 
@@ -437,16 +437,16 @@ def test_what_could_not_be_taken_over_at_once_is_taken_over_when_it_comes_again(
     breaker = LocalBreaker("me", NUMBERS)
     breaker.note(Failed(0, OUTAGE, 0.5), 0.0)
     opened = Circuit(generation=1, open_until=10.0, why=OUTAGE)
-    breaker.replace(opened, version=8, told=0)
-    breaker.replace(opened, version=8, told=1)
+    breaker.replace(opened, version=8, sent=0)
+    breaker.replace(opened, version=8, sent=1)
     assert breaker.circuit.is_open(5.0)
 
 
 def test_old_news_changes_nothing() -> None:
     """Messages may overtake each other."""
     breaker = LocalBreaker("me", NUMBERS)
-    breaker.replace(Circuit(generation=2), version=7, told=0)
-    breaker.replace(Circuit(generation=1, open_until=10.0, why=OUTAGE), version=6, told=0)
+    breaker.replace(Circuit(generation=2), version=7, sent=0)
+    breaker.replace(Circuit(generation=1, open_until=10.0, why=OUTAGE), version=6, sent=0)
     assert breaker.pristine
 
 

@@ -12,11 +12,11 @@ from sqlalchemy import Engine, Table, bindparam, inspect, select, text
 
 from _ledger.calls import attempt, call, rows
 from lanewise._ledger.database import open_ledger, writing
-from lanewise._ledger.queries.aggregates import read_facts
+from lanewise._ledger.queries.aggregates import read_aggregates
 from lanewise._ledger.queries.report_lines import total
 from lanewise._ledger.queries.single_calls import calls_of
 from lanewise._ledger.rows import attempt_rows, call_row
-from lanewise._ledger.schema.schema_version import MIGRATIONS, standing
+from lanewise._ledger.schema.schema_version import MIGRATIONS, schema_state
 from lanewise._ledger.schema.tables import attempts, calls, reviews, scores
 from lanewise._ledger.schema.upgrading import upgrade
 from lanewise._ledger.sink import LedgerSink
@@ -104,7 +104,7 @@ def test_an_upgrade_keeps_every_row_as_it_is(old: Engine) -> None:
         assert known == before[table.name]
     assert all(row[name] is None for row in everything(old, attempts) for name in NEW_COLUMNS)
     with old.connect() as connection:
-        assert standing(connection).current
+        assert schema_state(connection).current
         told = calls_of(connection, before["calls"][1]["id"])[0]
     assert [each.cost_status for each in told.attempts] == [CostStatus.UNKNOWN, CostStatus.ESTIMATED]
     assert (told.attempts[1].cached_tokens, told.attempts[1].cache_write_tokens) == (400, None)
@@ -131,7 +131,7 @@ def test_workers_of_two_releases_write_into_one_ledger(old: Engine, url: str) ->
     assert len(rows(old, attempts)) == 4 + 6
     first, last = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
     with old.connect() as connection:
-        whole = total(read_facts(connection, first, last, []))
+        whole = total(read_aggregates(connection, first, last, []))
         row = connection.execute(select(attempts).where(attempts.c.cost_usd == 3.0)).one()
         (told,) = calls_of(connection, row.call_id)
     assert whole.cost_usd == pytest.approx(0.0123 + 0.2 + 3.0 + 9.0)

@@ -17,7 +17,7 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from _ledger.calls import NOON, attempt, call
-from lanewise._ledger.queries.aggregates import Aggregates, GroupBy, read_facts
+from lanewise._ledger.queries.aggregates import Aggregates, GroupBy, read_aggregates
 from lanewise._ledger.queries.histogram import percentile
 from lanewise._ledger.queries.report_lines import ReportLine, lines, total
 from lanewise._ledger.sink import LedgerSink
@@ -71,7 +71,7 @@ def run(*arguments: str | os.PathLike[str]) -> Result:
 
 def facts_of(engine: Engine, *by: GroupBy) -> Aggregates:
     with engine.connect() as connection:
-        return read_facts(connection, NOON - 10 * DAY, NOON + 10 * DAY, [by])
+        return read_aggregates(connection, NOON - 10 * DAY, NOON + 10 * DAY, [by])
 
 
 @pytest.mark.usefixtures("three_calls")
@@ -193,7 +193,7 @@ def test_the_end_of_a_span_is_not_in_it(engine: Engine, sink: LedgerSink) -> Non
     """So that spans side by side count everything once."""
     sink.write([call(at=NOON), call(at=NOON + DAY)])
     with engine.connect() as connection:
-        spans = [read_facts(connection, NOON + DAY * n, NOON + DAY * (n + 1), []) for n in range(-1, 2)]
+        spans = [read_aggregates(connection, NOON + DAY * n, NOON + DAY * (n + 1), []) for n in range(-1, 2)]
     assert [total(facts).calls for facts in spans] == [0, 1, 1]
 
 

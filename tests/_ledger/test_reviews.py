@@ -189,8 +189,8 @@ def test_whatever_a_database_raises_is_told_in_our_words(queue: ReviewQueue, mon
         raise RuntimeError("canary: postgresql://user:password@host")
 
     review = opened(queue)
-    monkeypatch.setattr("lanewise._ledger.reviews.ReviewTable.get", breaks)
-    monkeypatch.setattr("lanewise._ledger.reviews.ReviewTable.add", breaks)
+    monkeypatch.setattr("lanewise._ledger.review_table.ReviewTable.get", breaks)
+    monkeypatch.setattr("lanewise._ledger.review_table.ReviewTable.add", breaks)
     for use in (lambda: queue.get(review.id), lambda: queue.open(NEW)):
         with pytest.raises(ReviewsUnavailable) as caught:
             use()

@@ -22,7 +22,7 @@ from _ledger.postgres import Postgres
 from lanewise._ledger import database, retention, upgrading
 from lanewise._ledger.database import open_ledger, writing
 from lanewise._ledger.retention import forget
-from lanewise._ledger.schema.schema_version import MIGRATIONS, VERSION_TABLE, standing
+from lanewise._ledger.schema.schema_version import MIGRATIONS, VERSION_TABLE, schema_state
 from lanewise._ledger.schema.tables import attempts, calls, scores
 from lanewise._ledger.schema.upgrading import upgrade
 from lanewise._ledger.sink import LedgerSink
@@ -45,7 +45,7 @@ def test_a_new_file_gets_its_tables(tmp_path: Path) -> None:
     sink.close()
     engine = open_ledger(sqlite_url(tmp_path))
     with engine.connect() as connection:
-        assert standing(connection).current
+        assert schema_state(connection).current
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
     assert len(rows(engine, calls)) == 1
     engine.dispose()
@@ -159,7 +159,7 @@ def test_an_older_worker_goes_on_to_write_into_the_tables_of_a_newer_release(eng
     )
     sink.write([call()])
     with engine.connect() as connection:
-        assert standing(connection).current
+        assert schema_state(connection).current
         assert connection.execute(text("SELECT mood FROM attempts")).scalar() is None
     assert upgrade(engine).found == "9999"
 
@@ -167,7 +167,7 @@ def test_an_older_worker_goes_on_to_write_into_the_tables_of_a_newer_release(eng
 def test_the_files_of_the_versions_are_named_after_them(engine: Engine) -> None:
     """The newest is that which Alembic would upgrade to."""
     with engine.connect() as connection:
-        assert standing(connection).newest == ScriptDirectory(MIGRATIONS).get_current_head()
+        assert schema_state(connection).newest == ScriptDirectory(MIGRATIONS).get_current_head()
 
 
 def test_tables_that_vanish_are_missed(engine: Engine, sink: LedgerSink) -> None:
@@ -313,7 +313,7 @@ def test_upgrading_twice_at_once_is_safe(url: str) -> None:
     assert len(set(before)) == 2
     engine = open_ledger(url)
     with engine.connect() as connection:
-        assert standing(connection).current
+        assert schema_state(connection).current
     engine.dispose()
 
 

@@ -131,10 +131,10 @@ def test_losses_are_told_once_a_minute(caplog: pytest.LogCaptureFixture, monkeyp
     wait_until(lambda: len(caplog.records) == 1)
     for _ in range(50):
         lost.add(1, "it raised OSError")
-        lost.tell_if_due()
+        lost.report_if_due()
     assert len(caplog.records) == 1
     now += 61.0
-    lost.tell_if_due()
+    lost.report_if_due()
     assert [vars(line)["dropped"] for line in caplog.records] == [1, 50]
 
 

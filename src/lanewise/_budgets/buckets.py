@@ -18,14 +18,14 @@ SHARED: Final = "-"
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._@/-]{1,64}")
 
 
-def bucket_of(budget: Budget, whose: str | None) -> Bucket:
-    """The bucket of what calls are told apart by: a subject's name here, a task, a client or a label's value.
+def bucket_of(budget: Budget, owner: str | None) -> Bucket:
+    """The bucket of an ``owner``: a subject's name here, a task, a client or a label's value, by its ``per``.
 
     Example::
 
         bucket_of(config.budgets["free-users"], subject_name("user-7", secret))
     """
-    name = SHARED if whose is None else _shown(whose)
+    name = SHARED if owner is None else _shown(owner)
     return Bucket(budget.name, f"{budget_key(budget)}:{name}", budget.limit.amount, SpendingWindow(budget.window))
 
 

@@ -9,14 +9,14 @@ from typing import Final
 
 from lanewise._budgets.claims import Bucket, Claim, OverBudget, Reservation
 
-__all__ = ["BudgetsInMemory"]
+__all__ = ["SWEPT_EVERY", "BudgetsInMemory"]
 
 SWEPT_EVERY: Final = 1000
 """After so many new buckets those are dropped of which nothing counts any more."""
 
 
 class BudgetsInMemory:
-    """As :class:`~lanewise._budgets.claims.BudgetStore`, over both loops of a router. ``clock``: seconds since 1970."""
+    """A :class:`~lanewise._budgets.claims.BudgetStore` for both loops of a router. ``clock``: seconds since 1970."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -25,7 +25,7 @@ class BudgetsInMemory:
         self._new = 0
 
     async def reserve(self, claims: Sequence[Claim]) -> tuple[Reservation, ...] | tuple[OverBudget, ...]:
-        """As :meth:`BudgetStore.reserve`."""
+        """Grant all of the claims, or none: then those that are over their budget."""
         with self._lock:
             now = self._clock()
             over = tuple(refused for claim in claims if (refused := self._over(claim, now)) is not None)
@@ -34,7 +34,7 @@ class BudgetsInMemory:
             return tuple(self._grant(claim, now) for claim in claims)
 
     def settle(self, reservation: Reservation, amount: int) -> None:
-        """As :meth:`BudgetStore.settle`."""
+        """Put what an attempt has cost in the place of what was reserved. Doesn't wait."""
         bucket = reservation.claim.bucket
         with self._lock:
             slots = self._slots(bucket)

@@ -18,7 +18,7 @@ from lanewise.config import Budget, Config, Route, duration_text
 from lanewise.config.tables.budgets import Unit
 from lanewise.types import Api, Attempt, Call, CostStatus, Failure, LaneName, Send
 
-__all__ = ["Beyond", "CallBudgets", "RouterBudgets", "whose"]
+__all__ = ["Beyond", "CallBudgets", "RouterBudgets", "owner_of"]
 
 _RANKS: Final = {name: rank for rank, name in enumerate(LaneName)}
 
@@ -31,7 +31,7 @@ class Beyond(msgspec.Struct, frozen=True):
 
 
 class RouterBudgets:
-    """The budgets of a config. ``store`` grants what they allow; ``tier`` tells the service tier that a call asks a
+    """The budgets of a config. ``store`` grants what they allow; ``tier`` gives the service tier that a call asks a
     route for."""
 
     def __init__(
@@ -68,7 +68,7 @@ class RouterBudgets:
             return None
         name = subject_name(subject, self._secret)
         buckets = tuple(
-            (budget, bucket_of(budget, whose(budget, call.task, name, client, labels))) for budget in budgets
+            (budget, bucket_of(budget, owner_of(budget, call.task, name, client, labels))) for budget in budgets
         )
         return CallBudgets(self, buckets, call, body, choices)
 
@@ -213,13 +213,13 @@ def _beyond(over: Sequence[tuple[Budget, OverBudget]]) -> Beyond:
 
 def _why(budget: Budget, over: OverBudget) -> str:
     limit = budget.limit
-    whose = "" if budget.per is None else f" per {budget.per}"
+    per = "" if budget.per is None else f" per {budget.per}"
     window = duration_text(budget.window)
     if over.claim.amount > limit.amount:
         amount = limit.shown(over.claim.amount)
-        return f"budget {budget.name} is too small for an attempt that may take {amount}: {limit}{whose} in {window}"
+        return f"budget {budget.name} is too small for an attempt that may take {amount}: {limit}{per} in {window}"
     return (
-        f"budget {budget.name} is used up: {limit.shown(over.spent)} of {limit}{whose} in {window} are spent or "
+        f"budget {budget.name} is used up: {limit.shown(over.spent)} of {limit}{per} in {window} are spent or "
         f"reserved, and this attempt may take {limit.shown(over.claim.amount)}"
     )
 
@@ -230,8 +230,10 @@ def _wait(over: OverBudget) -> float:
     return over.retry_after if over.claim.amount <= bucket.limit else bucket.window.seconds
 
 
-def whose(budget: Budget, task: str, subject: str | None, client: str | None, labels: Mapping[str, str]) -> str | None:
-    """What tells a call's bucket from the others of a budget; ``None``: all share one, or the call has nothing such."""
+def owner_of(
+    budget: Budget, task: str, subject: str | None, client: str | None, labels: Mapping[str, str]
+) -> str | None:
+    """Whose bucket of a budget a call counts in; ``None``: that of all calls, and of those without such a name."""
     if budget.per is None:
         return None
     if budget.per == "subject":

@@ -25,7 +25,7 @@ Load = Callable[[], Iterable[tuple[Bucket, float, int]]]
 
 
 class FilledBudgets:
-    """As :class:`~lanewise._budgets.claims.BudgetStore`. ``trouble`` is told why a filling failed."""
+    """A :class:`~lanewise._budgets.claims.BudgetStore` in memory. ``trouble`` gets what made a filling fail."""
 
     def __init__(self, memory: BudgetsInMemory, load: Load, trouble: Callable[[Exception], None]) -> None:
         self._memory = memory
@@ -40,13 +40,13 @@ class FilledBudgets:
         self._not_before = 0.0
 
     async def reserve(self, claims: Sequence[Claim]) -> tuple[Reservation, ...] | tuple[OverBudget, ...]:
-        """As :meth:`BudgetStore.reserve`."""
+        """Grant all of the claims, or none: then those that are over their budget."""
         if not self._filled:
             await self._fill()
         return await self._memory.reserve(claims)
 
     def settle(self, reservation: Reservation, amount: int) -> None:
-        """As :meth:`BudgetStore.settle`."""
+        """Put what an attempt has cost in the place of what was reserved. Doesn't wait."""
         self._memory.settle(reservation, amount)
 
     def close(self) -> None:

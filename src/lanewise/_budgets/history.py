@@ -9,7 +9,7 @@ import msgspec
 
 from lanewise._budgets.buckets import bucket_of
 from lanewise._budgets.budget_prices import ASSUMED_OUTPUT, BudgetPrices, bounded_nano_usd
-from lanewise._budgets.call_budgets import whose
+from lanewise._budgets.call_budgets import owner_of
 from lanewise._budgets.claims import Bucket
 from lanewise.config import Budget
 from lanewise.config.tables.budgets import Unit
@@ -60,7 +60,7 @@ def spent_before(
     for each in rows:
         for budget in refillable:
             if budget.covers(each.task):
-                bucket = bucket_of(budget, whose(budget, each.task, each.subject_hash, None, each.labels))
+                bucket = bucket_of(budget, owner_of(budget, each.task, each.subject_hash, None, each.labels))
                 likely_input = usual_input.get((each.task, each.route), 0)
                 yield bucket, each.at.timestamp(), _amount(budget, each, likely_input, prices)
 

@@ -1,4 +1,4 @@
-"""Tells each opening and closing of a router's breakers, whoever did it: this worker, another one, or a person."""
+"""Reports each opening and closing of a router's breakers, whoever did it: this worker, another one, or a person."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ __all__ = ["watch_breakers"]
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
-def watch_breakers(config: Config, health: RouterHealth, tell: Callable[[BreakerChange], None]) -> None:
-    """Have ``tell`` called with each change from now on, under the lock of the router's health: it must not wait.
+def watch_breakers(config: Config, health: RouterHealth, report: Callable[[BreakerChange], None]) -> None:
+    """Have ``report`` called with each change from now on, under the lock of the router's health: it must not wait.
 
     Example::
 
         watch_breakers(config, health, recording.breaker_change)
     """
     for provider in config.providers.values():
-        _Watch(health.breakers.get(account_circuit(provider.account)), provider.account, None, None, tell)
+        _Watch(health.breakers.get(account_circuit(provider.account)), provider.account, None, None, report)
     for name, route in config.routes.items():
         account = config.providers[route.provider].account
         for api in (api for api in Api if api in route.api):
-            _Watch(health.breakers.get(route_circuit(name, api)), account, name, api, tell)
+            _Watch(health.breakers.get(route_circuit(name, api)), account, name, api, report)
 
 
 class _Watch:
-    """Of one breaker: what it is called, and since when it has been open, whatever its probes said meanwhile."""
+    """Reports on one breaker: its name, and since when it has been open, whatever became of its probes meanwhile."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class _Watch:
         account: str,
         route: str | None,
         api: Api | None,
-        tell: Callable[[BreakerChange], None],
+        report: Callable[[BreakerChange], None],
     ) -> None:
         self._account, self._route, self._api = account, route, api
-        self._tell = tell
+        self._report = report
         self._opened_at = 0.0
         if breaker is not None:
             breaker.on_change = self._changed
@@ -56,17 +56,17 @@ class _Watch:
     def _changed(self, before: Circuit, after: Circuit, heard: bool) -> None:
         now = time.monotonic()
         if after.open_until is None:
-            self._put(HealthState.CLOSED, now - self._opened_at, heard, before)
+            self._report_state(HealthState.CLOSED, now - self._opened_at, heard, before)
             return
         if before.open_until is None:
             self._opened_at = now
         state = HealthState.THROTTLED if after.throttled_at is not None else HealthState.OPEN
-        self._put(state, 0.0 if after.by_hand else max(0.0, after.open_until - now), heard, after)
+        self._report_state(state, 0.0 if after.by_hand else max(0.0, after.open_until - now), heard, after)
 
-    def _put(self, state: HealthState, seconds: float, heard: bool, circuit: Circuit) -> None:
+    def _report_state(self, state: HealthState, seconds: float, heard: bool, circuit: Circuit) -> None:
         opened = circuit.opened_at or 0.0
         status = breaker_status(circuit, opened, _EPOCH)
-        self._tell(
+        self._report(
             BreakerChange(
                 state=state,
                 account=self._account,

@@ -1,4 +1,4 @@
-"""How the breakers of a router stand, for people: a circuit's state, since when, why, and when it is tried again."""
+"""The health report of a router, for people: each circuit's state, since when, why, and when it is tried again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OFF: Final = BreakerStatus(state=HealthState.OFF, why="its key is not set")
 
 
 def health_report(config: Config, health: RouterHealth, off: Collection[str] = ()) -> HealthReport:
-    """All that this process knows now; what the others have told it is in it. Asks nobody."""
+    """All that this process knows now, what other workers have sent it included. Asks nobody."""
     at = datetime.now(UTC)
     now, known = health.circuits_now()
     found = {name: breaker_status(circuit, now, at, probing=probing) for name, (circuit, probing) in known.items()}
@@ -81,14 +81,14 @@ def reason(failure: Failure | None) -> str:
     """
     if failure is None:
         return ""
-    facts = [str(failure.kind)]
+    parts = [str(failure.kind)]
     if failure.http_status is not None:
-        facts.append(f"HTTP {failure.http_status}")
+        parts.append(f"HTTP {failure.http_status}")
     if failure.code:
-        facts.append(failure.code)
-    if len(facts) == 1 and (failure.cause or failure.detail):
-        facts.append(failure.cause or failure.detail)
-    return ", ".join(facts)
+        parts.append(failure.code)
+    if len(parts) == 1 and (failure.cause or failure.detail):
+        parts.append(failure.cause or failure.detail)
+    return ", ".join(parts)
 
 
 def _status(

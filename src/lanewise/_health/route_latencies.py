@@ -54,6 +54,6 @@ class RouteLatencies:
         return median(recent) if len(recent) >= LEAST else None
 
     def fails(self, route: str, api: Api) -> bool:
-        """Whether a route's latest attempt failed, and not long ago. What says nothing of the route is no failure."""
+        """Whether a route's latest attempt failed, and not long ago. Failures that are not the route's don't count."""
         at = self._failed_at.get((route, api))
         return at is not None and self._clock() - at < FAILING

@@ -33,31 +33,31 @@ class CircuitSync(Protocol):
 
     @property
     def answers(self) -> bool:
-        """Whether the store was heard just now, so that a probe takes its lease."""
+        """Whether the store has just answered, so that a probe takes its lease."""
         ...
 
     @property
     def is_connected(self) -> bool:
-        """Whether what the others tell is heard."""
+        """Whether events of the other workers come in."""
         ...
 
-    def tell(self) -> None:
-        """Something is to be told, or a probe is wanted. Does not wait."""
+    def notify(self) -> None:
+        """Have pending events sent, or a probe asked for. Does not wait."""
         ...
 
 
 class _NoSync:
-    """There are no other workers, or none that could be heard."""
+    """There are no other workers, or no store to share with them."""
 
     answers = False
     is_connected = False
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         pass
 
 
 class RouterHealth:
-    """Asked and told by the calls of a router, in both of its homes. ``off`` are the routes that can't be used.
+    """The health of all routes of a router, for its calls in both of its loops. ``off`` are routes that can't be used.
 
     Example::
 
@@ -83,7 +83,7 @@ class RouterHealth:
             api: {name: self._route(config, name, api) for name, route in config.routes.items() if api in route.api}
             for api in Api
         }
-        self._tell_of_others(config, off)
+        self._link_others(config, off)
         budget = _budget_settings(settings)
         by_provider = {name: RetryBudget(budget, clock()) for name in config.providers}
         self._budgets = {name: by_provider[route.provider] for name, route in config.routes.items()}
@@ -99,10 +99,10 @@ class RouterHealth:
         health = self._routes[api][route]
         with self._lock:
             now = self._clock()
-            told = health.open_if_silent(now, jitter=random.random())
+            has_news = health.open_if_silent(now, jitter=random.random())
             closed = health.closed_to(now, shared=self.shared.answers)
-        if told:
-            self.shared.tell()
+        if has_news:
+            self.shared.notify()
         return closed
 
     def permits(self, route: str) -> bool:
@@ -119,7 +119,7 @@ class RouterHealth:
         with self._lock:
             seconds = breaker.next_slot(self._clock(), shared=self.shared.answers, asks=asks)
         if breaker.slot_wanted:
-            self.shared.tell()
+            self.shared.notify()
         return seconds
 
     def answered_share(self, route: str, api: Api) -> float:
@@ -133,10 +133,10 @@ class RouterHealth:
     # -- what attempts pass ------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Hear the others from now on, and be heard by them. Does not wait."""
+        """Share circuits with the other workers from now on. Does not wait."""
         if not self._at_work:
             self._at_work = True
-            self.shared.tell()
+            self.shared.notify()
 
     def enter(self, route: str, api: Api, *, last_resort: bool = False, slot: bool = False) -> Permit | None:
         """Let an attempt in, as its plan wants it; ``None`` if another call has just opened the route, or probes it."""
@@ -188,9 +188,9 @@ class RouterHealth:
             health.succeeded(permit, now)
             return
         with self._lock:
-            told = health.leave(permit, failure, now, jitter=random.random(), slow=slow)
-        if told:
-            self.shared.tell()
+            has_news = health.leave(permit, failure, now, jitter=random.random(), slow=slow)
+        if has_news:
+            self.shared.notify()
 
     def began(self, permit: Permit, lost: float) -> None:
         """Note that a stream has begun to answer: how long that took is how slow it is."""
@@ -212,12 +212,12 @@ class RouterHealth:
         return round(min(usual, tokens))
 
     def limit(self, route: str, api: Api, failure: Failure) -> None:
-        """Close a route to new calls, whose limits leave no room: it has not said 429 yet."""
+        """Close a route to new calls, whose limits leave no room: there was no 429 yet."""
         if self._breakers:
             with self._lock:
-                told = self._routes[api][route].limit(failure, self._clock())
-            if told:
-                self.shared.tell()
+                has_news = self._routes[api][route].limit(failure, self._clock())
+            if has_news:
+                self.shared.notify()
 
     def change_by_hand(self, circuits: Iterable[str], *, opens: bool) -> None:
         """Open circuits, until a person closes them; or close them. For a router that shares them with nobody."""
@@ -229,11 +229,11 @@ class RouterHealth:
 
     @property
     def busy(self) -> bool:
-        """Whether a circuit is not pristine, or something is to be told."""
+        """Whether a circuit is not pristine, or an event is to be sent."""
         return any(not breaker.pristine or breaker.pending_events for breaker in self.breakers.values())
 
     def pending_events(self) -> dict[str, tuple[Event, ...]]:
-        """What the others have not heard of, by circuit."""
+        """The events that are not sent yet, by circuit."""
         with self._lock:
             return {
                 name: tuple(breaker.pending_events) for name, breaker in self.breakers.items() if breaker.pending_events
@@ -258,19 +258,19 @@ class RouterHealth:
                 if breaker.circuit.holder == self.worker:
                     breaker.note(LeaseRenewed(self.worker, breaker.probing), self._clock())
 
-    def replace(self, name: str, shared: Circuit, version: int, told: int) -> None:
+    def replace(self, name: str, shared: Circuit, version: int, sent: int) -> None:
         """Take over what all workers made of a circuit, by this worker's clock."""
         with self._lock:
             if name in self.breakers:
-                self.breakers[name].replace(shared, version, told)
+                self.breakers[name].replace(shared, version, sent)
 
     def reconcile(self, name: str, shared: Circuit, version: int) -> Circuit:
-        """As :meth:`replace`, when the store is heard again: what both sides come to."""
+        """Merge a circuit of the store with this worker's, when the store answers again. Gives the result."""
         with self._lock:
             return self.breakers[name].reconcile(shared, version)
 
     def detach(self) -> None:
-        """Nobody hears this worker until circuits are reconciled: however long that takes, nothing piles up for it."""
+        """Keep no events for the other workers until circuits are reconciled, however long that takes."""
         with self._lock:
             for breaker in self.breakers.values():
                 breaker.detach()
@@ -323,8 +323,8 @@ class RouterHealth:
             breaker.detach()
         return self.breakers[name]
 
-    def _tell_of_others(self, config: Config, off: Collection[str]) -> None:
-        """Tell each route which others its calls could go to: those of the tasks that it is in."""
+    def _link_others(self, config: Config, off: Collection[str]) -> None:
+        """Give each route the others that its calls could go to: those of the tasks that it is in."""
         for routes in self._routes.values():
             for name, health in routes.items():
                 near = {other: None for task in config.tasks.values() if name in task.routes for other in task.routes}
@@ -344,23 +344,23 @@ class ApiHealth:
         self._routes = routes
 
     def closed_to(self, route: str) -> Unavailable | None:
-        """As :meth:`RouterHealth.closed_to`."""
+        """What keeps new calls from a route; ``None`` while it may be used."""
         return None if self._routes[route].pristine else self._health.closed_to(route, self._api)
 
     def permits(self, route: str) -> bool:
-        """As :meth:`RouterHealth.permits`."""
+        """Whether the retry budget of the route's provider permits a retry."""
         return self._health.permits(route)
 
     def next_slot(self, route: str, *, asks: bool) -> float:
-        """As :meth:`RouterHealth.next_slot`."""
+        """The seconds until the next attempt of a throttled route may go out from here: 0 if it may now."""
         return self._health.next_slot(route, self._api, asks=asks)
 
     def answered_share(self, route: str) -> float:
-        """As :meth:`RouterHealth.answered_share`."""
+        """The share of answers among the route's last outcomes; 1 if none is known."""
         return self._health.answered_share(route, self._api)
 
     def first_byte(self, route: str) -> float | None:
-        """As :meth:`RouterHealth.first_byte`."""
+        """The seconds that the probe of a route that hung waits for its first byte; ``None`` for any other."""
         return None if self._routes[route].route.pristine else self._health.first_byte(route, self._api)
 
 

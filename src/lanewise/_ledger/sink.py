@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from lanewise._ledger.database import open_ledger, place_of, writing
 from lanewise._ledger.retention import Retention
 from lanewise._ledger.rows import Columns, attempt_rows, call_row, score_row
-from lanewise._ledger.schema.schema_version import LedgerOutdated, has_tables, require_current, standing
+from lanewise._ledger.schema.schema_version import LedgerOutdated, has_tables, require_current, schema_state
 from lanewise._ledger.schema.tables import attempts, calls, scores
 from lanewise.types import Call, Score
 from lanewise.types.sinks import Record, SinkUnavailable
@@ -86,7 +86,7 @@ def ready(engine: Engine, url: str) -> None:
     Raises LedgerOutdated: they aren't, and what to do. SQLAlchemyError: the database can't be reached.
     """
     with engine.connect() as connection:
-        found = standing(connection)
+        found = schema_state(connection)
         new_file = found.found is None and engine.dialect.name == "sqlite" and not has_tables(connection)
     if not new_file:
         require_current(found)

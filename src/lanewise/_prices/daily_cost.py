@@ -1,4 +1,4 @@
-"""What each task has cost today, so that a task that costs too much is told the moment it does."""
+"""What each task has cost today, and an alert the moment that one costs more than its ``alert_cost_per_day``."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def uncounted(config: Config, prices: PriceBook) -> tuple[str, ...]:
 class DailyCost:
     """Counts US dollars by task and by day, for the tasks with an ``alert_cost_per_day``. In this process alone.
 
-    A sink of calls: their costs are reckoned in its writer's thread, not while somebody waits for an answer. ``tell``
+    A sink of calls: costs are summed in its writer's thread, not while somebody waits for an answer. ``report``
     is called with a task, what it has spent today and its limit, the moment it passes that. What is unknown is not
-    counted: :func:`uncounted` says where that is to be feared.
+    counted: :func:`uncounted` lists the routes without a price.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], tell: Callable[[str, float, float], None]) -> None:
-        self._tell = tell
+    def __init__(self, tasks: Mapping[str, Task], report: Callable[[str, float, float], None]) -> None:
+        self._report = report
         self.limits = {
             name: task.alert_cost_per_day for name, task in tasks.items() if task.alert_cost_per_day is not None
         }
@@ -47,14 +47,14 @@ class DailyCost:
             if isinstance(record, Call) and record.task in self.limits and (cost := record.cost_usd):
                 spent = self._add(record.task, cost, record.started_at.astimezone(UTC).date())
                 if spent is not None:
-                    self._tell(record.task, spent, self.limits[record.task])
+                    self._report(record.task, spent, self.limits[record.task])
 
     def _add(self, task: str, dollars: float, today: date) -> float | None:
         """What a task has cost on a day of UTC's, if these dollars took it over its limit just now; else ``None``."""
         limit = self.limits[task]
         day, before = self._spent.get(task, (today, 0.0))
         if today < day:
-            return None  # a call that began before midnight, and is told of after others
+            return None  # a call that began before midnight, and ended after others of today
         if today > day:
             before = 0.0
         spent = before + dollars
@@ -62,8 +62,8 @@ class DailyCost:
         return spent if before <= limit < spent else None
 
     def close(self) -> None:
-        """The day goes on, whether the router is open or not."""
+        """Keep the sums: a router that is opened again on the same day goes on with them."""
 
     def after_fork(self) -> None:
-        """In the child of a fork: what was spent before is the parent's to tell."""
+        """In the child of a fork: what was spent before is the parent's to report."""
         self._spent.clear()

@@ -24,7 +24,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
 
 class ReplaysUnavailable(Exception):
-    """Nothing is known of a key. The text says why, in our words, and quotes nothing of what is stored."""
+    """Nothing is known of a key. The text names the reason, and quotes nothing of what is stored."""
 
 
 class Replays(Protocol):

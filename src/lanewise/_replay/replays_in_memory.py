@@ -37,7 +37,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class ReplaysInMemory:
-    """As :class:`~lanewise._replay.replays.Replays`, for the calls of one router in one process."""
+    """The :class:`~lanewise._replay.replays.Replays` for the calls of one router in one process."""
 
     def __init__(self) -> None:
         self._forget()
@@ -52,7 +52,7 @@ class ReplaysInMemory:
     async def claim(
         self, key: str, owner: str, sign: bytes, *, lease: float, within: float
     ) -> Unclaimed | Claimed | bytes:
-        """As :meth:`Replays.claim`; nothing is waited for."""
+        """The answer of a key; or whose turn it is to make it. Waits for nothing."""
         self._check_process()
         now = time.monotonic()
         with self._lock:
@@ -67,7 +67,7 @@ class ReplaysInMemory:
             return Unclaimed.OURS
 
     def answer(self, key: str, owner: str, sealed: bytes, *, keep: float) -> None:
-        """As :meth:`Replays.answer`."""
+        """Keep an answer, unless another owner has claimed the key since, or has answered."""
         self._check_process()
         with self._lock:
             claimed = self._claims.get(key)
@@ -80,14 +80,14 @@ class ReplaysInMemory:
                 self._drop_oldest()
 
     def renew(self, key: str, owner: str, sign: bytes, *, lease: float) -> None:
-        """As :meth:`Replays.renew`."""
+        """Let a claim last for longer, with another sign of life, if it is the owner's."""
         self._check_process()
         with self._lock:
             if self._is_owner(key, owner):
                 self._claims[key] = _Claim(owner, sign, time.monotonic() + lease)
 
     def release(self, key: str, owner: str) -> None:
-        """As :meth:`Replays.release`."""
+        """Give a claim up, if it is the owner's."""
         self._check_process()
         with self._lock:
             if self._is_owner(key, owner):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Final
 
 import msgspec
 
 from lanewise._replay.replays import Claimed, Replays, ReplaysUnavailable
 from lanewise._sealing import Seal, SealBroken
+from lanewise._store import LogThrottle
 from lanewise.types import LaneName
 
 __all__ = ["HEADERS_BYTES", "KeptAnswer", "SealedReplays"]
 
-COMPLAIN_EVERY: Final = 60.0
-"""Seconds between two lines in the log."""
 HEADERS_BYTES: Final = 256 * 1024
 """What an answer may have beside its body, sealed: its headers, and the little that we add."""
 
@@ -52,7 +50,7 @@ class SealedReplays:
         self.largest = largest
         self._seal = seal
         self._keep = keep
-        self._complained_at: float | None = None
+        self._throttle = LogThrottle()
 
     def sign(self, key: str, owner: str, number: int) -> bytes:
         """The sign of life with this number of an owner's claim. No store can make one."""
@@ -84,9 +82,7 @@ class SealedReplays:
 
     def complain(self, reason: str) -> None:
         """Log that calls go on without replay, once a minute at most."""
-        now = time.monotonic()
-        if self._complained_at is None or now - self._complained_at >= COMPLAIN_EVERY:
-            self._complained_at = now
+        if self._throttle.permits():
             _log.warning("calls go on without replay, and one that is repeated may be paid again: %s", reason)
 
 

@@ -6,7 +6,6 @@ sealed bytes); both go by themselves when their time is over. Each step is one s
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import queue
 import threading
@@ -49,12 +48,12 @@ _RELEASE: Final = _IS_OWN + "if own then redis.call('DEL', KEYS[1]) end return f
 
 
 class _Command(msgspec.Struct, gc=False):
-    """A script, its key and what it is given. ``waiter`` is told the result; without one the command is owed."""
+    """A script, its key and what it is given. ``waiter`` gets the result; without one the command is owed."""
 
     script: str
     key: str
     values: tuple[str | bytes, ...]
-    waiter: _Waiter | None = None
+    waiter: connection.StoreWaiter | None = None
 
     @property
     def size(self) -> int:
@@ -65,38 +64,8 @@ class _Command(msgspec.Struct, gc=False):
         return self.waiter is not None and self.waiter.given_up
 
 
-class _Waiter:
-    """A call that waits in its loop for what the thread brings."""
-
-    __slots__ = ("_future", "_loop", "given_up")
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[object] = self._loop.create_future()
-        self.given_up = False
-
-    async def wait(self, seconds: float) -> object:
-        """What came. Raises TimeoutError."""
-        try:
-            await asyncio.wait((self._future,), timeout=seconds)
-            if not self._future.done():
-                raise TimeoutError
-            return self._future.result()
-        finally:
-            self.given_up = True
-
-    def tell(self, result: object) -> None:
-        """From the thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
-            self._loop.call_soon_threadsafe(self._set, result)
-
-    def _set(self, result: object) -> None:
-        if not self._future.done():
-            self._future.set_result(result)
-
-
 class SharedReplays:
-    """As :class:`~lanewise._replay.replays.Replays`, for all workers. ``largest`` is the most that an answer may have.
+    """The :class:`~lanewise._replay.replays.Replays` of all workers. ``largest`` is the most that an answer may have.
 
     Its thread starts at the first use in a process. A store that fails costs nobody more than ``within``: for a second
     after it everything goes on at once, and what it did not take is brought again when it is back.
@@ -111,15 +80,15 @@ class SharedReplays:
 
     def _begin(self) -> None:
         self._lock = threading.RLock()  # re-entrant: collecting garbage closes streams, wherever that happens
-        self._desk: _Desk | None = None
+        self._store_thread: _StoreThread | None = None
 
     async def claim(
         self, key: str, owner: str, sign: bytes, *, lease: float, within: float
     ) -> Unclaimed | Claimed | bytes:
-        """As :meth:`Replays.claim`."""
-        if self._desk is not None and self._desk.waits_longer_than(within):
+        """The answer of a key; or whose turn it is to make it. Waits for ``within`` seconds at most."""
+        if self._store_thread is not None and self._store_thread.waits_longer_than(within):
             raise ReplaysUnavailable("the store does not answer")  # and would not to this one either
-        waiter = _Waiter()
+        waiter = connection.StoreWaiter()
         try:
             self._put(_Command(_CLAIM, key, (_claim(owner) + sign, _ms(lease), str(self._largest + 1)), waiter))
         except RuntimeError:
@@ -131,23 +100,23 @@ class SharedReplays:
         return _read(result)
 
     def answer(self, key: str, owner: str, sealed: bytes, *, keep: float) -> None:
-        """As :meth:`Replays.answer`."""
+        """Keep an answer, unless another owner has claimed the key since, or has answered."""
         self._put(_Command(_ANSWER, key, (_claim(owner), b"a" + sealed, _ms(keep))))
 
     def renew(self, key: str, owner: str, sign: bytes, *, lease: float) -> None:
-        """As :meth:`Replays.renew`."""
+        """Let a claim last for longer, with another sign of life, if it is the owner's."""
         self._put(_Command(_RENEW, key, (_claim(owner), sign, _ms(lease))))
 
     def release(self, key: str, owner: str) -> None:
-        """As :meth:`Replays.release`."""
+        """Give a claim up, if it is the owner's."""
         self._put(_Command(_RELEASE, key, (_claim(owner),)))
 
     def close(self) -> None:
         """Bring what is waiting, and end the thread. Usable again afterwards."""
         with self._lock:
-            desk, self._desk = self._desk, None
-        if desk is not None:
-            desk.close()
+            thread, self._store_thread = self._store_thread, None
+        if thread is not None:
+            thread.close()
 
     def after_fork(self) -> None:
         """In the child of a fork: the thread, and what waits for it, are the parent's."""
@@ -155,14 +124,14 @@ class SharedReplays:
 
     def _put(self, command: _Command) -> None:
         with self._lock:
-            if self._desk is None:
+            if self._store_thread is None:
                 if command.waiter is None:
                     return  # the end of a call of the parent process, or dropped after the close
-                self._desk = _Desk(self._address)
-            self._desk.commands.put(command)
+                self._store_thread = _StoreThread(self._address)
+            self._store_thread.commands.put(command)
 
 
-class _Desk:
+class _StoreThread:
     """The thread that talks to the store."""
 
     def __init__(self, address: StoreAddress) -> None:
@@ -235,7 +204,7 @@ class _Desk:
 
     def _done(self, command: _Command, result: object) -> None:
         if command.waiter is not None:
-            command.waiter.tell(result)
+            command.waiter.deliver(result)
         elif isinstance(result, Exception) and command.script is _ANSWER:
             self._owe(_Command(_RELEASE, command.key, command.values[:1]))  # it has no room, say: let others go on
 
@@ -244,7 +213,7 @@ class _Desk:
             if command.waiter is None:
                 self._owe(command)
             else:
-                command.waiter.tell(ReplaysUnavailable(self._reason))
+                command.waiter.deliver(ReplaysUnavailable(self._reason))
 
     def _owe(self, command: _Command) -> None:
         self._owed.append(command)

@@ -10,8 +10,8 @@ from lanewise._reviews.cases import (
     ReviewStatus,
     ReviewsUnavailable,
 )
-from lanewise._reviews.desk import Reviews, SyncReviews
 from lanewise._reviews.queue import NewCase, ReviewQueue
+from lanewise._reviews.reviews import Reviews, SyncReviews
 
 __all__ = [
     "Case",

@@ -11,7 +11,7 @@ from lanewise._reviews.cases import ReviewStatus, ReviewsUnavailable
 from lanewise._sealing import Seal, SealBroken
 
 if TYPE_CHECKING:
-    from lanewise._ledger.reviews import ReviewRow
+    from lanewise._ledger.review_table import ReviewRow
 
 __all__ = ["CaseSeal"]
 
@@ -33,7 +33,7 @@ class CaseSeal:
         return msgspec.structs.replace(row, row_seal=self.sealed(_fields(row), row.id, "row"))
 
     def verify(self, row: ReviewRow) -> None:
-        """Raises ReviewsUnavailable: what the row says is not what was written, by us, under the storage key."""
+        """Raises ReviewsUnavailable: the row is not as it was written, by us, under the storage key."""
         sealed = self.opened(row.row_seal, row, "row")
         over = row.status == ReviewStatus.EXPIRED and row.texts_until <= datetime.now(UTC)
         as_written = msgspec.structs.replace(row, status=ReviewStatus.PENDING.value) if over else row
@@ -56,7 +56,7 @@ class CaseSeal:
 
 
 def _fields(row: ReviewRow) -> bytes:
-    """What a row says beside its texts, which are sealed under its id. The same bytes from every database."""
+    """The fields of a row beside its texts, which are sealed under its id. The same bytes from every database."""
     moments = [
         None if moment is None else moment.astimezone(UTC).isoformat(" ", "microseconds")
         for moment in (row.created_at, row.expires_at, row.texts_until, row.decided_at)

@@ -1,4 +1,4 @@
-"""The question of a case as a conversation: who says what."""
+"""The question of a case as a conversation: roles and texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["conversation"]
 
 
 def conversation(question: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Who says what: messages as such, and whatever else was asked as its JSON.
+    """Roles and texts: of messages as such, of whatever else was asked as its JSON.
 
     Example::
 
@@ -20,8 +20,8 @@ def conversation(question: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     instructions = question.get("instructions")
     if isinstance(instructions, str):
         yield "instructions", instructions
-    given = question.get("messages", question.get("input"))
-    for message in given if isinstance(given, list) else [given]:
+    messages = question.get("messages", question.get("input"))
+    for message in messages if isinstance(messages, list) else [messages]:
         if isinstance(message, dict) and "content" in message:
             yield str(message.get("role", "message")), _text_of(message["content"])
         else:

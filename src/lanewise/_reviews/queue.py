@@ -1,4 +1,4 @@
-"""The queue of cases: in the ledger's database, every text sealed, every write there before anybody is told of it."""
+"""The queue of cases: in the ledger's database, every text sealed, every write committed when it returns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lanewise._sealing import Seal
 from lanewise.types import Api, Call
 
 if TYPE_CHECKING:
-    from lanewise._ledger.reviews import ReviewRow, ReviewTable
+    from lanewise._ledger.review_table import ReviewRow, ReviewTable
 
 __all__ = ["NewCase", "ReviewQueue"]
 
@@ -81,14 +81,14 @@ class ReviewQueue:
 
     def load(self) -> None:
         """Import what the database needs now (0.3 s), so that no call has to wait for that. Connects to nothing."""
-        with contextlib.suppress(ImportError):  # told at the first case, which fails closed
-            import lanewise._ledger.reviews  # noqa: F401 - of the extra `ledger`
+        with contextlib.suppress(ImportError):  # reported at the first case, which fails closed
+            import lanewise._ledger.review_table  # noqa: F401 - of the extra `ledger`
 
     # -- for the router ----------------------------------------------------------------------------------------------
 
     def open(self, new: NewCase, wanted: Callable[[], bool] = lambda: True) -> Review | None:
-        """Open a case. ``None``: ``wanted`` said just before the end that nobody waits for it, and there is none."""
-        from lanewise._ledger.reviews import ReviewRow, Unwanted
+        """Open a case. ``None``: there is none, since ``wanted`` was false just before the commit: nobody waits."""
+        from lanewise._ledger.review_table import ReviewRow, Unwanted
 
         review_id = keys.new_request_id(time.time_ns() // 1_000_000, os.urandom(10))
         now = datetime.now(UTC)
@@ -204,7 +204,7 @@ class ReviewQueue:
     def _reached(self) -> Iterator[ReviewTable]:
         """The table; what goes wrong with the database comes out in our words."""
         try:
-            from lanewise._ledger.reviews import ReviewTable, Unwanted
+            from lanewise._ledger.review_table import ReviewTable, Unwanted
             from lanewise._ledger.sink import why_unavailable
         except ImportError:
             raise ReviewsUnavailable("the reviews need SQLAlchemy: pip install 'lanewise[ledger]'") from None

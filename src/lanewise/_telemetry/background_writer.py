@@ -72,7 +72,7 @@ class Writer(Generic[_Item]):
             stopped, self._stopped = self._stopped, []
         for run in stopped:
             run.finish()
-        self._drops.tell_now()
+        self._drops.report_now()
 
     def after_fork(self) -> None:
         """In the child of a fork: what waits is the parent's to write, and so is what its sink is connected to."""

@@ -15,7 +15,7 @@ _log: Final = logging.getLogger("lanewise")
 
 
 class HookSink:
-    """Calls one function. What it raises is logged, with its traceback: it is the app's own, and so is its mistake."""
+    """Calls one function. What it raises is logged, with its traceback: it is the app's own, and so is its bug."""
 
     def __init__(self, hook: Callable[[Call], None]) -> None:
         self._hook = hook
@@ -24,12 +24,12 @@ class HookSink:
         """Call the function with each call of the batch."""
         for record in batch:
             if isinstance(record, Call):
-                self._tell(record)
+                self._call_hook(record)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the function is the app's."""
 
-    def _tell(self, call: Call) -> None:
+    def _call_hook(self, call: Call) -> None:
         try:
             self._hook(call)
         except BaseException as error:  # noqa: BLE001 - the border of foreign sinks; sys.exit() there ends nothing either

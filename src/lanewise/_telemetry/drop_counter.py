@@ -1,4 +1,4 @@
-"""What a writer has lost: counted to the record, and told in the log once a minute."""
+"""Counts the records that a writer has dropped, and logs the count once a minute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 __all__ = ["Drops"]
 
-TOLD_EVERY: Final = 60.0
+REPORT_EVERY: Final = 60.0
 """Seconds between two lines."""
 
 _log: Final = logging.getLogger("lanewise")
@@ -22,43 +22,43 @@ class Drops:
     def __init__(self, name: str) -> None:
         self.count = 0
         self._name = name
-        self._why = ""
-        self._told = 0
-        self._tell_at = 0.0
+        self._reason = ""
+        self._reported = 0
+        self._report_at = 0.0
         self._lock = threading.RLock()
 
-    def add(self, count: int, why: str) -> None:
+    def add(self, count: int, reason: str) -> None:
         """Count records that are lost. Doesn't wait for the log, whose own handlers may be what is slow."""
         now = time.monotonic()
         with self._lock:
             self.count += count
-            self._why = why
-            due = now >= self._tell_at
+            self._reason = reason
+            due = now >= self._report_at
             if due:
-                self._tell_at = now + TOLD_EVERY
+                self._report_at = now + REPORT_EVERY
         if due:
-            with contextlib.suppress(RuntimeError):  # at the interpreter's end no thread starts: closing tells
-                threading.Thread(target=self.tell_now, name="lanewise-drops", daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # at the interpreter's end no thread starts: closing logs it
+                threading.Thread(target=self.report_now, name="lanewise-drops", daemon=True).start()
 
-    def tell_if_due(self) -> None:
-        """Log what was not told yet, if the last line is a minute old."""
-        if self.count != self._told and time.monotonic() >= self._tell_at:
-            self.tell_now()
+    def report_if_due(self) -> None:
+        """Log what is not in the log yet, if the last line is a minute old."""
+        if self.count != self._reported and time.monotonic() >= self._report_at:
+            self.report_now()
 
-    def tell_now(self) -> None:
-        """Log what was not told yet, if there is any."""
+    def report_now(self) -> None:
+        """Log what is not in the log yet, if there is any."""
         with self._lock:
-            untold = self.count - self._told
-            self._told = self.count
-            if untold:
-                self._tell_at = time.monotonic() + TOLD_EVERY
-        if untold:
+            unreported = self.count - self._reported
+            self._reported = self.count
+            if unreported:
+                self._report_at = time.monotonic() + REPORT_EVERY
+        if unreported:
             _log.warning(
                 "%d record%s did not get into %s (%s), %d since the process started; the calls were not affected",
-                untold,
-                "" if untold == 1 else "s",
+                unreported,
+                "" if unreported == 1 else "s",
                 self._name,
-                self._why,
+                self._reason,
                 self.count,
-                extra={"sink": self._name, "dropped": untold, "dropped_in_all": self.count},
+                extra={"sink": self._name, "dropped": unreported, "dropped_in_all": self.count},
             )

@@ -1,4 +1,4 @@
-"""Counts the calls that passed an open route over, and tells once a minute and lane where they went instead."""
+"""Counts the calls that passed an open route over, and logs once a minute and lane where they went instead."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class LaneReports:
         with self._lock:
             count = self._of.get(key)
             if count is not None and now - count.began >= EVERY:
-                self._tell(key, count, now)
+                self._report(key, count, now)
                 count = None
             if count is None:
                 count = self._of[key] = _Count(now)
-                self._tell_in_time(key, count)
+                self._schedule_report(key, count)
             count.calls += 1
             count.went[move.route, move.lane] += 1
             for route, lane, reason in passed:
@@ -67,21 +67,21 @@ class LaneReports:
                     count.reasons[reason] = None
 
     def stop(self) -> None:
-        """Tell what has been counted: nothing will end its minute."""
+        """Log what has been counted: nothing will end its minute."""
         with self._lock:
             for key, count in tuple(self._of.items()):
-                self._tell(key, count, self._clock())
+                self._report(key, count, self._clock())
 
     def close(self) -> None:
-        """As :meth:`stop`: there is no thread to end."""
+        """Log what has been counted, like :meth:`stop`: there is no thread to end."""
         self.stop()
 
     def after_fork(self) -> None:
-        """In the child of a fork: what was counted is the parent's to tell."""
+        """In the child of a fork: what was counted is the parent's to log."""
         self._lock = threading.RLock()
         self._of = {}
 
-    def _tell_in_time(self, key: tuple[str, LaneName], count: _Count) -> None:
+    def _schedule_report(self, key: tuple[str, LaneName], count: _Count) -> None:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -91,9 +91,9 @@ class LaneReports:
     def _is_over(self, key: tuple[str, LaneName], count: _Count) -> None:
         with self._lock:
             if self._of.get(key) is count:
-                self._tell(key, count, self._clock())
+                self._report(key, count, self._clock())
 
-    def _tell(self, key: tuple[str, LaneName], count: _Count, now: float) -> None:
+    def _report(self, key: tuple[str, LaneName], count: _Count, now: float) -> None:
         del self._of[key]
         task, lane = key
         where = [f"{route} ({into})" for (route, into), _ in count.went.most_common()]

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from lanewise._telemetry.background_writer import Writer
-from lanewise._telemetry.deferred_log import LogEvent, LogEventSink, LogText, line
+from lanewise._telemetry.deferred_log import LogEvent, LogEventSink, LogText, log_event
 from lanewise._telemetry.lane_reports import LaneReports
 from lanewise._telemetry.trouble_reports import TroubleReports
 from lanewise.types import (
@@ -58,18 +58,18 @@ class Log:
         """The lines of a call that has ended."""
         level = logging.WARNING if call.outcome in _FAILED else logging.INFO
         if _log.isEnabledFor(level):
-            self._tell(partial(_of_call, call, level, with_attempts=_log.isEnabledFor(logging.DEBUG)))
+            self._put_event(partial(_of_call, call, level, with_attempts=_log.isEnabledFor(logging.DEBUG)))
 
     def not_a_call(self, request_id: str, code: str) -> None:
         """The line of a request that was refused before it was a call of any task. What it asked for stays out."""
-        facts = {"request_id": request_id, "code": code}
-        self._put(logging.INFO, "nothing was sent for request %s: %s", (request_id, code), facts)
+        fields = {"request_id": request_id, "code": code}
+        self._put(logging.INFO, "nothing was sent for request %s: %s", (request_id, code), fields)
 
     def score(self, score: Score) -> None:
         """The line of a score that the app gave."""
         if _log.isEnabledFor(logging.INFO):
-            facts = {"call_id": score.call_id, "score": score.name, "value": score.value}
-            self._put(logging.INFO, "call %s scores %s %g", (score.call_id, score.name, score.value), facts)
+            fields = {"call_id": score.call_id, "score": score.name, "value": score.value}
+            self._put(logging.INFO, "call %s scores %s %g", (score.call_id, score.name, score.value), fields)
 
     def cost_alert(self, task: str, spent: float, limit: float) -> None:
         """The line of a task that has cost more on this day than it should."""
@@ -93,7 +93,7 @@ class Log:
         """The line of a breaker that has opened or closed."""
         subject = f"account {change.account}" if change.route is None else f"route {change.route} ({change.api})"
         whose = ", as another worker found" if change.heard else ""
-        facts: dict[str, object] = {
+        fields: dict[str, object] = {
             "breaker": change.state,
             "route": change.route,
             "api": change.api,
@@ -103,24 +103,29 @@ class Log:
             "by_hand": change.by_hand,
         }
         if change.state is HealthState.CLOSED:
-            self._put(logging.INFO, "%s is closed again after %.0f s: it takes calls", (subject, change.seconds), facts)
+            self._put(
+                logging.INFO, "%s is closed again after %.0f s: it takes calls", (subject, change.seconds), fields
+            )
         elif change.by_hand:
             self._put(
-                logging.WARNING, "%s is open, by hand: no call goes there until it is closed by hand", (subject,), facts
+                logging.WARNING,
+                "%s is open, by hand: no call goes there until it is closed by hand",
+                (subject,),
+                fields,
             )
         elif change.state is HealthState.THROTTLED:
             self._put(
                 logging.WARNING,
                 "%s answers nothing and is throttled (%s)%s: calls go elsewhere, or try it once a second",
                 (subject, change.why, whose),
-                facts,
+                fields,
             )
         else:
             self._put(
                 logging.WARNING,
                 "%s is open after %s%s: calls go elsewhere, and one tries it again in %.0f s",
                 (subject, change.why, whose, change.seconds),
-                facts,
+                fields,
             )
 
     def failure(self, call: Call, attempt: Attempt, failure: Failure) -> None:
@@ -152,9 +157,9 @@ class Log:
 
     def trouble(self, trouble: LocalTrouble, *, lost: float = 0.0) -> None:
         """The line of trouble that is this process's own, once a minute. ``lost``: seconds, where it is the loop's."""
-        said = self._troubles.report(trouble, lost=lost)
-        if said is not None and _log.isEnabledFor(said.level):
-            self._tell(lambda: (said,))
+        text = self._troubles.report(trouble, lost=lost)
+        if text is not None and _log.isEnabledFor(text.level):
+            self._put_event(lambda: (text,))
 
     def learned(self, call: Call, route: str, parameter: str, drop: tuple[str, ...]) -> None:
         """The line of a parameter that a route was found not to take; ``drop`` is what it is declared not to take."""
@@ -167,18 +172,18 @@ class Log:
             {**_whose(call), "route": route, "parameter": parameter},
         )
 
-    def _put(self, level: int, message: str, arguments: tuple[object, ...], facts: Mapping[str, object]) -> None:
-        self._put_text(LogText(level, message, arguments, facts))
+    def _put(self, level: int, message: str, arguments: tuple[object, ...], fields: Mapping[str, object]) -> None:
+        self._put_text(LogText(level, message, arguments, fields))
 
     def _put_text(self, text: LogText) -> None:
         if _log.isEnabledFor(text.level):
-            self._tell(lambda: (text,))
+            self._put_event(lambda: (text,))
 
-    def _tell(self, say: Callable[[], Iterable[LogText]]) -> None:
+    def _put_event(self, make_texts: Callable[[], Iterable[LogText]]) -> None:
         if not self._is_begun:
             self._is_begun = True
             self._has_begun(self._writer)
-        self._writer.put(line(say))
+        self._writer.put(log_event(make_texts))
 
 
 def _of_call(call: Call, level: int, *, with_attempts: bool) -> Iterator[LogText]:
@@ -226,14 +231,14 @@ def _saved(call: Call) -> str:
         if skip.failure is not None
     }
     passed |= {attempt.route: attempt.failure for attempt in call.attempts if attempt.failure is not None}
-    told = [f"{route} ({failure})" for route, failure in passed.items() if route != call.route]
-    return f", past {' and '.join(told)}," if told else ""
+    left = [f"{route} ({failure})" for route, failure in passed.items() if route != call.route]
+    return f", past {' and '.join(left)}," if left else ""
 
 
 def _of_attempt(call: Call, attempt: Attempt) -> LogText:
     how = "answered" if attempt.failure is None else attempt.failure
     status = "" if attempt.http_status is None else f", HTTP {attempt.http_status}"
-    facts = {name: getattr(attempt, name) for name in attempt.__struct_fields__}
+    fields = {name: getattr(attempt, name) for name in attempt.__struct_fields__}
     return LogText(
         logging.DEBUG,
         "%s attempt %d on %s (%s): %s%s in %.0f ms [request %s, call %s]",
@@ -248,7 +253,7 @@ def _of_attempt(call: Call, attempt: Attempt) -> LogText:
             call.request_id,
             call.id,
         ),
-        {**facts, **_whose(call)},
+        {**fields, **_whose(call)},
     )
 
 

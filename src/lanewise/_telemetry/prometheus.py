@@ -115,7 +115,7 @@ class PrometheusSink:
         self._of.breaker_open.labels(*labels).set(change.state is not HealthState.CLOSED)
 
     def breakers(self, closed: Iterable[tuple[str, str, str]]) -> None:
-        """Have the breakers that there are told as closed, by route, api and account, before any of them opens."""
+        """Export the breakers that there are as closed, by route, api and account, before any of them opens."""
         for labels in closed:
             self._of.breaker_open.labels(*labels).set(0)
 
@@ -128,7 +128,7 @@ class PrometheusSink:
                 self._call(record)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the registry is the app's."""
 
     def _call(self, call: Call) -> None:
         labels = call.task, call.lane or "", call.route or "", call.outcome or "", call.failure or ""

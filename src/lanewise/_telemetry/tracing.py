@@ -89,7 +89,7 @@ class TracingSink:
                 self._call(record.call, record.parent)
 
     def close(self) -> None:
-        """Nothing is held: exporters are the app's."""
+        """Do nothing: exporters are the app's."""
 
     def _call(self, call: Call, parent: Context) -> None:
         from opentelemetry.trace import SpanKind, set_span_in_context
@@ -104,8 +104,8 @@ class TracingSink:
         if call.outcome not in _ENDED_WELL:
             _fail(span, call.failure or call.outcome or "")
         span.end(_nanoseconds(call.started_at, call.total_ms))
-        told = {name: value for name, value in attributes.items() if name in _COUNTED_BY}
-        self._call_duration.record((call.total_ms or 0.0) / 1000, told, parent)
+        labels = {name: value for name, value in attributes.items() if name in _COUNTED_BY}
+        self._call_duration.record((call.total_ms or 0.0) / 1000, labels, parent)
 
     def _attempt(self, call: Call, attempt: Attempt, inside: Context) -> None:
         from opentelemetry.trace import SpanKind
@@ -166,7 +166,7 @@ def _of_call(call: Call) -> dict[str, _Value]:
 
 
 def _of_exchange(call: Call, attempt: Attempt) -> dict[str, _Value]:
-    """What a metric may tell apart: little enough to be counted by."""
+    """The attributes that metrics have as labels: those with few values."""
     return _known({
         names.OPERATION: names.OPERATIONS[call.api],
         names.PROVIDER: names.system_of(attempt.provider_host),
@@ -210,10 +210,10 @@ def _known(attributes: dict[str, _Value | None]) -> dict[str, _Value]:
     }
 
 
-def _fail(span: Span, why: str) -> None:
+def _fail(span: Span, reason: str) -> None:
     from opentelemetry.trace import Status, StatusCode
 
-    span.set_status(Status(StatusCode.ERROR, str(why)))
+    span.set_status(Status(StatusCode.ERROR, str(reason)))
 
 
 def _nanoseconds(start: datetime, after_ms: float | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Trouble of this process, told once a minute as what it is, with what to do: a line for each attempt would bury it."""
+"""Log lines about trouble of this process (descriptors, ports, a blocked loop): one a minute, with a remedy."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _LINES: Final = {
 _NOBODY_ELSE: Final = "It is no provider's fault: no route is closed for it, and no other worker hears of it."
 
 
-class _Told:
+class _Unreported:
     __slots__ = ("count", "lost", "next_at")
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class TroubleReports:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._of: dict[LocalTrouble, _Told] = {}
+        self._of: dict[LocalTrouble, _Unreported] = {}
 
     def report(self, trouble: LocalTrouble, *, lost: float = 0.0) -> LogText | None:
         """Count one more case. The line to write, if none was written in the last minute.
@@ -74,20 +74,20 @@ class TroubleReports:
         """
         now = self._clock()
         with self._lock:
-            told = self._of.setdefault(trouble, _Told())
-            told.count += 1
-            told.lost += lost
-            if now < told.next_at:
+            unreported = self._of.setdefault(trouble, _Unreported())
+            unreported.count += 1
+            unreported.lost += lost
+            if now < unreported.next_at:
                 return None
-            told.next_at = now + EVERY
-            count, lost = told.count, told.lost
-            told.count, told.lost = 0, 0.0
+            unreported.next_at = now + EVERY
+            count, lost = unreported.count, unreported.lost
+            unreported.count, unreported.lost = 0, 0.0
         what, do = _LINES[trouble]
-        facts: dict[str, object] = {"trouble": trouble, "times": count}
+        fields: dict[str, object] = {"trouble": trouble, "times": count}
         if trouble is _T.LOOP:
-            facts["loop_lag_ms"] = round(lost * 1000)
+            fields["loop_lag_ms"] = round(lost * 1000)
         text = f"{what.format(limit=_descriptor_limit(), lost=lost)}. {_NOBODY_ELSE} {do}. (%d times)"
-        return LogText(logging.WARNING if trouble is _T.LOOP else logging.ERROR, text, (count,), facts)
+        return LogText(logging.WARNING if trouble is _T.LOOP else logging.ERROR, text, (count,), fields)
 
 
 def _descriptor_limit() -> str:

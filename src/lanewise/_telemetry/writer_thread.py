@@ -131,7 +131,7 @@ class WriterThread(Generic[_Item]):
                 lost, self._in_hand = self._in_hand if why_not else 0, 0
             if lost:
                 self._drops.add(lost, why_not)
-            self._drops.tell_if_due()
+            self._drops.report_if_due()
         self._close_sink()
 
     def _next(self) -> list[_Item]:

@@ -30,16 +30,16 @@ def status(file: Path) -> None:
         click.echo("tables: none yet; a router makes the file and its tables at its first call")
         return
     with place.connect() as connection:
-        from lanewise._ledger.queries.stats import contents
-        from lanewise._ledger.schema.schema_version import LedgerOutdated, require_current, standing
+        from lanewise._ledger.queries.stats import ledger_stats
+        from lanewise._ledger.schema.schema_version import LedgerOutdated, require_current, schema_state
 
-        found = standing(connection)
+        found = schema_state(connection)
         try:
             require_current(found)
         except LedgerOutdated as error:
             click.echo(f"tables: {error}")
             raise click.exceptions.Exit(1) from None
-        counts = contents(connection)
+        counts = ledger_stats(connection)
     click.echo(f"tables: version {found.found}, up to date")
     click.echo(f"calls:  {counts.calls:,}, their attempts {counts.attempts:,}, scores {counts.scores:,}")
     if counts.span is not None:

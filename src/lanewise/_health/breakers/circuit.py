@@ -28,7 +28,7 @@ __all__ = [
 
 _DEFAULTS: Final = HealthSettings()
 COUNTED: Final = (BreakerEffect.FAILURE, BreakerEffect.UNPROVEN)
-"""What a failure says of a route that opens it only in numbers."""
+"""Effects of failures that open a route only by their number."""
 
 
 class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,7 +196,7 @@ class Limited(msgspec.Struct, frozen=True):
 
 
 class Released(msgspec.Struct, frozen=True):
-    """A probe ended in a way that says nothing."""
+    """A probe ended neutrally: neither an answer nor a failure of the route."""
 
     probe: str
 

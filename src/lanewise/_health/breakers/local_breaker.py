@@ -1,4 +1,4 @@
-"""A circuit as one worker knows it: what it lets through, and what the other workers have to hear.
+"""A circuit as one worker knows it: what it lets through, and the events that the other workers have to get.
 
 Pure: time, jitter and whether the shared store answers are arguments. What a worker does to a circuit it does at once
 to its own copy, and keeps the event for the others; what all workers made of it comes back, and takes the copy's place
@@ -29,11 +29,11 @@ _SOON: Final = 1.0
 class LocalBreaker:
     """One circuit, as one worker knows it. ``worker`` names the worker; times are by its own clock.
 
-    ``pending_events`` are this worker's events that the others have not heard of, ``version`` is that of the shared
+    ``pending_events`` are this worker's events that the store does not have yet, ``version`` is that of the shared
     circuit which the copy comes from, ``probing`` whether a probe of this worker runs, ``wanted`` whether one of its
     calls would have been one, ``slot_wanted`` whether one would take the slot of a throttle, ``failed_in`` how many
-    seconds the latest attempt here took that failed, ``detached`` whether nobody hears this worker: then it keeps
-    nothing for the others.
+    seconds the latest attempt here took that failed, ``detached`` whether the store is out of reach: then it
+    keeps no events.
     """
 
     __slots__ = (
@@ -86,26 +86,28 @@ class LocalBreaker:
             is_open = now < circuit.open_until
             if is_open or not self.may_probe(now, shared=shared):
                 self.wanted = self.wanted or not is_open
-                why = msgspec.structs.replace(circuit.why, retry_after=circuit.open_until - now if is_open else _SOON)
+                failure = msgspec.structs.replace(
+                    circuit.why, retry_after=circuit.open_until - now if is_open else _SOON
+                )
                 if not self.settings.throttle or not circuit.fails_in_part:
-                    return Unavailable(why)
+                    return Unavailable(failure)
                 if circuit.throttled_at is not None:
-                    return self._throttled(now, why)
+                    return self._throttled(now, failure)
                 if limit is None or not limit.retry_after:
-                    return Unavailable(why, last_resort=True)
+                    return Unavailable(failure, last_resort=True)
         return None if limit is None else Unavailable(limit, last_resort=True, in_part=self._limits_in_part(now))
 
     def _limits_in_part(self, now: float) -> bool:
         """Whether a rate limited route answers others all the same: their Retry-After keeps no call from it then."""
         return self.circuit.is_disproved(now) and self.circuit.unanswered < self.settings.throttle_after
 
-    def _throttled(self, now: float, why: Failure) -> Unavailable:
+    def _throttled(self, now: float, failure: Failure) -> Unavailable:
         circuit = self.circuit
         assert circuit.throttled_at is not None
         next_slot = max(0.0, circuit.slot_at - now)
         seconds = now - circuit.throttled_at
         throttle = Throttle(circuit.unanswered, seconds, next_attempt=next_slot, failed_in=self.failed_in)
-        return Unavailable(msgspec.structs.replace(why, retry_after=next_slot), last_resort=True, throttle=throttle)
+        return Unavailable(msgspec.structs.replace(failure, retry_after=next_slot), last_resort=True, throttle=throttle)
 
     def may_probe(self, now: float, *, shared: bool) -> bool:
         """Whether an attempt may go out now to try an open circuit."""
@@ -122,8 +124,8 @@ class LocalBreaker:
     def next_slot(self, now: float, *, shared: bool, asks: bool) -> float:
         """The seconds until this worker may send the next attempt of a throttle: 0 if it may now.
 
-        While nobody can say whose the slot is, the store is asked if a call ``asks``, and this gives when it will have
-        said so.
+        While it is not known whose the slot is, the store is asked if a call ``asks``, and this gives when it will have
+        replied.
         """
         if self._has_slot(now):
             return 0.0
@@ -167,11 +169,11 @@ class LocalBreaker:
     # -- events ------------------------------------------------------------------------------------------------------
 
     def note(self, event: Event, now: float) -> bool:
-        """Take an event of this worker in. Whether the others have to hear of it."""
+        """Apply an event of this worker. Whether the other workers have to know."""
         if isinstance(event, LeaseAsked | LeaseRenewed | SlotAsked):
             if self.detached:
                 return False
-            self.pending_events.append(event)  # who goes is for the store to say
+            self.pending_events.append(event)  # the store decides who goes
             # A holder without a call may lose it by this very word: until it has the answer it does not begin one.
             self._offered = self._offered or (isinstance(event, LeaseRenewed) and not event.in_use)
             return True
@@ -184,26 +186,26 @@ class LocalBreaker:
         return True
 
     def detach(self) -> None:
-        """From now on nobody hears this worker, until it reconciles: what happens is in its circuit only."""
+        """Keep no events from now on, until the circuit is reconciled: what happens is in this circuit only."""
         self.detached = True
         self._offered = False
         self.pending_events.clear()
 
-    def replace(self, shared: Circuit, version: int, told: int) -> None:
-        """Take over what all workers made of it, in which the first ``told`` events of this one are.
+    def replace(self, shared: Circuit, version: int, sent: int) -> None:
+        """Take over what all workers made of it, in which the first ``sent`` events of this one are.
 
         Not while it lacks others of them: what comes of those comes later.
         """
-        del self.pending_events[:told]
+        del self.pending_events[:sent]
         self._offered = any(isinstance(event, LeaseRenewed) and not event.in_use for event in self.pending_events)
         if not self.pending_events and version >= self.version:
             self.version = version
             self._set(shared, heard=True)
 
     def reconcile(self, shared: Circuit, version: int) -> Circuit:
-        """As :meth:`replace`, after a time in which nobody could be heard: gives what both sides come to.
+        """Merge the store's circuit with this worker's, after a time without the store. Gives the result.
 
-        Events of that time are in this worker's circuit; telling them again would count them twice.
+        Events of that time are in this worker's circuit; sending them would count them twice.
         """
         self.pending_events.clear()
         self.detached = self._offered = False

@@ -1,4 +1,4 @@
-"""The permit of an attempt: what was known of its route when it began, so that its end is read as that tells."""
+"""The permit of an attempt: the state of its route when it began, by which its outcome is counted later."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ JUDGED: Final = -1.0
 
 
 class Permit:
-    """An attempt's way in: the generations of the two circuits when it began, how many rate limits in a row its route
-    had met by then, and of which circuit it is the probe."""
+    """The permit of one attempt: the generations of the two circuits when it began, how many rate limits in a row its
+    route had met by then, and of which circuit it is the probe."""
 
     __slots__ = (
         "account_generation",

@@ -1,4 +1,4 @@
-"""Stands before one route: the breakers that its attempts pass, how they ended, and whether it has gone silent.
+"""The health of one route: the breakers that its attempts pass, how they ended, and whether it has gone silent.
 
 Pure: time, jitter and whether the shared store answers are arguments.
 """
@@ -95,7 +95,7 @@ class RouteHealth:
         return self._outcomes.answered_share
 
     def closed_to(self, now: float, *, shared: bool) -> Unavailable | None:
-        """What keeps new calls away. Asking has no effect but to tell that a probe is wanted."""
+        """What keeps new calls away. Has no effect but to note that a probe is wanted."""
         if self.route.pristine and self.account.pristine:
             return None
         closed = self.account.closed_to(now, shared=shared) or self.route.closed_to(now, shared=shared)
@@ -147,7 +147,7 @@ class RouteHealth:
         return permit
 
     def enter_pristine(self, now: float) -> Permit:
-        """As :meth:`enter`, where neither circuit remembers anything."""
+        """Let an attempt in where neither circuit remembers anything, without a look at them."""
         permit = Permit(self.route.circuit.generation, self.account.circuit.generation, now)
         self._silent[permit] = None
         return permit
@@ -163,23 +163,23 @@ class RouteHealth:
     def leave(
         self, permit: Permit, failure: Failure | None, now: float, *, jitter: float, slow: bool = False
     ) -> tuple[LocalBreaker, ...]:
-        """Note how an attempt ended. Gives the breakers of which the others have to hear."""
+        """Note how an attempt ended. Gives the breakers of which the other workers have to know."""
         self._silent.pop(permit, None)
         opened = self._answered_slowly(permit, now, jitter) if slow else None
         if failure is None and not slow:
             self._outcomes.succeeded(now)
         route_event, account_event = self._events(permit, failure, now, jitter)
         route_event = opened or route_event
-        told: tuple[LocalBreaker, ...] = ()
+        changed: tuple[LocalBreaker, ...] = ()
         if permit.probes_route:
             self.route.probing = False
         if permit.probes_account:
             self.account.probing = False
         if route_event is not None and self.route.note(route_event, now):
-            told += (self.route,)
+            changed += (self.route,)
         if account_event is not None and self.account.note(account_event, now):
-            told += (self.account,)
-        return told
+            changed += (self.account,)
+        return changed
 
     def is_slow(self, permit: Permit, now: float, lost: float) -> bool:
         """Whether an answer was slow; ``lost`` are the seconds of it for which our own loop stood still."""
@@ -206,12 +206,12 @@ class RouteHealth:
         return CircuitOpened(permit.route_generation, failures.SLOW.failure(), jitter)
 
     def succeeded(self, permit: Permit, now: float) -> None:
-        """As :meth:`leave` for a success where both circuits are pristine: there is nothing else to note."""
+        """Note a success where both circuits are pristine: only the outcome counts."""
         self._silent.pop(permit, None)
         self._outcomes.succeeded(now)
 
     def count(self, permit: Permit, failure: Failure | None, now: float) -> None:
-        """As :meth:`leave` where breakers are off: only what the plan asks of the last outcomes is kept."""
+        """Note an outcome where breakers are off: only the share of answers is kept, which plans ask for."""
         if failure is None:
             self.succeeded(permit, now)
             return
@@ -235,14 +235,14 @@ class RouteHealth:
         self._outcomes.forgive()
 
     def limit(self, failure: Failure, now: float) -> bool:
-        """Close the route to new calls before it says 429. Whether the others have to hear of it."""
+        """Close the route to new calls before it says 429. Whether the other workers have to know."""
         event = Limited(self.route.circuit.generation, failure, failure.retry_after, met=False)
         return self.route.note(event, now)
 
     # -- silence -----------------------------------------------------------------------------------------------------
 
     def open_if_silent(self, now: float, *, jitter: float) -> bool:
-        """Open the route if it hangs: so many attempts without a byte for so long. Whether the others have to hear."""
+        """Open the route if it hangs: so many attempts without a byte for so long. Whether others have to know."""
         if (
             len(self._silent) < SILENT
             or now - self._heard_at < LEAST_SILENCE
@@ -270,8 +270,8 @@ class RouteHealth:
     @property
     def first_byte(self) -> float | None:
         """The seconds that the probe of a route that hung waits for its first byte; ``None`` for any other."""
-        why = self.route.circuit.why
-        return self.usual_silence if why is not None and why.detail == failures.SILENT.detail else None
+        failure = self.route.circuit.why
+        return self.usual_silence if failure is not None and failure.detail == failures.SILENT.detail else None
 
     # -- what an outcome is ------------------------------------------------------------------------------------------
 

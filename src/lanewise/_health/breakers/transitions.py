@@ -184,7 +184,7 @@ def _unanswered(circuit: Circuit, failure: Failure, now: float) -> Circuit:
     return _replace(circuit, unanswered=circuit.unanswered + 1, unanswered_since=since, unanswered_by=failure)
 
 
-def _throttled(circuit: Circuit, why: Failure, jitter: float, now: float, settings: BreakerSettings) -> Circuit:
+def _throttled(circuit: Circuit, failure: Failure, jitter: float, now: float, settings: BreakerSettings) -> Circuit:
     """Throttled, if the row without an answer is long enough; and with it open, for those who have another route."""
     lasted = now - circuit.unanswered_since
     is_due = circuit.unanswered >= settings.throttle_after and lasted >= settings.throttle_silence
@@ -193,18 +193,18 @@ def _throttled(circuit: Circuit, why: Failure, jitter: float, now: float, settin
     if circuit.open_until is not None and not circuit.fails_in_part:
         return circuit
     if circuit.open_until is None:
-        circuit = _opened(circuit, _replace(why, breaker=BreakerEffect.FAILURE), jitter, now, settings)
+        circuit = _opened(circuit, _replace(failure, breaker=BreakerEffect.FAILURE), jitter, now, settings)
     else:
         circuit = _replace(circuit, generation=circuit.generation + 1)
     return _replace(circuit, throttled_at=now, slot_at=max(circuit.slot_at, now + settings.slot))
 
 
-def _opened(circuit: Circuit, why: Failure, jitter: float, now: float, settings: BreakerSettings) -> Circuit:
+def _opened(circuit: Circuit, failure: Failure, jitter: float, now: float, settings: BreakerSettings) -> Circuit:
     longest = settings.max_break_duration
     doubled = min(settings.break_duration * 2.0**circuit.consecutive_opens, longest)
     seconds = min(doubled * (0.8 + 0.4 * jitter), longest)
-    if why.retry_after is not None:
-        seconds = max(seconds, min(why.retry_after, LONGEST_RETRY_AFTER))
+    if failure.retry_after is not None:
+        seconds = max(seconds, min(failure.retry_after, LONGEST_RETRY_AFTER))
     return _replace(
         circuit,
         generation=circuit.generation + (circuit.throttled_at is None),  # what began in a throttle may end it
@@ -212,7 +212,7 @@ def _opened(circuit: Circuit, why: Failure, jitter: float, now: float, settings:
         consecutive_opens=min(circuit.consecutive_opens + 1, _MOST_DOUBLINGS),
         opened_at=now if circuit.opened_at is None else circuit.opened_at,  # not anew at each probe that fails
         open_until=now + seconds,
-        why=why,
+        why=failure,
         holder="",
         lease_until=0.0,
         wanted_by="",

@@ -1,1 +1,1 @@
-"""Rate limits: our own caps for providers and clients, and what providers say of theirs."""
+"""Rate limits: our own caps for providers and clients, and the limits that providers declare in headers."""

@@ -14,11 +14,11 @@ _MINUTE = 60.0
 
 
 class GcraLimit:
-    """So much a minute.
+    """A limit of so much a minute.
 
     Example::
 
-        rate = Rate(600)
+        rate = GcraLimit(600)
         if (wait := rate.wait(1, now)) == 0.0:
             rate.take(1, now)
     """

@@ -1,4 +1,4 @@
-"""What a provider says of its limits beside each answer, so that a route is left alone before it says 429.
+"""Rate limit headers of answers, so that a route whose limits are used up is left alone before it answers 429.
 
 Read are OpenAI's headers (``x-ratelimit-remaining-requests``, ``x-ratelimit-reset-tokens``; Azure, Groq, Together and
 Mistral write the same), Anthropic's (``anthropic-ratelimit-requests-remaining``), OpenRouter's and GitHub's
@@ -36,7 +36,7 @@ def exhausted_for(headers: Mapping[str, str], tokens: int, now: datetime) -> flo
     """The seconds for which the limits of an answer's headers leave no room for another call; ``None`` if they do.
 
     ``headers`` have lower-case names, ``tokens`` is what a call like this one takes, ``now`` (aware) dates a reset.
-    What can't be read says nothing. At most :data:`~lanewise._failures.retry_after.LONGEST_RETRY_AFTER`.
+    What can't be read is ignored. At most :data:`~lanewise._failures.retry_after.LONGEST_RETRY_AFTER`.
 
     Example::
 

@@ -17,13 +17,13 @@ _LEAST_SLEEP: Final = 0.001
 
 
 class RateLimiter:
-    """A provider's caps, over both homes of a router. In turn: who came first goes first.
+    """A provider's caps, over both loops of a router. First come, first served.
 
     Example::
 
-        if await gate.enter(tokens=800, patience=2.0) is not None:
+        if await limiter.enter(tokens=800, patience=2.0) is not None:
             ...
-            gate.leave(extra_tokens=1200 - 800)
+            limiter.leave(extra_tokens=1200 - 800)
     """
 
     def __init__(self, caps: Caps, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,4 +1,4 @@
-"""Circuits as all workers share them, in Valkey or Redis: one script reads and changes one, and tells the others.
+"""Circuits as all workers share them, in Valkey or Redis: one script reads, changes and publishes a circuit.
 
 What a change makes of a circuit is decided in ``breakers/transitions.py``: a worker applies it to the state that it
 knows, and the script puts the result in that state's place, if nobody has changed it since. Times are by the store's
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BreakerStore", "StoredCircuit", "WriteConflict", "channel_of", "circuit_key", "read_news"]
 
 PREFIX: Final = "lanewise:health:"
-KEPT: Final = 86_400
+KEEP_SECONDS: Final = 86_400
 """Seconds for which the store keeps a circuit that nobody changes; one that a person opened it keeps until a person
 closes it."""
 _TRIES: Final = 40
@@ -90,20 +90,20 @@ class BreakerStore:
     ) -> StoredCircuit:
         """Apply events to a circuit, one after the other. ``known`` is how this worker knows it, which saves a round.
 
-        Raises Contended.
+        Raises WriteConflict.
         """
-        kept = known or self.read(key)
+        stored = known or self.read(key)
         is_fresh = known is None
         for _ in range(_TRIES):
-            circuit = kept.circuit
-            now = time.monotonic() + kept.clock
+            circuit = stored.circuit
+            now = time.monotonic() + stored.clock
             for event in events:
                 circuit = after(circuit, event, now, settings)
-            if circuit is kept.circuit and is_fresh:
-                return kept
-            changed, kept = self._run(key, kept.version, None if circuit is kept.circuit else circuit)
+            if circuit is stored.circuit and is_fresh:
+                return stored
+            changed, stored = self._run(key, stored.version, None if circuit is stored.circuit else circuit)
             if changed:
-                return kept
+                return stored
             is_fresh = True
         raise WriteConflict(key)
 
@@ -112,17 +112,17 @@ class BreakerStore:
         return self._run(key, known.version, circuit)[1]
 
     def _run(self, key: str, version: int, circuit: Circuit | None) -> tuple[bool, StoredCircuit]:
-        kept = 0 if circuit is not None and circuit.by_hand else KEPT
+        keep_seconds = 0 if circuit is not None and circuit.by_hand else KEEP_SECONDS
         written = b"" if circuit is None else _ENCODE(circuit)
         sent = time.monotonic()
-        changed, new_version, now, held = self._script(keys=[key], args=[version, written, kept, self._channel])
+        changed, new_version, now, held = self._script(keys=[key], args=[version, written, keep_seconds, self._channel])
         clock = float(now) - (sent + time.monotonic()) / 2
         return bool(changed), StoredCircuit(_sane(held, float(now)), int(new_version), clock)
 
 
 def channel_of(client: redis.Redis) -> str:
-    """The channel on which changes are told. All databases of a server hear all channels, so each has one of its own:
-    production and staging may be two of them.
+    """The channel on which changes are published. A channel spans all databases of a server, so each has one of its
+    own: production and staging may be two of them.
     """
     return f"{PREFIX}news:{client.get_connection_kwargs().get('db') or 0}"
 
@@ -140,7 +140,7 @@ def circuit_key(name: str, *identity: str) -> str:
 
 
 def read_news(message: bytes) -> tuple[str, StoredCircuit] | None:
-    """What was told on the channel: the key, and the circuit. ``None`` if it is garbage."""
+    """A message of the channel: the key, and the circuit. ``None`` if it is garbage."""
     head, _, circuit = message.partition(b"\n")
     try:
         version, now, key = head.decode().split(" ", 2)

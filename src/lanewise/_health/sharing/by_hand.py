@@ -15,7 +15,7 @@ __all__ = ["StoreSilent", "change_in", "change_in_store"]
 
 
 class StoreSilent(Exception):
-    """The shared store does not answer: nothing was changed. The text says no address."""
+    """The shared store does not answer: nothing was changed. The text has no address."""
 
 
 def change_in(circuits: BreakerStore, config: Config, route: str, *, opens: bool) -> None:
@@ -26,7 +26,7 @@ def change_in(circuits: BreakerStore, config: Config, route: str, *, opens: bool
 
 
 def change_in_store(address: StoreAddress, config: Config, route: str, *, opens: bool) -> None:
-    """As :func:`change_in`, over a connection of its own. Raises StoreSilent."""
+    """Open a route, or close it, over a connection made for this. Raises StoreSilent."""
     import redis
 
     try:

@@ -1,8 +1,8 @@
 """Carries what happens to circuits to the other workers and back, in two threads of its own: calls never wait for it.
 
-One thread tells: this worker's events, the leases that it asks for and holds, and that it is there. The other hears
-what the others have made of circuits. A store that is down, slow or full of garbage stops both, and each worker goes on
-by what it knows itself; when the store is back, both sides come to the same.
+One thread sends: this worker's events, the leases that it asks for and holds, and its heartbeat. The other receives
+what other workers have made of circuits. A store that is down, slow or full of garbage stops both, and each worker goes
+on by what it knows itself; when the store is back, both sides are reconciled.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ HEARTBEAT: Final = 5.0
 GONE: Final = 3 * HEARTBEAT
 """Seconds after its last word in which a worker still counts as one of those that share a cap."""
 PAUSE: Final = 1.0
-TOLD_EVERY: Final = 60.0
-"""Seconds between two lines of the log about the same trouble."""
 CLOSE: Final = 2.0
 """Seconds that closing waits for the threads at most."""
 
@@ -45,7 +43,7 @@ _log: Final = logging.getLogger("lanewise")
 
 
 WorkerCount = Callable[[str, int], None]
-"""Is told of each key how many workers share it."""
+"""Gets, of each key, how many workers share it."""
 
 
 class HealthSync:
@@ -77,12 +75,12 @@ class HealthSync:
         self._early: dict[str, StoredCircuit] = {}
         self._known_lock = threading.Lock()
         self._beat_at = self._renewed_at = 0.0
-        self._told_at = -TOLD_EVERY
+        self._throttle = connection.LogThrottle()
         self._silent = False
         self._trouble: Exception | None = None
         self._threads = [
-            threading.Thread(target=self._tell_on, name="lanewise-health", daemon=True),
-            threading.Thread(target=self._hear_on, name="lanewise-health-news", daemon=True),
+            threading.Thread(target=self._send_loop, name="lanewise-health", daemon=True),
+            threading.Thread(target=self._receive_loop, name="lanewise-health-news", daemon=True),
         ]
 
     def start(self) -> bool:
@@ -96,7 +94,7 @@ class HealthSync:
         return True
 
     def end(self) -> None:
-        """Tell what is left, and wait for the threads, some seconds at most."""
+        """Send what is left, and wait for the threads, some seconds at most."""
         self._ended.set()
         self.wake.set()
         until = time.monotonic() + CLOSE
@@ -104,9 +102,9 @@ class HealthSync:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, until - time.monotonic()))
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    # -- sending -----------------------------------------------------------------------------------------------------
 
-    def _tell_on(self) -> None:
+    def _send_loop(self) -> None:
         client = connection.client(self._address, TIMEOUT)
         store = BreakerStore(client)
         try:
@@ -122,7 +120,7 @@ class HealthSync:
                     self.wake.wait(TICK if self._health.busy else HEARTBEAT)
                 self.wake.clear()
             with contextlib.suppress(Exception):
-                self._say_goodbye(client, store)
+                self._sign_off(client, store)
         finally:
             with contextlib.suppress(Exception):
                 client.close()
@@ -139,36 +137,36 @@ class HealthSync:
         if time.monotonic() - self._renewed_at >= RENEWAL:
             self._renewed_at = time.monotonic()
             self._health.renew_leases()
-        self._tell_all(store)
+        self._send_events(store)
         if self._health.busy or time.monotonic() - self._beat_at >= HEARTBEAT:
             self._beat(client)
 
     def _reconcile(self, store: BreakerStore) -> None:
         """Come to the same as the others, of all circuits: after the start, and after a time of silence."""
         for name, key in self._keys.items():
-            kept = store.read(key)
-            both = self._health.reconcile(name, kept.circuit.shifted(-kept.clock), kept.version)
-            mine = both.shifted(kept.clock)
+            stored = store.read(key)
+            both = self._health.reconcile(name, stored.circuit.shifted(-stored.clock), stored.version)
+            mine = both.shifted(stored.clock)
             if (
-                mine.generation != kept.circuit.generation
-                or mine.unanswered > kept.circuit.unanswered
-                or mine.limits > kept.circuit.limits
+                mine.generation != stored.circuit.generation
+                or mine.unanswered > stored.circuit.unanswered
+                or mine.limits > stored.circuit.limits
             ):
-                kept = store.put(key, kept, mine)
-                self._health.replace(name, kept.circuit.shifted(-kept.clock), kept.version, 0)
-            self._remember(name, kept)
+                stored = store.put(key, stored, mine)
+                self._health.replace(name, stored.circuit.shifted(-stored.clock), stored.version, 0)
+            self._remember(name, stored)
 
-    def _tell_all(self, store: BreakerStore) -> None:
+    def _send_events(self, store: BreakerStore) -> None:
         for name, events in self._health.pending_events().items():
             with self._known_lock:
                 known = self._known.get(name)
-            kept = store.change(self._keys[name], known, events, self._settings)
-            self._remember(name, kept)
-            self._health.replace(name, kept.circuit.shifted(-kept.clock), kept.version, len(events))
+            stored = store.change(self._keys[name], known, events, self._settings)
+            self._remember(name, stored)
+            self._health.replace(name, stored.circuit.shifted(-stored.clock), stored.version, len(events))
             self.heard = time.monotonic()
 
     def _beat(self, client: redis.Redis) -> None:
-        """Say that this worker is there, and count the others."""
+        """Send a heartbeat, and count the other workers."""
         now = time.monotonic()
         if now - self._beat_at < HEARTBEAT:
             client.ping()
@@ -192,16 +190,16 @@ class HealthSync:
             pipeline.expire(key, int(10 * GONE))
             self._on_worker_count(key, int(pipeline.execute()[2]))
 
-    def _say_goodbye(self, client: redis.Redis, store: BreakerStore) -> None:
+    def _sign_off(self, client: redis.Redis, store: BreakerStore) -> None:
         if self.connected:
-            self._tell_all(store)
+            self._send_events(store)
             for key in self._caps:
                 client.zrem(key, self._health.worker)
-            client.publish(channel_of(client), b"")  # which wakes the thread that hears
+            client.publish(channel_of(client), b"")  # which wakes the receiving thread
 
-    # -- hearing -----------------------------------------------------------------------------------------------------
+    # -- receiving -----------------------------------------------------------------------------------------------------
 
-    def _hear_on(self) -> None:
+    def _receive_loop(self) -> None:
         client = connection.client(self._address, TIMEOUT)
         try:
             while not self._ended.is_set():
@@ -210,7 +208,7 @@ class HealthSync:
                 except Exception as error:  # noqa: BLE001 - the border of a store that may be anything
                     self._trouble = error
                     self._subscribed.clear()
-                    self.wake.set()  # the thread that tells is the one that says it is lost
+                    self.wake.set()  # the sending thread reports that the store is lost
                     self._ended.wait(PAUSE)
         finally:
             with contextlib.suppress(Exception):
@@ -231,40 +229,40 @@ class HealthSync:
                     if message["type"] == "subscribe":
                         raise ConnectionError("the client of the store has connected anew: messages may be missing")
                     if message["type"] == "message":
-                        self._hear(message["data"])
+                        self._receive(message["data"])
                 if now - pinged > HEARTBEAT:
                     channel.ping()
                     pinged = now
                 if now - answered > GONE:
                     raise TimeoutError("the channel of the store has gone silent")
 
-    def _hear(self, message: bytes) -> None:
+    def _receive(self, message: bytes) -> None:
         news = read_news(message)
         if news is None:
             return
-        key, kept = news
+        key, stored = news
         name = self._names.get(key)
         if name is None:
             return
         with self._known_lock:
             if not self.connected:
                 # The other thread is reading all circuits, and may have read this one before it was changed.
-                self._early[name] = kept
+                self._early[name] = stored
                 return
-        self._take_over(name, kept)
+        self._take_over(name, stored)
         self.wake.set()
 
-    def _take_over(self, name: str, kept: StoredCircuit) -> None:
-        kept = self._remember(name, kept)
-        self._health.replace(name, kept.circuit.shifted(-kept.clock), kept.version, 0)
+    def _take_over(self, name: str, stored: StoredCircuit) -> None:
+        stored = self._remember(name, stored)
+        self._health.replace(name, stored.circuit.shifted(-stored.clock), stored.version, 0)
 
-    def _remember(self, name: str, kept: StoredCircuit) -> StoredCircuit:
+    def _remember(self, name: str, stored: StoredCircuit) -> StoredCircuit:
         """Keep the later of what is known of a circuit."""
         with self._known_lock:
             known = self._known.get(name)
-            if known is None or kept.version >= known.version:
-                self._known[name] = kept
-                return kept
+            if known is None or stored.version >= known.version:
+                self._known[name] = stored
+                return stored
             return known
 
     # -- the store goes and comes ------------------------------------------------------------------------------------
@@ -278,9 +276,7 @@ class HealthSync:
             self._health.detach()
         with self._known_lock:
             self._known.clear()
-        now = time.monotonic()
-        if now - self._told_at >= TOLD_EVERY and not self._ended.is_set():
-            self._told_at = now
+        if not self._ended.is_set() and self._throttle.permits():
             self._silent = True
             _log.warning(
                 "health is not shared: the store at %s does not answer (%s). Each worker goes on by itself",
@@ -292,8 +288,8 @@ class HealthSync:
         with self._known_lock:
             self.connected = True
             early, self._early = self._early, {}
-        for name, kept in early.items():
-            self._take_over(name, kept)
+        for name, stored in early.items():
+            self._take_over(name, stored)
         self.heard = time.monotonic()
         if self._silent:
             self._silent = False

@@ -31,7 +31,7 @@ HEARD: Final = 1.2
 class SharedHealth:
     """The service of one router. ``keys`` has the store's key of each circuit; ``caps`` keys whose workers are counted.
 
-    ``answers`` says whether the store was heard just now.
+    ``answers``: whether the store has just answered.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class SharedHealth:
 
     @property
     def answers(self) -> bool:
-        """Whether the store was heard just now."""
+        """Whether the store has just answered."""
         sync = self._sync
         return sync is not None and sync.connected and time.monotonic() - sync.heard < HEARD
 
     @property
     def is_connected(self) -> bool:
-        """Whether the store answered when it was last asked, and what the others tell is heard."""
+        """Whether the store answered when it was last asked, and its channel is subscribed to."""
         sync = self._sync
         return sync is not None and sync.connected
 
-    def tell(self) -> None:
-        """Something is to be told, or this worker has begun to work. Does not wait."""
+    def notify(self) -> None:
+        """Have pending events sent; the first time, start the threads. Does not wait."""
         sync = self._sync
         if sync is not None:
             sync.wake.set()
@@ -87,7 +87,7 @@ class SharedHealth:
                     self._sync = sync
 
     def close(self) -> None:
-        """Tell what is left, and end the threads. Waits for them, some seconds at most."""
+        """Send what is left, and end the threads. Waits for them, some seconds at most."""
         with self._lock:
             sync, self._sync = self._sync, None
         if sync is not None:

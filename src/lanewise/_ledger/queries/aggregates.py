@@ -31,7 +31,7 @@ from lanewise._ledger.queries.histogram import bucket
 from lanewise._ledger.schema.tables import attempts, calls, scores
 from lanewise.types import DRAFT_OF
 
-__all__ = ["Aggregates", "AttemptFact", "CallFact", "GroupBy", "ScoreFact", "TimeFact", "read_facts"]
+__all__ = ["Aggregates", "AttemptFact", "CallFact", "GroupBy", "ScoreFact", "TimeFact", "read_aggregates"]
 
 
 WORK_MEMORY: Final = "64MB"
@@ -39,7 +39,7 @@ WORK_MEMORY: Final = "64MB"
 
 
 class GroupBy(StrEnum):
-    """What the report's lines are told apart by."""
+    """What the report's lines are grouped by."""
 
     DAY = "day"
     TASK = "task"
@@ -91,7 +91,7 @@ class AttemptFact:
 
 @dataclass(frozen=True, slots=True)
 class TimeFact:
-    """Answers of one route that took about as long; of one day and task, where they are told apart, else of all."""
+    """Answers of one route that took about as long; of one day and task, where it is grouped by those, else of all."""
 
     day: str
     task: str
@@ -125,20 +125,20 @@ class Aggregates:
     scores: tuple[ScoreFact, ...]
 
 
-def read_facts(
+def read_aggregates(
     connection: Connection, since: datetime, until: datetime, views: Iterable[Collection[GroupBy]]
 ) -> Aggregates:
     """The facts of the calls that began in a span of time, for tables by these keys: ``until`` is after the last.
 
     Example::
 
-        facts = read_facts(connection, until - timedelta(days=30), until, [[By.DAY], [By.LANE, By.ROUTE]])
+        facts = read_aggregates(connection, until - timedelta(days=30), until, [[By.DAY], [By.LANE, By.ROUTE]])
     """
     if connection.dialect.name == "postgresql":  # it would sort on disk what fits into memory
         connection.execute(text(f"SET LOCAL work_mem = '{WORK_MEMORY}'"))
     ways = [view for view in views if GroupBy.LANE in view or GroupBy.ROUTE in view]
-    told_apart = {key for view in ways for key in view}
-    times = connection.execute(_times(connection, since, until, told_apart)) if ways else ()
+    grouped_by = {key for view in ways for key in view}
+    times = connection.execute(_times(connection, since, until, grouped_by)) if ways else ()
     return Aggregates(
         tuple(CallFact(str(day), *rest) for day, *rest in connection.execute(_calls(connection, since, until))),
         tuple(AttemptFact(str(day), *rest) for day, *rest in connection.execute(_attempts(connection, since, until))),
@@ -186,11 +186,11 @@ def _attempts(connection: Connection, since: datetime, until: datetime) -> Selec
     return _grouped(by, sums).where(columns.started_at >= since, columns.started_at < until)
 
 
-def _times(connection: Connection, since: datetime, until: datetime, told_apart: Collection[GroupBy]) -> Select[Any]:
+def _times(connection: Connection, since: datetime, until: datetime, grouped_by: Collection[GroupBy]) -> Select[Any]:
     # Apart from what is added up: the fewer columns a database groups by, the faster it is.
     columns = attempts.c
-    day = _day(connection, columns.started_at) if GroupBy.DAY in told_apart else literal_column("''")
-    task = columns.task if GroupBy.TASK in told_apart else literal_column("''")
+    day = _day(connection, columns.started_at) if GroupBy.DAY in grouped_by else literal_column("''")
+    task = columns.task if GroupBy.TASK in grouped_by else literal_column("''")
     grouped = _grouped((day, task, columns.lane, columns.route, bucket(connection, columns.total_ms)), (func.count(),))
     answered = columns.answered.is_(true()) & columns.total_ms.is_not(None)
     return grouped.where(columns.started_at >= since, columns.started_at < until, answered)

@@ -89,9 +89,9 @@ def _calls_walked(wanted: CallFilter, after: PageKey | None) -> Select[Any]:
     if wanted.request_id is not None:
         conditions.append(or_(its.request_id == wanted.request_id, its.id == wanted.request_id))
     elif wanted.outcome not in (None, Outcome.ANSWERED):
-        conditions += [its.outcome == wanted.outcome, _said("calls.outcome <> 'answered'")]
+        conditions += [its.outcome == wanted.outcome, _index_condition("calls.outcome <> 'answered'")]
     elif wanted.lane not in (None, LaneName.PRIMARY):
-        conditions += [its.lane == wanted.lane, _said("calls.lane <> 'primary'")]
+        conditions += [its.lane == wanted.lane, _index_condition("calls.lane <> 'primary'")]
     elif wanted.route is not None:
         conditions.append(its.route == wanted.route)
     elif wanted.task is not None:
@@ -104,7 +104,7 @@ def _calls_walked(wanted: CallFilter, after: PageKey | None) -> Select[Any]:
 def _attempts_walked(wanted: CallFilter, after: PageKey | None) -> Select[Any]:
     """The failed attempts: of each call the first that met what is asked for."""
     its = attempts.c
-    conditions = [*_span(its.started_at, wanted, after), _said("attempts.failure IS NOT NULL")]
+    conditions = [*_span(its.started_at, wanted, after), _index_condition("attempts.failure IS NOT NULL")]
     if after is not None:
         earlier = and_(its.call_id == after.call_id, its.attempt_number < after.attempt)
         conditions.append(or_(its.started_at < after.at, its.call_id < after.call_id, earlier))
@@ -115,13 +115,13 @@ def _attempts_walked(wanted: CallFilter, after: PageKey | None) -> Select[Any]:
     return chosen.where(*conditions).order_by(*newest_first)
 
 
-def _said(condition: str) -> ColumnElement[bool]:
-    """The condition of an index in its own words: with a parameter in it the index would not be taken."""
+def _index_condition(condition: str) -> ColumnElement[bool]:
+    """The condition of a partial index, literally: with a parameter in it the index would not be used."""
     return literal_column(condition, Boolean)
 
 
 def _span(moment: ColumnElement[datetime], wanted: CallFilter, after: PageKey | None) -> list[ColumnElement[bool]]:
-    """What bounds the walk of an index by time; of the moment ``after`` itself more is said by whoever asks."""
+    """What bounds the walk of an index by time; the caller adds what holds at the moment ``after`` itself."""
     conditions: list[ColumnElement[bool]] = []
     if wanted.since is not None:
         conditions.append(moment >= wanted.since)

@@ -1,4 +1,4 @@
-"""Who opened or closed a route by hand, and why: written when it is done, and read by the page."""
+"""Who opened or closed a route by hand, and why: written when it is done, and read by the dashboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ledger knows of single calls: those of a request, or one by its own id."""
+"""Look-up of single calls, with their attempts and scores: those of a request, or one by its own id."""
 
 from __future__ import annotations
 

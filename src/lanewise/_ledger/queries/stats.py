@@ -1,4 +1,4 @@
-"""How much is in a ledger, and from when."""
+"""Statistics of a ledger: how many rows it has, and from when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from lanewise._ledger.schema.tables import attempts, calls, scores
 
-__all__ = ["LedgerStats", "Span", "contents", "span"]
+__all__ = ["LedgerStats", "Span", "ledger_stats", "span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def span(connection: Connection) -> Span | None:
     return None if oldest is None or newest is None else Span(oldest, newest)
 
 
-def contents(connection: Connection) -> LedgerStats:
+def ledger_stats(connection: Connection) -> LedgerStats:
     """What a ledger holds. Counts every row: a second or so for millions."""
     held = {
         table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()

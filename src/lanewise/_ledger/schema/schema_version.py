@@ -11,7 +11,15 @@ from sqlalchemy import Connection, inspect, text
 
 from lanewise._ledger.schema.tables import metadata
 
-__all__ = ["MIGRATIONS", "VERSION_TABLE", "LedgerOutdated", "SchemaState", "has_tables", "require_current", "standing"]
+__all__ = [
+    "MIGRATIONS",
+    "VERSION_TABLE",
+    "LedgerOutdated",
+    "SchemaState",
+    "has_tables",
+    "require_current",
+    "schema_state",
+]
 
 MIGRATIONS: Final = str(Path(__file__).parent / "migrations")
 VERSION_TABLE: Final = "lanewise_version"
@@ -26,8 +34,8 @@ class LedgerOutdated(Exception):
 class SchemaState:
     """Which version a ledger's tables have (``None``: there are none), and which this release reads and writes.
 
-    ``known`` says whether this release has heard of the version that was found; ``fits``, whether it can go on with
-    tables of a version that it has not heard of: a newer release only adds what may be left out.
+    ``known`` says whether this release knows the version that was found; ``fits``, whether it can go on with
+    tables of a version that it does not know: a newer release only adds what may be left out.
     """
 
     found: str | None
@@ -47,13 +55,13 @@ def _versions() -> tuple[str, ...]:
     return tuple(sorted((file.name[1:5] for file in Path(MIGRATIONS, "versions").glob("v*.py")), reverse=True))
 
 
-def standing(connection: Connection) -> SchemaState:
-    """How the tables of a database stand.
+def schema_state(connection: Connection) -> SchemaState:
+    """The version of a database's tables, compared with this release's.
 
     Example::
 
         with engine.connect() as connection:
-            assert standing(connection).current
+            assert schema_state(connection).current
     """
     found = None
     if inspect(connection).has_table(VERSION_TABLE):

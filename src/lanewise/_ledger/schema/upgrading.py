@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 
 from lanewise._ledger.database import writing
-from lanewise._ledger.schema.schema_version import MIGRATIONS, SchemaState, require_current, standing
+from lanewise._ledger.schema.schema_version import MIGRATIONS, SchemaState, require_current, schema_state
 
 __all__ = ["upgrade"]
 
@@ -31,14 +31,14 @@ _LOCK: Final = 0x756E6465727374
 
 
 def upgrade(engine: Engine) -> SchemaState:
-    """Bring the tables up to date, and tell how they stood before. Safe to run twice at a time.
+    """Bring the tables up to date, and give their state before. Safe to run twice at a time.
 
     Raises LedgerOutdated: a newer release made them. SQLAlchemyError: the database can't be reached or refuses it.
     """
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        before = standing(connection)
+        before = schema_state(connection)
         if not before.known:
             require_current(before)
         if not before.current:

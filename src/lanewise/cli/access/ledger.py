@@ -75,7 +75,7 @@ class LedgerPlace:
     @contextmanager
     def up_to_date(self) -> Iterator[Connection]:
         """A connection to a ledger whose tables are those of this release. Else the command ends, and says why."""
-        from lanewise._ledger.schema.schema_version import LedgerOutdated, require_current, standing
+        from lanewise._ledger.schema.schema_version import LedgerOutdated, require_current, schema_state
 
         if not self.may_exist:
             made = "a router makes it at its first call"
@@ -84,7 +84,7 @@ class LedgerPlace:
             raise click.ClickException(f"the ledger {self.shown} does not exist yet: {made}")
         with self.connect() as connection:
             try:
-                require_current(standing(connection))
+                require_current(schema_state(connection))
             except LedgerOutdated as error:
                 raise click.ClickException(f"the ledger at {self.shown}: {error}") from None
             yield connection

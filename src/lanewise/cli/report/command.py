@@ -83,7 +83,7 @@ def report(
         _write_html(file, html_file, begin, end, force=force)
         return
     place = ledger_of(file)
-    from lanewise._ledger.queries.aggregates import GroupBy, read_facts
+    from lanewise._ledger.queries.aggregates import GroupBy, read_aggregates
     from lanewise._ledger.queries.report_lines import lines
     from lanewise._ledger.queries.stats import span
     from lanewise.cli.report.screen import VIEWS, Page, print_report
@@ -92,7 +92,7 @@ def report(
         [[key for key in GroupBy if key in by]] if by is not None else [list(GroupBy)] if form is not None else VIEWS
     )
     with place.up_to_date() as connection:
-        aggregates = read_facts(connection, begin, end, views)
+        aggregates = read_aggregates(connection, begin, end, views)
         ledger_span = span(connection)
     if form is None:
         print_report(Page(place.shown, begin, end, ledger_span, aggregates), views)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from lanewise._ledger.queries.aggregates import GroupBy, read_facts
+from lanewise._ledger.queries.aggregates import GroupBy, read_aggregates
 from lanewise._ledger.queries.failure_hours import HourFact, failure_hours
 from lanewise._ledger.queries.report_lines import ReportLine, lines, total
 from lanewise._ledger.queries.stats import span
@@ -69,9 +69,9 @@ def read_report(connection: Connection, ledger: str, begin: datetime, end: datet
         earlier = begin - length
         until = earlier + max(min(end, datetime.now(UTC)) - begin, timedelta(0))
     ledger_span = span(connection)
-    page = Page(ledger, begin, end, ledger_span, read_facts(connection, begin, end, VIEWS))
+    page = Page(ledger, begin, end, ledger_span, read_aggregates(connection, begin, end, VIEWS))
     views_before = [[GroupBy.TASK], [GroupBy.ROUTE]]
-    before = Page(ledger, earlier, until, ledger_span, read_facts(connection, earlier, until, views_before))
+    before = Page(ledger, earlier, until, ledger_span, read_aggregates(connection, earlier, until, views_before))
     return _content(page, failure_hours(connection, begin, end), before)
 
 

@@ -18,29 +18,29 @@ QueueOf = Callable[[], ReviewQueue]
 
 
 class SyncReviews:
-    """The cases of a router's sensitive calls, for synchronous code. See :class:`Reviews`."""
+    """The cases of a router's sensitive calls, for synchronous code; raises what :class:`Reviews` does."""
 
     def __init__(self, queue_of: QueueOf) -> None:
         self._queue_of = queue_of
 
     def get(self, review_id: str) -> Review:
-        """As :meth:`Reviews.get`."""
+        """What became of a case: its ``answer`` is there once a person has approved it. Raises ReviewNotFound."""
         return self._queue_of().get(review_id)
 
     def list(self, status: ReviewStatus | str | None = ReviewStatus.PENDING, *, limit: int = LISTED) -> list[Review]:
-        """As :meth:`Reviews.list`."""
+        """The latest cases of a status, those that wait by default, ``None`` for all; newest first, without texts."""
         return self._queue_of().latest(None if status is None else ReviewStatus(status), limit)
 
     def case(self, review_id: str) -> Case:
-        """As :meth:`Reviews.case`."""
+        """The question and the draft, for the person who decides: never for the caller. Raises ReviewNotFound."""
         return self._queue_of().case(review_id)
 
     def approve(self, review_id: str, *, by: str, answer: str | None = None) -> Review:
-        """As :meth:`Reviews.approve`."""
+        """Let the caller have ``answer``, or without one the draft. Raises as :class:`Reviews` does."""
         return self._queue_of().approve(review_id, by=by, answer=answer)
 
     def reject(self, review_id: str, *, by: str) -> Review:
-        """As :meth:`Reviews.reject`."""
+        """Let the caller have no answer. Raises ReviewNotFound, ReviewDecided."""
         return self._queue_of().reject(review_id, by=by)
 
 
