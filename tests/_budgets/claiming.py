@@ -12,7 +12,7 @@ from lanewise._budgets.shared_budgets import SharedBudgets
 from lanewise._budgets.spending_window import SpendingWindow
 from lanewise.config.environment.store_address import StoreAddress
 
-__all__ = ["at_once", "bucket", "claim", "shared", "until_told"]
+__all__ = ["at_once", "bucket", "claim", "shared", "until_sent"]
 
 
 def bucket(limit: int = 1000, *, seconds: float = 3600.0, key: str = "0:free:-") -> Bucket:
@@ -45,8 +45,8 @@ def shared(
             store.close()
 
 
-async def until_told(store: SharedBudgets) -> None:
+async def until_sent(store: SharedBudgets) -> None:
     """Wait until the store has heard all."""
     async with asyncio.timeout(10):
-        while store._untold():
+        while store._unsent():
             await asyncio.sleep(0.005)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from _budgets.claiming import at_once, bucket, claim, shared, until_told
+from _budgets.claiming import at_once, bucket, claim, shared, until_sent
 from lanewise._budgets.budget_script import PREFIX, empty_bucket, read_reply, stored_buckets
 from lanewise._budgets.budgets_in_memory import BudgetsInMemory
 from lanewise._budgets.claims import Claim, OverBudget, Reservation
@@ -41,7 +41,7 @@ async def test_two_workers_have_one_budget(valkey: Valkey) -> None:
         assert all(result.spent == 1000 for result in results if isinstance(result, OverBudget))
         store, first = won[0]
         store.settle(first, 0)
-        await until_told(store)
+        await until_sent(store)
         assert await granted(one if store is two else two, times=3) == 1
 
 
@@ -73,7 +73,7 @@ async def test_without_the_store_a_worker_spends_its_part(valkey: Valkey, worker
             valkey.restart()
         assert alone == [min(part, 6), min(part, 5)]
         async with asyncio.timeout(20):
-            while one._untold() or two._untold():
+            while one._unsent() or two._unsent():
                 await asyncio.sleep(0.05)
         assert spent_in(valkey) == {bucket().key: 100 * sum(alone)}
 
@@ -85,7 +85,7 @@ async def test_a_store_that_forgot_is_told_again(valkey: Valkey) -> None:
         assert await granted(one, times=9) == 9
         valkey.clear()
         assert await granted(one, times=1) == 1
-        await until_told(one)
+        await until_sent(one)
         assert await granted(one, times=1) == 0
         assert await granted(two, times=1) == 0
 
@@ -118,7 +118,7 @@ async def test_under_a_key_of_another_kind_no_more_than_its_part_is_spent(valkey
             results = [await claim(one, bucket(), 100) for _ in range(5)]
             await asyncio.sleep(0.05)
         assert sum(isinstance(result, Reservation) for result in results) == 0
-        assert one._untold()
+        assert one._unsent()
         assert "under a budget's key what no worker wrote" in told[0] or "refuses writes" in told[0]
         with valkey.client() as client:
             assert list(stored_buckets(client, "0:")) == [(bucket().key, {})]
@@ -141,8 +141,8 @@ async def test_a_store_that_may_only_be_read_is_as_one_that_is_gone(valkey: Valk
         assert alone == [2, 2]
         assert len(told) == 2
         assert all("refuses writes (ReadOnlyError)" in line for line in told)
-        await until_told(one)
-        await until_told(two)
+        await until_sent(one)
+        await until_sent(two)
         assert await granted(one, times=20) + await granted(two, times=20) == 2
 
 
@@ -156,7 +156,7 @@ async def test_what_was_heard_long_ago_makes_no_room_for_what_is_granted_alone(v
         finally:
             valkey.restart()
         async with asyncio.timeout(20):
-            while not isinstance(await claim(one, bucket(), 1), Reservation) or one._untold():
+            while not isinstance(await claim(one, bucket(), 1), Reservation) or one._unsent():
                 await asyncio.sleep(0.05)
         valkey.kill()
         try:
@@ -179,7 +179,7 @@ async def test_what_was_reserved_before_a_reset_changes_nothing_after_it(valkey:
         assert await granted(one) == 1
         assert isinstance(before, Reservation)
         one.settle(before, 100)
-        await until_told(one)
+        await until_sent(one)
         assert spent_in(valkey) == {bucket().key: 900}
 
 
