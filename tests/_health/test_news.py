@@ -35,7 +35,7 @@ def test_a_change_between_the_first_look_and_its_end_is_heard(
     """A worker that begins reads all circuits one by one: one that is changed after it was read is no longer missed."""
     heard = threading.Event()
     reads: list[str] = []
-    look, hear = BreakerStore.read, HealthSync._hear
+    look, hear = BreakerStore.read, HealthSync._receive
 
     def read_and_change(store: BreakerStore, key: str) -> StoredCircuit:
         found = look(store, key)
@@ -51,7 +51,7 @@ def test_a_change_between_the_first_look_and_its_end_is_heard(
         heard.set()
 
     monkeypatch.setattr(BreakerStore, "read", read_and_change)
-    monkeypatch.setattr(HealthSync, "_hear", hear_and_tell)
+    monkeypatch.setattr(HealthSync, "_receive", hear_and_tell)
     with Router.from_mapping(config(stage.first, stage.second, valkey.url)) as router:
         _call(router)
         until(lambda: hears_that_it_is_open(router), 30)

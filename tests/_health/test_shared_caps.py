@@ -9,7 +9,7 @@ import pytest
 
 from _health.workers import config, until
 from lanewise import Router
-from lanewise._health.sharing import health_sync as health_threads
+from lanewise._health.sharing import health_sync
 from lanewise._health.sharing.shared_health import _workers_key
 from real_valkey import Valkey
 from router.driving import Stage
@@ -18,8 +18,8 @@ from router.driving import Stage
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers say more often that they are there."""
-    monkeypatch.setattr(health_threads, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(health_threads, "GONE", 3.0)
+    monkeypatch.setattr(health_sync, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(health_sync, "GONE", 3.0)
 
 
 def _router(stage: Stage, valkey: Valkey, **health: object) -> Router:

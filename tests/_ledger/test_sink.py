@@ -19,9 +19,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from _ledger.calls import NOON, attempt, call, rows
 from _ledger.postgres import Postgres
-from lanewise._ledger import database, retention, upgrading
+from lanewise._ledger import database, retention
 from lanewise._ledger.database import open_ledger, writing
 from lanewise._ledger.retention import forget
+from lanewise._ledger.schema import upgrading
 from lanewise._ledger.schema.schema_version import MIGRATIONS, VERSION_TABLE, schema_state
 from lanewise._ledger.schema.tables import attempts, calls, scores
 from lanewise._ledger.schema.upgrading import upgrade
