@@ -183,13 +183,13 @@ async def test_what_a_failing_store_did_not_take_is_brought_when_it_is_back(
     shared = SharedReplays(StoreAddress(valkey.url), 1000)
     assert await claim(shared, "a") is Unclaimed.OURS
     assert await claim(shared, "a", key="l") is Unclaimed.OURS
-    send = replays_shared._Desk._send
-    monkeypatch.setattr(replays_shared._Desk, "_send", _fail)
+    send = replays_shared._StoreThread._send
+    monkeypatch.setattr(replays_shared._StoreThread, "_send", _fail)
     shared.answer("k", "a", b"sealed", keep=LONG)
     shared.release("l", "a")
     with pytest.raises(ReplaysUnavailable, match="ConnectionError"):
         await claim(shared, "b")
-    monkeypatch.setattr(replays_shared._Desk, "_send", send)
+    monkeypatch.setattr(replays_shared._StoreThread, "_send", send)
     with valkey.client() as client:
 
         async def stored() -> bytes | None:
