@@ -14,7 +14,7 @@ from flask_lanewise.audit import endpoints_of, watch_rules
 from flask_lanewise.installed import KEY, Installed, Subject, installed_here
 from flask_lanewise.wsgi import RequestScopes, answer_errors
 from lanewise import Router, Scope, current_scope
-from lanewise.cli.app import app_commands, show_endpoints
+from lanewise.cli.framework_commands import app_commands, show_endpoints
 from lanewise.config import resolve_credentials
 from lanewise.web import require_real_threads, router_of
 

@@ -92,7 +92,7 @@ class LanewisePlugin(InitPlugin, CLIPlugin, ReceiveRoutePlugin):
 
     def on_cli_init(self, cli: click.Group) -> None:
         """Add ``litestar lanewise ...`` (Litestar calls this)."""
-        from lanewise.cli.app import app_commands  # only needed on the command line
+        from lanewise.cli.framework_commands import app_commands  # only needed on the command line
 
         cli.add_command(app_commands(self.router.config, _endpoints_command))
 
@@ -132,7 +132,7 @@ def _endpoints_command(env: object) -> None:
 
     Exit code 1 if marks can't hold: the app would not start.
     """
-    from lanewise.cli.app import show_endpoints
+    from lanewise.cli.framework_commands import show_endpoints
 
     app = getattr(env, "app", None)
     if not isinstance(app, Litestar):

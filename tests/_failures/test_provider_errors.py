@@ -15,8 +15,8 @@ from openai.types.responses import ResponseError
 from _failures.provider_errors import DOCUMENTED, RESPONSE_ERROR_CODES, Documented
 from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error, from_status
-from lanewise._failures.provider_error_codes import Meaning, by_code, squashed
-from lanewise._failures.provider_error_words import by_words
+from lanewise._failures.dialects.error_codes import Meaning, by_code, squashed
+from lanewise._failures.dialects.error_words import by_words
 from lanewise._openai.response_check import from_answer
 from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise.types import Api, BreakerEffect, Failure, FailureKind, Retry

@@ -17,7 +17,7 @@ from openai.types.responses import ResponseError, response_create_params
 
 from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error, from_status
-from lanewise._failures.provider_error_codes import KNOWN_CODES
+from lanewise._failures.dialects.error_codes import KNOWN_CODES
 from lanewise._failures.shown_words import KNOWN_PARAMETERS, OTHER, shown_code, shown_param
 from lanewise._openai.parameters import FIXED, MEANING, MEMORY
 

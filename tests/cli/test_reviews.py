@@ -16,7 +16,7 @@ from lanewise import Api, Call, Config, ReviewStatus
 from lanewise._reviews import NewCase, Review, ReviewQueue
 from lanewise._sealing import Seal
 from lanewise.cli import main
-from lanewise.cli.app import app_commands
+from lanewise.cli.framework_commands import app_commands
 
 KEY = "canary-storage-key-of-at-least-32-characters"
 CONFIG = """

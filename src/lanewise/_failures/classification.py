@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 
 from lanewise._failures import failure_table as failures
+from lanewise._failures.dialects.error_words import is_about_content
 from lanewise._failures.error_body import ErrorBody, read_error
 from lanewise._failures.error_meaning import unsupported_name
 from lanewise._failures.failure_table import Row
-from lanewise._failures.provider_error_words import is_about_content
 from lanewise._failures.retry_after import header, parse_retry_after
 from lanewise._failures.shown_words import shown_code, shown_param
 from lanewise._failures.signals import TransportSignal

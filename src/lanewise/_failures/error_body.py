@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from lanewise._failures.additions import named_in
-from lanewise._failures.provider_error_codes import squashed
+from lanewise._failures.dialects.error_codes import squashed
 from lanewise._failures.retry_after import parse_seconds
 
 __all__ = ["NO_ERROR", "ErrorBody", "identifier", "model_name", "read_error"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from lanewise._failures import provider_error_phrases as phrases
+from lanewise._failures.dialects import error_phrases as phrases
+from lanewise._failures.dialects.error_codes import STATUS_OF, Meaning, by_code
+from lanewise._failures.dialects.error_words import by_words
 from lanewise._failures.error_body import ErrorBody
-from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code
-from lanewise._failures.provider_error_words import by_words
 
 __all__ = ["meaning_of", "meaning_of_500", "unsupported_name"]
 

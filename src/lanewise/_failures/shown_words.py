@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
 
-from lanewise._failures.provider_error_codes import KNOWN_CODES, squashed
+from lanewise._failures.dialects.error_codes import KNOWN_CODES, squashed
 
 __all__ = ["KNOWN_PARAMETERS", "OTHER", "shown_code", "shown_param"]
 

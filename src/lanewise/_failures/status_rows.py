@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from lanewise._failures import failure_table as failures
-from lanewise._failures import provider_error_phrases as phrases
+from lanewise._failures.dialects import error_phrases as phrases
+from lanewise._failures.dialects.error_codes import STATUS_OF, Meaning, by_code
 from lanewise._failures.error_body import ErrorBody
 from lanewise._failures.error_meaning import meaning_of, meaning_of_500
 from lanewise._failures.failure_table import Row
-from lanewise._failures.provider_error_codes import STATUS_OF, Meaning, by_code
 
 __all__ = ["row_of", "status_of"]
 

@@ -11,7 +11,7 @@ import msgspec
 from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
 from lanewise._openai import wire_types as wire
-from lanewise._openai.blank_values import is_blank, is_no_error
+from lanewise._openai.content import NULL, is_blank, is_no_error
 from lanewise._openai.deciding_fields import Uncertainty, doubt_about
 from lanewise._openai.finish_reasons import CONTENT_FILTER, ERROR, MALFORMED_CALL, in_chats_words
 from lanewise._openai.lenient_json import MALFORMED, as_far_as_it_fits, is_utf8, read_json, write_json
@@ -207,7 +207,7 @@ _AS_THE_APP_DECODES = _Kind(_KINDS[Api.EMBEDDINGS].decoder, wire.EmbeddingsAnswe
 
 
 def _says_error(error: msgspec.Raw) -> bool:
-    return error is not wire.NULL and not is_blank(error) and not is_no_error(read_json(bytes(error)))
+    return error is not NULL and not is_blank(error) and not is_no_error(read_json(bytes(error)))
 
 
 def _answer(

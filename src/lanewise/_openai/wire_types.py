@@ -9,58 +9,26 @@ from typing import Final
 
 import msgspec
 
-from lanewise._openai.blank_values import calls_something, is_blank
+from lanewise._openai.content import NULL, Delta, Message, is_blank
 from lanewise._openai.finish_reasons import in_chats_words
-from lanewise._openai.lenient_json import MALFORMED, read_json
 from lanewise._openai.usage.accumulator import UsageAccumulator
 
 __all__ = [
     "MOST_CHOICES",
-    "NULL",
     "ChatAnswer",
     "ChatChunk",
     "EmbeddingsAnswer",
     "IncompleteDetails",
     "ResponsesAnswer",
     "ResponsesEvent",
-    "other_words",
 ]
 
-NULL: Final = msgspec.Raw(b"null")
 MOST_CHOICES: Final = 1024
 """OpenAI gives 128 at most. To look at a thousand takes a millisecond, at all that a large event holds a second."""
 
 
-class _Message(msgspec.Struct, gc=False):
-    """A whole message: left raw, because it may be long."""
-
-    content: msgspec.Raw = NULL
-    reasoning: msgspec.Raw = NULL
-    reasoning_content: msgspec.Raw = NULL
-    tool_calls: msgspec.Raw = NULL
-    function_call: msgspec.Raw = NULL
-    audio: msgspec.Raw = NULL
-    images: msgspec.Raw = NULL
-    refusal: msgspec.Raw = NULL
-
-    def says_something(self) -> bool:
-        """Whether any of it is more than null or empty, and of its calls more than their frame."""
-        calls = (self.tool_calls, self.function_call)
-        return any(not is_blank(piece) for piece in self._words()) or any(
-            not is_blank(call) and calls_something(read_json(bytes(call))) for call in calls
-        )
-
-    def size(self) -> int:
-        """The bytes of its content, as JSON."""
-        pieces = (*self._words(), self.tool_calls, self.function_call)
-        return sum(memoryview(piece).nbytes for piece in pieces if not is_blank(piece))
-
-    def _words(self) -> tuple[msgspec.Raw, ...]:
-        return (self.content, self.reasoning_content, self.reasoning, self.refusal, self.audio, self.images)
-
-
 class _ChatChoice(msgspec.Struct, gc=False):
-    message: _Message | None = None
+    message: Message | None = None
     finish_reason: str | None = None
     error: msgspec.Raw = NULL
     usage: msgspec.Raw = NULL
@@ -89,69 +57,6 @@ class ChatAnswer(msgspec.Struct, gc=False):
         for index, choice in enumerate(self.choices or ()):
             if choice.usage is not NULL:
                 so_far.add(choice.usage, index)
-
-
-class Delta(msgspec.Struct, gc=False):
-    """A piece of a message: decoded, because it is short, and a truth value is the fastest test for content."""
-
-    content: object = None
-    reasoning: object = None
-    reasoning_content: object = None
-    reasoning_details: object = None
-    tool_calls: object = None
-    function_call: object = None
-    audio: object = None
-    images: object = None
-    refusal: object = None
-
-    def says_something(self) -> bool:
-        """Whether any of it is more than null or empty."""
-        return bool(
-            self.content
-            or (self.tool_calls and calls_something(self.tool_calls))
-            or self.reasoning_content
-            or self.reasoning
-            or self.reasoning_details
-            or (self.function_call and calls_something(self.function_call))
-            or self.refusal
-            or self.audio
-            or self.images
-        )
-
-
-class _AnyDelta(msgspec.Struct, gc=False):
-    delta: dict[str, msgspec.Raw] | None = None
-
-
-class _AnyChunk(msgspec.Struct, gc=False):
-    choices: list[_AnyDelta] | None = None
-
-
-_ANY_CHUNK: Final = msgspec.json.Decoder(_AnyChunk)
-_BEGINS_WORDS: Final = frozenset(b'"[{')
-"""The first byte of a text, a list and an object: a number or a flag is no content."""
-_KNOWN: Final = frozenset({*Delta.__struct_fields__, "role", "name", "id", "type", "object"})
-_THINKING: Final = ("think", "thought", "reason")
-
-
-def other_words(data: bytes) -> tuple[bool, bool]:
-    """Whether the deltas of a chat chunk hold anything by names that :class:`Delta` has not, and whether any of that is
-    thinking. Of a delta with a role, which comes before the model has begun, only thinking counts.
-    """
-    found = thinking = False
-    try:
-        choices = _ANY_CHUNK.decode(data).choices or ()
-    except MALFORMED:
-        return False, False
-    for choice in choices:
-        delta = choice.delta or {}
-        for name, value in delta.items():
-            if name in _KNOWN or memoryview(value)[0] not in _BEGINS_WORDS or is_blank(value):
-                continue
-            thinks = any(word in name.lower() for word in _THINKING)
-            thinking = thinking or thinks
-            found = found or thinks or "role" not in delta
-    return found, thinking
 
 
 class _ChunkChoice(msgspec.Struct, gc=False):

@@ -9,7 +9,7 @@ from typing import Final, cast
 import click
 
 from lanewise.cli.access.config_file import look_here_for_modules
-from lanewise.cli.app import show_endpoints
+from lanewise.cli.framework_commands import show_endpoints
 from lanewise.config import Config, ConfigError
 from lanewise.web import Endpoint
 

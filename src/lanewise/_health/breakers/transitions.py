@@ -9,9 +9,10 @@ Theory of operation
   outcomes don't break the row. What settles it at once (a bad key, a missing model, a failure ratio that a worker has
   seen) opens it at once.
 * Open, it is passed over until its time is over: each opening in a row takes twice as long as the one before.
-* After that it is half-open: one worker holds the probe, by a lease that it renews while the probe runs. A success
-  closes the circuit, a failure of the probe opens it again, and anything else gives the probe back. A holder that
-  crashed loses it when the lease runs out. A holder that has no call to try it with hands it to a worker that asks.
+* After that it is half-open: one worker holds the probe, by a lease (``probe_lease.py``) that it renews while the probe
+  runs. A success closes the circuit, a failure of the probe opens it again, and anything else gives the probe back. A
+  holder that crashed loses it when the lease runs out. A holder that has no call to try it with hands it to a worker
+  that asks.
 * A route that counted failures opened is still sent to where a call has no other. After a long row without an answer it
   is throttled: such calls get one slot a second over all workers, until a success that began since then.
 * ``generation`` counts openings, throttles and closings. An outcome carries the generation in which its attempt began,
@@ -44,6 +45,7 @@ from lanewise._health.breakers.circuit import (
     SlotAsked,
     Succeeded,
 )
+from lanewise._health.breakers.probe_lease import lease_asked, lease_renewed, released, slot_asked
 from lanewise.types import BreakerEffect, Failure
 
 __all__ = ["BY_HAND", "after", "merged"]
@@ -68,13 +70,13 @@ def after(circuit: Circuit, event: Event, now: float, settings: BreakerSettings)
         case ByHand():
             return _by_hand(circuit, event, now)
         case LeaseAsked():
-            return _lease_asked(circuit, event.worker, now, settings)
+            return lease_asked(circuit, event.worker, now, settings)
         case LeaseRenewed():
-            return _lease_renewed(circuit, event, now, settings)
+            return lease_renewed(circuit, event, now, settings)
         case SlotAsked():
-            return _slot_asked(circuit, event, now)
+            return slot_asked(circuit, event, now)
         case Released():
-            return _released(circuit, event.probe, now, settings)
+            return released(circuit, event.probe, now, settings)
     if circuit.by_hand or event.generation < circuit.generation:
         return circuit
     match event:
@@ -85,7 +87,7 @@ def after(circuit: Circuit, event: Event, now: float, settings: BreakerSettings)
         case CircuitOpened():
             return _settled(circuit, event, now, settings)
         case Limited():
-            return _released(_limited(circuit, event, now, settings), event.probe, now, settings)
+            return released(_limited(circuit, event, now, settings), event.probe, now, settings)
 
 
 def merged(one: Circuit, other: Circuit) -> Circuit:
@@ -245,47 +247,3 @@ def _by_hand(circuit: Circuit, event: ByHand, now: float) -> Circuit:
     if not event.open:
         return Circuit(generation=generation)
     return Circuit(generation=generation, opened_at=now, open_until=_FOREVER, why=BY_HAND, by_hand=True)
-
-
-# -- which worker goes -------------------------------------------------------------------------------------------------
-
-
-def _slot_asked(circuit: Circuit, event: SlotAsked, now: float) -> Circuit:
-    """Who comes first when a slot is due has it; one that it does not use is lost."""
-    is_slotted = circuit.throttled_at is not None or circuit.is_limited(now)
-    if circuit.by_hand or not is_slotted or now < circuit.slot_at:
-        return circuit
-    return _replace(circuit, slot_at=now + event.every, slot_of=event.worker)
-
-
-def _lease_asked(circuit: Circuit, worker: str, now: float, settings: BreakerSettings) -> Circuit:
-    """A worker would probe: it gets the lease if nobody holds it, else it is next."""
-    if circuit.by_hand or not circuit.is_half_open(now):
-        return circuit
-    if circuit.holder and circuit.lease_until > now:
-        taken = circuit.holder == worker or circuit.wanted_by
-        return circuit if taken else _replace(circuit, wanted_by=worker)
-    return _held_by(circuit, worker, now, settings)
-
-
-def _lease_renewed(circuit: Circuit, event: LeaseRenewed, now: float, settings: BreakerSettings) -> Circuit:
-    """The holder is alive; one that has no call to probe with makes way for a worker that asks."""
-    if circuit.holder != event.worker:
-        return circuit
-    if not event.in_use and circuit.wanted_by:
-        return _released(circuit, event.worker, now, settings)
-    return _replace(circuit, lease_until=now + settings.lease)
-
-
-def _released(circuit: Circuit, probe: str, now: float, settings: BreakerSettings) -> Circuit:
-    """The probe of the worker ``probe`` is over (of none: ``""``): the lease is free, or the next one's."""
-    if not probe or circuit.holder != probe:
-        return circuit
-    wanted = circuit.wanted_by
-    if wanted and wanted != probe:
-        return _held_by(circuit, wanted, now, settings)
-    return _replace(circuit, holder="", wanted_by="", lease_until=0.0)
-
-
-def _held_by(circuit: Circuit, worker: str, now: float, settings: BreakerSettings) -> Circuit:
-    return _replace(circuit, holder=worker, wanted_by="", lease_until=now + settings.lease)

@@ -8,6 +8,7 @@ import msgspec
 
 from lanewise._failures import failure_table as failures
 from lanewise._openai import wire_types as wire
+from lanewise._openai.content import other_words
 from lanewise._openai.finish_reasons import ERROR, MALFORMED_CALL, in_chats_words
 from lanewise._openai.lenient_json import write_json
 from lanewise._openai.streams.stream_state import LONGEST_NAME, StreamState, StreamVerdict
@@ -76,7 +77,7 @@ def judge_chunk(
             stream.open_choices.add(index)
     if malformed and not says_something and not stream.committed:
         return stream.broken_by(failures.NO_CHOICES)
-    others, thinking = (False, False) if says_something else wire.other_words(data)
+    others, thinking = (False, False) if says_something else other_words(data)
     if says_something or thinking:
         stream.committed = True
         stream.suspected_error = None  # the answer goes on after it

@@ -12,7 +12,7 @@ import msgspec
 from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
 from lanewise._failures.failure_table import Row
-from lanewise._openai.blank_values import may_hold_error
+from lanewise._openai.content import may_hold_error
 from lanewise._openai.finish_reasons import CONTENT_FILTER
 from lanewise._openai.lenient_json import MALFORMED, read_json
 from lanewise._openai.usage.accumulator import UsageAccumulator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from lanewise.cli import LazyGroup
+from lanewise.cli.commands import LazyGroup
 
 if TYPE_CHECKING:
     from lanewise.config import Config

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from lanewise._failures.provider_error_codes import Meaning
+from lanewise._failures.dialects.error_codes import Meaning
 
 __all__ = ["by_words", "is_about_content"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from lanewise._failures.provider_error_codes import Meaning
+from lanewise._failures.dialects.error_codes import Meaning
 
 __all__ = [
     "RATE_CALLED_QUOTA",

@@ -1,7 +1,7 @@
 """The codes by which providers and gateways name an error, gathered from their documentation, and what each means.
 
 A code in a table is certain, and may open a route or an account. One that is in none is read by its words, in
-``provider_error_words``.
+``error_words``.
 """
 
 from __future__ import annotations
