@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from types import CodeType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final, TypeVar
@@ -45,6 +45,9 @@ OF_APPS: Final = ("routes", "url_map", "url_rule_class", "register")
 _RUN: Final = ("__new__", "__init__", "__await__", "dispatch", "dispatch_request")
 """What runs of a class that is an endpoint or a dependency, whatever it is asked for."""
 _NOTHING: Final[dict[str, object]] = {}
+_FIELDS: Final = (GetSetDescriptorType, MemberDescriptorType)
+_FACTORIES: Final = ("__factory__", "__wrapped_factory__")
+"""What makes the object that a lazy proxy stands for."""
 _LISTS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset)
 
 _T = TypeVar("_T")
@@ -219,23 +222,24 @@ def is_looked_up(content: object) -> bool:
     Looking at it would do that at the app's start, where it may fail, or open what only a request needs. One that has
     what it stands for at hand, as the wrappers of tracers have, is looked at.
     """
-    if not any("__class__" in vars(base) for base in type(content).__mro__[:-1]):
+    bases = type(content).__mro__[:-1]
+    if not any("__class__" in vars(base) for base in bases):
         return False
-    try:
-        wrapped = inspect.getattr_static(content, "__wrapped__")
-    except AttributeError:
-        return True
-    own = wrapped is _own_values(content).get("__wrapped__", _NOTHING)
-    return not own and type(wrapped) not in (GetSetDescriptorType, MemberDescriptorType)
+    if "__wrapped__" in _own_values(content):
+        return False
+    at_hand = any(type(vars(base).get("__wrapped__")) in _FIELDS for base in bases)
+    return not at_hand or any(name in vars(base) for base in bases for name in _FACTORIES)
 
 
-def _own_values(content: object) -> dict[str, object]:
-    """What an object has by itself, without asking it."""
-    try:
-        values = object.__getattribute__(content, "__dict__")
-    except AttributeError:
-        return {}
-    return values if type(values) is dict else {}
+def _own_values(content: object) -> Mapping[str, object]:
+    """What an object has by itself, without asking it: some give what is another one's."""
+    for base in type(content).__mro__[:-1]:
+        own = vars(base).get("__dict__")
+        if own is not None:
+            is_plain = type(own) is GetSetDescriptorType and type(vars(base).get("__class__")) is not type(own)
+            values = own.__get__(content) if is_plain else None
+            return values if type(values) is dict else _NOTHING
+    return _NOTHING
 
 
 def elements(content: object, most: int = _ELEMENTS) -> Iterator[object]:
