@@ -85,8 +85,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
         where += ", given again" if self.replayed_from is not None else ""
         if self.draft_of is not None and self.outcome is Outcome.PENDING_REVIEW:
             where = f", with a draft by {self.route} that only a person sees"
-        why = f": {self.failure}" if self.failure and self.outcome is not Outcome.ANSWERED else ""
-        lines.append(f"=> {self.outcome or 'running'}{where}{why}{total}")
+        reason = f": {self.failure}" if self.failure and self.outcome is not Outcome.ANSWERED else ""
+        lines.append(f"=> {self.outcome or 'running'}{where}{reason}{total}")
         return "\n".join(lines)
 
 

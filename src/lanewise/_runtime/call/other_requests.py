@@ -189,17 +189,17 @@ async def _only_ours(runtime: RouterRuntime, body: bytes, caller: Caller) -> byt
     answers are nobody's business here, and what is not known may be anything."""
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        selection = msgspec.json.decode(body, type=_Listed).data
+        answers = msgspec.json.decode(body, type=_Listed).data
     except msgspec.MsgspecError:
         return b'{"object": "list", "data": [], "has_more": false}'
-    kept: list[msgspec.Raw] = []
+    items: list[msgspec.Raw] = []
     names: list[str] = []
-    for item in selection:
+    for item in answers:
         with contextlib.suppress(msgspec.MsgspecError):
             name = msgspec.json.decode(item, type=_Item).id
             made = await runtime.affinity.find(name)
             if made is not None and caller.sensitive.issuperset(made.marks):
-                kept.append(item)
+                items.append(item)
                 names.append(name)
-    more = {"data": kept, "first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+    more = {"data": items, "first_id": names[0] if names else None, "last_id": names[-1] if names else None}
     return msgspec.json.encode({**fields, **more})

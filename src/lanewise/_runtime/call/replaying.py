@@ -67,7 +67,7 @@ class ReplayClaim:
 
     # -- before the first attempt ----------------------------------------------------------------------------------
 
-    async def kept_answer(self) -> KeptAnswer | None:
+    async def stored_answer(self) -> KeptAnswer | None:
         """The answer of this call, made earlier or elsewhere; ``None`` if it is this one's turn to make it."""
         try:
             found = await self._claim(CLAIM_WAIT)
@@ -121,23 +121,23 @@ class ReplayClaim:
         self._replay.replays.renew(self._key, self._call.id, sign, lease=LEASE)
         self._loop.call_later(RENEW_EVERY, self._renew)
 
-    def replay(self, kept: KeptAnswer) -> RoutedResponse:
+    def replay(self, stored: KeptAnswer) -> RoutedResponse:
         """The reply by an earlier answer, with which the call has ended."""
         call = self._call
-        self._recorder.replayed(kept.call_id, kept.route, kept.lane)
-        self._context.caller.answered(reply_id(kept.headers), call)
-        headers = [*kept.headers, (_REPLAYED.encode(), b"true")]
-        if kept.stream:
-            return RoutedResponse(kept.status, headers, b"", ReplayedStream(kept.body))
+        self._recorder.replayed(stored.call_id, stored.route, stored.lane)
+        self._context.caller.answered(reply_id(stored.headers), call)
+        headers = [*stored.headers, (_REPLAYED.encode(), b"true")]
+        if stored.stream:
+            return RoutedResponse(stored.status, headers, b"", ReplayedStream(stored.body))
         if call.api is Api.RESPONSES:
-            self._remember(kept)
-        return RoutedResponse(kept.status, headers, kept.body)
+            self._remember(stored)
+        return RoutedResponse(stored.status, headers, stored.body)
 
-    def _remember(self, kept: KeptAnswer) -> None:
+    def _remember(self, stored: KeptAnswer) -> None:
         """Calls that go on from a stored response stay on its route, in this worker too."""
-        answer = from_answer(Api.RESPONSES, kept.body, "application/json")
+        answer = from_answer(Api.RESPONSES, stored.body, "application/json")
         if isinstance(answer, Answer):
-            made = ResponseOrigin(kept.route, self._call.task, ())
+            made = ResponseOrigin(stored.route, self._call.task, ())
             self._context.runtime.affinity.remember(self._body, answer.response_id, made)
 
     # -- after it --------------------------------------------------------------------------------------------------
@@ -162,8 +162,8 @@ class ReplayClaim:
         if not self._may_be_kept() or call.route is None or call.lane is None:
             self.release()
             return
-        kept = KeptAnswer(call.id, call.route, call.lane, reply.headers, body, reply.stream is not None, reply.status)
-        self._replay.keep(self._key, kept)
+        stored = KeptAnswer(call.id, call.route, call.lane, reply.headers, body, reply.stream is not None, reply.status)
+        self._replay.keep(self._key, stored)
 
     def _may_be_kept(self) -> bool:
         """Not if the request has become sensitive since: nothing of its text is stored then."""

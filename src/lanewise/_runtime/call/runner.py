@@ -115,10 +115,10 @@ class CallRunner:
     async def _replayed(self, claim: ReplayClaim) -> RoutedResponse:
         """The reply to a call that may have been made before: the answer of then, or its own, which is kept."""
         try:
-            kept = await claim.kept_answer()
-            if kept is not None:
+            stored = await claim.stored_answer()
+            if stored is not None:
                 self._attempts.check_sensitivity()
-                return claim.replay(kept)
+                return claim.replay(stored)
             reply = self._reply(await self._carry_out(self._plan.begin(self._loop.time(), random.random())))
         except BaseException:
             # does nothing if the plan has ended the call

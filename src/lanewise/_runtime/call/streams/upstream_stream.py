@@ -110,7 +110,7 @@ class UpstreamStream:
     def _judge(self, events: Iterator[Event | None]) -> Chunk:
         """Judge events until there is enough for the app to go on with, or it has taken a while."""
         piece = Chunk()
-        kept: list[bytes] = []
+        pieces: list[bytes] = []
         until = perf_counter() + TURN
         self._events = events
         validator = self.validator
@@ -121,10 +121,10 @@ class UpstreamStream:
                 if event is None or event.data is None:
                     # Nothing to dispatch, by the standard; the SDK would read it as JSON.
                     if event is not None:
-                        self._pass_over(event, kept)
+                        self._pass_over(event, pieces)
                 elif event.data and not event.data.isspace():  # a blank `data:` line says nothing either
                     if piece.ended:
-                        kept.append(self._after_the_end(event))
+                        pieces.append(self._after_the_end(event))
                         continue
                     self._seen = True
                     verdict = validator.feed(event.name, event.data)
@@ -132,16 +132,16 @@ class UpstreamStream:
                         piece.failure = verdict
                         break
                     if verdict is not StreamVerdict.HIDE:
-                        kept.append(event.passed_on if validator.rewritten is None else validator.rewritten)
+                        pieces.append(event.passed_on if validator.rewritten is None else validator.rewritten)
                     elif (rest := without_usage(event.data)) is not None:
-                        kept.append(rest)
+                        pieces.append(rest)
                     if verdict in _SIGN_OF_LIFE:
                         piece.alive = True
                         if verdict is StreamVerdict.DONE:
                             piece.ended = True
                             if not validator.may_go_on:
                                 break
-                if len(kept) >= EVENTS_AT_ONCE:
+                if len(pieces) >= EVENTS_AT_ONCE:
                     break
                 looks = event is None or number % 16 == 0 or len(event.raw) > _LARGE
                 if looks and perf_counter() > until:
@@ -153,14 +153,14 @@ class UpstreamStream:
         except TransportFailure as failure:
             self._events = None
             piece.failure = validator.broken(failure.signal)
-        piece.data = kept[0] if len(kept) == 1 else b"".join(kept)
+        piece.data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return piece
 
-    def _pass_over(self, event: Event, kept: list[bytes]) -> None:
+    def _pass_over(self, event: Event, pieces: list[bytes]) -> None:
         """Take note of what is no event. Of comments one keeps a connection alive as well as a thousand at once."""
         if event.comment:
-            if not (kept and kept[-1].startswith(b":")):
-                kept.append(event.raw)
+            if not (pieces and pieces[-1].startswith(b":")):
+                pieces.append(event.raw)
         elif not self._seen and len(self._not_events) < _MOST_KEPT and not event.raw.isspace():
             self._not_events += event.raw
 
