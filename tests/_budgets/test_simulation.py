@@ -10,9 +10,9 @@ import pytest
 
 from _budgets.claiming import at_once, bucket, claim
 from lanewise._budgets.budgets_in_memory import BudgetsInMemory
+from lanewise._budgets.call_budgets import UsualAmounts
 from lanewise._budgets.claims import Bucket, OverBudget, Reservation
 from lanewise._budgets.spending_window import DAY
-from lanewise._budgets.usual_amounts import UsualAmounts
 
 WORKERS = 200
 MIDNIGHT = 20_000 * DAY

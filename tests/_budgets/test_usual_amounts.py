@@ -7,7 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise._budgets.usual_amounts import KEPT, LEAST, UsualAmounts
+from lanewise._budgets.call_budgets import UsualAmounts
+from lanewise._recent_percentiles import KEPT, LEAST
 
 
 @given(st.lists(st.integers(0, 10**12), max_size=3 * KEPT))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -10,15 +10,15 @@ import msgspec
 from lanewise._budgets.buckets import bucket_of, subject_name
 from lanewise._budgets.budget_prices import ASSUMED_OUTPUT, LARGEST, BudgetPrices, bounded_nano_usd
 from lanewise._budgets.claims import Bucket, BudgetStore, Claim, OverBudget, Reservation
-from lanewise._budgets.usual_amounts import UsualAmounts
 from lanewise._failures import failure_table as failures
 from lanewise._openai.request_body import RequestBody
+from lanewise._recent_percentiles import RecentPercentiles
 from lanewise._routing.selection.request_attributes import asked_output, likely_tokens
 from lanewise.config import Budget, Config, Route, duration_text
 from lanewise.config.tables.budgets import Unit
 from lanewise.types import Api, Attempt, Call, CostStatus, Failure, LaneName, Send
 
-__all__ = ["Beyond", "CallBudgets", "RouterBudgets", "owner_of"]
+__all__ = ["Beyond", "CallBudgets", "RouterBudgets", "UsualAmounts", "owner_of"]
 
 _RANKS: Final = {name: rank for rank, name in enumerate(LaneName)}
 
@@ -28,6 +28,30 @@ class Beyond(msgspec.Struct, frozen=True):
 
     failure: Failure
     lane: LaneName | None
+
+
+class UsualAmounts:
+    """What the attempts of a task on a route usually take: the 95th percentile of the latest ones, in this process.
+
+    Example::
+
+        usual.note(("ticket-summary", "flagship", "USD"), 1_200_000)
+        usual.of(("ticket-summary", "flagship", "USD"))  # None until 20 are known
+    """
+
+    def __init__(self) -> None:
+        self._amounts: RecentPercentiles[Hashable, int] = RecentPercentiles()
+
+    def note(self, key: Hashable, amount: int) -> None:
+        """Take in what an attempt took."""
+        self._amounts.note(key, amount)
+
+    def of(self, key: Hashable) -> int | None:
+        """The 95th percentile; ``None`` while too little is known."""
+        usual = self._amounts.of(key)
+        if usual == 0 and self._amounts.largest(key):
+            return 1  # mostly free, and not always: it may not go on beyond the limit as what is free does
+        return usual
 
 
 class RouterBudgets:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from typing import Final
 
+from lanewise._recent_percentiles import RecentPercentiles
 from lanewise.config import HedgeSettings
 from lanewise.types import Api
 
 __all__ = ["HedgeBudget"]
 
-KEPT: Final = 200
-"""A route's latest times that are looked at."""
-KNOWN: Final = 20
-"""With fewer of them nothing is hedged by the 95th percentile."""
 MOST: Final = 10.0
 """Hedges that may go out one after the other, once enough calls went without one."""
 LOST: Final = 3
 """Races in a row that a route may lose: then it has to answer by itself again, or its breaker finds out why not."""
-_SHARE: Final = 0.95
 
 _Key = tuple[str, Api, bool]
 
@@ -36,14 +30,13 @@ class HedgeBudget:
             budget.take()
     """
 
-    __slots__ = ("_lost", "_settings", "_times", "_tokens", "_usual")
+    __slots__ = ("_lost", "_settings", "_times", "_tokens")
 
     def __init__(self, settings: HedgeSettings) -> None:
         self._settings = settings
         self._tokens = 0.0
         self._lost: dict[_Key, int] = {}
-        self._times: dict[_Key, deque[float]] = {}
-        self._usual: dict[_Key, float] = {}
+        self._times: RecentPercentiles[_Key, float] = RecentPercentiles()
 
     def count(self) -> None:
         """A call has begun."""
@@ -67,8 +60,7 @@ class HedgeBudget:
         at the least."""
         key = route, api, stream
         self._lost[key] = self._lost.get(key, 0) + 1 if has_lost else 0
-        self._times.setdefault(key, deque(maxlen=KEPT)).append(seconds)
-        self._usual.pop(key, None)
+        self._times.note(key, seconds)
 
     def delay(self, route: str, api: Api, *, stream: bool) -> float | None:
         """The seconds after which a call is hedged that its first route has not answered; ``None``: too little is
@@ -76,11 +68,4 @@ class HedgeBudget:
         after = self._settings.after
         if isinstance(after, float):
             return after
-        key = route, api, stream
-        usual = self._usual.get(key)
-        if usual is None:
-            times = sorted(self._times.get(key, ()))
-            if len(times) < KNOWN:
-                return None
-            usual = self._usual[key] = times[math.ceil(_SHARE * len(times)) - 1]
-        return usual
+        return self._times.of((route, api, stream))
