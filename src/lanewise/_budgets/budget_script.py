@@ -73,7 +73,7 @@ return {'taken', clock, taken}
 whether it is enforced."""
 
 GARBLED: Final = [b"garbled"]
-"""What :data:`RESERVE` says of a key that is no bucket."""
+"""The reply of :data:`RESERVE` for a key that is no bucket."""
 
 ADJUST: Final = """
 local left = redis.call('HINCRBY', KEYS[1], ARGV[1], ARGV[2])

@@ -1,4 +1,4 @@
-"""Forgetting, by whoever writes: rows older than ``keep``, a few at a time; the texts of cases whose time is over."""
+"""Retention, in the writer's thread: deletes rows older than ``keep``, a few at a time, and texts of expired cases."""
 
 from __future__ import annotations
 

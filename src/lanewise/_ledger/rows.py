@@ -31,7 +31,7 @@ Columns = Mapping[str, object]
 
 _AND: Final = "; "
 MOST_TOKENS: Final = 2**53
-"""What a provider says beyond this is no count of tokens, and no database's integer."""
+"""A larger number is no count of tokens, and does not fit a database's integer."""
 
 _moves: Final = msgspec.json.Decoder(tuple[tuple[float, Send | Switch | Wait | Stop], ...])
 _notes: Final = msgspec.json.Decoder(tuple[tuple[float, str], ...])
@@ -127,7 +127,7 @@ def score_row(score: Score) -> Columns:
 
 
 def call_of(row: Row[tuple[object, ...]], attempt_rows: Sequence[Row[tuple[object, ...]]]) -> Call:
-    """The call of a row, with its attempts: what ``explain()`` says of it is what it said when it had ended."""
+    """The call of a row, with its attempts: ``explain()`` gives the same text as when it had ended."""
     columns = row._mapping
     return Call(
         id=columns["id"],

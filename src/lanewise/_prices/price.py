@@ -1,4 +1,4 @@
-"""Reckoning what an answer cost: its usage as ``genai-prices`` counts it, and whether its price covers all of that."""
+"""The cost of an answer: its usage as ``genai-prices`` counts it, and whether the price covers all of that."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Price(ABC):
         return getattr(prices, name, None) is not None
 
     def _terms(self, usage: Usage, asked_tier: str | None) -> tuple[dict[str, str], bool]:
-        """On which terms an answer is sold, and whether its provider has told them."""
+        """On which terms an answer is sold, and whether its provider reports them."""
         tier = (usage.service_tier or "").lower()
         asked = (asked_tier or "").lower()
         known_tier = bool(tier) or not asked or asked in STANDARD_TIERS
@@ -191,14 +191,14 @@ def _counted(usage: Usage, requests: int) -> dict[str, float]:
 
 
 def _guess_cached(usage: Usage, kind: str, counted: dict[str, int]) -> None:
-    """Where nobody tells which of the cached tokens are no text: as few as there can be, of which most are dear."""
+    """Where it is not reported how many of the cached tokens are no text: as few as there can be, the dearer guess."""
     own: int = getattr(usage, f"input_{kind}_tokens") or 0
     if own and usage.cached_tokens and getattr(usage, f"cached_{kind}_tokens") is None:
         counted[f"cache_{kind}_read_tokens"] = max(0, usage.cached_tokens + own - (usage.input_tokens or 0))
 
 
 def _mixed(usage: Usage, prices: ModelPrice) -> bool:
-    """Whether two prices would have to be told apart for the same tokens, and nobody says how many are both."""
+    """Whether two prices apply to some of the same tokens, and it is not reported to how many."""
     for kind in ("audio", "image"):
         if getattr(usage, f"input_{kind}_tokens") and getattr(prices, f"input_{kind}_mtok") is not None:
             if usage.cache_write_tokens:

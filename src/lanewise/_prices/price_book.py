@@ -116,7 +116,7 @@ class PriceBook:
 
 
 def price_of(route: Route, provider: Provider) -> Price | None:
-    """A route's price, ``None`` if it is not known: then nobody may reckon with one.
+    """A route's price, ``None`` if it is not known: then its costs are unknown too.
 
     The list is asked for the provider by its base URL: what one provider takes for a model says nothing of another.
 

@@ -11,7 +11,7 @@ __all__ = ["Claimed", "Replays", "ReplaysUnavailable", "Unclaimed"]
 
 
 class Unclaimed(Enum):
-    """What a claim gives to whoever may make the answer of a key: nobody makes it, and nobody has."""
+    """The result of a claim where the key has neither an answer nor an owner."""
 
     OURS = "ours"
 
@@ -28,7 +28,7 @@ class ReplaysUnavailable(Exception):
 
 
 class Replays(Protocol):
-    """Answers by key, sealed by whoever brings them. Usable from any thread and loop.
+    """Answers by key, sealed by their callers. Usable from any thread and loop.
 
     An owner is a text that nobody else has, and without a space. ``lease`` and ``keep`` are in seconds: when they are
     over, the claim or the answer is gone. ``sign`` is kept with a claim, for those who wait for its owner. Only

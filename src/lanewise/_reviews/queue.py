@@ -284,7 +284,7 @@ class ReviewQueue:
 
 
 def _as_of(row: ReviewRow, now: datetime) -> ReviewRow:
-    """The row as it counts now: its time may be over, and nobody have written that down yet."""
+    """The row as it counts now: its time may be over, and the database not updated yet."""
     if now < row.texts_until:
         return row
     status = ReviewStatus.EXPIRED.value if row.status == ReviewStatus.PENDING else row.status

@@ -101,7 +101,7 @@ def _end_soon(run: WriterThread[_Item]) -> None:
 
 
 def _at_exit() -> None:
-    """What still waits at the interpreter's end is written, whoever forgot to close."""
+    """Write what still waits at the interpreter's end, where no router was closed."""
     running = [run for run in tuple(living) if run.has_work]
     for run in running:
         _end_soon(run)

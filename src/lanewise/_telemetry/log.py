@@ -129,7 +129,7 @@ class Log:
             )
 
     def failure(self, call: Call, attempt: Attempt, failure: Failure) -> None:
-        """The line of a failure that somebody has to mend: a key, a certificate, a model's name, this very machine."""
+        """The line of a failure that needs an operator: a key, a certificate, a model's name, this very machine."""
         if failure.trouble is not None:
             self.trouble(failure.trouble)
             return

@@ -1,4 +1,4 @@
-"""Makes the score of a call out of what the app says, or tells what is wrong with it."""
+"""Validates the score that an app gives to a call."""
 
 from __future__ import annotations
 

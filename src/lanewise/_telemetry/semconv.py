@@ -84,7 +84,7 @@ _SYSTEMS: Final = {
 
 
 def system_of(host: str) -> str:
-    """The conventions' name of a provider. Whoever speaks OpenAI's API and has none is ``openai``: the host tells.
+    """The conventions' name of a provider. One with OpenAI's API and no name there is ``openai``: its host is recorded.
 
     Example::
 

@@ -198,4 +198,4 @@ class WriterThread(Generic[_Item]):
 
 
 living: weakref.WeakSet[WriterThread[Any]] = weakref.WeakSet()
-"""Runs whose thread may have something to write: the thread keeps its run, whoever else lets go of it."""
+"""Writer threads that may have something to write, referenced here also when their writer is collected."""

@@ -56,7 +56,7 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """So does one whose provider asked to be left alone for longer than the calls can wait; the first comes as soon as
     of a throttled one."""
     disproved: float = 60.0
-    """A Retry-After that was answered all the same says so long that the next ones hold for the call alone."""
+    """Seconds after an answer despite a Retry-After, for which the next Retry-Afters hold for their own call alone."""
 
 
 class Circuit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -32,7 +32,7 @@ LEAST_SILENCE: Final = 5.0
 """Seconds; of a route that is known, three times its usual first byte."""
 _TIMES: Final = 3.0
 _KEPT: Final = 100
-"""First bytes that tell what is usual."""
+"""The latest times to a first byte, of which the usual one is found."""
 _KNOWN: Final = 20
 """With fewer of them half of the timeout of the route stands for it."""
 
@@ -235,7 +235,7 @@ class RouteHealth:
         self._outcomes.forgive()
 
     def limit(self, failure: Failure, now: float) -> bool:
-        """Close the route to new calls before it says 429. Whether the other workers have to know."""
+        """Close the route to new calls before it answers 429. Whether the other workers have to know."""
         event = Limited(self.route.circuit.generation, failure, failure.retry_after, met=False)
         return self.route.note(event, now)
 

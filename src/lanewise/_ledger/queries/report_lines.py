@@ -129,7 +129,7 @@ class _Sum:
         return line
 
     def _add_unsent(self, fact: CallFact) -> None:
-        """Calls that no route has heard of: so that the lines tell of every call."""
+        """Add calls that were sent to no route, so that the lines account for every call."""
         answered = fact.outcome == Outcome.ANSWERED
         ended = f"({GIVEN_AGAIN if answered else fact.outcome.replace('_', ' ')})"
         line = self._line((fact.day, fact.task, ended, ended))

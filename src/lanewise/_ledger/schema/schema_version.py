@@ -27,7 +27,7 @@ VERSION_TABLE: Final = "lanewise_version"
 
 
 class LedgerOutdated(Exception):
-    """The tables are not those of this release. The text says which command mends it."""
+    """The tables are not those of this release. The text names the command that mends it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 def _partial(name: str, *columns: str, where: str) -> Index:
-    """An index of the rows for which a condition holds. A query that is to use it says the same words."""
+    """An index of the rows for which a condition holds. A query uses it only if it has the same condition literally."""
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 

@@ -59,7 +59,7 @@ def _run_migrations(connection: Connection) -> None:
 
 @contextmanager
 def _without_alembics_lines() -> Iterator[None]:
-    """Keep out of the app's log what Alembic says at INFO of tables that are none of the app's; its own runs go on."""
+    """Keep Alembic's INFO lines about the ledger's tables out of the app's log; those of the app's own Alembic stay."""
     here = threading.get_ident()
 
     def is_let_through(record: logging.LogRecord) -> bool:
