@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
 import anyio.lowlevel
 import anyio.to_thread
 
-from lanewise.router import Router
-from lanewise.web.dashboard.dashboard_core import Answers, DashboardCore, is_allowed, not_allowed
+from lanewise.web.dashboard.dashboard_core import Answers, DashboardCore, DashboardMount, is_allowed, not_allowed
 from lanewise.web.dashboard.page_request import (
     MOST_BYTES,
     PageRequest,
@@ -36,7 +35,7 @@ MOST_WAITING: Final = 32
 _threads: Final = anyio.lowlevel.RunVar[anyio.CapacityLimiter]("the threads that make pages")
 
 
-class Dashboard:
+class Dashboard(DashboardMount):
     """The page of a router: an ASGI app to be mounted. It shows how the tasks stand, and past calls.
 
     ``allow`` says who may see it: a function of the request (Starlette's ``Request``, or where only Litestar is
@@ -55,20 +54,6 @@ class Dashboard:
         app.mount("/_lanewise", Dashboard(router, allow=is_staff))                              # Starlette, FastAPI
         asgi("/_lanewise", is_mount=True, copy_scope=True)(Dashboard(router, allow=is_staff))  # Litestar
     """
-
-    def __init__(
-        self,
-        router: Router,
-        *,
-        allow: Answers,
-        may_review: Answers | None = None,
-        may_operate: Answers | None = None,
-        hosts: Collection[str] | None = None,
-        trace_url: str | None = None,
-    ) -> None:
-        self._core = DashboardCore(
-            router, allow=allow, may_review=may_review, may_operate=may_operate, hosts=hosts, trace_url=trace_url
-        )
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve a request. WebSockets are refused, and a lifespan is none of the page's."""
@@ -94,9 +79,9 @@ class Dashboard:
         request = _page_request(scope)
         core.check(request)
         native = _native(dict(scope))  # a copy: requests keep what they have found out in it
-        if not is_allowed(await _told(core.allow, native)):
+        if not is_allowed(await _answer_of(core.allow, native)):
             raise not_allowed()
-        viewer = core.viewer(await _told(core.may_review, native), await _told(core.may_operate, native))
+        viewer = core.viewer(await _answer_of(core.may_review, native), await _answer_of(core.may_operate, native))
         body = await _body(receive) if request.method == "POST" else b""
         return await _in_thread(core, request, viewer, body)
 
@@ -113,7 +98,7 @@ async def _in_thread(core: DashboardCore, request: PageRequest, viewer: Viewer, 
     return await anyio.to_thread.run_sync(core.serve, request, viewer, body, limiter=limiter)
 
 
-async def _told(function: Answers | None, native: object) -> object:
+async def _answer_of(function: Answers | None, native: object) -> object:
     if function is None:
         return None
     answer = function(native)

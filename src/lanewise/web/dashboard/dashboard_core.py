@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Final, NamedTuple
 
 from lanewise.router import Router
 from lanewise.web.dashboard.page_request import SAFE, HeaderPairs, PageRequest, PageResponse, Refused, Viewer
@@ -17,7 +17,7 @@ from lanewise.web.dashboard.page_routes import Views
 from lanewise.web.dashboard.request_guard import check_host, host_names
 from lanewise.web.dashboard.templates import environment, render
 
-__all__ = ["Answers", "DashboardCore", "is_allowed", "not_allowed"]
+__all__ = ["Answers", "DashboardCore", "DashboardMount", "is_allowed", "not_allowed"]
 
 Answers = Callable[..., object]
 """A function of the app's that is asked about a request; where the framework allows it, an async one too."""
@@ -37,35 +37,21 @@ _HEADERS: Final = (
 )
 
 
+class AppFunctions(NamedTuple):
+    """What the app answers about a request: whether its sender may see the page, and who decides and operates."""
+
+    allow: Answers
+    may_review: Answers | None
+    may_operate: Answers | None
+
+
 class DashboardCore:
-    """Serves the page of one router. It knows no framework.
+    """Serves the page of one router. It knows no framework."""
 
-    Raises TypeError: ``allow`` is no function, or one of the others is none. ImportError: Jinja is not installed.
-    """
-
-    def __init__(
-        self,
-        router: Router,
-        *,
-        allow: Answers,
-        may_review: Answers | None = None,
-        may_operate: Answers | None = None,
-        hosts: Collection[str] | None = None,
-        trace_url: str | None = None,
-    ) -> None:
-        if not isinstance(router, Router):
-            raise TypeError(f"the page shows a Router, not {type(router).__name__}")
-        if not callable(allow):
-            raise TypeError("the page needs `allow`: a function of the request that says who may see it")
-        for name, function in (("may_review", may_review), ("may_operate", may_operate)):
-            if function is not None and not callable(function):
-                raise TypeError(f"`{name}` is a function of the request that gives the name of who decides, or None")
-        environment()
-        self.allow = allow
-        self.may_review = may_review
-        self.may_operate = may_operate
-        self._hosts = host_names(hosts)
-        self._views = Views(router, trace_url)
+    def __init__(self, views: Views, functions: AppFunctions, hosts: frozenset[str] | None) -> None:
+        self.allow, self.may_review, self.may_operate = functions
+        self._hosts = hosts
+        self._views = views
 
     def check(self, request: PageRequest) -> None:
         """Raise Refused: the request is none that anybody could be shown something for."""
@@ -95,6 +81,34 @@ class DashboardCore:
     def headers(self, response: PageResponse) -> HeaderPairs:
         """All headers of an answer."""
         return [*response.headers, ("Content-Length", str(len(response.body))), *_HEADERS]
+
+
+class DashboardMount:
+    """What all mounts are made of: the page of a router, and the app's functions that say who may do what.
+
+    Raises TypeError: ``allow`` is no function, or one of the others is none. ImportError: Jinja is not installed.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        *,
+        allow: Answers,
+        may_review: Answers | None = None,
+        may_operate: Answers | None = None,
+        hosts: Collection[str] | None = None,
+        trace_url: str | None = None,
+    ) -> None:
+        if not isinstance(router, Router):
+            raise TypeError(f"the page shows a Router, not {type(router).__name__}")
+        if not callable(allow):
+            raise TypeError("the page needs `allow`: a function of the request that says who may see it")
+        for name, function in (("may_review", may_review), ("may_operate", may_operate)):
+            if function is not None and not callable(function):
+                raise TypeError(f"`{name}` is a function of the request that gives the name of who decides, or None")
+        environment()
+        functions = AppFunctions(allow, may_review, may_operate)
+        self._core = DashboardCore(Views(router, trace_url), functions, host_names(hosts))
 
 
 def is_allowed(answer: object) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
-from lanewise.router import Router
-from lanewise.web.dashboard.dashboard_core import Answers, DashboardCore, is_allowed, not_allowed
+from lanewise.web.dashboard.dashboard_core import Answers, DashboardMount, is_allowed, not_allowed
 from lanewise.web.dashboard.page_request import (
     MOST_BYTES,
     HeaderPairs,
@@ -22,7 +21,7 @@ __all__ = ["WsgiDashboard"]
 Environ = Mapping[str, object]
 
 
-class WsgiDashboard:
+class WsgiDashboard(DashboardMount):
     """The page of a router, for an adapter to mount. The arguments are those of :class:`lanewise.web.Dashboard`.
 
     Raises TypeError: there is no ``allow``. ImportError: Jinja is missing (the extra ``dashboard``).
@@ -31,20 +30,6 @@ class WsgiDashboard:
 
         status, headers, body = page.serve(environ, "calls", read=request.stream.read, tell=tell)
     """
-
-    def __init__(
-        self,
-        router: Router,
-        *,
-        allow: Answers,
-        may_review: Answers | None = None,
-        may_operate: Answers | None = None,
-        hosts: Collection[str] | None = None,
-        trace_url: str | None = None,
-    ) -> None:
-        self._core = DashboardCore(
-            router, allow=allow, may_review=may_review, may_operate=may_operate, hosts=hosts, trace_url=trace_url
-        )
 
     def serve(
         self, environ: Environ, path: str, *, read: Callable[[int], bytes], tell: Callable[[Answers], object]
