@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from busy_machine import LONG_ENOUGH
+
 __all__ = ["Stalling", "stalling"]
 
 
@@ -65,4 +67,4 @@ def stalling(host: str, port: int) -> Iterator[Stalling]:
         yield proxy
     finally:
         proxy.close()
-        thread.join(45)
+        thread.join(LONG_ENOUGH)

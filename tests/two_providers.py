@@ -10,6 +10,8 @@ from lanewise import Router
 from lanewise.testing import FakeProvider, Received
 
 MESSAGES: Any = [{"role": "user", "content": "canary-prompt"}]
+PATIENT: Any = {"timeout": "120s", "stall": "120s"}
+"""Of a route that never gives up by itself while a test waits for something else to end what is silent."""
 _OWN: Final = "x-test-stage"
 
 
@@ -47,8 +49,8 @@ class TwoProviders:
                 "two": {"base_url": self.second.base_url, **own},
             },
             "routes": {
-                "first": {"provider": "one", "model": "model-one"},
-                "second": {"provider": "two", "model": "model-two"},
+                "first": {"provider": "one", "model": "model-one", **PATIENT},
+                "second": {"provider": "two", "model": "model-two", **PATIENT},
             },
             **deepcopy(self.sections),
             **more,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from busy_machine import LONG_ENOUGH
 from lanewise._budgets.claims import Bucket, BudgetStore, Claim, OverBudget, Reservation
 from lanewise._budgets.shared_budgets import SharedBudgets
 from lanewise._budgets.spending_window import SpendingWindow
@@ -47,6 +48,6 @@ def shared(
 
 async def until_sent(store: SharedBudgets) -> None:
     """Wait until the store has heard all."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG_ENOUGH):
         while store._unsent():
             await asyncio.sleep(0.005)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from _budgets.claiming import at_once, bucket, claim, shared, until_sent
+from busy_machine import LONG_ENOUGH
 from lanewise._budgets.budget_script import PREFIX, empty_bucket, read_reply, stored_buckets
 from lanewise._budgets.budgets_in_memory import BudgetsInMemory
 from lanewise._budgets.claims import Claim, OverBudget, Reservation
@@ -72,7 +73,7 @@ async def test_without_the_store_a_worker_spends_its_part(valkey: Valkey, worker
         finally:
             valkey.restart()
         assert alone == [min(part, 6), min(part, 5)]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG_ENOUGH):
             while one._unsent() or two._unsent():
                 await asyncio.sleep(0.05)
         assert spent_in(valkey) == {bucket().key: 100 * sum(alone)}
@@ -155,7 +156,7 @@ async def test_what_was_heard_long_ago_makes_no_room_for_what_is_granted_alone(v
             first = [await claim(one, bucket(), 100) for _ in range(3)]
         finally:
             valkey.restart()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG_ENOUGH):
             while not isinstance(await claim(one, bucket(), 1), Reservation) or one._unsent():
                 await asyncio.sleep(0.05)
         valkey.kill()
@@ -215,7 +216,7 @@ async def test_a_claim_that_nobody_waits_for_is_taken_back(valkey: Valkey) -> No
             else:
                 with pytest.raises(asyncio.CancelledError):
                     await task
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG_ENOUGH):
             while spent_in(valkey) != {bucket().key: 100}:
                 await asyncio.sleep(0.01)
 

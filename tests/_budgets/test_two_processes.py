@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from _budgets.test_over_http import config
+from busy_machine import LONG_ENOUGH
 from lanewise import Router
 from lanewise.cli import main
 from lanewise.testing import Answer, FakeProvider, SlowHeaders
@@ -55,7 +56,7 @@ def routes_of_two(mapping: dict[str, Any], calls: int) -> list[str]:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    return [route for process in running for route in json.loads(process.communicate(timeout=50)[0])]
+    return [route for process in running for route in json.loads(process.communicate(timeout=LONG_ENOUGH)[0])]
 
 
 @pytest.fixture

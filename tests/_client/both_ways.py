@@ -181,7 +181,7 @@ async def outcome(way: str, client: str, script: Scripted | None, use: Use, task
             {
                 "providers": {"first": {"base_url": provider.base_url}},
                 "routes": {"flagship": {"provider": "first", "model": MODEL}},
-                "tasks": {"summary": {"primary": "flagship", "deadline": "8s", "max_attempts": 1, **task}},
+                "tasks": {"summary": {"primary": "flagship", "deadline": "60s", "max_attempts": 1, **task}},
             }
         )
         async with router:

@@ -160,7 +160,7 @@ HANDLED: Final[dict[str, tuple[Scripted, Use, Use]]] = {
     "left early": (StreamOf(stall_after=2), leave_early, sync_leave_early),
     "read as bytes first": (StreamOf(), read_first, sync_read_first),
     "read as bytes between": (StreamOf(stall_after=2), read_between, sync_read_between),
-    "closed before it was read": (StreamOf(stall_after=1), closed_first, sync_closed_first),
+    "closed before it was read": (StreamOf(stall_after=2), closed_first, sync_closed_first),
     "by the helper": (StreamOf(chunks=['{"title": ', '"Parcel"}']), helper, sync_helper),
     "a response by the helper": (StreamOf(), response_helper, sync_response_helper),
 }

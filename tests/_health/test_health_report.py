@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from _health.workers import until
 from _routing.planning import AUTH, CONFLICT, OUTAGE, RATE_LIMIT, TIMEOUT, limited
 from begun_threads import begun_threads
+from busy_machine import LONG_ENOUGH
 from lanewise import HealthReport, HealthState, NotInScope, Router, RoutingError
 from lanewise._health.breakers.circuit import (
     BreakerSettings,
@@ -141,7 +142,7 @@ async def test_a_half_open_route_says_whether_a_call_tries_it(stage: Stage, keys
         stage.first.script_all(SlowHeaders(0.5))
         async with anyio.create_task_group() as group:
             group.start_soon(ask, router, Form("async"))
-            with anyio.fail_after(20):
+            with anyio.fail_after(LONG_ENOUGH):
                 while router.health.routes["first"].next_probe is not None:
                     await anyio.sleep(0.01)
             tried = router.health.routes["first"].state

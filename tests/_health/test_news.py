@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from _health.workers import config, until
+from busy_machine import LONG_ENOUGH
 from lanewise import Router
 from lanewise._health.sharing.breaker_store import BreakerStore, StoredCircuit
 from lanewise._health.sharing.by_hand import change_in_store
@@ -43,7 +44,7 @@ def test_a_change_between_the_first_look_and_its_end_is_heard(
             reads.append(key)
             if len(reads) == after:
                 open_elsewhere(router, valkey)
-                assert heard.wait(30)
+                assert heard.wait(LONG_ENOUGH)
         return found
 
     def hear_and_tell(sync: HealthSync, message: bytes) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from busy_machine import LONG_ENOUGH
 from lanewise.testing import FakeProvider
 from router.driving import FIRST_MODEL, SECOND_MODEL
 
@@ -53,7 +54,7 @@ class Worker:
     def end(self) -> None:
         """Kill it, whatever it does."""
         self.process.kill()
-        self.process.wait(45)
+        self.process.wait(LONG_ENOUGH)
         if self.process.stdout is not None:
             self.process.stdout.close()
 

@@ -15,6 +15,7 @@ import pytest
 import time_machine
 from sqlalchemy import Engine, func, select
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Api, Call, Review, ReviewDecided, ReviewNotFound, ReviewStatus, ReviewsUnavailable
 from lanewise._ledger.retention import Retention
 from lanewise._ledger.schema.tables import reviews
@@ -199,18 +200,18 @@ def test_whatever_a_database_raises_is_told_in_our_words(queue: ReviewQueue, mon
 
 def test_a_queue_can_be_used_after_its_close_and_after_a_fork(queue: ReviewQueue) -> None:
     """The child has connections and threads of its own."""
-    queue.submit(lambda: queue.open(NEW)).result(timeout=30)
+    queue.submit(lambda: queue.open(NEW)).result(timeout=LONG_ENOUGH)
     queue.close()
-    queue.submit(lambda: queue.open(NEW)).result(timeout=30)
+    queue.submit(lambda: queue.open(NEW)).result(timeout=LONG_ENOUGH)
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
             queue.after_fork()
-            queue.submit(lambda: queue.open(NEW)).result(timeout=30)
+            queue.submit(lambda: queue.open(NEW)).result(timeout=LONG_ENOUGH)
             queue.close()
             os._exit(0)
         os._exit(1)
     _, status = os.waitpid(child, 0)
     assert status == 0
-    queue.submit(lambda: queue.open(NEW)).result(timeout=30)
+    queue.submit(lambda: queue.open(NEW)).result(timeout=LONG_ENOUGH)
     assert len(queue.latest()) == 4

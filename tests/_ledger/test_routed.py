@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from _ledger.calls import rows
 from _ledger.postgres import Postgres
 from _runtime.setting import output, script
 from begun_threads import begun_threads
+from busy_machine import LONG_ENOUGH, until
 from lanewise import ConfigError, Router
 from lanewise._ledger.database import open_ledger
 from lanewise._ledger.schema.tables import attempts, calls
@@ -26,7 +27,7 @@ from lanewise._telemetry import writer_thread as run
 from lanewise.testing import Answer, FakeProvider, Status
 
 MESSAGES: Any = [{"role": "user", "content": "canary-prompt: where is my parcel?"}]
-SOON = 30.0
+SOON = LONG_ENOUGH
 
 
 def config(provider: FakeProvider, ledger: str) -> dict[str, Any]:
@@ -44,13 +45,6 @@ def config(provider: FakeProvider, ledger: str) -> dict[str, Any]:
 def ask(router: Router, request_id: str | None = None) -> None:
     with router.scope(request_id=request_id) as scope:
         scope.openai.chat.completions.create(model="ticket-summary", messages=MESSAGES)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + SOON
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def found(url: str, table: Any = calls) -> list[Any]:
@@ -225,7 +219,7 @@ def down_for(server: Postgres, provider: FakeProvider, least_seconds: float, how
     answered, longest = 0, 0.0
     with router:
         ask(router)
-        wait_until(lambda: len(found(url)) == 1)
+        until(lambda: len(found(url)) == 1)
         server.stop()
         stopped = time.monotonic()
         while answered < how_many or time.monotonic() - stopped < least_seconds:
@@ -290,7 +284,7 @@ def test_a_database_that_stands_still_holds_no_request_up(own_postgres: Postgres
     engine.dispose()
     with Router.from_mapping(config(provider, url)) as router:
         ask(router)
-        wait_until(lambda: len(found(url)) == 1)
+        until(lambda: len(found(url)) == 1)
         own_postgres.freeze()
         try:
             frozen, longest, count = time.monotonic(), 0.0, 1
@@ -376,9 +370,9 @@ def test_a_ledger_that_was_never_made_is_told_in_the_log(
     router = Router.from_mapping(config(provider, url))
     with caplog.at_level(logging.WARNING, logger="lanewise"), router:
         ask(router)
-        wait_until(lambda: "run `lanewise ledger upgrade`" in caplog.text)
+        until(lambda: "run `lanewise ledger upgrade`" in caplog.text)
         engine = open_ledger(url)
         upgrade(engine)
         with engine.connect() as connection:
-            wait_until(lambda: bool(connection.execute(text("SELECT count(*) FROM calls")).scalar()))
+            until(lambda: bool(connection.execute(text("SELECT count(*) FROM calls")).scalar()))
         engine.dispose()

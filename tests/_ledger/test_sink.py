@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from _ledger.calls import NOON, attempt, call, rows
 from _ledger.postgres import Postgres
+from busy_machine import LONG_ENOUGH
 from lanewise._ledger import database, retention
 from lanewise._ledger.database import open_ledger, writing
 from lanewise._ledger.retention import forget
@@ -31,7 +32,7 @@ from lanewise.types import Score
 from lanewise.types.sinks import SinkUnavailable
 
 KEEP = timedelta(days=90)
-SOON = 50.0
+SOON = LONG_ENOUGH
 
 
 def sqlite_url(directory: Path) -> str:

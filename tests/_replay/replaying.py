@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Router, Scope
 from router.driving import Form, Got, Stage, ask, config
 
@@ -54,6 +55,6 @@ def header(got: Got, name: str) -> str | None:
 
 async def until_noted(scope: Scope) -> None:
     """Wait until the first call of a scope has something to tell: that it waits for another one."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(LONG_ENOUGH):
         while not scope.calls or not scope.calls[0].notes:
             await anyio.sleep(0.01)

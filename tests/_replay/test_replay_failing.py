@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from _replay.replaying import asked_at_once, until_noted, worker, workers
+from busy_machine import LONG_ENOUGH
 from lanewise import Scope
 from lanewise import _store as connection
 from lanewise._replay import shared_replays as replays_shared
@@ -83,7 +84,7 @@ async def test_replay_works_again_when_the_store_does(
         first = await ask(router, FORMS[0])
         assert went_without(first)
         proxy.flow()
-        with anyio.fail_after(30):
+        with anyio.fail_after(LONG_ENOUGH):
             while (again := await ask(router, FORMS[0])).call.replayed_from is None:
                 await anyio.sleep(0.05)
         assert again.text == first.text
@@ -98,7 +99,7 @@ async def test_a_store_that_is_killed_and_comes_back_empty(stage: Stage) -> None
             own.kill()
             assert went_without(await ask(router, FORMS[0]))
             own.restart()
-            with anyio.fail_after(30):
+            with anyio.fail_after(LONG_ENOUGH):
                 while went_without(got := await ask(router, FORMS[0])):
                     await anyio.sleep(0.05)
             assert got.error is None
@@ -125,7 +126,7 @@ async def test_one_who_waits_goes_on_when_the_store_is_lost(
         group.start_soon(wait, scope)
         await until_noted(scope)
         proxy.stall()
-        with anyio.fail_after(20):
+        with anyio.fail_after(LONG_ENOUGH):
             while not got:
                 await anyio.sleep(0.01)
         group.cancel_scope.cancel()
@@ -140,7 +141,7 @@ async def test_garbage_in_the_store_fails_no_call(form: Form, stage: Stage, valk
     """Whatever stands under the key of a call."""
     async with workers(stage, valkey.url) as (one, other):
         await ask(one, form)
-        with anyio.fail_after(20):
+        with anyio.fail_after(LONG_ENOUGH):
             while not (kept := _answers(valkey)):
                 await anyio.sleep(0.01)
         (key,) = kept
@@ -197,7 +198,7 @@ async def test_a_claim_that_the_store_does_not_let_end_holds_a_call_for_its_leas
 async def _key_of_a_call(stage: Stage, valkey: Valkey) -> bytes:
     async with worker(stage, valkey.url) as router:
         await ask(router, FORMS[0])
-        with anyio.fail_after(20):
+        with anyio.fail_after(LONG_ENOUGH):
             while not (kept := _answers(valkey)):
                 await anyio.sleep(0.01)
     (key,) = kept
@@ -205,7 +206,7 @@ async def _key_of_a_call(stage: Stage, valkey: Valkey) -> bytes:
 
 
 async def _until_gone(valkey: Valkey) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(LONG_ENOUGH):
         while _claims(valkey):
             await anyio.sleep(0.01)
 
@@ -221,7 +222,7 @@ async def test_an_answer_under_another_calls_key_is_not_given(stage: Stage, valk
     async with workers(stage, valkey.url) as (one, other):
         await ask(one, FORMS[0], subject="user-7")
         await ask(one, FORMS[0], subject="user-8")
-        with anyio.fail_after(20):
+        with anyio.fail_after(LONG_ENOUGH):
             while len(kept := _answers(valkey)) < 2:
                 await anyio.sleep(0.01)
         (one_key, one_value), (other_key, other_value) = kept.items()

@@ -22,6 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from _replay.replaying import worker, workers
+from busy_machine import LONG_ENOUGH
 from lanewise._runtime.call import replaying as replay
 from lanewise.testing import Answer, StreamOf
 from real_valkey import Valkey
@@ -110,7 +111,7 @@ async def test_closing_a_router_gives_up_what_its_calls_had_claimed(stage: Stage
         stream = await create(model="both", messages=MESSAGES, stream=True)
         await anext(stream)
     async with worker(stage, valkey.url) as other:
-        with anyio.fail_after(20):
+        with anyio.fail_after(LONG_ENOUGH):
             got = await ask(other, FORMS[1])
     assert got.text == "All"
     await stream.close()
@@ -140,7 +141,7 @@ async def test_workers_in_two_processes_pay_once(stage: Stage, valkey: Valkey) -
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
-        return [[int(word) for word in process.communicate(timeout=50)[0].split()] for process in processes]
+        return [[int(word) for word in process.communicate(timeout=LONG_ENOUGH)[0].split()] for process in processes]
 
     said = await anyio.to_thread.run_sync(run)
     assert len(stage.received()) == 20
@@ -166,7 +167,7 @@ async def test_the_calls_of_a_worker_that_was_killed_are_taken_over_after_their_
     asyncio.run(main())
     """
     process = start(program, stage, valkey.url)
-    await anyio.to_thread.run_sync(stage.first.wait_for, 1, 40)
+    await anyio.to_thread.run_sync(stage.first.wait_for, 1)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     async with worker(stage, valkey.url) as router:
@@ -200,7 +201,7 @@ def test_a_forked_worker_replays_on_its_own(state: str, stage: Stage, request: p
         assert os.waitpid(pid, 0)[1] == 0
         print(one("req-2026-000001"), one("req-2026-000002"), flush=True)
     """
-    said, _ = start(program, stage, url).communicate(timeout=50)
+    said, _ = start(program, stage, url).communicate(timeout=LONG_ENOUGH)
     shared = state == "shared"
     assert said.splitlines() == ["False True", f"{shared} False True", f"True {shared}"]
 

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from _replay.replaying import until_noted, worker
+from busy_machine import LONG_ENOUGH
 from lanewise import FailClosed, Router
 from lanewise._replay.sealed_replays import KeptAnswer
 from lanewise._replay.shared_replays import PREFIX
@@ -47,7 +48,7 @@ def sensitive_worker(stage: Stage, state: str, **task: object) -> Router:
 
 async def stored(valkey: Valkey) -> bytes:
     """What the store has once there is something."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(LONG_ENOUGH):
         while PREFIX.encode() not in (everything := valkey.everything()):
             await anyio.sleep(0.01)
     return everything

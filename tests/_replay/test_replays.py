@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise._replay import replays_in_memory as replays_in_memory
 from lanewise._replay import shared_replays as replays_shared
 from lanewise._replay.replays import Claimed, ReplaysUnavailable, Unclaimed
@@ -40,7 +41,7 @@ async def claim(replays: Any, owner: str, *, key: str = "k", lease: float = LONG
 
 async def until(probe: Callable[[], Any], wanted: object) -> None:
     """Ask until it is so: what is not waited for happens soon."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(LONG_ENOUGH):
         while await probe() != wanted:
             await anyio.sleep(0.01)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Review, Router
 from router.driving import Stage, config
 
@@ -54,7 +55,7 @@ class Desk:
 
 async def draft_of(router: Router, review_id: str) -> Review:
     """The case, once its draft has come."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(LONG_ENOUGH):
         while not (review := await router.reviews.get(review_id)).has_draft:
             await anyio.sleep(0.02)
     return review

@@ -15,6 +15,7 @@ import openai
 import pytest
 
 from _reviews.asking import DATA, DRAFT, STORAGE_KEY, Desk, draft_of
+from busy_machine import LONG_ENOUGH
 from lanewise import (
     Call,
     ConfigError,
@@ -345,7 +346,7 @@ async def test_the_caller_does_not_wait_for_the_draft(desk: Desk) -> None:
     async with desk.router(review_routes=["second"]) as router:
         with anyio.fail_after(8):
             review_id = await _opened(router)
-        with anyio.fail_after(45):
+        with anyio.fail_after(LONG_ENOUGH):
             while not desk.stage.second.request_count:
                 await anyio.sleep(0.01)
     async with router:
@@ -362,7 +363,7 @@ async def test_drafts_try_their_routes_in_turn_and_a_swapped_model_writes_none(d
     router.on_call(ended.append)
     async with router:
         review_id = await _opened(router)
-        with anyio.fail_after(30):
+        with anyio.fail_after(LONG_ENOUGH):
             while len(ended) < 2:
                 await anyio.sleep(0.02)
         review = await router.reviews.get(review_id)

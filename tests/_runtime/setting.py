@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from busy_machine import without_lag
+from busy_machine import LONG_ENOUGH, without_lag
 from lanewise import Router
 from lanewise.testing import FakeProvider
 
@@ -21,7 +21,7 @@ MESSAGES = [{"role": "user", "content": "Hello?"}]
 
 def config(provider: FakeProvider, **task: object) -> dict[str, object]:
     """One task ``t`` with a primary and an equivalent route, each on a provider entry of its own."""
-    route = {"timeout": "30s", "stall": "30s"}
+    route = {"timeout": "120s", "stall": "120s"}
     return {
         "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
         "providers": {"a": {"base_url": provider.base_url}, "b": {"base_url": provider.base_url}},
@@ -29,7 +29,7 @@ def config(provider: FakeProvider, **task: object) -> dict[str, object]:
             "first": {"provider": "a", "model": "gpt-a", **route},
             "second": {"provider": "b", "model": "gpt-b", **route},
         },
-        "tasks": {"t": {"primary": "first", "equivalent": "second", "deadline": "60s", **task}},
+        "tasks": {"t": {"primary": "first", "equivalent": "second", "deadline": "120s", **task}},
     }
 
 
@@ -83,7 +83,7 @@ class Held:
 
     def again(self) -> None:
         """Assert that it is so again, once the provider, which lives here too, has closed its ends."""
-        until = time.monotonic() + 15
+        until = time.monotonic() + LONG_ENOUGH
         while (now := Held()) != self:
             assert time.monotonic() < until, f"{now} now, {self} before"
             time.sleep(0.005)
@@ -105,7 +105,7 @@ def _is_socket(name: str) -> bool:
         return False
 
 
-async def eventually(true: Callable[[], bool], within: float = 10.0) -> float:
+async def eventually(true: Callable[[], bool], within: float = LONG_ENOUGH) -> float:
     """Wait for it, and say how many seconds that took."""
     began = time.monotonic()
     while not true():

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Router
 from lanewise._openai.tokens import count_body, count_text
 from lanewise._runtime.call import resolve as counting
@@ -87,7 +88,7 @@ async def test_a_count_that_takes_too_long_is_not_waited_for(
 ) -> None:
     """The estimate counts then, and the call goes on."""
     may_end = threading.Event()
-    monkeypatch.setattr(counting, "_counts", lambda *_: may_end.wait(20) and {})
+    monkeypatch.setattr(counting, "_counts", lambda *_: may_end.wait(LONG_ENOUGH) and {})
     started = time.monotonic()
     try:
         assert (await route_of(config(provider, EXACT["easy"]), EASY, sync=False))[0] == "large"

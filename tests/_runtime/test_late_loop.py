@@ -110,15 +110,15 @@ def test_answers_in_the_sockets_of_a_loop_that_stood_still_count(
     environ = {"HOW": how, "FORM": form, "COUNT": "12", "SECONDS": str(seconds), "ANSWERED": str(answered)}
     mapping = json.dumps({"timeout": "1s", "deadline": "2s" if seconds < 5 else "4s"})
     running = script(_configured(mapping) + PROGRAM, provider, environ=environ)
-    provider.wait_until(lambda: provider.request_count == 1, timeout=30)
+    provider.wait_until(lambda: provider.request_count == 1)
     provider.script_all(Cycle((Answer(delay=0.4),)))
     assert running.stdin is not None
     running.stdin.write("begin\n")
     running.stdin.flush()
-    provider.wait_until(lambda: provider.request_count == 13, timeout=30)
+    provider.wait_until(lambda: provider.request_count == 13)
     running.stdin.write("now\n")
     running.stdin.flush()
-    provider.wait_until(lambda: all(each.finished_at is not None for each in provider.journal), timeout=30)
+    provider.wait_until(lambda: all(each.finished_at is not None for each in provider.journal))
     answered.touch()
     assert json.loads(output(running)) == [["answered", None]] * 12
     assert provider.request_count == 13

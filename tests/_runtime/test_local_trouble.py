@@ -16,6 +16,7 @@ import openai
 import pytest
 
 from _runtime.setting import ask, ask_stream, ask_stream_sync, ask_sync, config, output, script
+from busy_machine import LONG_ENOUGH
 from lanewise import FailureKind, Router, RoutingError, Unreachable
 from lanewise._runtime.loops.process_limits import descriptor_limit_warning
 from lanewise._telemetry.trouble_reports import TroubleReports
@@ -91,7 +92,7 @@ def test_a_worker_without_descriptors_costs_the_other_one_nothing(provider: Fake
         assert worker.stdin is not None
         worker.stdin.write("go\n")
         worker.stdin.flush()
-    out, err = starved.communicate(timeout=45)
+    out, err = starved.communicate(timeout=LONG_ENOUGH)
     found = json.loads(out)
     assert [told for told in json.loads(output(healthy)) if told != {"route": "first", "failures": [None]}] == []
 
@@ -140,7 +141,7 @@ def test_a_portal_that_cannot_start_says_why(provider: FakeProvider) -> None:
         print(ask())
     """
     running = script(program, provider)
-    out, err = running.communicate(timeout=45)
+    out, err = running.communicate(timeout=LONG_ENOUGH)
     assert out.splitlines() == ["Unreachable True"] * 4 + ["Hello from gpt-a"], err
     assert err.count("no file descriptor left") == 1
     assert "Traceback" not in err

@@ -10,6 +10,7 @@ import anyio.to_thread
 import pytest
 
 from _runtime.setting import Held, ask, ask_stream, ask_stream_sync, ask_sync, eventually, router_of
+from busy_machine import LONG_ENOUGH
 from lanewise import RouterClosed
 from lanewise.testing import Answer, FakeProvider, Silence, SlowHeaders, Status, StreamOf
 
@@ -169,7 +170,7 @@ async def test_opening_in_a_loop_starts_nothing_either(provider: FakeProvider) -
 
 # -- closing under what runs -------------------------------------------------------------------------------------------
 
-CLOSE_WITHIN = 15.0
+CLOSE_WITHIN = LONG_ENOUGH
 
 
 @pytest.mark.anyio

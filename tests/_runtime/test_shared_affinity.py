@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise import FailClosed, NotRouted, Router
 from lanewise._runtime import shared_affinity
 from lanewise._runtime.response_affinity import ResponseOrigin
@@ -44,7 +45,7 @@ async def test_a_store_that_does_not_answer_knows_nothing() -> None:
     affinity = SharedAffinity(StoreAddress("redis://127.0.0.1:1/0"))
     try:
         affinity.publish("resp_1", MADE)
-        assert await asyncio.wait_for(affinity.find("resp_1"), 30) is None
+        assert await asyncio.wait_for(affinity.find("resp_1"), LONG_ENOUGH) is None
     finally:
         affinity.close()
 

@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from _runtime.setting import MESSAGES, ask_stream, ask_stream_sync, config, eventually, router_of
+from busy_machine import LONG_ENOUGH
 from lanewise import CallerGone, Router, StreamBroken
 from lanewise.scope import Scope, state_of
 from lanewise.testing import FakeProvider, StreamOf
@@ -176,9 +177,9 @@ def test_a_thread_that_leaves_early_closes_the_exchange(provider: FakeProvider, 
                 break
             del stream
             gc.collect()
-            assert ended.wait(45)
+            assert ended.wait(LONG_ENOUGH)
         assert scope.calls[0].outcome == "cancelled"
-        provider.wait_until(lambda: provider.open_connections == 0, 45)
+        provider.wait_until(lambda: provider.open_connections == 0)
 
 
 @pytest.mark.anyio
@@ -233,7 +234,7 @@ async def test_a_stream_closed_under_its_reader_is_no_clean_end(provider: FakePr
             await begun.wait()
             await stream.close()
             with pytest.raises(StreamBroken):
-                await asyncio.wait_for(reader, 15)
+                await asyncio.wait_for(reader, LONG_ENOUGH)
 
 
 @pytest.mark.anyio

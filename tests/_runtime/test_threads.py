@@ -15,6 +15,7 @@ import openai
 import pytest
 
 from _runtime.setting import MESSAGES, Held, ask, ask_stream_sync, ask_sync, eventually, router_of, router_with_key
+from busy_machine import LONG_ENOUGH
 from lanewise import RoutingError
 from lanewise.scope import state_of
 from lanewise.testing import Answer, FakeProvider, Silence, SlowHeaders, StreamOf
@@ -136,9 +137,9 @@ def test_one_threads_closed_stream_is_no_clean_end_for_another(provider: FakePro
 
         reader = threading.Thread(target=read)
         reader.start()
-        assert begun.wait(45)
+        assert begun.wait(LONG_ENOUGH)
         stream.close()
-        reader.join(45)
+        reader.join(LONG_ENOUGH)
     assert ends == ["StreamBroken"]
     assert scope.calls[0].outcome == "cancelled"
 
@@ -179,5 +180,5 @@ async def test_a_synchronous_call_ends_when_its_thread_is_told_to(provider: Fake
         waiting = asyncio.create_task(anyio.to_thread.run_sync(call))  # type: ignore[arg-type]
         await anyio.to_thread.run_sync(provider.wait_for, 1)
         state_of(scope).hang_up()
-        assert await asyncio.wait_for(waiting, 1.0) == "CallerGone"
+        assert await asyncio.wait_for(waiting, LONG_ENOUGH) == "CallerGone"
         await eventually(lambda: provider.open_connections == 0)

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Call, JsonFormatter, Review, ReviewPending, Router, Scope, Score
 from lanewise._telemetry.prometheus import PrometheusSink
 from lanewise._telemetry.tracing import TracingSink
@@ -263,7 +264,7 @@ async def play(router: Router, case: str, client: str, everything: Everything) -
 
 async def decide(router: Router, review_id: str, everything: Everything) -> None:
     """A person waits for the draft, looks at it, and writes the answer."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(LONG_ENOUGH):
         while not (review := await router.reviews.get(review_id)).has_draft:
             await anyio.sleep(0.02)
     case = await router.reviews.case(review_id)

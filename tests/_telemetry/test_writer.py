@@ -6,11 +6,12 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from begun_threads import begun_threads
+from busy_machine import LONG_ENOUGH, until
 from lanewise._runtime.loops.lifecycle import BackgroundServices
 from lanewise._telemetry import background_writer as writer
 from lanewise._telemetry import drop_counter as drops
@@ -18,7 +19,7 @@ from lanewise._telemetry import writer_thread as run
 from lanewise._telemetry.background_writer import Writer
 from lanewise.types.sinks import SinkUnavailable
 
-SOON = 20.0
+SOON = LONG_ENOUGH
 
 
 class Kept:
@@ -64,13 +65,6 @@ def no_line_of_an_earlier_test() -> None:
             thread.join(SOON)
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + SOON
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def test_what_is_put_is_written_in_order_and_in_batches(kept: Kept) -> None:
     """By the close all of it is written, in the writer's thread, and the sink is closed there."""
     queue: Writer[int] = Writer("kept", lambda: kept)
@@ -96,7 +90,7 @@ def test_an_item_is_written_without_another_to_push_it(kept: Kept) -> None:
     queue: Writer[int] = Writer("kept", lambda: kept)
     for item in range(3):
         queue.put(item)
-        wait_until(lambda item=item: kept.items == list(range(item + 1)))  # type: ignore[misc]
+        until(lambda item=item: kept.items == list(range(item + 1)))  # type: ignore[misc]
     queue.close()
 
 
@@ -113,7 +107,7 @@ def test_what_does_not_fit_is_dropped_and_counted_exactly(
         for item in range(1000):
             queue.put(item)
         assert queue.dropped == 900
-        wait_until(lambda: bool(caplog.records))
+        until(lambda: bool(caplog.records))
     assert len(caplog.records) == 1
     assert "did not get into kept (its queue is full)" in caplog.text
     kept.gate.set()
@@ -128,7 +122,7 @@ def test_losses_are_told_once_a_minute(caplog: pytest.LogCaptureFixture, monkeyp
     monkeypatch.setattr(drops.time, "monotonic", lambda: now)
     lost = drops.Drops("kept")
     lost.add(1, "it raised OSError")
-    wait_until(lambda: len(caplog.records) == 1)
+    until(lambda: len(caplog.records) == 1)
     for _ in range(50):
         lost.add(1, "it raised OSError")
         lost.report_if_due()
@@ -143,11 +137,11 @@ def test_a_sink_that_raises_loses_its_batch_and_gets_the_next(kept: Kept, caplog
     kept.trouble = [ValueError("canary")]
     queue: Writer[int] = Writer("kept", lambda: kept, linger=0.01)
     queue.put(1)
-    wait_until(lambda: queue.dropped == 1)
+    until(lambda: queue.dropped == 1)
     queue.put(2)
     queue.close()
     assert kept.items == [2]
-    wait_until(lambda: "(it raised ValueError)" in caplog.text)
+    until(lambda: "(it raised ValueError)" in caplog.text)
     assert "canary" not in caplog.text
 
 
@@ -156,7 +150,7 @@ def test_a_sink_that_would_end_its_thread_does_not(kept: Kept) -> None:
     kept.trouble = [SystemExit("canary")]
     queue: Writer[int] = Writer("kept", lambda: kept, linger=0.01)
     queue.put(1)
-    wait_until(lambda: queue.dropped == 1)
+    until(lambda: queue.dropped == 1)
     queue.put(2)
     queue.close()
     assert kept.items == [2]
@@ -171,7 +165,7 @@ def test_a_sink_that_is_not_available_gets_the_batch_again(
     queue: Writer[int] = Writer("kept", lambda: kept, linger=0.01)
     for item in range(600):
         queue.put(item)
-    wait_until(lambda: len(kept.items) == 600)
+    until(lambda: len(kept.items) == 600)
     assert (kept.items, queue.dropped) == (list(range(600)), 0)
     assert len(caplog.records) == 1
     queue.close()
@@ -210,7 +204,7 @@ def test_a_hanging_sink_does_not_hold_up_another(kept: Kept) -> None:
     kept.gate.clear()
     hung.put(1)
     well.put(1)
-    wait_until(lambda: other.items == [1])
+    until(lambda: other.items == [1])
     kept.gate.set()
     hung.close()
     well.close()

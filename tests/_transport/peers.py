@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from busy_machine import LONG_ENOUGH
+
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n" + b'{"ok":true}'
 
 
@@ -94,7 +96,7 @@ class Peer:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(45)
+            thread.join(LONG_ENOUGH)
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
@@ -173,12 +175,12 @@ def connect_proxy(wire: Wire, heard: bytearray | None = None) -> None:
     if method != "CONNECT":
         wire.send(b"HTTP/1.1 405 Only CONNECT\r\nContent-Length: 0\r\n\r\n")
         return
-    with socket.create_connection(("127.0.0.1", int(place.rpartition(":")[2])), timeout=20) as upstream:
+    with socket.create_connection(("127.0.0.1", int(place.rpartition(":")[2])), timeout=LONG_ENOUGH) as upstream:
         wire.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         back = threading.Thread(target=_pump, args=(upstream, wire.sock, None), daemon=True)
         back.start()
         _pump(wire.sock, upstream, heard)
-        back.join(45)
+        back.join(LONG_ENOUGH)
 
 
 def _pump(source: socket.socket, sink: socket.socket, heard: bytearray | None) -> None:

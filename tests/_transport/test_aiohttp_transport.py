@@ -11,6 +11,7 @@ import zlib
 import pytest
 
 from _transport.peers import ANSWER, Peer, Wire, answers, answers_once, dripping, silent
+from busy_machine import LONG_ENOUGH
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Exchange, Target
 from lanewise._transport.aiohttp_transport import AiohttpTransport
@@ -274,7 +275,7 @@ async def test_words_on_an_idle_connection_are_nobodys_answer(transport: Aiohttp
         wire.request()
         wire.send(ANSWER)
         if wire.number == 1:
-            read.wait(20)
+            read.wait(LONG_ENOUGH)
             wire.send(ANSWER.replace(b'{"ok":true}', b'{"of":else}'))
             spoken.set()
         wire.wait_for_the_end()

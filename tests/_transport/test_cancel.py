@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from _transport.peers import Peer, Wire, connect_proxy, silent
+from busy_machine import LONG_ENOUGH
 from lanewise._transport import Target
 from lanewise._transport.aiohttp_transport import AiohttpTransport
 
@@ -152,7 +153,7 @@ async def test_a_stuck_upload_is_closed_at_once() -> None:
     def deaf(wire: Wire) -> None:
         wire.sock.recv(1000)
         begun.set()
-        may_read.wait(20)
+        may_read.wait(LONG_ENOUGH)
         wire.wait_for_the_end()
 
     transport = AiohttpTransport()

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from _transport.peers import ANSWER, Peer, Talk, Wire, answers, answers_once, connect_proxy, dripping, silent
+from busy_machine import LONG_ENOUGH
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Target
 from lanewise._transport.exchange import Exchange
@@ -66,7 +67,7 @@ def noting(heads: list[str], answer: bytes) -> Talk:
 
 
 async def gone(peer: Peer) -> None:
-    end = time.monotonic() + 15
+    end = time.monotonic() + LONG_ENOUGH
     while peer.open:
         assert time.monotonic() < end, "a connection is still open"
         await anyio.sleep(0.005)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _transport.peers import ANSWER, Peer, Wire
+from busy_machine import LONG_ENOUGH
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Target, Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
@@ -296,7 +297,7 @@ async def test_an_answer_in_the_socket_of_a_blocked_loop_counts(name: str, monke
         while not asked.is_set():
             await asyncio.sleep(0.005)
         blocked.set()
-        assert answered.wait(30)
+        assert answered.wait(LONG_ENOUGH)
         stand_still(loop, 60.0, monkeypatch)
         assert await asking == b'{"ok":true}'
         await transport.aclose()

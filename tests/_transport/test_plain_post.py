@@ -11,6 +11,7 @@ import pytest
 from aiohttp.connector import Connection
 
 from _transport.peers import ANSWER, Peer, Wire
+from busy_machine import LONG_ENOUGH
 from lanewise._transport import Headers, Target, aiohttp_transport
 from lanewise._transport.aiohttp_pool import Pool
 from lanewise._transport.aiohttp_transport import AiohttpTransport
@@ -70,7 +71,7 @@ async def test_a_connection_with_half_a_request_on_it_is_not_used_again(monkeypa
         if wire.number == 1:
             wire.sock.recv(1000)
             wire.send(ANSWER.replace(b"200 OK", b"413 Large"))
-            over.wait(45)
+            over.wait(LONG_ENOUGH)
         elif wire.request() is not None:
             wire.send(ANSWER)
 

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from _transport.peers import Peer, Wire
+from busy_machine import LONG_ENOUGH
 from lanewise._transport import Exchange, Target, Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
 from lanewise._transport.httpx_transport import HttpxTransport
@@ -50,7 +51,7 @@ async def test_what_comes_meanwhile_is_read_after_it(either: Transport, keep_ope
     def talk(wire: Wire) -> None:
         wire.request()
         wire.send(HEAD + b"1\r\na\r\n")
-        assert go_on.wait(20)
+        assert go_on.wait(LONG_ENOUGH)
         for letter in b"bcdef":
             wire.send(b"1\r\n%c\r\n" % letter)
         wire.send(b"0\r\n\r\n")
@@ -79,7 +80,7 @@ async def test_who_is_cancelled_while_it_rests_reads_on(either: Transport) -> No
     def talk(wire: Wire) -> None:
         wire.request()
         wire.send(HEAD + b"1\r\na\r\n")
-        assert go_on.wait(20)
+        assert go_on.wait(LONG_ENOUGH)
         wire.send(b"1\r\nb\r\n0\r\n\r\n")
 
     with Peer(talk) as peer:

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from _transport.peers import Peer, Talk, Wire
+from busy_machine import LONG_ENOUGH
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Exchange, Target, Transport
 from lanewise._transport.aiohttp_transport import AiohttpTransport
@@ -80,7 +81,7 @@ async def test_a_flood_ends_at_the_deadline(either: Transport, talk: Talk) -> No
         exchange = await opened(either, peer.url, 1.0)
         counting = asyncio.create_task(count())
         with pytest.raises(TransportFailure) as caught:
-            await asyncio.wait_for(read_all(exchange), 60)
+            await asyncio.wait_for(read_all(exchange), LONG_ENOUGH)
         counting.cancel()
         exchange.abort()
     assert caught.value.signal is TransportSignal.TIMEOUT
@@ -94,7 +95,7 @@ async def test_a_flood_ends_when_somebody_aborts(either: Transport, talk: Talk) 
         exchange = await opened(either, peer.url, 600)
         asyncio.get_running_loop().call_later(0.1, exchange.abort)
         with pytest.raises(TransportFailure) as caught:
-            await asyncio.wait_for(read_all(exchange), 60)
+            await asyncio.wait_for(read_all(exchange), LONG_ENOUGH)
     assert caught.value.signal is TransportSignal.CUT
 
 

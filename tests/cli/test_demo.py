@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from busy_machine import without_lag
+from busy_machine import LONG_ENOUGH, without_lag
 from lanewise.cli import main
 from lanewise.cli.demo import screen
 from lanewise.cli.demo.hosting import AppProcess, CouldNotStart
@@ -261,10 +261,10 @@ def test_a_signal_leaves_nothing_running(
     """To the whole group, as a terminal sends Ctrl-C: the app is in a group of its own, and ends all the same."""
     assert len(processes_of(tmp_path)) >= 2
     os.killpg(running.pid, number)
-    _, said = running.communicate(timeout=40)
+    _, said = running.communicate(timeout=LONG_ENOUGH)
     assert running.returncode == code
     assert said == last_words
-    patience = time.monotonic() + 10
+    patience = time.monotonic() + LONG_ENOUGH
     while processes_of(tmp_path) and time.monotonic() < patience:
         time.sleep(0.05)
     assert processes_of(tmp_path) == []

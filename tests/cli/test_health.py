@@ -14,6 +14,7 @@ import anyio
 import pytest
 from click.testing import CliRunner, Result
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Router, RoutingError
 from lanewise.cli import main
 from lanewise.testing import Answer, FakeProvider, Status
@@ -157,7 +158,7 @@ def test_watching_ends_by_ctrl_c_without_a_word(tmp_path: Path, valkey: Valkey, 
         assert watching.stderr is not None
         watching.stdout.readline()
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(30) == 0
+        assert watching.wait(LONG_ENOUGH) == 0
         assert watching.stderr.read() == b""
 
 
@@ -179,12 +180,12 @@ def _told(result: Result) -> set[str]:
 
 
 async def _until(true: object) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(LONG_ENOUGH):
         while not true():  # type: ignore[operator]
             await anyio.sleep(0.05)
 
 
 async def _until_async(ask: object, wanted: str) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(LONG_ENOUGH):
         while await ask() != wanted:  # type: ignore[operator]
             await anyio.sleep(0.05)

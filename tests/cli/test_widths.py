@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from busy_machine import LONG_ENOUGH
 from lanewise._ledger.sink import LedgerSink
 from lanewise.cli import main, terminal
 from lanewise.cli.terminal import fitted
@@ -281,7 +282,7 @@ def test_a_real_terminal_is_asked_for_its_width(place: Path) -> None:
             if not piece:
                 break
             read += piece
-        assert running.wait(60) == 0
+        assert running.wait(LONG_ENOUGH) == 0
     os.close(ours)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", read.decode()).splitlines()
     assert any(LONGEST in line for line in lines)

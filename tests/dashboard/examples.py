@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Router
 from lanewise.testing import Answer, FakeProvider, Received
 from lanewise.web import Dashboard
@@ -134,13 +135,13 @@ def _asgi(app: Any) -> Iterator[str]:
     server.startup = start  # type: ignore[method-assign]
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    assert started.wait(30)
+    assert started.wait(LONG_ENOUGH)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(LONG_ENOUGH)
 
 
 @contextmanager
@@ -154,4 +155,4 @@ def _wsgi(app: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
-        thread.join(30)
+        thread.join(LONG_ENOUGH)

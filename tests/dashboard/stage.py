@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
+from busy_machine import LONG_ENOUGH
 from endpoint.stage import served, served_by_werkzeug
 from flask_lanewise import Lanewise, dashboard_blueprint
 from lanewise import Router, RoutingError, Scope
@@ -79,7 +80,7 @@ class Visitor:
     def __init__(self, base_url: str, headers: dict[str, str]) -> None:
         self.base_url = base_url
         self.origin = base_url.rsplit("/", 1)[0]
-        self.http = httpx2.Client(base_url=base_url + "/", headers=headers, trust_env=False, timeout=30)
+        self.http = httpx2.Client(base_url=base_url + "/", headers=headers, trust_env=False, timeout=LONG_ENOUGH)
 
     def get(self, path: str = "", **headers: str) -> httpx2.Response:
         """A page."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from busy_machine import until
 from dashboard.stage import MOUNTS, Stage, Visitor, ask, mounted, visiting
 from lanewise import Router
 from lanewise.testing import Status
@@ -27,13 +28,8 @@ def shown(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path) -> Itera
 
 def eventually(visitor: Visitor, path: str, text: str) -> str:
     """A page once it has a text: records are written some moments after their calls."""
-    until = time.monotonic() + 10
-    while True:
-        page = visitor.text(path)
-        if text in page or time.monotonic() > until:
-            assert text in page, page
-            return page
-        time.sleep(0.05)
+    until(lambda: text in visitor.text(path))
+    return visitor.text(path)
 
 
 def test_now_says_that_all_is_well(shown: tuple[Router, Visitor]) -> None:

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from busy_machine import until
 from dashboard.stage import Stage, Visitor, ask, mounted, visiting
 from lanewise import Router
 from lanewise.testing import Answer, Status
@@ -27,7 +28,7 @@ def a_case(stage: Stage, router: Router, draft: str = "canary-draft") -> str:
     before = {review.id for review in router.sync_reviews.list()}
     ask(router, "pay", review={"order": "<b>7</b>"})
     (review,) = [review for review in router.sync_reviews.list() if review.id not in before]
-    stage.second.wait_until(lambda: router.sync_reviews.get(review.id).has_draft)
+    until(lambda: router.sync_reviews.get(review.id).has_draft)
     return review.id
 
 

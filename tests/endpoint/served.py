@@ -13,7 +13,7 @@ router = Router.from_mapping(
         "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
         "providers": {"one": {"base_url": os.environ["PROVIDER_URL"]}},
         "routes": {name: {"provider": "one", "model": f"model-{name}"} for name in TASKS},
-        "tasks": {name: {"primary": name, "deadline": "20s"} for name in TASKS},
+        "tasks": {name: {"primary": name, "deadline": "120s"} for name in TASKS},
         "clients": {"node": {"key": os.environ["CLIENT_DIGEST"]}},
     }
 )

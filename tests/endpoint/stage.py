@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 from werkzeug.serving import make_server
 
+from busy_machine import LONG_ENOUGH
 from flask_lanewise import Lanewise, openai_blueprint
 from lanewise import Router
 from lanewise.web import OpenAIEndpoint
@@ -46,11 +47,11 @@ class Stage(TwoProviders):
 
     sections: ClassVar[dict[str, Any]] = {
         "tasks": {
-            "chat": {"primary": "first", "equivalent": "second", "deadline": "20s"},
-            "alone": {"primary": "first", "deadline": "20s"},
-            "backup": {"primary": "second", "deadline": "20s"},
-            "a/b": {"primary": "second", "deadline": "20s"},
-            "pay": {"primary": "first", "equivalent": "second", "deadline": "20s", "sensitive": "payment"},
+            "chat": {"primary": "first", "equivalent": "second", "deadline": "120s"},
+            "alone": {"primary": "first", "deadline": "120s"},
+            "backup": {"primary": "second", "deadline": "120s"},
+            "a/b": {"primary": "second", "deadline": "120s"},
+            "pay": {"primary": "first", "equivalent": "second", "deadline": "120s", "sensitive": "payment"},
         },
         "sensitive": {"payment": {"routes": ["first"]}, "medical": {"routes": ["first", "second"]}},
         "clients": {
@@ -69,7 +70,7 @@ class Caller:
         self.base_url = base_url
         self._others: dict[str | None, Caller] = {}
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self.http = httpx2.Client(base_url=base_url + "/", headers=headers, trust_env=False, timeout=30)
+        self.http = httpx2.Client(base_url=base_url + "/", headers=headers, trust_env=False, timeout=LONG_ENOUGH)
 
     def post(self, path: str = "chat/completions", /, *, headers: Any = None, **body: Any) -> httpx2.Response:
         """One call: to ``chat`` with a question, unless the body says otherwise."""

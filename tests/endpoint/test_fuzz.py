@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from busy_machine import LONG_ENOUGH
 from endpoint.stage import KEY, MARKED_KEY, MESSAGES, OTHER_KEY, USERS_KEY, WAYS, Caller, Stage, mounted
 from lanewise.testing import Received
 
@@ -231,7 +232,7 @@ def ask(endpoint: Caller, what: str, headers: list[tuple[str, str]], body: bytes
     name, _, port = host.partition(":")
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     head = f"{method} /{root}/{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n"
-    with socket.create_connection((name, int(port)), timeout=30) as connection:
+    with socket.create_connection((name, int(port)), timeout=LONG_ENOUGH) as connection:
         connection.sendall(head.encode("latin-1") + body)
         answer = HTTPResponse(connection, method=method)
         answer.begin()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from endpoint.stage import KEY, WAYS, Stage, mounted
 from lanewise.testing import Received, Silence, StreamOf
 
@@ -26,7 +27,7 @@ def request(url: str, **body: Any) -> socket.socket:
         f"POST /{path}/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
-    connection = socket.create_connection((host, int(port)), timeout=20)
+    connection = socket.create_connection((host, int(port)), timeout=LONG_ENOUGH)
     connection.sendall(head.encode() + content)
     return connection
 
@@ -35,14 +36,14 @@ def hang_up(stage: Stage, url: str, *, stream: bool) -> float:
     """The seconds from a hang-up to the moment at which the provider sees its peer go."""
     before = stage.first.request_count
     connection = request(url, model="alone", stream=stream)
-    stage.first.wait_for(before + 1, 20)
+    stage.first.wait_for(before + 1)
     if stream:
         while b"word" not in connection.recv(65536):
             pass
     gone = time.monotonic()
     connection.close()
     received: Received = stage.first.journal[before]
-    stage.first.wait_until(lambda: received.client_gone is not None, 20)
+    stage.first.wait_until(lambda: received.client_gone is not None)
     assert received.client_gone
     assert received.finished_at is not None
     return received.finished_at - gone
@@ -72,7 +73,7 @@ def test_a_place_is_free_again_after_a_hang_up(stage: Stage, mount: str) -> None
     with mounted(mount, stage.router(**config)) as endpoint:
         for _ in range(2):
             hang_up(stage, endpoint.base_url, stream=True)
-            until = time.monotonic() + 10
+            until = time.monotonic() + LONG_ENOUGH
             while endpoint.post(model="backup").status_code == 429:
                 assert time.monotonic() < until
                 time.sleep(0.02)
@@ -86,7 +87,7 @@ def test_half_a_body_is_no_call(stage: Stage, mount: str) -> None:
         host, _, port = address.partition(":")
         head = f"POST /{path}/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
         head += "Content-Length: 900\r\n\r\n"
-        with socket.create_connection((host, int(port)), timeout=20) as connection:
+        with socket.create_connection((host, int(port)), timeout=LONG_ENOUGH) as connection:
             connection.sendall(head.encode() + b'{"model": "alone"')
         assert endpoint.post(model="backup").status_code == 200
     assert stage.first.request_count == 0

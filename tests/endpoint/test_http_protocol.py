@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from endpoint.stage import KEY, MESSAGES, Caller, Stage, mounted
 from lanewise._compat import UVICORN
 from lanewise.testing import Answer, StreamOf
@@ -52,7 +53,7 @@ def chunk(body: bytes) -> bytes:
 
 def connect(endpoint: Caller) -> socket.socket:
     host, _, port = endpoint.base_url.removeprefix("http://").partition("/")[0].partition(":")
-    return socket.create_connection((host, int(port)), timeout=20)
+    return socket.create_connection((host, int(port)), timeout=LONG_ENOUGH)
 
 
 def said(connection: socket.socket) -> bytes:

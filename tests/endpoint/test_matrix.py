@@ -18,6 +18,7 @@ from typing import Any
 import openai
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from endpoint.stage import KEY, TASKS, digest
 from lanewise.testing import Answer, FakeProvider, Status, StreamOf, ToolCall
 
@@ -76,7 +77,7 @@ def served(server: str, provider: FakeProvider) -> Iterator[str]:
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(LONG_ENOUGH)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -241,7 +242,7 @@ def test_each_case_of_a_client(place: tuple[str, FakeProvider], client: str, req
     if client != "Vercel AI SDK":  # which has no list of models
         assert found["models"] == {"text": " ".join(TASKS)}
     assert found["hang-up"] == {"text": "left"}
-    until = time.monotonic() + 10
+    until = time.monotonic() + LONG_ENOUGH
     while len([each for each in provider.requests("model-slow") if each.client_gone]) <= left_before:
         assert time.monotonic() < until, "what is upstream was not closed"
         time.sleep(0.02)

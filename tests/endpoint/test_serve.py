@@ -19,6 +19,7 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 
+from busy_machine import LONG_ENOUGH
 from endpoint.stage import KEY, MESSAGES, Caller, Stage, digest, served_alone
 from lanewise import Config, Router
 from lanewise.cli import main
@@ -67,7 +68,7 @@ class Served:
         self.url = ""
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._listens.wait(45), self.said
+        assert self._listens.wait(LONG_ENOUGH), self.said
         assert self.url, self.said
 
     def _read(self) -> None:
@@ -85,7 +86,7 @@ class Served:
     def stop(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(45)
+            self.process.wait(LONG_ENOUGH)
         finally:
             self.process.kill()
             self._reader.join()
@@ -170,7 +171,7 @@ def test_sigterm_lets_streams_come_to_their_end(stage: Stage, tmp_path: Path) ->
             process.process.send_signal(signal.SIGTERM)
             whole = first + "".join(pieces)
         assert whole.endswith("data: [DONE]\n\n")
-        assert process.process.wait(20) in (0, -signal.SIGTERM)
+        assert process.process.wait(LONG_ENOUGH) in (0, -signal.SIGTERM)
     finally:
         process.stop()
     assert not [line for line in process.said if "Traceback" in line or KEY in line or "canary" in line]

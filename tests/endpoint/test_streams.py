@@ -97,8 +97,8 @@ def test_the_end_of_the_server_breaks_what_has_not_ended_by_then(stage: Stage, w
         waiting = threading.Thread(target=ask, args=(endpoint.base_url, "backup"), kwargs={"stream": False})
         for thread in (streaming, waiting):
             thread.start()
-        stage.first.wait_for(1, 20)
-        stage.second.wait_for(1, 20)
+        stage.first.wait_for(1)
+        stage.second.wait_for(1)
     for thread in (streaming, waiting):
         thread.join()
     assert json.loads(answers[503])["error"]["code"] == "unavailable"

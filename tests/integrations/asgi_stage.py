@@ -18,8 +18,8 @@ class Stage(TwoProviders):
 
     sections: ClassVar[dict[str, Any]] = {
         "tasks": {
-            "summary": {"primary": "first", "equivalent": "second", "deadline": "10s"},
-            "alone": {"primary": "first", "deadline": "10s"},
+            "summary": {"primary": "first", "equivalent": "second", "deadline": "120s"},
+            "alone": {"primary": "first", "deadline": "120s"},
         },
         "sensitive": {
             "payment": {"routes": ["first"]},

@@ -7,6 +7,7 @@ from typing import Any
 
 from integrations import model_calls
 from lanewise import Router
+from two_providers import PATIENT
 
 PATHS = ("stream", "thread-stream", "sensitive-stream", "wrapped-stream", "own-stream")
 PLAIN = ("plain", "sensitive-plain", "own-plain")
@@ -14,8 +15,8 @@ PLAIN = ("plain", "sensitive-plain", "own-plain")
 router = Router.from_mapping(
     {
         "providers": {"one": {"base_url": os.environ.get("PROVIDER_URL", "http://127.0.0.1:9/v1")}},
-        "routes": {"first": {"provider": "one", "model": "model-one"}},
-        "tasks": {"t": {"primary": "first", "deadline": "20s"}},
+        "routes": {"first": {"provider": "one", "model": "model-one", **PATIENT}},
+        "tasks": {"t": {"primary": "first", "deadline": "120s"}},
         "sensitive": {"payment": {"routes": ["first"]}},
     }
 )

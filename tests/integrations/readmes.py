@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from busy_machine import LONG_ENOUGH
+
 __all__ = ["ROOT", "Curled", "Example", "curl"]
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +52,7 @@ class Example:
     def running(self) -> Iterator[None]:
         """The app, as its README starts it."""
         assert f"$ python {self.app}\n" in self.readme
-        free_by = time.monotonic() + 30
+        free_by = time.monotonic() + LONG_ENOUGH
         while self._answers():
             assert time.monotonic() < free_by, f"something else answers at {self._url}"
             time.sleep(0.2)
@@ -69,7 +71,7 @@ class Example:
                 yield
             finally:
                 process.send_signal(signal.SIGINT)
-                assert process.wait(45) in (0, 130, -signal.SIGINT)
+                assert process.wait(LONG_ENOUGH) in (0, 130, -signal.SIGINT)
             printed.seek(0)
             self._check_first_screen(printed.read().decode(errors="replace"))
         assert self._files() == files, "it leaves nothing behind"
@@ -137,7 +139,7 @@ def curl(command: str) -> Curled:
                 url = word
     parts = urlsplit(url)
     assert parts.hostname is not None
-    with closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=45)) as connection:
+    with closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=LONG_ENOUGH)) as connection:
         connection.request(method or ("GET" if data is None else "POST"), parts.path or "/", data, headers)
         with connection.getresponse() as answer:
             try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from busy_machine import without_lag
+from busy_machine import LONG_ENOUGH, without_lag
 from integrations.hang_up_apps import PATHS, PLAIN
 from lanewise.testing import Cycle, FakeProvider, Silence, StreamOf
 
@@ -52,7 +52,7 @@ class Server:
 
     def request(self, path: str) -> socket.socket:
         """A connection on which the request was sent."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=LONG_ENOUGH)
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
         return connection
 
@@ -65,7 +65,7 @@ class Server:
         """End it as an operator would; all that it has logged."""
         self.process.send_signal(signal.SIGINT)
         try:
-            rest, _ = self.process.communicate(timeout=40)
+            rest, _ = self.process.communicate(timeout=LONG_ENOUGH)
         finally:
             self.process.kill()
         self.log += rest
@@ -91,13 +91,13 @@ def test_forty_callers_who_leave_are_no_incident(adapter: str, provider: FakePro
                     assert received, answer
                     answer += received
                 time.sleep(0.02 * (number % 3))
-        provider.wait_until(lambda: provider.in_flight == 0, timeout=30)
+        provider.wait_until(lambda: provider.in_flight == 0)
         provider.reset()
         provider.script_all(Cycle((Silence(),)))
         for number in range(12):
             with server.request("/" + PLAIN[number % 3]):
-                provider.wait_until(lambda: provider.in_flight == 1, timeout=30)
-            provider.wait_until(lambda: provider.in_flight == 0, timeout=30)
+                provider.wait_until(lambda: provider.in_flight == 1)
+            provider.wait_until(lambda: provider.in_flight == 0)
     finally:
         log = server.stop()
     assert not [line for line in without_lag(log) if "ERROR" in line or "WARNING" in line], log
@@ -139,9 +139,9 @@ def test_callers_of_flask_who_leave_are_noticed(server: str, provider: FakeProvi
         took = []
         for number in range(8):
             with running.request(("/plain", "/sensitive-plain", "/async-plain", "/own-plain")[number % 4]):
-                provider.wait_until(lambda: provider.in_flight == 1, timeout=30)
+                provider.wait_until(lambda: provider.in_flight == 1)
             left = time.monotonic()
-            provider.wait_until(lambda: provider.in_flight == 0, timeout=30)
+            provider.wait_until(lambda: provider.in_flight == 0)
             took.append(time.monotonic() - left)
         assert sorted(took)[3] < 3, took  # a tenth of a second by right: the machine may be busy
         provider.reset()
@@ -150,7 +150,7 @@ def test_callers_of_flask_who_leave_are_noticed(server: str, provider: FakeProvi
             with running.request("/stream" if number % 3 else "/sensitive-stream") as caller:
                 while b"piece" not in caller.recv(1000):
                     pass
-            provider.wait_until(lambda: provider.in_flight == 0, timeout=30)
+            provider.wait_until(lambda: provider.in_flight == 0)
         provider.reset()
         assert b"200 OK" in running.answer("/plain")
     finally:

@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 
 import flask_lanewise
 import litestar_lanewise
+from busy_machine import LONG_ENOUGH
 from integrations.asgi_stage import MESSAGES, SECOND_TEXT, Stage, ask
 from lanewise import ConfigError, NotInScope, Router
 from lanewise.testing import FakeProvider, Status
@@ -145,7 +146,7 @@ def test_flask_a_thread_with_the_requests_context_is_the_requests(desk: FlaskDes
     def x() -> str:
         @copy_current_request_context
         def late() -> None:
-            over.wait(45)
+            over.wait(LONG_ENOUGH)
             found.append(in_its_own())
             with pytest.raises(NotInScope):
                 desk.router.scope(detached=True)
@@ -161,7 +162,7 @@ def test_flask_a_thread_with_the_requests_context_is_the_requests(desk: FlaskDes
     threads: list[threading.Thread] = []
     assert desk.get("/x") == CLOSED
     over.set()
-    threads[0].join(45)
+    threads[0].join(LONG_ENOUGH)
     assert found == [CLOSED]
     assert not desk.stage.asked_of_second
 

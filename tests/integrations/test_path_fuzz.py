@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Router, current_scope
 from litestar_lanewise import LanewisePlugin
 from starlette_lanewise import LanewiseMiddleware
@@ -106,7 +107,7 @@ def served(app: Any) -> Iterator[int]:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(LONG_ENOUGH)
 
 
 @pytest.mark.parametrize("make", [starlette_app, fastapi_app, litestar_app], ids=lambda make: make.__name__)
@@ -114,7 +115,7 @@ def test_if_the_endpoint_ran_its_rule_held(make: Any) -> None:
     """With every byte, written as such or escaped, at the start of the path, in its midst and at its end."""
     ran = 0
     with served(make()) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LONG_ENOUGH)
         for path in PATHS:
             for written in WRITTEN:
                 for asked in (

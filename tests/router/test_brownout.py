@@ -9,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Router, RoutingError
 from lanewise.testing import Answer, Close, Cycle, FakeProvider, Html, Reset, Status
 from router.driving import FIRST_MODEL, MESSAGES, Form, Got, Stage, ask, ask_in, config
@@ -32,7 +33,7 @@ def alone(stage: Stage, **more: Any) -> dict[str, object]:
 
 async def until_throttled(router: Router, **scope: Any) -> Got:
     """Calls, some at a time, until one is refused at once."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + LONG_ENOUGH
     while time.monotonic() < end:
         for got in await asyncio.gather(*(ask_in(router.scope(**scope), ASYNC, "alone") for _ in range(8))):
             if not got.call.attempts:
@@ -59,7 +60,7 @@ async def test_a_last_route_that_has_long_not_answered_is_throttled_and_comes_ba
         sent, took = stage.first.request_count - before, time.monotonic() - since
         stage.first.script_all(Status(503))
         stage.first.reset()
-        end = time.monotonic() + 20
+        end = time.monotonic() + LONG_ENOUGH
         while (got := await ask_in(router.scope(**marks), ASYNC, "alone")).error is not None:
             assert time.monotonic() < end
             await asyncio.sleep(0.02)
@@ -146,7 +147,7 @@ async def test_a_route_that_rate_limits_some_for_long_goes_on_answering_the_othe
         assert (await ask(router, ASYNC, "alone")).error is not None
         assert (await ask(router, ASYNC, "alone")).call.attempts == (), "all seem to be limited"
         stage.first.reset()
-        end = time.monotonic() + 20
+        end = time.monotonic() + LONG_ENOUGH
         while (await ask(router, ASYNC, "alone")).error is not None:
             assert time.monotonic() < end
             await asyncio.sleep(0.05)

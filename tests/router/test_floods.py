@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from _transport.peers import Peer, Talk, Wire
+from busy_machine import LONG_ENOUGH
 from lanewise import CallerGone, FailureKind, Router, StreamBroken
 from lanewise.scope import state_of
 from router.driving import MESSAGES
@@ -85,7 +86,7 @@ async def test_the_longest_time_of_a_stream_holds(flood: bytes, zipped: bool) ->
         with router.scope() as scope:
             counting = asyncio.create_task(count())
             with pytest.raises(StreamBroken):
-                await asyncio.wait_for(read(scope.async_openai), 60)
+                await asyncio.wait_for(read(scope.async_openai), LONG_ENOUGH)
             counting.cancel()
     assert turns > 10
 
@@ -96,7 +97,7 @@ async def test_silence_holds(flood: bytes) -> None:
     async with flooded(after_content(flood), silence="500ms") as router:
         with router.scope() as scope:
             with pytest.raises(StreamBroken):
-                await asyncio.wait_for(read(scope.async_openai), 60)
+                await asyncio.wait_for(read(scope.async_openai), LONG_ENOUGH)
             assert scope.calls[0].attempts[0].failure is FailureKind.TIMEOUT
 
 
@@ -107,7 +108,7 @@ async def test_a_caller_that_hangs_up_ends_it(flood: bytes) -> None:
         with router.scope() as scope:
             asyncio.get_running_loop().call_later(0.3, state_of(scope).hang_up)
             with pytest.raises(CallerGone):
-                await asyncio.wait_for(read(scope.async_openai), 60)
+                await asyncio.wait_for(read(scope.async_openai), LONG_ENOUGH)
 
 
 MANY = 5000

@@ -10,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise import CostStatus, Router
 from lanewise.testing import Answer, SlowHeaders, Status
 from router.driving import FIRST_MODEL, SECOND_MODEL, Form, Stage, ask, config
@@ -17,7 +18,7 @@ from router.driving import FIRST_MODEL, SECOND_MODEL, Form, Stage, ask, config
 pytestmark = pytest.mark.anyio
 
 ASYNC, STREAM, SYNC = Form("async"), Form("async", stream=True), Form("sync")
-LATE = SlowHeaders(5.0, then=Answer("Late."))
+LATE = SlowHeaders(40.0, then=Answer("Late."))
 PRICE = {"price": {"input": 1.0, "output": 1.0}, "max_output": 1000}
 
 
@@ -29,7 +30,7 @@ def router(stage: Stage, *, share: float = 1.0, after: str = "50ms", more: Any =
 
 async def until_closed(stage: Stage) -> None:
     """Wait until the first provider has seen its connection closed."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG_ENOUGH):
         while not any(received.client_gone for received in stage.first.journal):
             await asyncio.sleep(0.01)
 
@@ -39,9 +40,7 @@ async def test_the_next_route_answers_for_a_slow_one(stage: Stage, form: Form) -
     """The slow request is closed and recorded: unknown cost, with what it can be at the most."""
     stage.first.script(FIRST_MODEL, LATE)
     async with router(stage) as routed:
-        began = time.monotonic()
         got = await ask(routed, form)
-        assert time.monotonic() - began < 4.0
         assert got.call.route == "second"
         assert got.text == "Hello from model-two"
         assert got.routes == ["first", "second"]
@@ -55,7 +54,7 @@ async def test_the_next_route_answers_for_a_slow_one(stage: Stage, form: Form) -
 
 async def test_a_first_route_that_answers_after_all_wins(stage: Stage) -> None:
     """The hedge is closed, and what answered is the last of the attempts."""
-    stage.first.script(FIRST_MODEL, SlowHeaders(0.15))
+    stage.first.script(FIRST_MODEL, SlowHeaders(1.0))
     stage.second.script(SECOND_MODEL, LATE)
     async with router(stage) as routed:
         got = await ask(routed, ASYNC)
@@ -68,11 +67,11 @@ async def test_a_first_route_that_answers_after_all_wins(stage: Stage) -> None:
 async def test_a_hedge_that_fails_changes_nothing(stage: Stage) -> None:
     """The first is waited for; and if it fails too, the call ends as it would have."""
     stage.second.script(SECOND_MODEL, Status(400))
-    stage.first.script(FIRST_MODEL, SlowHeaders(0.15))
+    stage.first.script(FIRST_MODEL, SlowHeaders(1.0))
     async with router(stage) as routed:
         got = await ask(routed, ASYNC)
         assert got.call.route == "first"
-        stage.first.script(FIRST_MODEL, SlowHeaders(0.15, then=Status(400)))  # type: ignore[arg-type]
+        stage.first.script(FIRST_MODEL, SlowHeaders(1.0, then=Status(400)))  # type: ignore[arg-type]
         failed = await ask(routed, ASYNC)
     assert failed.error is not None
     assert failed.call.outcome == "failed"
@@ -80,8 +79,8 @@ async def test_a_hedge_that_fails_changes_nothing(stage: Stage) -> None:
 
 async def test_a_first_route_that_fails_leaves_the_hedge(stage: Stage) -> None:
     """Its answer is the call's; nothing is sent a third time."""
-    stage.first.script(FIRST_MODEL, SlowHeaders(0.1, then=Status(529)))  # type: ignore[arg-type]
-    stage.second.script(SECOND_MODEL, SlowHeaders(0.2, then=Answer("Well.")))
+    stage.first.script(FIRST_MODEL, SlowHeaders(1.0, then=Status(529)))  # type: ignore[arg-type]
+    stage.second.script(SECOND_MODEL, SlowHeaders(2.5, then=Answer("Well.")))
     async with router(stage) as routed:
         got = await ask(routed, ASYNC)
     assert got.text == "Well."
@@ -150,7 +149,7 @@ async def test_a_caller_that_goes_away_closes_both(stage: Stage) -> None:
             made = asyncio.ensure_future(
                 scope.async_openai.chat.completions.create(model="both", messages=[{"role": "user", "content": "?"}])
             )
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LONG_ENOUGH):
                 while not stage.second.request_count:
                     await asyncio.sleep(0.01)
             made.cancel()
@@ -167,7 +166,7 @@ CONTRACT = {"contract": {"must_match": "^[0-9]+$"}}
 @pytest.mark.parametrize("form", [ASYNC, SYNC], ids=str)
 async def test_a_hedge_that_breaks_the_contract_changes_nothing(stage: Stage, form: Form) -> None:
     """The first is waited for, however long the hedge has been there with what does not count."""
-    stage.first.script(FIRST_MODEL, SlowHeaders(0.4, then=Answer("42")))
+    stage.first.script(FIRST_MODEL, SlowHeaders(1.2, then=Answer("42")))
     stage.second.script(SECOND_MODEL, Answer("What?"))
     async with router(stage, **CONTRACT) as routed:
         got = await ask(routed, form)
@@ -178,8 +177,8 @@ async def test_a_hedge_that_breaks_the_contract_changes_nothing(stage: Stage, fo
 
 async def test_a_first_answer_that_breaks_the_contract_leaves_the_hedge(stage: Stage) -> None:
     """Its answer counts, and what the first took is known."""
-    stage.first.script(FIRST_MODEL, SlowHeaders(0.1, then=Answer("What?")))
-    stage.second.script(SECOND_MODEL, SlowHeaders(0.3, then=Answer("42")))
+    stage.first.script(FIRST_MODEL, SlowHeaders(1.0, then=Answer("What?")))
+    stage.second.script(SECOND_MODEL, SlowHeaders(2.5, then=Answer("42")))
     async with router(stage, **CONTRACT) as routed:
         got = await ask(routed, ASYNC)
     assert (got.text, got.call.route) == ("42", "second")
@@ -190,11 +189,11 @@ async def test_a_first_answer_that_breaks_the_contract_leaves_the_hedge(stage: S
 @pytest.mark.parametrize("status", [400, 422])
 async def test_what_would_end_a_call_ends_a_hedged_one(stage: Stage, status: int) -> None:
     """A request that the first route refuses is not answered by the second because that was asked already."""
-    stage.first.script(FIRST_MODEL, SlowHeaders(0.15, then=Status(status)))  # type: ignore[arg-type]
+    stage.first.script(FIRST_MODEL, SlowHeaders(1.0, then=Status(status)))  # type: ignore[arg-type]
     stage.second.script(SECOND_MODEL, LATE)
     async with router(stage) as routed:
         got = await ask(routed, ASYNC)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG_ENOUGH):
             while not any(received.client_gone for received in stage.second.journal):
                 await asyncio.sleep(0.01)
     assert isinstance(got.error, openai.APIStatusError)
@@ -204,7 +203,7 @@ async def test_what_would_end_a_call_ends_a_hedged_one(stage: Stage, status: int
 
 async def test_responses_are_hedged_where_no_provider_keeps_them(stage: Stage) -> None:
     """One that it keeps is not asked for twice, nor is an embedding asked for in another model's space."""
-    stage.first.script(FIRST_MODEL, *[SlowHeaders(0.6)] * 3)
+    stage.first.script(FIRST_MODEL, *[SlowHeaders(1.2)] * 3)
     async with router(stage) as routed:
         with routed.scope() as scope:
             await scope.async_openai.embeddings.create(model="both", input="Where?")

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Attempt, FailureKind, JsonFormatter, LaneName, Outcome, Router, UnknownTask
 from lanewise.testing import Answer, Status, StreamOf
 from router.driving import FIRST_MODEL, FORMS, REQUEST_ID, SECOND_MODEL, WHOLE, Form, Stage, ask, config
@@ -145,7 +146,7 @@ class Troubled(logging.Handler):
         self.may_end = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.may_end.wait(20)
+        self.may_end.wait(LONG_ENOUGH)
         raise OSError("the disk is full")
 
 

@@ -14,6 +14,7 @@ import openai
 import pydantic
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Call, Outcome, Router
 from router.odd_answers import MODEL
 from router.odd_wires import OddWire, bad_wire, good_wire
@@ -194,7 +195,7 @@ async def compared(seeds: range, draw: Callable[[int], OddWire]) -> Comparison:
         async with Router.from_mapping(mapping(server)) as own, handed_in:
             comparison = Comparison(server, [own, own, own, handed_in])
             for seed in seeds:
-                with anyio.fail_after(40):
+                with anyio.fail_after(LONG_ENOUGH):
                     await comparison.make(seed, draw)
     return comparison
 

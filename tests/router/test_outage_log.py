@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from begun_threads import begun_threads
+from busy_machine import LONG_ENOUGH
 from lanewise import FailureKind, HealthState, LaneName, Router
 from lanewise._telemetry import lane_reports
 from lanewise.testing import Answer, Status
@@ -88,7 +89,7 @@ async def test_each_minute_and_lane_is_one_line(
         for _ in range(2):
             before = len(said(caplog, logging.WARNING, "the backup is on"))
             await asyncio.gather(*(ask(router, form) for _ in range(4)), ask(router, form, "other"))
-            with anyio.fail_after(20):
+            with anyio.fail_after(LONG_ENOUGH):
                 while len(said(caplog, logging.WARNING, "the backup is on")) < before + 2:
                     await anyio.sleep(0.02)
         await anyio.sleep(0.7)
@@ -134,7 +135,7 @@ async def test_the_last_route_that_answers_nothing_is_told_as_throttled(
     """Calls go on to it, one a second: nothing else is left."""
     stage.first.script_all(Status(500))
     async with Router.from_mapping(config(stage, more=breaks("30s"))) as router:
-        with anyio.fail_after(60):
+        with anyio.fail_after(LONG_ENOUGH):
             while not said(caplog, logging.WARNING, "answers nothing"):
                 await asyncio.gather(*(ask(router, Form("async"), "alone") for _ in range(8)))
     (throttled,) = said(caplog, logging.WARNING, "route first (chat) answers nothing and is throttled (")
@@ -161,7 +162,7 @@ async def test_what_another_worker_found_is_told_as_that(
     stage.first.script_all(MISSING)
     async with Router.from_mapping(shared) as router, Router.from_mapping(shared) as other:
         await ask(router, Form("async"))
-        with anyio.fail_after(20):
+        with anyio.fail_after(LONG_ENOUGH):
             while other.health.routes["first"].state is not HealthState.OPEN:
                 await anyio.sleep(0.02)
             while len(said(caplog, logging.WARNING, "is open after")) < 2:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import anyio
 import pytest
 
+from busy_machine import LONG_ENOUGH, until
 from lanewise import Call, ConfigError, CostStatus, Router, Score
 from lanewise.testing import Answer, JsonBody, Silence, Status, StreamOf
 from router.driving import (
@@ -48,13 +49,6 @@ def whole(**more: object) -> JsonBody:
     return JsonBody(
         {"id": "c", "object": "chat.completion", "created": 1, "model": FIRST_MODEL, "choices": [choice], **more}
     )
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @each_form
@@ -214,14 +208,14 @@ async def test_a_hanging_hook_holds_up_no_request(stage: Stage) -> None:
     may_end = threading.Event()
     done: list[str] = []
     router = Router.from_mapping(priced(stage))
-    router.on_call(lambda call: may_end.wait(20) and None)
+    router.on_call(lambda call: may_end.wait(LONG_ENOUGH) and None)
     router.on_call(lambda call: done.append(call.id))
     async with router:
         begun = time.monotonic()
         for _ in range(3):
             await ask(router, Form("async"))
         assert time.monotonic() - begun < 15
-        await anyio.to_thread.run_sync(wait_until, lambda: len(done) == 3)
+        await anyio.to_thread.run_sync(until, lambda: len(done) == 3)
         may_end.set()
 
 
@@ -351,7 +345,7 @@ async def test_a_sink_that_hangs_or_raises_is_not_the_requests_business(
 
     class Hanging(Kept):
         def write(self, batch: Sequence[Call | Score]) -> None:
-            may_end.wait(20)
+            may_end.wait(LONG_ENOUGH)
 
     kept = Kept()
     router = Router.from_mapping(config(stage))
@@ -363,8 +357,8 @@ async def test_a_sink_that_hangs_or_raises_is_not_the_requests_business(
         for _ in range(5):
             assert (await ask(router, Form("async"))).error is None
         assert time.monotonic() - begun < 15
-        await anyio.to_thread.run_sync(wait_until, lambda: len(kept.records) == 5)
+        await anyio.to_thread.run_sync(until, lambda: len(kept.records) == 5)
         may_end.set()
     line = "did not get into raising (it raised OSError), 5 since the process started"
-    await anyio.to_thread.run_sync(wait_until, lambda: line in caplog.text)  # by a thread of its own
+    await anyio.to_thread.run_sync(until, lambda: line in caplog.text)  # by a thread of its own
     assert "canary" not in caplog.text

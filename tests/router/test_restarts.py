@@ -15,6 +15,7 @@ import trio
 
 import lanewise
 from _runtime.stepping import CancelAt
+from busy_machine import LONG_ENOUGH
 from lanewise import CallerGone, FailClosed, FailureKind, InvalidCall, Outcome, Router, RouterClosed, StreamBroken
 from lanewise.scope import state_of
 from lanewise.testing import Behaviour, Silence, Status, StreamOf
@@ -390,7 +391,7 @@ async def test_ending_a_stream_while_it_starts_over(end: str, form: Form, stage:
         await streams[0].close()
     expected = {"hang up": CallerGone, "close": StreamBroken, "router": RouterClosed}[end]
     with pytest.raises(expected):
-        await asyncio.wait_for(reader, 10)
+        await asyncio.wait_for(reader, LONG_ENOUGH)
     await anyio.to_thread.run_sync(stage.second.wait_until, lambda: stage.second.open_connections == 0)
     assert scope.calls[0].outcome is Outcome.CANCELLED
     assert [attempt.failure for attempt in scope.calls[0].attempts] == ["stream_broken", "cancelled"]
@@ -430,13 +431,13 @@ async def test_cancelling_at_any_wait_leaves_nothing_open(k: int, stage: Stage) 
 
         reading = CancelAt(read(), k)
         task = asyncio.ensure_future(_awaited(reading))
-        await asyncio.wait((task,), timeout=45)
+        await asyncio.wait((task,), timeout=LONG_ENOUGH)
         assert task.done()
         assert task.cancelled() is (reading.cancelled_at is not None)
         if task.cancelled():
             for provider in (stage.first, stage.second):
                 await anyio.to_thread.run_sync(provider.wait_until, lambda p=provider: p.in_flight == 0)
-        with anyio.fail_after(45):
+        with anyio.fail_after(LONG_ENOUGH):
             while scope.calls[0].outcome is None:
                 await anyio.sleep(0.01)
         expected = Outcome.CANCELLED if task.cancelled() else Outcome.ANSWERED
@@ -456,7 +457,7 @@ async def test_a_broken_stream_that_nobody_reads_on_is_let_go(stage: Stage) -> N
         await anext(stream)
         del stream
         gc.collect()
-        with anyio.fail_after(45):
+        with anyio.fail_after(LONG_ENOUGH):
             while scope.calls[0].outcome is None:
                 await anyio.sleep(0.01)
         assert scope.calls[0].outcome is Outcome.CANCELLED
@@ -471,7 +472,7 @@ async def test_a_broken_stream_that_nobody_reads_ends_with_its_time(stage: Stage
         stream = await create(scope.async_openai)
         for _ in range(2):
             await anext(stream)
-        with anyio.fail_after(45):
+        with anyio.fail_after(LONG_ENOUGH):
             while scope.calls[0].outcome is None:
                 await anyio.sleep(0.02)
         assert scope.calls[0].outcome is Outcome.FAILED

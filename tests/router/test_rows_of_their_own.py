@@ -279,7 +279,7 @@ async def test_the_deadline_of_the_call_ends_it(form: Form, stage: Stage) -> Non
         assert isinstance(got.error, openai.APITimeoutError)
         assert got.call.failure is FailureKind.DEADLINE
         assert len(got.call.attempts) == 1
-        assert 950 < (got.call.total_ms or 0) < 8000
+        assert 950 < (got.call.total_ms or 0) < 30_000
 
 
 @each_form

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise import Router
 from lanewise._runtime.shared_pins import STREAM
 from lanewise.testing import Status
@@ -34,7 +35,7 @@ async def route_of(router: Router, name: str) -> str | None:
 
 
 async def until_told(store: Valkey, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG_ENOUGH):
         with store.client() as client:
             while client.xlen(STREAM) < count:
                 await asyncio.sleep(0.02)
@@ -50,12 +51,12 @@ async def test_a_conversation_goes_on_where_another_worker_moved_it(select: str,
         assert await route_of(one, name) == "second"
         stage.first.reset()
         await until_told(valkey, 1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG_ENOUGH):
             while await route_of(two, name) != "second":
                 await asyncio.sleep(0.05)
         async with worker(stage, valkey.url, select) as late:
             await route_of(late, "something else")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LONG_ENOUGH):
                 while await route_of(late, name) != "second":
                     await asyncio.sleep(0.05)
     stored = valkey.everything()

@@ -9,6 +9,7 @@ from contextlib import closing
 import openai
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise.testing import FakeProvider
 
 
@@ -26,7 +27,7 @@ def ask(fake_provider: FakeProvider) -> Callable[..., bytes]:
     def ask(body: bytes = b'{"model": "m", "messages": []}', *, stream: bool = False) -> bytes:
         if stream:
             body = b'{"model": "m", "messages": [], "stream": true}'
-        with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=5)) as raw:
+        with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=LONG_ENOUGH)) as raw:
             raw.sendall(chat_request(body))
             return read_all(raw)
 

@@ -12,6 +12,7 @@ from contextlib import closing
 import openai
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise.testing import (
     Answer,
     Behaviour,
@@ -89,7 +90,7 @@ def test_a_connection_ends_when_it_was_told_to(
     """By RST or by FIN, with nothing, the headers, or half of the body sent."""
     fake_provider.script("m", behaviour(when, Answer("x" * 1000)))  # type: ignore[arg-type]
     answer, reset = b"", False
-    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=5)) as raw:
+    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=LONG_ENOUGH)) as raw:
         raw.sendall(chat_request(close=False))
         try:
             while data := raw.recv(65536):
@@ -106,9 +107,9 @@ def test_a_reset_at_accept_needs_no_request(fake_provider: FakeProvider, ask: As
     """The connection goes before a byte is sent; the script moves on."""
     fake_provider.script_all(Reset("accept"), Close("accept"), Answer())
     address = ("127.0.0.1", fake_provider.port)
-    with pytest.raises(ConnectionResetError), closing(socket.create_connection(address, timeout=5)) as raw:
+    with pytest.raises(ConnectionResetError), closing(socket.create_connection(address, timeout=LONG_ENOUGH)) as raw:
         raw.recv(1)  # where connecting has not seen the reset yet
-    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=5)) as raw:
+    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=LONG_ENOUGH)) as raw:
         assert raw.recv(1) == b""
     assert ask().startswith(b"HTTP/1.1 200 ")
     assert len(fake_provider.journal) == 1
@@ -117,7 +118,7 @@ def test_a_reset_at_accept_needs_no_request(fake_provider: FakeProvider, ask: As
 def test_a_connection_can_close_after_an_answer_without_notice(fake_provider: FakeProvider) -> None:
     """The answer is complete and promises to keep the connection, and yet it is closed."""
     fake_provider.script("m", Close("after_answer"))
-    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=5)) as raw:
+    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=LONG_ENOUGH)) as raw:
         raw.sendall(chat_request(close=False))
         head, body = split(read_all(raw))
     assert b"connection:" not in head
@@ -152,7 +153,7 @@ def test_a_body_can_drip(fake_provider: FakeProvider) -> None:
     """Byte by byte, after headers that come at once."""
     fake_provider.script("m", Drip(interval=0.005, then=JsonBody({"a": 1})))
     pieces = []
-    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=5)) as raw:
+    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=LONG_ENOUGH)) as raw:
         raw.sendall(chat_request())
         while data := raw.recv(65536):
             pieces.append(data)

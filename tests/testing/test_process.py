@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise.testing import Answer, Cycle, FakeProviderProcess, Status
 
 
@@ -71,5 +72,5 @@ def test_the_command_ends_cleanly_on_a_signal(number: signal.Signals) -> None:
         assert process.stderr is not None
         assert urlsplit(process.stdout.readline().strip()).path == "/v1"
         process.send_signal(number)
-        assert process.wait(45) == 0
+        assert process.wait(LONG_ENOUGH) == 0
         assert process.stderr.read() == ""

@@ -19,6 +19,7 @@ import openai
 import pytest
 import trustme
 
+from busy_machine import LONG_ENOUGH
 from lanewise.testing import Answer, FakeProvider, Silence
 
 from .conftest import chat_request, read_all
@@ -140,7 +141,7 @@ def test_requests_are_answered_in_order_however_the_bytes_arrive(fake_provider: 
 )
 def test_what_is_no_request_is_refused(fake_provider: FakeProvider, data: bytes) -> None:
     """With a 400, and the connection is closed."""
-    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=5)) as raw:
+    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=LONG_ENOUGH)) as raw:
         raw.sendall(data)
         assert read_all(raw).startswith(b"HTTP/1.1 400 ")
     assert fake_provider.journal == []
@@ -180,7 +181,7 @@ def test_it_speaks_tls() -> None:
             with socket.create_connection(address) as plain, pytest.raises(ssl.SSLCertVerificationError):
                 ssl.create_default_context().wrap_socket(plain, server_hostname="127.0.0.1")
             with (
-                socket.create_connection(address, timeout=5) as plain,
+                socket.create_connection(address, timeout=LONG_ENOUGH) as plain,
                 trusting.wrap_socket(plain, server_hostname="127.0.0.1") as raw,
             ):
                 raw.sendall(chat_request())
@@ -261,7 +262,7 @@ def test_it_goes_on_once_there_are_descriptors_again(
         return accept(listener)
 
     monkeypatch.setattr(socket.socket, "accept", accept_later)
-    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=30)) as raw:
+    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=LONG_ENOUGH)) as raw:
         raw.sendall(chat_request())
         assert read_all(raw).startswith(b"HTTP/1.1 200 ")
     assert next(refused, None) is None

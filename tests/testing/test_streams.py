@@ -12,6 +12,7 @@ from contextlib import closing
 import openai
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise.testing import FakeProvider, StreamOf
 
 from .conftest import chat_request
@@ -196,7 +197,7 @@ def test_a_stream_can_be_left_open_after_its_last_event(fake_provider: FakeProvi
     """``[DONE]`` came, and the response never ends."""
     fake_provider.script("m", StreamOf(never_ends=True))
     answer = b""
-    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=5)) as raw:
+    with closing(socket.create_connection(("127.0.0.1", fake_provider.port), timeout=LONG_ENOUGH)) as raw:
         raw.sendall(chat_request(b'{"model": "m", "stream": true}'))
         while b"[DONE]" not in answer:
             answer += raw.recv(65536)

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise.web.asgi_disconnects import READ_AHEAD, DisconnectWatcher
 
 pytestmark = pytest.mark.anyio
@@ -98,7 +99,7 @@ async def test_an_app_that_waits_gets_what_the_watch_reads() -> None:
     waiting = asyncio.ensure_future(peer.reader.receive())
     await resolve_subject()
     peer.send(piece(b""))
-    assert (await asyncio.wait_for(waiting, 1))["type"] == "http.request"
+    assert (await asyncio.wait_for(waiting, LONG_ENOUGH))["type"] == "http.request"
 
 
 async def test_of_an_unannounced_body_one_piece_is_held() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import openai
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise import FailClosed, NotInScope, Router, Scope
 from lanewise.scope import serving, state_of
 from lanewise.testing import Answer, FakeProvider, Status, StreamOf
@@ -116,11 +117,11 @@ def test_a_scope_entered_in_two_requests_at_once_is_of_each_in_its_own(app: Rout
     def serve_marked() -> None:
         with serving(app.request("payment")), app.job:
             entered.set()
-            asked.wait(45)
+            asked.wait(LONG_ENOUGH)
 
     with ThreadPoolExecutor(1) as pool:
         served = pool.submit(serve_marked)
-        entered.wait(45)
+        entered.wait(LONG_ENOUGH)
         try:
             with serving(app.request()), app.job:
                 assert ask(app.job.openai) == SECOND
@@ -230,12 +231,12 @@ def test_a_thread_that_entered_a_requests_scope_by_hand_is_not_the_requests(app:
         with request:
             assert app.ask_here() == SECOND
             inside.set()
-            over.wait(45)
+            over.wait(LONG_ENOUGH)
             app.refuses(app.ask_here)
 
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work)
-        inside.wait(45)
+        inside.wait(LONG_ENOUGH)
         state_of(request).finish()
         over.set()
         working.result()

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import uvicorn
 
+from busy_machine import LONG_ENOUGH
 from integrations.contract.asking import Reply
 from integrations.contract.harness import Driver
 
@@ -33,7 +34,7 @@ def serving(app: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(45)
+        thread.join(LONG_ENOUGH)
         assert not thread.is_alive(), "the server did not end"
 
 

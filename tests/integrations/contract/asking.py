@@ -11,6 +11,8 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
+from busy_machine import LONG_ENOUGH
+
 __all__ = ["Reply", "get", "hanging"]
 
 
@@ -99,7 +101,7 @@ class hanging:
         parts = urlsplit(self.address)
         assert parts.hostname is not None
         assert parts.port is not None
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=10)
+        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=LONG_ENOUGH)
         lines = "".join(f"{name}: {value}\r\n" for name, value in self.headers)
         self._socket.sendall(f"GET {self.path} HTTP/1.1\r\nHost: app\r\n{lines}\r\n".encode())
         while self.read is not None and self.read not in self.seen:

@@ -14,6 +14,7 @@ from flask.views import MethodView
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from busy_machine import LONG_ENOUGH
 from flask_lanewise import Lanewise, assert_endpoints_declared, endpoints, sensitive, standard
 from integrations.contract.asking import Reply
 from integrations.contract.harness import (
@@ -74,7 +75,7 @@ class FlaskDriver(Driver):
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
-            thread.join(45)
+            thread.join(LONG_ENOUGH)
             server.server_close()
 
     def start(self, app: Any) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import openai
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from integrations.contract import actions
 from integrations.contract.actions import BOARD
 from integrations.contract.asking import hanging
@@ -80,7 +81,7 @@ def test_a_problem_names_the_call_that_it_is_of(path: str, served: ServedApp) ->
     if path == "/own_mistake":
         assert "call_id" not in reply.json
         return
-    until = time.monotonic() + 20
+    until = time.monotonic() + LONG_ENOUGH
     while reply.json["call_id"] not in made:  # the record of a call is written a moment after its answer
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -9,6 +9,7 @@ import time
 import openai
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from integrations.contract.actions import PROMPT
 from integrations.contract.harness import USER_HEADER
 from integrations.contract.served_apps import ServedApp
@@ -162,7 +163,7 @@ def test_every_record_of_a_request_has_its_id(path: str, served: ServedApp, capl
     served.stage.approved.script_all(Status(401))
     began = time.time()
     served.get(path, {"X-Request-ID": REQUEST_ID})
-    until = time.monotonic() + 20
+    until = time.monotonic() + LONG_ENOUGH
     while "quiet" not in path and not any(hasattr(record, "outcome") for record in _since(began, caplog)):
         assert time.monotonic() < until, "the line of a call is written by a thread of its own, and soon"
         time.sleep(0.01)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from integrations.contract import actions
 from integrations.contract.harness import Action, Answer, AppPlan, Ask, Driver, EndpointSpec
 from integrations.contract.served_apps import ServedApp, Stage, config, started
@@ -79,7 +80,7 @@ def test_without_the_queue_the_request_fails_closed(
 
 
 def _with_draft(router: Router, review_id: str) -> Review:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + LONG_ENOUGH
     while not (review := router.sync_reviews.get(review_id)).has_draft:
         assert time.monotonic() < deadline, "no draft came"
         time.sleep(0.02)

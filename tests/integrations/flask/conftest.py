@@ -22,8 +22,8 @@ class Stage(TwoProviders):
 
     sections: ClassVar[dict[str, Any]] = {
         "tasks": {
-            "summary": {"deadline": "5s", "primary": "first", "equivalent": "second"},
-            "alone": {"deadline": "5s", "primary": "first"},
+            "summary": {"deadline": "120s", "primary": "first", "equivalent": "second"},
+            "alone": {"deadline": "120s", "primary": "first"},
         },
         "sensitive": {"payment": {"routes": ["first"]}, "medical": {"routes": ["first", "second"]}},
     }

@@ -21,10 +21,10 @@ ai = Lanewise(
             "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
             "providers": {"one": {"base_url": os.environ["FAKE_PROVIDER"]}},
             "routes": {
-                "first": {"provider": "one", "model": "model-one"},
-                "second": {"provider": "one", "model": "model-two"},
+                "first": {"provider": "one", "model": "model-one", "timeout": "120s", "stall": "120s"},
+                "second": {"provider": "one", "model": "model-two", "timeout": "120s", "stall": "120s"},
             },
-            "tasks": {"summary": {"deadline": "5s", "primary": "first", "equivalent": "second"}},
+            "tasks": {"summary": {"deadline": "120s", "primary": "first", "equivalent": "second"}},
             "sensitive": {"payment": {"routes": ["first"]}},
         }
     ),

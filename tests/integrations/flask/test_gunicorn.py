@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from lanewise.testing import Answer, FakeProvider, SlowHeaders, Status, StreamOf
 
 HERE = Path(__file__).parent
@@ -44,7 +45,7 @@ class Gunicorn:
         self._port = 0
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._listening.wait(45), self.log
+        assert self._listening.wait(LONG_ENOUGH), self.log
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -59,7 +60,7 @@ class Gunicorn:
         self._listening.set()
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=LONG_ENOUGH)
 
     def get(self, path: str) -> tuple[http.client.HTTPResponse, bytes]:
         with closing(self.connect()) as connection:
@@ -70,7 +71,7 @@ class Gunicorn:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(45)
+            return self.process.wait(LONG_ENOUGH)
         finally:
             self.process.kill()
             self._reader.join()
@@ -152,16 +153,16 @@ def test_a_server_that_is_told_to_end_or_to_begin_anew_answers_what_it_has_begun
     got: list[int] = []
     thread = threading.Thread(target=lambda: got.append(server.get("/summary")[0].status))
     thread.start()
-    provider.wait_until(lambda: provider.in_flight == 1, 20)
+    provider.wait_until(lambda: provider.in_flight == 1)
     server.process.send_signal(number)
-    thread.join(20)
+    thread.join(LONG_ENOUGH)
     assert got == [200]
     if number == signal.SIGHUP:
         provider.reset()
         for _ in range(20):
             assert server.get("/summary")[0].status == 200
     else:
-        assert server.process.wait(45) == 0
+        assert server.process.wait(LONG_ENOUGH) == 0
     assert server.stop() == 0
 
 

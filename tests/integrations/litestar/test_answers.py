@@ -20,6 +20,7 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.response import ServerSentEvent, Stream
 
 import lanewise
+from busy_machine import LONG_ENOUGH
 from integrations.asgi_stage import FIRST_TEXT, MESSAGES, SECOND_TEXT, Caller, Stage, ask, ask_sync
 from integrations.litestar.serving import alone, make, serve, streamed, summary
 from lanewise import current_scope
@@ -301,7 +302,7 @@ async def test_a_hang_up_ends_the_call(stage: Stage, handler: Any, caplog: pytes
     router = stage.router()
     app: Any = make(stage, handler, router=router)
     async with router:
-        with anyio.fail_after(20):
+        with anyio.fail_after(LONG_ENOUGH):
             async with anyio.create_task_group() as group:
                 group.start_soon(caller.run, app)
                 while not stage.first.in_flight or (handler is streamed and not caller.sent):

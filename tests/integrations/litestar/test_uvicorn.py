@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from busy_machine import LONG_ENOUGH
 from integrations.asgi_stage import FIRST_TEXT, SECOND_TEXT, Stage
 from lanewise.testing import Silence, Status, StreamOf
 
@@ -54,7 +55,7 @@ class Uvicorn:
         self._port = 0
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._ready.wait(45), self.log
+        assert self._ready.wait(LONG_ENOUGH), self.log
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -66,7 +67,7 @@ class Uvicorn:
         self._ready.set()
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=LONG_ENOUGH)
 
     def get(self, path: str) -> tuple[http.client.HTTPResponse, str]:
         with closing(self.connect()) as connection:
@@ -77,7 +78,7 @@ class Uvicorn:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(45)
+            return self.process.wait(LONG_ENOUGH)
         finally:
             self.process.kill()
             self._reader.join()
@@ -142,6 +143,6 @@ def test_uvicorn_serves_the_app(server: Uvicorn, stage: Stage) -> None:
 def test_a_start_with_marks_that_cannot_hold_is_refused(config: Path) -> None:
     """The server ends, and its log names the endpoint."""
     running = Uvicorn(config, DESK_CATEGORY="paiment")
-    assert running.process.wait(45) != 0
+    assert running.process.wait(LONG_ENOUGH) != 0
     assert running.stop() != 0
     assert "GET /refunds (Refunds.refund): unknown sensitive category 'paiment'" in "".join(running.log)

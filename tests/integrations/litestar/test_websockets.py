@@ -14,6 +14,7 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.handlers import WebsocketListener, websocket_stream
 from litestar.testing import TestClient
 
+from busy_machine import LONG_ENOUGH
 from integrations.asgi_stage import FIRST_TEXT, SECOND_TEXT, Caller, Stage, ask
 from integrations.litestar.serving import make, serve, start_refused
 from lanewise.testing import Silence, Status
@@ -190,7 +191,7 @@ async def test_a_hang_up_ends_the_call(stage: Stage) -> None:
     caller._messages.put_nowait({"type": "websocket.receive", "text": "hello"})
     router = stage.router()
     app: Any = make(stage, socket_handler(), router=router)
-    with anyio.fail_after(20):
+    with anyio.fail_after(LONG_ENOUGH):
         async with router, anyio.create_task_group() as group:
             group.start_soon(caller.run, app)
             while not stage.first.in_flight:

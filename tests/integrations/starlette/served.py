@@ -14,18 +14,19 @@ from starlette.routing import Route
 from integrations.asgi_stage import MESSAGES, ask, ask_sync
 from lanewise import Router
 from starlette_lanewise import LanewiseMiddleware, lifespan, sensitive
+from two_providers import PATIENT
 
 router = Router.from_mapping(
     {
         "router": {"health": {"breakers": False, "retry_tokens": 1e6}},
         "providers": {"one": {"base_url": os.environ["FIRST_URL"]}, "two": {"base_url": os.environ["SECOND_URL"]}},
         "routes": {
-            "first": {"provider": "one", "model": "model-one"},
-            "second": {"provider": "two", "model": "model-two"},
+            "first": {"provider": "one", "model": "model-one", **PATIENT},
+            "second": {"provider": "two", "model": "model-two", **PATIENT},
         },
         "tasks": {
-            "summary": {"primary": "first", "equivalent": "second", "deadline": "10s"},
-            "alone": {"primary": "first", "deadline": "10s"},
+            "summary": {"primary": "first", "equivalent": "second", "deadline": "120s"},
+            "alone": {"primary": "first", "deadline": "120s"},
         },
         "sensitive": {"payment": {"routes": ["first"]}},
     }

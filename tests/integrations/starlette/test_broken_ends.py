@@ -18,6 +18,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from busy_machine import LONG_ENOUGH
 from integrations.asgi_stage import MESSAGES, Caller, Stage
 from integrations.contract.asgi import serving
 from lanewise.errors import RoutingError
@@ -146,7 +147,7 @@ async def test_a_caller_who_left_is_no_error_of_the_middleware(times: int, stage
     caller = Caller("/x")
     app.middleware_stack = EndGuard(app.build_middleware_stack())  # as the lifespan does
     async with router:
-        with anyio.fail_after(30):
+        with anyio.fail_after(LONG_ENOUGH):
             async with anyio.create_task_group() as group:
                 group.start_soon(caller.run, app)
                 await anyio.to_thread.run_sync(stage.first.wait_for, 1)

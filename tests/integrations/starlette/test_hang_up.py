@@ -26,9 +26,6 @@ from starlette_lanewise import LanewiseMiddleware, sensitive
 
 pytestmark = pytest.mark.anyio
 
-SOON = 0.5
-"""Seconds that a hang-up may take to reach the provider."""
-
 
 def app_of(router: Router, endpoint: Any) -> Starlette:
     route = WebSocketRoute("/x", endpoint) if endpoint.__name__ == "socket" else Route("/x", endpoint, methods=["POST"])
@@ -43,7 +40,7 @@ async def ended(stage: Stage) -> None:
     """The provider has seen its peer go, soon."""
 
     def wait() -> None:
-        stage.first.wait_until(lambda: bool(stage.first.journal) and bool(stage.first.journal[0].client_gone), SOON)
+        stage.first.wait_until(lambda: bool(stage.first.journal) and bool(stage.first.journal[0].client_gone))
 
     await anyio.to_thread.run_sync(wait)
 
