@@ -197,7 +197,7 @@ async def test_a_call_runs_few_functions(wireless: Router) -> None:
         ran = functions(lambda: run_at_once(call(wireless)))
     ours = sum(times for (file, _), times in ran.items() if file.startswith(OURS))
     assert ours <= 208, ran.most_common()
-    assert sum(ran.values()) <= 270, ran.most_common()
+    assert sum(ran.values()) <= 280, ran.most_common()  # some nine more with the lowest versions
 
 
 @pytest.mark.anyio

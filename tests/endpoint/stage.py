@@ -47,11 +47,11 @@ class Stage(TwoProviders):
 
     sections: ClassVar[dict[str, Any]] = {
         "tasks": {
-            "chat": {"primary": "first", "equivalent": "second", "deadline": "120s"},
-            "alone": {"primary": "first", "deadline": "120s"},
-            "backup": {"primary": "second", "deadline": "120s"},
-            "a/b": {"primary": "second", "deadline": "120s"},
-            "pay": {"primary": "first", "equivalent": "second", "deadline": "120s", "sensitive": "payment"},
+            "chat": {"primary": "first", "equivalent": "second", "deadline": "20s"},
+            "alone": {"primary": "first", "deadline": "20s"},
+            "backup": {"primary": "second", "deadline": "20s"},
+            "a/b": {"primary": "second", "deadline": "20s"},
+            "pay": {"primary": "first", "equivalent": "second", "deadline": "20s", "sensitive": "payment"},
         },
         "sensitive": {"payment": {"routes": ["first"]}, "medical": {"routes": ["first", "second"]}},
         "clients": {

@@ -92,8 +92,8 @@ def config(
         "second": {"provider": "second-provider", "model": SECOND_MODEL, **(second or {})},
     }
     tasks = {
-        "both": {"deadline": "60s", "primary": "first", "equivalent": "second", **(task or {})},
-        "alone": {"deadline": "60s", "primary": "first"},
+        "both": {"deadline": "10s", "primary": "first", "equivalent": "second", **(task or {})},
+        "alone": {"deadline": "10s", "primary": "first"},
     }
     return {"providers": providers, "routes": routes, "tasks": tasks, **(more or {})}
 

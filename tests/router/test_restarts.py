@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 each_stream = pytest.mark.parametrize("form", STREAMS, ids=str)
 RESTART = {"x-lanewise-on-break": "restart"}
 ALLOWED = {"stream": {"on_break": "restart"}}
-CUT = StreamOf(chunks=("Hello", " from"), interval=0.15, cut_after=2)
+CUT = StreamOf(chunks=("Hello", " from"), interval=0.3, cut_after=2)
 
 
 def router_of(stage: Stage, *, task: Mapping[str, object] | None = None, **more: Any) -> Router:

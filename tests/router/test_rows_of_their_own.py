@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from typing import Any
 
@@ -13,12 +14,14 @@ import openai
 import pytest
 import trustme
 
+from busy_machine import until
 from lanewise import (
     BadResponse,
     Config,
     DeadlineExceeded,
     FailClosed,
     FailureKind,
+    HealthState,
     InvalidCall,
     Outcome,
     Router,
@@ -279,7 +282,7 @@ async def test_the_deadline_of_the_call_ends_it(form: Form, stage: Stage) -> Non
         assert isinstance(got.error, openai.APITimeoutError)
         assert got.call.failure is FailureKind.DEADLINE
         assert len(got.call.attempts) == 1
-        assert 950 < (got.call.total_ms or 0) < 30_000
+        assert 950 < (got.call.total_ms or 0) < 8000
 
 
 @each_form
@@ -331,23 +334,23 @@ async def test_a_provider_that_hangs_is_found_by_few(stage: Stage, monkeypatch: 
     """Five attempts without a byte: calls that come after that go elsewhere first, and its probe waits no longer."""
     monkeypatch.setattr("lanewise._health.breakers.route_health.LEAST_SILENCE", 0.5)
     stage.first.script_all(Silence())
-    health = {"router": {"health": {"break_duration": "300ms", "max_break_duration": "300ms"}}}
-    task = {"deadline": "8s"}
+    health = {"router": {"health": {"break_duration": "3s", "max_break_duration": "3s"}}}
+    task = {"deadline": "60s"}
     async with (
         Router.from_mapping(config(stage, first={"timeout": "2.2s"}, task=task, more=health)) as router,
         anyio.create_task_group() as group,
     ):
         for _ in range(5):
             group.start_soon(ask, router, Form("async"))
-        await anyio.sleep(1.3)
+        await anyio.sleep(1.3)  # longer than the half of the timeout, and well before all of it
         later = await ask(router, Form("async"))
         assert later.routes == ["second"]
-        assert "is open after timeout (5 attempts without a byte for 1.1 s)" in later.call.explain()
-        await anyio.sleep(0.4)
+        assert re.search(r"is open after timeout \(5 attempts without a byte for \d+\.\d s\)", later.call.explain())
+        await anyio.to_thread.run_sync(until, lambda: router.health.routes["first"].state is HealthState.HALF_OPEN)
         probe = await ask(router, Form("async"))
 
     assert probe.routes == ["first", "second"]
-    assert probe.call.attempts[0].total_ms < 1600
+    assert probe.call.attempts[0].total_ms < 2100
 
 
 @each_form

@@ -112,7 +112,7 @@ async def test_a_timeout_of_the_sdk_tightens_the_deadline(how: str, form: Form, 
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             await using(router.scope(), form.client, use)
-    assert 0.95 < time.monotonic() - started < 30  # the task has 60
+    assert 0.95 < time.monotonic() - started < 8  # the task has 10
 
 
 @each_client

@@ -77,17 +77,17 @@ async def test_a_whole_answer_has_no_first_token(form: Form, stage: Stage) -> No
 
 
 AFTER_CONTENT = {
-    "cut": StreamOf(interval=0.1, cut_after=2),
-    "reset": StreamOf(interval=0.1, cut_after=2, cut="reset"),
-    "error-event": StreamOf(interval=0.1, error_event_after=2),
-    "malformed": StreamOf(interval=0.1, malformed_after=2),
-    "stall": StreamOf(interval=0.1, stall_after=2),
-    "comments-for-ever": StreamOf(interval=0.1, stall_after=2, comments=0.02),
+    "cut": StreamOf(interval=0.3, cut_after=2),
+    "reset": StreamOf(interval=0.3, cut_after=2, cut="reset"),
+    "error-event": StreamOf(interval=0.3, error_event_after=2),
+    "malformed": StreamOf(interval=0.3, malformed_after=2),
+    "stall": StreamOf(interval=0.3, stall_after=2),
+    "comments-for-ever": StreamOf(interval=0.3, stall_after=2, comments=0.02),
     "ends-without-finish-or-done": StreamOf(
-        interval=0.1, chunks=("Hello", " from"), no_finish_reason=True, no_done=True
+        interval=0.3, chunks=("Hello", " from"), no_finish_reason=True, no_done=True
     ),
     "done-without-finish": StreamOf(
-        interval=0.1, chunks=("Hello", " from", b'data: {"choices": "x"}\n\n'), no_finish_reason=True
+        interval=0.3, chunks=("Hello", " from", b'data: {"choices": "x"}\n\n'), no_finish_reason=True
     ),
 }
 
