@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from types import FunctionType
 from typing import Any, Final
 
@@ -409,3 +410,16 @@ async def test_both_ways_lead_through_the_one_place_that_reads_the_marks(
     assert sent == []
     assert (took.short, took.long) == ((0, 1) if way == "long" else (1, 0))
     assert took.created == (way == "short" and not stream)
+
+
+@each_client
+@pytest.mark.parametrize("use", [chat, respond, embed])
+@pytest.mark.parametrize("timeout", ["3", timedelta(seconds=3), openai.omit], ids=["text", "timedelta", "omit"])
+async def test_a_timeout_that_is_no_number_is_a_type_error(
+    router: Router, provider: FakeProvider, client: str, use: Any, timeout: object
+) -> None:
+    """As by the plain SDK, but before anything is sent, and in words that say what it takes."""
+    async with router:
+        with pytest.raises(TypeError, match="timeout= takes seconds"):
+            await using(router.scope(), client, use(timeout=timeout))
+    assert provider.request_count == 0

@@ -88,6 +88,8 @@ def _request(method: str, url: httpx2.URL | str, options: Mapping[str, Any]) -> 
     if any(value is not None for name, value in options.items() if name not in _CONTENT):
         return None
     timeout = options["timeout"]
+    if not (timeout is None or isinstance(timeout, int | float | tuple | httpx2.Timeout)):
+        raise TypeError(f"timeout= takes seconds, an httpx2.Timeout or None, not {type(timeout).__name__}")
     headers = [("Host", known.host), *options["headers"], ("Content-Length", str(len(content)))]
     request = httpx2.Request(
         method,
