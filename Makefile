@@ -50,4 +50,4 @@ lock: $(VENV)/ready
 	  --custom-compile-command "make lock" --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest .mypy_cache .ruff_cache .hypothesis dist docs/_build
+	rm -rf $(VENV) .venv-lowest .venv-newest .mypy_cache .ruff_cache .hypothesis .pytest_cache dist docs/_build

@@ -476,3 +476,36 @@ def test_no_repair_where_the_attempts_are_kept_for_later_lanes() -> None:
     move = made.failed(CONTRACT, 3, 0.5, repairable=True)
     assert isinstance(move, Switch)
     assert move.route == "c"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"kind": {"const": "refund"}, "n": {"minimum": 0, "exclusiveMinimum": True}}},
+        {"properties": {"pair": {"items": [{"type": "string"}]}}},
+        {"title": None},
+    ],
+)
+def test_a_schema_of_an_older_draft_is_refused_in_a_config(schema: dict[str, object]) -> None:
+    """There it can be mended; of a request it goes out as it is, and is judged by what it means."""
+    with pytest.raises(BadSchema, match="it is no JSON Schema"):
+        Schema(schema, compiled=True)
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        {"properties": {"kind": {"const": "refund"}}},
+        {"if": {"required": ["a"]}, "then": {"required": ["b"]}},
+        {"dependentRequired": {"a": ["b"]}},
+        {"$defs": {"t": {"type": "string"}}, "properties": {"t": {"$ref": "#/$defs/t", "maxLength": 3}}},
+        {"unevaluatedProperties": False},
+    ],
+)
+def test_no_keyword_is_left_out_for_an_older_one(newer: dict[str, object]) -> None:
+    """A schema that mixes drafts has no meaning by which all of it holds."""
+    old = {"old": {"minimum": 0, "exclusiveMinimum": True}, "list": {"items": [{"type": "string"}]}}
+    for name, part in old.items():
+        mixed = {**newer, "properties": {**newer.get("properties", {}), name: part}}  # type: ignore[dict-item]
+        with pytest.raises(BadSchema):
+            Schema(mixed, lenient=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from typing import Any
 
@@ -63,7 +64,10 @@ async def test_it_is_on_the_wire_as_by_the_session(
     assert seen.count(seen[0]) == 4
 
 
-async def test_a_connection_with_half_a_request_on_it_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+async def test_a_connection_with_half_a_request_on_it_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch, encrypted: bool, served: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
     """A peer that answers before it has read the request gets the next one on another connection."""
     over = threading.Event()
 
@@ -84,9 +88,9 @@ async def test_a_connection_with_half_a_request_on_it_is_not_used_again(monkeypa
         return connection
 
     monkeypatch.setattr(Pool, "connect", narrow)
-    peer = Peer(talk)
+    peer = Peer(talk, served if encrypted else None)
     peer.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    transport = AiohttpTransport()
+    transport = AiohttpTransport(trusting)
     statuses = []
     with peer:
         for size in (250_000, 10):

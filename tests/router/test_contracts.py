@@ -196,6 +196,11 @@ STATED: Mapping[str, tuple[dict[str, Any], str, str]] = {
         '{"description": "Late"}',
         '{"description": 7}',
     ),
+    "a property of a keyword's name": (
+        {"properties": {"default": {"type": "string", "description": None}}},
+        '{"default": "Late"}',
+        '{"default": 7}',
+    ),
     "an annotation in a value": ({"const": {"title": None}, "title": 7}, '{"title": null}', "{}"),
     "a list of items (draft 7)": (
         {"properties": {"pair": {"items": [{"type": "string"}, {"type": "integer"}]}}},
@@ -298,6 +303,27 @@ OFFERED_ELSEWHERE: Mapping[str, Mapping[str, Any]] = {
     "by a conversation": {"conversation": "conv_1"},
     "by an earlier response": {"previous_response_id": "resp_1"},
 }
+
+
+@pytest.mark.parametrize("name", ["prompt", "conversation", "previous_response_id"])
+@pytest.mark.parametrize("wrong", [Answer(tool_calls=[ToolCall("late", "{}")]), Answer("Words")], ids=["call", "text"])
+async def test_what_is_null_offers_nothing(stage: Stage, name: str, wrong: Answer) -> None:
+    """The first turn of a loop names no response before it: its functions are those in its list."""
+    answers(stage, wrong, Answer(tool_calls=[ToolCall("soon", "{}")]))
+    asked: dict[str, Any] = {"tools": [{**LATE, "name": "soon"}], "tool_choice": "required", name: None}
+    async with Router.from_mapping(config(stage)) as router:
+        reply = await router.scope().async_openai.responses.create(model="both", input="?", **asked)
+    assert reply.output[0].name == "soon"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["conversation", "previous_response_id"])
+async def test_a_required_call_is_required_also_in_a_later_turn(stage: Stage, name: str) -> None:
+    """Functions may have been offered before, and calls of them are seen: an answer in words alone is none."""
+    answers(stage, Answer("Words"))
+    asked: dict[str, Any] = {"tools": [{**LATE, "name": "soon"}], "tool_choice": "required", name: "x_1"}
+    async with Router.from_mapping(config(stage)) as router:
+        with pytest.raises(ContractViolated, match="it calls no function, and one was required"):
+            await router.scope().async_openai.responses.create(model="both", input="?", **asked)
 
 
 @pytest.mark.parametrize("listed", [None, [], [{**LATE, "name": "soon"}]], ids=["no list", "empty", "a list"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from operator import attrgetter, is_
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, SimpleNamespace
@@ -125,6 +126,8 @@ def _request_steps(kind: type) -> RequestSteps | None:
             continue
         methods = [_method_in(vars(each)[name]) for each in owners]
         if not all(map(callable, methods)):
+            if any(hasattr(each, "__get__") and not isinstance(each, cached_property) for each in methods):
+                return None
             continue
         if not all(map(_is_the_sdks, methods)):
             return None

@@ -40,7 +40,8 @@ class CompiledSchema:
     """A compiled schema. It never fetches: a ``$ref`` may only point into the schema itself.
 
     Its patterns are matched in linear time, and one that can't be is no pattern; ``patient`` has them matched whatever
-    that takes. Raises BadSchema.
+    that takes. ``lenient`` takes what providers take though it is no schema of the newest draft: a request's schema is
+    the app's to send, where one in a config is refused. Raises BadSchema.
 
     Example::
 
@@ -51,7 +52,7 @@ class CompiledSchema:
 
     __slots__ = ("_checker", "_names", "_refers", "_source")
 
-    def __init__(self, source: object, *, patient: bool = False) -> None:
+    def __init__(self, source: object, *, patient: bool = False, lenient: bool = False) -> None:
         import jsonschema_rs
 
         self._source = source
@@ -72,7 +73,7 @@ class CompiledSchema:
                 problem = "it refers to something outside itself, which is never fetched"
         except (jsonschema_rs.ReferencingError, ValueError, TypeError, RecursionError):
             problem = "it is no JSON Schema, or refers to something outside itself, which is never fetched"
-        for other in _as_other_drafts(source):
+        for other in _as_other_drafts(source) if lenient else ():
             try:
                 self._checker = compiled(other)
             except (
@@ -146,8 +147,34 @@ class CompiledSchema:
 _DRAFTS: Final = tuple(f"http://json-schema.org/draft-0{number}/schema#" for number in (7, 4))
 """Without a ``$schema`` a schema is of the newest draft, which forbids what these had: a list of ``items`` (7), a true
 ``exclusiveMinimum`` (4)."""
+_NEWER: Final = frozenset(
+    {
+        "$anchor",
+        "$dynamicAnchor",
+        "$dynamicRef",
+        "$recursiveRef",
+        "const",
+        "contains",
+        "dependentRequired",
+        "dependentSchemas",
+        "else",
+        "if",
+        "maxContains",
+        "minContains",
+        "prefixItems",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
+"""Keywords that one of those drafts ignores, so that an answer which breaks them would pass."""
+_BESIDE_A_REFERENCE: Final = frozenset({"$ref", "$comment", "$defs", "default", "definitions", "description", "title"})
+"""What says nothing of an answer: all else beside a ``$ref`` those drafts ignore."""
 _KNOWN_DRAFTS: Final = re.compile(r"https?://json-schema\.org/.*")
 _ANNOTATIONS: Final = ("$comment", "description", "examples", "title")
+_BY_NAME: Final = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
+"""Keywords whose tables have names of the app's, and schemas by them."""
 _VALUES: Final = frozenset({"const", "default", "enum", "examples"})
 
 
@@ -169,8 +196,14 @@ def _as_other_drafts(source: object) -> Iterator[object]:
         return
     read = {name: value for name, value in read.items() if name != "$schema"}
     yield read
-    for draft in _DRAFTS:
-        yield {"$schema": draft, **read}
+    if not any(_is_newer(table) for table in tables(read)):
+        for draft in _DRAFTS:
+            yield {"$schema": draft, **read}
+
+
+def _is_newer(table: Mapping[Any, object]) -> bool:
+    """Whether a part of a schema holds what an older draft ignores, or names properties like that."""
+    return not _NEWER.isdisjoint(table) or ("$ref" in table and not _BESIDE_A_REFERENCE.issuperset(table))
 
 
 def _without_odd_annotations(schema: Any) -> Any:
@@ -178,11 +211,13 @@ def _without_odd_annotations(schema: Any) -> Any:
         return [_without_odd_annotations(each) for each in schema]
     if not isinstance(schema, Mapping):
         return schema
-    return {
-        name: value if name in _VALUES else _without_odd_annotations(value)
-        for name, value in schema.items()
-        if not (name in _ANNOTATIONS and _is_odd(name, value))
-    }
+    read = {}
+    for name, value in schema.items():
+        if name in _BY_NAME and isinstance(value, Mapping):
+            read[name] = {each: _without_odd_annotations(inner) for each, inner in value.items()}
+        elif not (name in _ANNOTATIONS and _is_odd(name, value)):
+            read[name] = value if name in _VALUES else _without_odd_annotations(value)
+    return read
 
 
 def _is_odd(name: object, value: object) -> bool:

@@ -50,6 +50,8 @@ class TooMuchWork(Exception):
 class Schema:
     """A schema that never fetches: a ``$ref`` may only point into the schema itself.
 
+    ``lenient``: it is a request's (see :class:`CompiledSchema`).
+
     Raises BadSchema; of a schema that takes long to compile only where ``compiled`` asks for that.
 
     Example::
@@ -61,13 +63,14 @@ class Schema:
 
     __slots__ = ("_compiled", "_cost", "_names", "_source")
 
-    def __init__(self, source: object, *, compiled: bool = False) -> None:
+    def __init__(self, source: object, *, compiled: bool = False, lenient: bool = False) -> None:
         self._source = source
         self._names: frozenset[str] | None = None
         self._cost = cost_of(source)
-        self._compiled = None if self._cost is None else CompiledSchema(source)
+        self._compiled = None if self._cost is None else CompiledSchema(source, lenient=lenient)
         if self._cost is None and (compiled or compiles_quickly(source)):
-            CompiledSchema(source, patient=True)  # it is checked in another process; what is no schema raises now
+            # It is checked in another process; what is no schema raises now.
+            CompiledSchema(source, patient=True, lenient=lenient)
 
     def __repr__(self) -> str:
         return "<Schema>"

@@ -7,7 +7,6 @@ compiled once for all calls that say the same, by the bytes of what they say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -16,7 +15,7 @@ import msgspec
 from lanewise._contracts.contract import Contract, DeclaredContract, JsonRule
 from lanewise._contracts.format_cache import FormatCache
 from lanewise._contracts.json_schema import BadSchema, Schema
-from lanewise._contracts.tool_calls import ToolRules, tool_rules
+from lanewise._contracts.tool_calls import Elsewhere, ToolRules, tool_rules
 from lanewise._openai.lenient_json import MALFORMED
 from lanewise._openai.request_body import RequestBody
 from lanewise._openai.response_format import JSON_FORMATS, format_parameter, response_format
@@ -67,8 +66,8 @@ def contract_of(
         rules += (declared.json,)
     offered = tools if functions is None else functions
     choice = fields.get("tool_choice") or fields.get("function_call")
-    elsewhere = api is Api.RESPONSES and _offers_elsewhere(fields)
-    called = _tools(_NO_TOOLS if offered is None else offered, choice, cache, elsewhere=elsewhere)
+    elsewhere = _offered_elsewhere(body) if api is Api.RESPONSES else Elsewhere.NOTHING
+    called = _tools(_NO_TOOLS if offered is None else offered, choice, cache, elsewhere)
     if not rules and declared is None and (offered is None or called is None):
         return None
     return Contract(json=rules, declared=declared, tools=called, asked=asked is not None)
@@ -124,31 +123,31 @@ def _asked(api: Api, raw: bytes) -> JsonRule | None:
     if schema is None:
         return JsonRule()
     try:
-        return JsonRule(Schema(schema))
+        return JsonRule(Schema(schema, lenient=True))
     except BadSchema as error:
         problem = str(error)
     raise BadFormat(format_parameter(api), f"the schema can't be used: {problem}")
 
 
 _NO_TOOLS: Final = msgspec.Raw(b"[]")
-_WITH_TOOLS: Final = ("prompt", "conversation", "previous_response_id")
-"""Parameters that refer to what the provider has stored, which may bring tools along."""
+_WITH_FUNCTIONS: Final = ("conversation", "previous_response_id")
+"""Parameters that refer to what the provider has stored, in which functions may have been offered."""
 _TOOL_ITEMS: Final = (b'"additional_tools"', b'"tool_search_output"')
 
 
-def _offers_elsewhere(fields: Mapping[str, msgspec.Raw]) -> bool:
-    """Whether functions are, or may be, offered by more than a request's list of tools."""
-    if any(name in fields for name in _WITH_TOOLS):
-        return True
-    question = bytes(fields.get("input", b""))
-    return any(item in question for item in _TOOL_ITEMS)
+def _offered_elsewhere(body: RequestBody) -> Elsewhere:
+    """What is, or may be, offered by more than a request's list of tools."""
+    question = bytes(body.fields.get("input", b""))
+    if body.has("prompt") or any(item in question for item in _TOOL_ITEMS):
+        return Elsewhere.TOOLS
+    return Elsewhere.FUNCTIONS if any(map(body.has, _WITH_FUNCTIONS)) else Elsewhere.NOTHING
 
 
 def _tools(
-    offered: msgspec.Raw, choice: msgspec.Raw | None, cache: FormatCache, *, elsewhere: bool
+    offered: msgspec.Raw, choice: msgspec.Raw | None, cache: FormatCache, elsewhere: Elsewhere
 ) -> ToolRules | None:
     try:
-        return tool_rules(bytes(offered), None if choice is None else bytes(choice), cache, elsewhere=elsewhere)
+        return tool_rules(bytes(offered), None if choice is None else bytes(choice), cache, elsewhere)
     except BadSchema as error:
         problem = str(error)
     raise BadFormat("tools", f"the schema of a strict function can't be used: {problem}")

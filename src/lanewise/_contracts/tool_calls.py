@@ -1,8 +1,9 @@
-"""What calls of functions must keep: only functions that were offered, arguments that are JSON objects, and of strict
-functions arguments that keep their schema."""
+"""What calls of functions must keep: only functions that were, or may have been, offered, with arguments that are JSON
+objects, and that keep the schema of a strict function."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -13,7 +14,7 @@ from lanewise._contracts.json_schema import NO_VERDICTS, Schema, Verdicts
 from lanewise._openai.choices import ToolCall
 from lanewise._openai.lenient_json import MALFORMED, read_json
 
-__all__ = ["ToolRules", "tool_rules"]
+__all__ = ["Elsewhere", "ToolRules", "tool_rules"]
 
 _FUNCTIONS: Final = frozenset({None, "function", "custom"})
 _NO_ARGUMENTS: Final = ("", "null")
@@ -60,9 +61,19 @@ class _Offer(msgspec.Struct, frozen=True):
     needy: frozenset[str]
 
 
+class Elsewhere(enum.Enum):
+    """What a request offers by more than its list of tools."""
+
+    NOTHING = enum.auto()
+    FUNCTIONS = enum.auto()
+    """Whose calls are seen in the answer."""
+    TOOLS = enum.auto()
+    """Also the provider's own, which it calls unseen."""
+
+
 class ToolRules(msgspec.Struct, frozen=True):
     """What the calls of an answer must keep. ``required`` is the function that must be called; ``""`` is any.
-    ``forbidden``: none may be. ``elsewhere``: the request offers more than is in its list of tools.
+    ``forbidden``: none may be. ``elsewhere``: what the request offers beside its list of tools.
 
     The list of tools is only read once an answer calls one of them, or at once where one of them is strict.
     """
@@ -71,7 +82,7 @@ class ToolRules(msgspec.Struct, frozen=True):
     cache: FormatCache
     required: str | None = None
     forbidden: bool = False
-    elsewhere: bool = False
+    elsewhere: Elsewhere = Elsewhere.NOTHING
 
     def __repr__(self) -> str:
         return "<ToolRules>"
@@ -91,7 +102,7 @@ class ToolRules(msgspec.Struct, frozen=True):
         if offer is None:
             return None
         for call in calls:
-            if call.name not in offer.schemas and offer.closed and not self.elsewhere:
+            if call.name not in offer.schemas and offer.closed and self.elsewhere is Elsewhere.NOTHING:
                 return "it calls a function that was not offered"
             problem = _wrong_with(call, offer, verdicts)
             if problem is not None:
@@ -105,7 +116,7 @@ class ToolRules(msgspec.Struct, frozen=True):
         if self.required:
             return True
         offer = None if self.required is None else _offer(self.tools, self.cache)
-        return offer is not None and offer.closed and not self.elsewhere
+        return offer is not None and offer.closed and self.elsewhere is not Elsewhere.TOOLS
 
 
 def _wrong_with(call: ToolCall, offer: _Offer, verdicts: Verdicts) -> str | None:
@@ -134,12 +145,12 @@ def _read(arguments: str, *, may_be_empty: bool) -> object:
 
 
 def tool_rules(
-    tools: bytes, choice: bytes | None, cache: FormatCache | None = None, *, elsewhere: bool = False
+    tools: bytes, choice: bytes | None, cache: FormatCache | None = None, elsewhere: Elsewhere = Elsewhere.NOTHING
 ) -> ToolRules | None:
     """The rules for what a request offers, both as the JSON that the app sent; ``None`` if it offers nothing.
 
-    ``cache`` keeps what is compiled, for the next request with the same tools. ``elsewhere``: the request offers more
-    than is in this list.
+    ``cache`` keeps what is compiled, for the next request with the same tools. ``elsewhere``: what the request
+    offers beside this list.
 
     Raises BadSchema: the schema of a strict function can't be compiled.
 
@@ -147,7 +158,7 @@ def tool_rules(
 
         tool_rules(b'[{"type": "function", "function": {"name": "refund", "strict": true}}]', b'"required"')
     """
-    if tools in _NOTHING and not elsewhere:
+    if tools in _NOTHING and elsewhere is Elsewhere.NOTHING:
         return None
     cache = FormatCache() if cache is None else cache
     if b'"strict"' in tools:
@@ -191,7 +202,7 @@ def _read_offer(tools: bytes) -> _Offer | None:
             closed = False
         else:
             strict = described.strict is True and described.parameters is not None
-            schemas[described.name] = Schema(described.parameters) if strict else None
+            schemas[described.name] = Schema(described.parameters, lenient=True) if strict else None
             if isinstance(described.parameters, dict) and described.parameters.get("required"):
                 needy.add(described.name)
     return _Offer(schemas, closed, frozenset(needy))

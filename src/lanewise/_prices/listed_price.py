@@ -1,4 +1,4 @@
-"""A price of the list of ``genai-prices``."""
+"""The price of a model by the list of ``genai-prices``: looked up by the provider's host, the model and the day."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
 __all__ = ["wrap"]
@@ -55,9 +55,23 @@ def _inside(result: object, enter: _Enter) -> object:
         return _iterated_async(result, enter)
     if isinstance(result, map | filter):
         return _iterated((each for each in result), enter)
-    if isinstance(result, AbstractContextManager | AbstractAsyncContextManager) and hasattr(result, "gen"):
-        result.gen = _inside(result.gen, enter)  # of contextlib's contextmanager
+    if isinstance(result, _OF_CONTEXTLIB):
+        result.gen = _inside(result.gen, enter)
     return result
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@asynccontextmanager
+async def _nothing_async() -> AsyncIterator[None]:
+    yield
+
+
+_OF_CONTEXTLIB: Any = type(_nothing()), type(_nothing_async())
+"""What contextlib's decorators make of a generator function: it runs the generator that it has in ``gen``."""
 
 
 async def _awaited(coroutine: Coroutine[Any, Any, object], enter: _Enter) -> object:

@@ -1,1 +1,1 @@
-"""Logs, traces, metrics, prices and scores of calls, each written by a thread of its own."""
+"""Logs, traces, metrics and scores of calls, each written by a thread of its own."""

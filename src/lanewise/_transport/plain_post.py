@@ -58,12 +58,18 @@ class Origin:
             raise aiohttp.ClientOSError(*error.args) from error
 
 
+_ENCRYPTED_AT_ONCE: Final = 16 * 1024
+"""Bytes of a request over TLS of which a part may still be unsent though the transport says that nothing is: it counts
+what is not encrypted yet (16 KiB are one TLS record, RFC 8446)."""
+
+
 class PlainResponse:
     """As much of aiohttp's ``ClientResponse`` as an exchange needs. The connection goes back at the body's end."""
 
-    __slots__ = ("_connection", "content", "headers", "raw_headers", "status", "version")
+    __slots__ = ("_connection", "_hidden", "content", "headers", "raw_headers", "status", "version")
 
-    def __init__(self, message: Any, content: aiohttp.StreamReader, connection: Connection) -> None:
+    def __init__(self, message: Any, content: aiohttp.StreamReader, connection: Connection, hidden: bool) -> None:
+        self._hidden = hidden
         self.status: int = message.code
         self.version: aiohttp.HttpVersion | None = message.version
         self.headers: CIMultiDictProxy[str] = message.headers
@@ -91,8 +97,13 @@ class PlainResponse:
         if connection is None:
             return
         transport = connection.transport
+        # Answered before all was sent, or over TLS perhaps: the rest would come before the next request.
         if transport is not None and transport.get_write_buffer_size():
-            connection.close()  # answered before all was sent: the rest would come before the next request
+            if transport.get_extra_info("ssl_object") is None:
+                transport.abort()  # the rest is not written either: a peer that never reads would hold the socket
+            connection.close()
+        elif self._hidden and self.status >= 400:
+            connection.close()
         else:
             connection.release()
 
@@ -112,10 +123,11 @@ async def post(pool: Pool, origin: Origin, content: bytes, attempt: AttemptState
         protocol.set_response_params(**RESPONSE_PARAMS)
         attempt.written = True
         transport.write(content)
+        hidden = len(content) > _ENCRYPTED_AT_ONCE and transport.get_extra_info("ssl_object") is not None
         while True:
             message, body = await protocol.read()
             if not 100 <= message.code <= 199 or message.code == _SWITCHED:
-                return PlainResponse(message, body, connection)
+                return PlainResponse(message, body, connection, hidden)
     except BaseException:
         connection.close()
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lanewise.errors import RoutingError
 from lanewise.scope import Scope, begin_serving, end_serving, state_of
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WsgiCore", "wsgi_headers"]
 
+_MOST_DIGITS: Final = 18
+"""Of a Content-Length that is one."""
 Headers = list[tuple[str, str]]
 Write = Callable[[bytes], object]
 
@@ -117,6 +119,8 @@ class _Start:
         values = dict(zip(map(str.lower, plain), plain.values(), strict=True))
         if self._id_header.lower() not in values:
             headers = [*headers, (self._id_header, state_of(self._scope).request_id)]
+        length = values.get("content-length", "")
+        self.length = int(length) if length.isdecimal() and len(length) <= _MOST_DIGITS else None
         if exc_info is not None:
             self.done = True
             if self._sends_lane:
@@ -124,8 +128,6 @@ class _Start:
             return self._start_response(status, headers, exc_info)
         self._waiting = (status, headers)
         if "content-length" in values:
-            length = values["content-length"]
-            self.length = int(length) if length.isdecimal() else None
             self.send()
         return self._write_out
 

@@ -1,4 +1,4 @@
-"""The state of one circuit, its settings, and all that can happen to it. What it then becomes is in ``breaker``."""
+"""The state of one circuit, its settings, and all that can happen to it. What it becomes is in ``transitions.py``."""
 
 from __future__ import annotations
 

@@ -219,6 +219,8 @@ class HealthSync:
             channel.subscribe(channel_of(client))
             if channel.get_message(timeout=TIMEOUT) is None:  # the first message says that it is subscribed
                 raise TimeoutError("the channel of the store is not heard")
+            with self._known_lock:
+                self._early.clear()  # of an earlier subscription: the store may have lost what it told
             self._subscribed.set()
             pinged = answered = time.monotonic()
             while not self._ended.is_set() and self._subscribed.is_set():

@@ -1,1 +1,1 @@
-"""What is read from the ledger: reports, pages of calls, what was spent."""
+"""What is asked of the ledger: reports, pages of calls, what was spent, and routes opened by hand."""

@@ -54,7 +54,9 @@ class LedgerCalls:
     def load() -> None:
         """Import what the database needs now, so that no page has to wait for that. Connects to nothing."""
         with suppress(ImportError):  # the first page reports it
-            pass
+            import lanewise._ledger.queries.call_pages
+            import lanewise._ledger.queries.recent
+            import lanewise._ledger.queries.single_calls  # noqa: F401 - all three
 
     def facts(self, since: datetime, now: datetime) -> RecentFacts:
         """What happened since a moment of the last hours, and the cost of today."""

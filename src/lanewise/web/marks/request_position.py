@@ -34,7 +34,7 @@ _log: Final = logging.getLogger("lanewise")
 
 
 class RouterWatch:
-    """In the place of the app that a router serves requests by, which it calls: reports when the router gets one."""
+    """An ASGI app around the one that a router serves requests by, which reports each request that the router gets."""
 
     def __init__(self, app: App, router: object) -> None:
         self.app = app
