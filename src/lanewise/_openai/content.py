@@ -1,4 +1,7 @@
-"""What counts as content in an answer or a stream (text, thinking, calls, pictures, sounds), and what holds nothing."""
+"""What counts as content in an answer or a stream (text, thinking, calls, pictures, sounds), and what holds nothing.
+
+Which events of a Responses stream bring content is said with the other events, in ``responses_events.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The list of the subcommands, each of which is imported when it is called, so that ``--help`` is quick.
 
-A new subcommand is a click command in a module of its own, and a line in ``COMMANDS``.
+A new subcommand is a click command in a module of its own, and a line in ``COMMANDS``. One that reads the config has a
+name in ``framework_commands.py`` too, so that in an app's own command line it reads that app's config.
 """
 
 from __future__ import annotations
