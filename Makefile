@@ -11,7 +11,7 @@ demo: $(VENV)/ready
 	$(BIN)/lanewise demo
 
 test: check
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest -n 6 --dist worksteal
 
 test-slow: check
 	$(BIN)/python -m pytest -n 2 --dist worksteal --slow --timeout 600
