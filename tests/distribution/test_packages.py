@@ -14,13 +14,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 UV = Path(sys.executable).parent / "uv"
+ENVIRON = {"UV_SYSTEM_CERTS": "1", **os.environ}
+"""For uv: it trusts whom the machine trusts, as pip does."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PACKAGES = ("lanewise", "flask_lanewise", "starlette_lanewise", "litestar_lanewise")
 
 
 def run(*command: str | Path, cwd: Path, **environ: str) -> str:
-    environ = {"UV_SYSTEM_CERTS": "1", **os.environ, **environ}  # as pip: whom the machine trusts
+    environ = {**ENVIRON, **environ}
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=540, env=environ, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -224,5 +226,4 @@ def resolve(folder: Path, wheel: Path, library: str, *options: str) -> subproces
     wanted = f"lanewise[{extras} @ {wheel.as_uri()}" if name == "lanewise" else library
     (folder / "wanted.in").write_text(f"lanewise @ {wheel.as_uri()}\n{wanted}\n")
     command = [UV, "pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate", *options, "wanted.in"]
-    environ = {"UV_SYSTEM_CERTS": "1", **os.environ}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environ, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=ENVIRON, check=False)

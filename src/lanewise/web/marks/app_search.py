@@ -9,7 +9,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from lanewise.web.marks.endpoint_report import Source, sources_of
-from lanewise.web.marks.mark_search import STANDARD, elements, is_looked_up
+from lanewise.web.marks.mark_search import STANDARD, attribute_of, cell_content, elements, is_looked_up
 
 __all__ = ["OPAQUE", "MountedMarks", "apps_within", "categories_within", "register_reader"]
 
@@ -116,21 +116,21 @@ def _contents(layer: object) -> Iterator[object]:
         given = (layer.func, *layer.args, *layer.keywords.values())
         yield from (each for each in given if not is_looked_up(each))
     for name in ("__func__", "__self__", "__wrapped__"):
-        yield from _elements(_attribute(layer, name))
-    code = _attribute(layer, "__code__")
+        yield from _elements(attribute_of(layer, name))
+    code = attribute_of(layer, "__code__")
     if isinstance(code, CodeType):
-        for cell in _attribute(layer, "__closure__") or ():
-            yield from _elements(_content(cell))
-        names = _attribute(layer, "__globals__") or {}
+        for cell in attribute_of(layer, "__closure__") or ():
+            yield from _elements(cell_content(cell))
+        names = attribute_of(layer, "__globals__") or {}
         yield from (each for name in _names(code) for each in _elements(names.get(name)))
-        yield from _elements(_attribute(layer, "__defaults__"))
-        yield from _elements(_attribute(layer, "__kwdefaults__"))
+        yield from _elements(attribute_of(layer, "__defaults__"))
+        yield from _elements(attribute_of(layer, "__kwdefaults__"))
     if not inspect.isroutine(layer):
-        yield from _elements(dict(_attribute(layer, "__dict__") or {}))
+        yield from _elements(dict(attribute_of(layer, "__dict__") or {}))
         for cls in type(layer).__mro__:
             slots = vars(cls).get("__slots__", ())
             for name in [slots] if isinstance(slots, str) else slots:
-                yield from _elements(_attribute(layer, name))
+                yield from _elements(attribute_of(layer, name))
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -146,17 +146,3 @@ def _elements(content: object) -> Iterator[object]:
             yield from elements(element, _ELEMENTS)
         else:
             yield element
-
-
-def _attribute(layer: object, name: str) -> Any:
-    try:
-        return getattr(layer, name, None)
-    except Exception:  # noqa: BLE001 - a proxy in a closure, of something that is only there during a request
-        return None
-
-
-def _content(cell: Any) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not yet filled
-        return None

@@ -18,6 +18,8 @@ __all__ = [
     "RAISES",
     "STANDARD",
     "Marks",
+    "attribute_of",
+    "cell_content",
     "elements",
     "find_marks",
     "is_looked_up",
@@ -127,7 +129,7 @@ def _marks_above(layer: object) -> frozenset[str]:
 
 
 def _read(holder: object, attribute: str) -> frozenset[str]:
-    marks = _attribute(holder, "__dict__", _NOTHING).get(attribute)
+    marks = attribute_of(holder, "__dict__", _NOTHING).get(attribute)
     return marks if isinstance(marks, frozenset) else frozenset()
 
 
@@ -145,7 +147,7 @@ def _layers(endpoint: object, method: str | None) -> Iterator[object]:
         seen.add(id(layer))
         yield layer
         for name in ("__wrapped__", "func", "__func__", "view_class"):
-            inner = _attribute(layer, name)
+            inner = attribute_of(layer, name)
             if inner is not None and callable(inner) and not is_looked_up(inner):
                 waiting.append(inner)
         if inspect.isclass(layer):
@@ -187,19 +189,19 @@ def reached(starts: Iterable[object], method: str | None = None) -> list[object]
 
 
 def _contents(layer: object) -> Iterator[object]:
-    code, cells = _attribute(layer, "__code__"), _attribute(layer, "__closure__")
+    code, cells = attribute_of(layer, "__code__"), attribute_of(layer, "__closure__")
     of_function = isinstance(code, CodeType) and isinstance(cells, tuple)  # not of an object that has whatever is asked
     for name, cell in zip(code.co_freevars, cells, strict=False) if of_function else ():
-        content = _content(cell)
+        content = cell_content(cell)
         if name != "__class__" and not _is_called_by_name(layer, name, content):
             yield from elements(content)
-    for defaults in (_attribute(layer, "__defaults__"), _attribute(layer, "__kwdefaults__")):
+    for defaults in (attribute_of(layer, "__defaults__"), attribute_of(layer, "__kwdefaults__")):
         yield from elements(defaults)
     if not inspect.isroutine(layer) and not inspect.isclass(layer):  # a decorator that is an object
-        yield from elements(dict(_attribute(layer, "__dict__", _NOTHING)))
+        yield from elements(dict(attribute_of(layer, "__dict__", _NOTHING)))
         for cls in type(layer).__mro__:
             slots = vars(cls).get("__slots__", ())
-            yield from elements([_attribute(layer, name) for name in ([slots] if isinstance(slots, str) else slots)])
+            yield from elements([attribute_of(layer, name) for name in ([slots] if isinstance(slots, str) else slots)])
 
 
 def _is_called_by_name(layer: object, name: str, content: object) -> bool:
@@ -208,11 +210,11 @@ def _is_called_by_name(layer: object, name: str, content: object) -> bool:
     In an app factory, say: an endpoint that calls it is none that a decorator put around it, and the mark holds from
     that call on.
     """
-    if is_looked_up(content) or _attribute(content, RAISES) is not True or _attribute(content, "__name__") != name:
+    if is_looked_up(content) or attribute_of(content, RAISES) is not True or attribute_of(content, "__name__") != name:
         return False
-    around = str(_attribute(content, "__qualname__", "")).rpartition(".")[0]
-    within = str(_attribute(layer, "__qualname__", "")).rpartition(".")[0]
-    is_same_module = _attribute(content, "__module__") == _attribute(layer, "__module__")
+    around = str(attribute_of(content, "__qualname__", "")).rpartition(".")[0]
+    within = str(attribute_of(layer, "__qualname__", "")).rpartition(".")[0]
+    is_same_module = attribute_of(content, "__module__") == attribute_of(layer, "__module__")
     return bool(around) and is_same_module and (within == around or within.startswith(f"{around}."))
 
 
@@ -269,17 +271,19 @@ def _may_be_wrapped(content: object) -> bool:
     return callable(content) and kind.__module__ != "builtins" and not any(hasattr(kind, name) for name in OF_APPS)
 
 
-def _attribute(layer: object, name: str, default: Any = None) -> Any:
+def attribute_of(layer: object, name: str, default: Any = None) -> Any:
+    """An attribute of what may stand in for something else; the default where it can't be had."""
     try:
         return getattr(layer, name, default)
     except Exception:  # noqa: BLE001 - a proxy in a closure, of something that is only there during a request
         return default
 
 
-def _content(cell: Any) -> object:
+def cell_content(cell: Any) -> object:
+    """What a closure holds; ``None`` while it is not yet filled."""
     try:
         return cell.cell_contents
-    except ValueError:  # not yet filled
+    except ValueError:
         return None
 
 
@@ -297,7 +301,7 @@ def note_lost(layers: Iterable[object], category: str) -> None:
     if frame is None:  # an interpreter without frames
         return
     code, line = frame.f_code, frame.f_lineno
-    found = (_attribute(layer, "__code__") for layer in layers)
+    found = (attribute_of(layer, "__code__") for layer in layers)
     if not any(_stands_above(code, line, each) for each in found):
         _lost.add((code, line, category))
 
@@ -328,7 +332,7 @@ def lost_marks(endpoint: object, *methods: str | None) -> frozenset[str]:
     if not _lost:
         return frozenset()
     layers = [layer for method in methods or (None,) for layer in _layers(endpoint, method)]
-    codes = [code for layer in layers if (code := _attribute(layer, "__code__")) is not None]
+    codes = [code for layer in layers if (code := attribute_of(layer, "__code__")) is not None]
     return frozenset(
         category for around, line, category in _lost if any(_stands_above(around, line, code) for code in codes)
     )
