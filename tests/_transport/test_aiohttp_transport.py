@@ -7,6 +7,7 @@ import gzip
 import threading
 import time
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -289,6 +290,30 @@ async def test_words_on_an_idle_connection_are_nobodys_answer(transport: Aiohttp
         await asyncio.sleep(0.05)  # what lies in the socket is read in the loop's next turn
         assert await (await send(transport, peer.url)).read(100) == b'{"ok":true}'
         assert peer.accepted == 2
+
+
+@pytest.mark.parametrize(
+    "part", [Wire.close, Wire.reset, lambda wire: wire.send(ANSWER)], ids=["closes", "resets", "answers again"]
+)
+async def test_what_the_loop_had_no_turn_to_read_is_seen(
+    transport: AiohttpTransport, part: Callable[[Wire], None]
+) -> None:
+    """A server that closes each connection and does not say so costs calls that are made back to back no attempt."""
+
+    def talk(wire: Wire) -> None:
+        wire.request()
+        wire.send(ANSWER)
+        read.acquire(timeout=LONG_ENOUGH)
+        part(wire)
+        parted.release()
+
+    read, parted = threading.Semaphore(0), threading.Semaphore(0)
+    with Peer(talk) as peer:
+        for number in range(1, 4):
+            assert await (await send(transport, peer.url)).read(100) == b'{"ok":true}'
+            assert peer.accepted == number
+            read.release()
+            assert parted.acquire(timeout=LONG_ENOUGH)  # the loop stands still meanwhile
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -11,7 +12,8 @@ import httpx2
 import pytest
 import trustme
 
-from _transport.peers import Peer, Wire, answers, connect_proxy, silent
+from _transport.peers import ANSWER, Peer, Wire, answers, connect_proxy, silent
+from busy_machine import LONG_ENOUGH
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._transport import Exchange, Target
 from lanewise._transport.aiohttp_transport import AiohttpTransport
@@ -45,6 +47,25 @@ async def test_a_trusted_certificate_is_accepted(trusted: AiohttpTransport, serv
         for _ in range(2):
             assert await (await send(trusted, Target(peer.url))).read(100) == b'{"ok":true}'
         assert peer.accepted == 1
+
+
+async def test_a_peer_that_has_gone_is_seen_over_tls(trusted: AiohttpTransport, served: ssl.SSLContext) -> None:
+    """Also where the loop has had no turn to read it."""
+
+    def talk(wire: Wire) -> None:
+        wire.request()
+        wire.send(ANSWER)
+        read.acquire(timeout=LONG_ENOUGH)
+        wire.close()
+        gone.release()
+
+    read, gone = threading.Semaphore(0), threading.Semaphore(0)
+    with Peer(talk, served) as peer:
+        for number in range(1, 4):
+            assert await (await send(trusted, Target(peer.url))).read(100) == b'{"ok":true}'
+            assert peer.accepted == number
+            read.release()
+            assert gone.acquire(timeout=LONG_ENOUGH)
 
 
 async def test_an_untrusted_authority_is_a_tls_failure(transport: AiohttpTransport, served: ssl.SSLContext) -> None:
