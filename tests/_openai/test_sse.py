@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
-from lanewise._openai.streams.sse import Event, EventSplitter
+from lanewise._openai.streams.sse import Event, EventSplitter, event_bytes, run_length
 
 ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
 LINES = st.one_of(
@@ -25,6 +25,12 @@ STREAMS = st.one_of(
     st.lists(LINES, max_size=30).map(lambda lines: b"\n".join(lines)),
     st.binary(max_size=60),
 )
+
+EVENTS = [
+    b"data: a\n\n", b"data: b\n\n", b"data: \n\n", b"data: a\ndata: b\n\n", b"data: a\n\n\n", b"data: a\r\n\r\n",
+    b": comment\n\n", b"event: x\ndata: a\n\n", b"data:a\n\n", b"data: data: a\n\n", b"data: a\nid: 1\n\n",
+    b"data: cut", b"\n",
+]  # fmt: skip
 
 
 def parse(pieces: list[bytes]) -> list[Event]:
@@ -46,6 +52,26 @@ def test_any_split_gives_the_same_events(stream: bytes, cuts: list[int]) -> None
     for events in (whole, parse(pieces), parse([stream[i : i + 1] for i in range(len(stream))])):
         assert b"".join(event.raw for event in events) == stream
         assert said(events) == said(whole)
+
+
+@given(
+    st.one_of(STREAMS, st.lists(st.sampled_from(EVENTS), max_size=12).map(b"".join)),
+    st.lists(st.integers(0, 300), max_size=6),
+    st.integers(1, 4),
+)
+def test_events_cut_in_one_go_are_the_same(stream: bytes, cuts: list[int], most: int) -> None:
+    """As many at once as are alike; with what is fed after them they are the stream."""
+    splitter = EventSplitter()
+    found: list[tuple[str | None, bytes]] = []
+    places = [0, *sorted(cut for cut in cuts if cut <= len(stream)), len(stream)]
+    for start, end in itertools.pairwise(places):
+        run, size = splitter.cut_run(stream[start:end], most)
+        assert len(run) <= most
+        assert run_length(run) == size
+        assert b"".join(event_bytes(None, data) for data in run) == stream[start : start + size]
+        found += [(None, data) for data in run]
+        found += said([event for event in splitter.feed(stream[start + size : end]) if event is not None])
+    assert found + said([event for event in splitter.end() if event is not None]) == said(parse([stream]))
 
 
 @given(STREAMS)

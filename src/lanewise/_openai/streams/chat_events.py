@@ -58,10 +58,11 @@ def judge_chunk(
     says_something = malformed = False
     for choice in chunk.choices:
         delta = choice.delta
-        if delta is not None and delta.says_something():
+        if delta is not None and (delta.content or delta.says_something()):
             says_something = True
             stream.count_text(delta.content)
-            stream.refusal = stream.refusal or bool(delta.refusal)
+            if delta.refusal:
+                stream.refusal = True
         index, reason = choice.index or 0, choice.finish_reason
         if choice.usage:
             stream.usage_so_far.add(choice.usage, index)

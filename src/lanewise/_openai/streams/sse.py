@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.lenient_json import is_utf8
 
-__all__ = ["MAX_EVENT_BYTES", "Event", "EventSplitter", "event_bytes"]
+__all__ = ["MAX_EVENT_BYTES", "Event", "EventSplitter", "event_bytes", "run_length"]
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
+_DATA = b"data: "
+_END = b"\n\n"
 # A line's end and the end of the empty line after it. Atomic, so that CRLF is never read as CR and then LF.
 _EMPTY_LINE = re.compile(rb"(?>\r\n|\n|\r)(?:\r\n|\n|\r)").search
 _BLANK = re.compile(rb"[\r\n]+").match
@@ -23,6 +25,10 @@ _ENDS_OF_LINE = b"\r\n"
 _LARGE = 32 * 1024
 """Bytes of an event whose lines are not read in one go."""
 _LINES_AT_ONCE = 2000
+_LONGEST_RUN = 64 * 1024
+"""Bytes of events that are cut in one go."""
+_LONGEST_RUN = 64 * 1024
+"""Bytes of events that are cut in one go."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -55,6 +61,11 @@ def event_bytes(name: str | None, data: bytes) -> bytes:
     lines = [] if name is None else [b"event: " + name.encode()]
     lines += [b"data: " + line for line in data.split(b"\n")]
     return b"\n".join(lines) + b"\n\n"
+
+
+def run_length(run: Sequence[bytes]) -> int:
+    """The bytes of events of one line each, by their data."""
+    return sum(map(len, run)) + len(run) * len(b"data: \n\n")
 
 
 class EventSplitter:
@@ -96,6 +107,25 @@ class EventSplitter:
                 if event is not None and event.data is not None:
                     event = msgspec.structs.replace(event, odd=True)  # it lacks its empty line
                 yield event
+
+    def cut_run(self, piece: bytes, most: int) -> tuple[list[bytes], int]:
+        """The data of the first events of a piece, at most so many, if each is whole and one line of ``data: ``; cut in
+        one go. And how many bytes these events are: what follows them is to be fed; all of it, if there are none.
+
+        Example::
+
+            splitter.cut_run(b"data: {}\\n\\ndata: [DONE]\\n\\n: over", 64)  # ([b"{}", b"[DONE]"], 25)
+        """
+        size = piece.rfind(_END, 0, _LONGEST_RUN) + len(_END)
+        if self._rest or self._has_cr or not piece.startswith(_DATA) or size <= len(_DATA) or b"\r" in piece:
+            return [], 0
+        run = piece[len(_DATA) : size - len(_END)].split(_END + _DATA, most)
+        if len(run) > most:
+            size -= len(_DATA) + len(run.pop()) + len(_END)
+        if piece.count(b"\n", 0, size) != len(_END) * len(run):
+            return [], 0
+        self._first = False
+        return run, size
 
     def _cut_lf(self, piece: bytes) -> Iterator[Event | None]:
         start = 0
@@ -154,13 +184,13 @@ class EventSplitter:
         if self._first or self._has_cr:
             return None
         last = len(raw) - 2
-        if raw.startswith(b"data: "):
+        if raw.startswith(_DATA):
             if raw.find(b"\n") == last:
                 return Event(raw, raw[6:last])
         elif raw.startswith(b"event: "):
             line = raw.find(b"\n") + 1
             name = raw[7 : line - 1]
-            if raw.startswith(b"data: ", line) and raw.find(b"\n", line) == last and name and name.isascii():
+            if raw.startswith(_DATA, line) and raw.find(b"\n", line) == last and name and name.isascii():
                 return Event(raw, raw[line + 6 : last], name.decode())
         return None
 

@@ -12,7 +12,7 @@ from lanewise._failures import failure_table as failures
 from lanewise._failures.classification import from_inner_error
 from lanewise._failures.signals import TransportFailure, TransportSignal
 from lanewise._openai.streams.hidden_usage import without_usage
-from lanewise._openai.streams.sse import Event, EventSplitter
+from lanewise._openai.streams.sse import Event, EventSplitter, run_length
 from lanewise._openai.streams.stream_state import StreamVerdict
 from lanewise._openai.streams.stream_validator import StreamValidator
 from lanewise._transport import Exchange
@@ -60,7 +60,8 @@ class UpstreamStream:
         """Of what was read and is not all judged yet."""
         self._on_bytes = on_bytes
         self._at_end = False
-        self._begun = begun
+        self._uncut = begun
+        """What was read, and is not cut into events yet."""
         self._seen = False
         """Whether an event has come."""
         self._not_events = b""
@@ -73,18 +74,31 @@ class UpstreamStream:
         """
         if self._events is not None:
             await self.exchange.give_way()
-            return self._judge(self._events)
-        data, self._begun = self._begun, b""
-        try:
-            data = data or await self.exchange.read_some()
-        except TransportFailure as failure:
-            if failure.signal is TransportSignal.TIMEOUT:
-                raise
-            return self._ended_by(failure)
-        self._at_end = not data
+            return self._judge(self._events, Chunk())
+        data, self._uncut = self._uncut, b""
         if data:
-            self._on_bytes()
-        return self._judge(self._splitter.feed(data) if data else self._splitter.end())
+            await self.exchange.give_way()
+        else:
+            try:
+                data = await self.exchange.read_some()
+            except TransportFailure as failure:
+                if failure.signal is TransportSignal.TIMEOUT:
+                    raise
+                return self._ended_by(failure)
+        self._at_end = not data
+        if self._at_end:
+            return self._judge(self._splitter.end(), Chunk())
+        self._on_bytes()
+        piece = Chunk()
+        run, size = self._splitter.cut_run(data, EVENTS_AT_ONCE)
+        if run:
+            data = self._judge_run(data, run, size, piece)
+            if piece.failure is not None or not data:
+                return piece
+            if len(run) == EVENTS_AT_ONCE:
+                self._uncut = data
+                return piece
+        return self._judge(self._splitter.feed(data), piece)
 
     async def drain(self, until: float) -> bytes:
         """Read on to the clean end after the last event, so that the connection can be used again.
@@ -107,10 +121,30 @@ class UpstreamStream:
         self._at_end = True
         return b"".join(rest)
 
-    def _judge(self, events: Iterator[Event | None]) -> Chunk:
+    def _judge_run(self, data: bytes, run: list[bytes], size: int, piece: Chunk) -> bytes:
+        """Judge events that came together, as far as they are passed on as they are. Gives what is left of ``data``."""
+        verdicts = self.validator.feed_run(run)
+        if not verdicts:
+            return data
+        self._seen = True
+        if len(verdicts) < len(run):
+            size = run_length(run[: len(verdicts)])
+        piece.alive = StreamVerdict.CONTENT in verdicts or StreamVerdict.PROGRESS in verdicts
+        last = verdicts[-1]
+        if isinstance(last, StreamVerdict) and last is not StreamVerdict.HIDE:
+            piece.data = data[:size]
+            return data[size:]
+        event = run[len(verdicts) - 1]
+        piece.data = data[: size - run_length((event,))]
+        if isinstance(last, Failure):
+            piece.failure = last
+        else:
+            piece.data += without_usage(event) or b""
+        return data[size:]
+
+    def _judge(self, events: Iterator[Event | None], piece: Chunk) -> Chunk:
         """Judge events until there is enough for the app to go on with, or it has taken a while."""
-        piece = Chunk()
-        pieces: list[bytes] = []
+        pieces = [piece.data] if piece.data else []
         until = perf_counter() + TURN
         self._events = events
         validator = self.validator
