@@ -47,7 +47,7 @@ def openai_blueprint(
         return _ask_of_request(authenticate)
 
     def serve(endpoint: WsgiEndpoint, path: str) -> Response:
-        return _response(endpoint.serve(request.environ, path, read=request.stream.read, tell=ask))
+        return _response(endpoint.serve(request.environ, path, read=_body_reader(), tell=ask))
 
     blueprint = Blueprint(name, __name__)
     blueprint.register_error_handler(HTTPException, _refusal)
@@ -92,8 +92,7 @@ def dashboard_blueprint(
         )
 
     def serve(page: WsgiDashboard, path: str) -> Response:
-        read = request.stream.read
-        status, headers, body = page.serve(request.environ, path, read=read, tell=_ask_of_request)
+        status, headers, body = page.serve(request.environ, path, read=_body_reader(), tell=_ask_of_request)
         return Response(body, status, list(headers))
 
     blueprint = Blueprint(name, __name__, url_prefix=url_prefix)
@@ -123,6 +122,21 @@ def _mount(
         blueprint.add_url_rule(
             rule, "serve", view, methods=_METHODS, provide_automatic_options=False, strict_slashes=strict_slashes
         )
+
+
+def _body_reader() -> Callable[[int], bytes]:
+    """Reads the request's body, also where the app has read it before: to log it, or to check its signature."""
+    has_begun = False
+
+    def read(size: int) -> bytes:
+        nonlocal has_begun
+        piece = request.stream.read(size)
+        if not piece and not has_begun:
+            piece = request.get_data(cache=False)  # what get_data() and get_json() keep
+        has_begun = True
+        return piece
+
+    return read
 
 
 def _ask_of_request(function: Callable[..., Any]) -> object:

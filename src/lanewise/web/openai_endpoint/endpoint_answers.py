@@ -19,6 +19,7 @@ from lanewise.errors import (
 )
 from lanewise.scope import Scope, state_of
 from lanewise.types import Api
+from lanewise.web.call_errors import is_hang_up, log_hang_up
 from lanewise.web.problems import problem_for
 
 __all__ = [
@@ -93,6 +94,9 @@ def json_answer(content: object) -> EndpointAnswer:
 
 def log_failure(status: int, error: RoutingError, scope: Scope) -> None:
     """Say in the log why a call was not answered. Nothing of a prompt or an answer is in it."""
+    if is_hang_up(error):  # also where it was a middleware around the endpoint that heard of it
+        log_hang_up(error, scope)
+        return
     call_id = error.call.id if error.call is not None else None
     _log.log(
         logging.ERROR if status == 500 else logging.INFO if status in (202, 400, 404) else logging.WARNING,

@@ -154,12 +154,18 @@ class _Request:
 
     def _body(self, head: RequestHead) -> bytes:
         reader = BodyReader(head)
-        while piece := self._read(_PIECE):
+        while piece := self._some_of_body():
             reader.feed(piece)
         body = reader.finish()
         for _ in depth_checks(body):
             pass
         return body
+
+    def _some_of_body(self) -> bytes:
+        try:
+            return self._read(_PIECE)
+        except OSError:  # gunicorn's and mod_wsgi's, for chunks that are none and for a caller that has gone
+            raise EndpointError(400, "invalid_body", "The body could not be read to its end") from None
 
     def _whole(self, answer: EndpointAnswer) -> WsgiAnswer:
         headers = self._core.headers(answer, self._request_id or self._core.fresh_request_id())
