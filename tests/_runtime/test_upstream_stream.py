@@ -180,3 +180,14 @@ async def test_events_mean_the_same_however_they_come(
         await outcome(way, Api.CHAT, hide_usage=hide_usage, gather=gather, sensitive=sensitive) for way in ways if way
     ]
     assert all(result == results[0] for result in results)
+
+
+async def test_what_was_read_and_is_not_judged_is_known_to_be_there() -> None:
+    """So that nobody waits for more before it is taken."""
+    mixed = CONTENT + b": comment\n\n" + CONTENT * EVENTS_AT_ONCE
+    exchange: Any = Exchange([CONTENT * (EVENTS_AT_ONCE + 1), mixed, END])
+    flow = UpstreamStream(exchange, StreamValidator(Api.CHAT, hide_usage=False), 1_000_000, lambda: None)
+    more = []
+    while not (await flow.next_piece()).ended:
+        more.append(flow.has_more)
+    assert more == [True, False, True, False]

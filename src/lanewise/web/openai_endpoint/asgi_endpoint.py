@@ -36,8 +36,8 @@ Send = Callable[[Message], Awaitable[None]]
 HANG_UPS: Final = "lanewise.hang_ups"
 """The extension of a server that says of a hang-up by itself: a list of what it then calls, in the loop."""
 _BURST: Final = 0.002
-"""Seconds. What of a stream comes faster goes on together: a reader sees no difference, and each piece costs a turn of
-the loop, a write and a packet. The first piece goes at once, and so does each that comes later than this after one."""
+"""Seconds. What of a stream comes within this time after a piece goes on together: a reader sees no difference, and
+each piece costs a turn of the loop, a write and a packet. The first goes at once, and so does each that comes later."""
 
 
 class AsgiEndpoint:
@@ -232,7 +232,7 @@ class _Request:
 
     async def _send_stream(self, stream: Stream, scope: Scope, api: Api) -> bytes | None:
         """Pass a stream on. Gives its last piece; ``None`` if the caller has left."""
-        sent = 0.0
+        sent = perf_counter()
         try:
             while piece := await stream.read():
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -89,7 +89,7 @@ class CommittedStream:
 
     async def rest(self, seconds: float) -> None:
         """Let what comes gather for so many seconds, to be read at once."""
-        if not (self._complete or self._closed or self._ready):
+        if not (self._complete or self._closed or self._ready or self._flow.has_more):
             await self._flow.exchange.rest(seconds)
 
     async def aclose(self) -> None:

@@ -67,6 +67,11 @@ class UpstreamStream:
         self._not_events = b""
         """What came instead of events, as far as it may tell of an error."""
 
+    @property
+    def has_more(self) -> bool:
+        """Whether more was read than is judged: the next piece needs no read."""
+        return self._events is not None or bool(self._uncut)
+
     async def next_piece(self) -> Chunk:
         """Judge what came, and read once if all of that is judged. Others have their turn before it goes on for long.
 
