@@ -89,7 +89,8 @@ def repeated_name(raw: bytes, fields: Mapping[str, msgspec.Raw]) -> str | None:
 def _spaced(fields: Mapping[str, msgspec.Raw]) -> bytes:
     """An object with these fields as Python's ``json`` writes it, and many clients with it; empty if a name of theirs
     can't be written as it is."""
-    if any('"' in name or "\\" in name for name in fields):
+    names = "".join(fields)
+    if '"' in names or "\\" in names:
         return b""
     return b"{%b}" % b", ".join([b'"%b": %b' % (name.encode(), value) for name, value in fields.items()])
 

@@ -146,7 +146,7 @@ class _Request:
         head = RequestHead(asgi["method"], _below_mount(asgi), asgi["headers"])
         self._request_id = core.request_id(head)
         core.check_target(head)
-        client = core.client(head, await self._told())
+        client = core.client(head, None if core.authenticate is None else await self._told(core.authenticate))
         models = core.models(client, head)
         if models is not None:
             return models
@@ -164,11 +164,8 @@ class _Request:
         finally:
             self._give_back()
 
-    async def _told(self) -> object:
+    async def _told(self, authenticate: Callable[..., object]) -> object:
         """What the app's function says of the request."""
-        authenticate = self._core.authenticate
-        if authenticate is None:
-            return None
         try:
             told = authenticate(_connection(self._asgi))
             return await told if inspect.isawaitable(told) else told

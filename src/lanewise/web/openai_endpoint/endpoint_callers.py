@@ -48,6 +48,9 @@ class EndpointClient:
         self.declared = declared
         self.sensitive = frozenset(() if declared.sensitive is None else (declared.sensitive,))
         self.tasks = usable_tasks(declared, config)
+        self.labels = declared.labels or None
+        header = declared.subject_header
+        self._subject_header = None if header is None else header.encode("ascii")
         self._others = config.clients.keys() - {name}
 
     def __repr__(self) -> str:
@@ -58,10 +61,9 @@ class EndpointClient:
 
         The name of another client is that one's own subject: whoever sends it spends nothing of its budgets.
         """
-        header = self.declared.subject_header
-        if header is None:
+        if self._subject_header is None:
             return self.name
-        values = head.values(header.encode("ascii"))
+        values = head.values(self._subject_header)
         if len(values) != 1 or not (said := values[0].strip()):
             return self.name
         told = said.decode("utf-8", "backslashreplace")
@@ -188,17 +190,17 @@ def _kind_of(told: object) -> str:
 
 
 def _key_in(head: RequestHead) -> bytes:
-    bearers = [value[len(_BEARER) :].strip() for value in head.values(b"authorization") if _is_bearer(value)]
-    keys = {key for key in (*bearers, *(value.strip() for value in head.values(b"api-key"))) if key}
-    if len(head.values(b"authorization")) > 1 or len(head.values(b"api-key")) > 1 or len(keys) > 1:
+    authorizations, api_keys = head.values(b"authorization"), head.values(b"api-key")
+    keys = {value.strip() for value in api_keys}
+    for value in authorizations:
+        if value[: len(_BEARER)].lower() == _BEARER:
+            keys.add(value[len(_BEARER) :].strip())
+    keys.discard(b"")
+    if len(authorizations) > 1 or len(api_keys) > 1 or len(keys) > 1:
         raise _unauthorized("The request has more than one API key")
     if not keys:
         raise _unauthorized("The request has no API key: send it as `Authorization: Bearer <key>`")
     return keys.pop()
-
-
-def _is_bearer(value: bytes) -> bool:
-    return value[: len(_BEARER)].lower() == _BEARER
 
 
 def _unauthorized(message: str) -> EndpointError:

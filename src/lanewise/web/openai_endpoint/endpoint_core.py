@@ -65,7 +65,7 @@ class EndpointCore:
         self.scopes = scopes_of(router)
         self._config = router.config
         self._callers = callers
-        self._rules = PathRules(router.config.endpoints)
+        self._rules = PathRules(router.config.endpoints) if router.config.endpoints else None
         undeclared = router.config.router.undeclared
         self._undeclared = None if undeclared == STANDARD else undeclared
         self._id_header = router.config.router.request_id_header.lower().encode("latin-1")
@@ -154,14 +154,18 @@ class EndpointCore:
 
         Raises EndpointError: the Idempotency-Key can't be one.
         """
-        ruled = frozenset[str]().union(*(self._rules.match(path, root_path) for path in paths))
-        inside = any(scope.is_request for scope in entered_states())  # which says itself what is undeclared
+        ruled = frozenset[str]()
+        if self._rules is not None:
+            ruled = ruled.union(*[self._rules.match(path, root_path) for path in paths])
+        undeclared = None if ruled else self._undeclared
+        if undeclared is not None and any(scope.is_request for scope in entered_states()):
+            undeclared = None  # what is around says so itself
         return self.scopes.inbound(
             (request_id,),
             subject=client.subject(head),
-            labels=client.declared.labels,
-            sensitive=client.sensitive | (ruled - {STANDARD}),
-            undeclared=None if ruled or inside else self._undeclared,
+            labels=client.labels,
+            sensitive=client.sensitive | (ruled - {STANDARD}) if ruled else client.sensitive,
+            undeclared=undeclared,
             forwarded=trace_headers(head.values(b"traceparent")),
             client=client.name,
             named=_name_of_call(client, head),
@@ -216,8 +220,9 @@ class EndpointCore:
             if ((lower := name.lower()) in _PASSED_ON and _FIELD(value)) or lower.startswith(b"x-lanewise-")
         ]
         headers.append(_JSON if reply.stream is None else _EVENTS)
-        if scope.calls:
-            headers.append((b"x-lanewise-overhead-ms", _overhead(scope.calls[-1], started)))
+        calls = scope.calls
+        if calls:
+            headers.append((b"x-lanewise-overhead-ms", _overhead(calls[-1], started)))
         headers.append((self._id_header, scope.request_id.encode()))
         if reply.stream is None:
             headers.append((b"content-length", b"%d" % len(reply.body)))
@@ -232,12 +237,11 @@ def _nothing() -> None:
 
 def _overhead(call: Call, started: float) -> bytes:
     """The milliseconds that the request took so far, but for what its attempts took: of a stream, to its commit."""
-    now = datetime.now(UTC)
-    attempts = sum(
-        (now - attempt.started_at) / timedelta(milliseconds=1) if attempt.total_ms is None else attempt.total_ms
-        for attempt in call.attempts
-    )
-    return b"%.2f" % max(0.0, (time.perf_counter() - started) * 1000 - attempts)
+    own = (time.perf_counter() - started) * 1000
+    for attempt in call.attempts:
+        took = attempt.total_ms
+        own -= (datetime.now(UTC) - attempt.started_at) / timedelta(milliseconds=1) if took is None else took
+    return b"%.2f" % max(0.0, own)
 
 
 def _name_of_call(client: EndpointClient, head: RequestHead) -> str | None:

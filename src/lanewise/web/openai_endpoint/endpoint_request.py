@@ -34,6 +34,9 @@ MOST_FIELDS: Final = 256
 _SHOWN: Final = 100
 """Characters of a field's name that an answer repeats."""
 
+_OF_SDKS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
+_WAITS: Final = frozenset({*_OF_SDKS, b"x-request-timeout"})
+"""Headers that say how long the caller waits."""
 _FORBIDDEN: Final = frozenset(
     {
         "base_url", "api_base", "api_key", "extra_headers", "extra_query", "extra_body", "model_list", "fallbacks",
@@ -93,11 +96,9 @@ class RequestHead:
 
     def deadline(self) -> float | None:
         """The seconds that the caller waits for an answer. Raises EndpointError: what it says is no time."""
-        waits = [
-            wait
-            for name in (b"x-stainless-read-timeout", b"x-stainless-timeout")
-            if (wait := _seconds(self.only(name))) is not None
-        ]
+        if self._headers.keys().isdisjoint(_WAITS):
+            return None
+        waits = [wait for name in _OF_SDKS if (wait := _seconds(self.only(name))) is not None]
         if self.values(b"x-request-timeout"):
             asked = _seconds(self.only(b"x-request-timeout"))
             if asked is None:
