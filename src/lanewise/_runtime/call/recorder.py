@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from lanewise._failures.error_body import model_name
 from lanewise._openai.response_check import Answer
 from lanewise._openai.streams.stream_validator import StreamValidator
@@ -48,7 +46,7 @@ class CallRecorder:
         self._recording = runtime.recording
         self._trace = self._recording.trace()
         self._billing = Billing(runtime.prices, self.call.api, resolved.body, resolved.choices)
-        self._loop = asyncio.get_running_loop()
+        self._loop = resolved.context.loop.loop
         self.started = self._attempt_started = self._loop.time()
 
     def beside(self) -> CallRecorder:

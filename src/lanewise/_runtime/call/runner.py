@@ -51,7 +51,7 @@ class CallRunner:
 
     def __init__(self, context: CallContext) -> None:
         self._context = context
-        self._loop = asyncio.get_running_loop()
+        self._loop = context.loop.loop
         self._committed = False
 
     async def run(self) -> RoutedResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -47,7 +46,7 @@ class AttemptBuilder:
         self._resolved = resolved
         self._on_bytes = on_bytes
         self._call = resolved.call
-        self._loop = asyncio.get_running_loop()
+        self._loop = resolved.context.loop.loop
         self._sent: tuple[str, UpstreamBody] | None = None
         self._fresh = False
         self._replays: dict[str, int] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Sequence
@@ -57,7 +56,7 @@ class AttemptRunner:
         self._caller = resolved.context.caller
         self._contract = resolved.contract
         self._plan = plan
-        self._loop = asyncio.get_running_loop()
+        self._loop = resolved.context.loop.loop
         self.recorder = recorder
         self.admission = Admission(resolved)
         self.builder = AttemptBuilder(resolved, self.admission.bytes_came)
@@ -138,8 +137,8 @@ class AttemptRunner:
             sensitive=bool(self._resolved.call.sensitive),
             refusals_move=self._resolved.refusals_move,
         )
-        if failure is None:
-            failure = await self._breach_so_far(result)
+        if failure is None and self._contract is not None:
+            failure = await self._breach_so_far(self._contract, result)
         if failure is not None:
             self.recorder.answer(answer)
         return failure
@@ -150,13 +149,13 @@ class AttemptRunner:
             return None
         return await self._breach(self._contract, validator.accumulator.choices(), until)
 
-    async def _breach_so_far(self, result: CompleteResponse | StreamStarted) -> Failure | None:
+    async def _breach_so_far(self, contract: Contract, result: CompleteResponse | StreamStarted) -> Failure | None:
         until = self._plan.deadline
         if isinstance(result, StreamStarted):
             return await self.breach(result.flow.validator, until) if result.ended else None
-        if self._contract is None or self._goes_on(result.answer):
+        if self._goes_on(result.answer):
             return None
-        return await self._breach(self._contract, read_choices(self._resolved.call.api, result.body), until)
+        return await self._breach(contract, read_choices(self._resolved.call.api, result.body), until)
 
     async def _whole(self, result: CompleteResponse) -> CompleteResponse | Failure:
         failure = await self.failure_of(result)
