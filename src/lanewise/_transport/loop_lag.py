@@ -238,6 +238,7 @@ class LagTimeout:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None  # it holds this time-out, and the task with it
         if not self._expired:
             return
         assert self._task is not None, "it was entered in one"

@@ -38,7 +38,7 @@ class DisconnectWatcher:
     def __init__(self, receive: Receive, asgi: Message, gone: Callable[[], None]) -> None:
         self._receive = receive
         self._asgi = asgi
-        self._gone = gone
+        self._gone: Callable[[], None] | None = gone
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:  # trio: there, a hang-up is noticed when the app itself reads
@@ -83,6 +83,7 @@ class DisconnectWatcher:
     def stop(self) -> None:
         """The answer is complete: a disconnect that comes now is none."""
         self._stopped = True
+        self._gone = None  # it holds the request, which holds this
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
@@ -123,7 +124,7 @@ class DisconnectWatcher:
         if kind in ("http.disconnect", "websocket.disconnect"):
             self.left = True
             self._farewell = message
-            if not self._stopped:
+            if self._gone is not None:
                 self._gone()
         elif not message.get("more_body"):
             self._body_read = True

@@ -121,6 +121,8 @@ class _Request:
             with contextlib.suppress(Exception):
                 await self._send_end_of_server()
             raise
+        finally:
+            self._watcher.stop()
         if answer is not None:
             await self._send_whole(answer)
 
@@ -159,7 +161,6 @@ class _Request:
                     return await self._call(scope, client, head)
             finally:
                 state_of(scope).on_busy = None
-                self._watcher.stop()
                 state_of(scope).finish()
         finally:
             self._give_back()
@@ -272,7 +273,7 @@ class _ConnectionWatcher:
     def __init__(self, receive: Receive, hang_ups: list[Callable[[], None]], gone: Callable[[], None]) -> None:
         self.receive = receive
         self.left = False
-        self._gone = gone
+        self._gone: Callable[[], None] | None = gone
         self._hang_ups = hang_ups
         hang_ups.append(self._lost)
 
@@ -282,10 +283,12 @@ class _ConnectionWatcher:
     def stop(self) -> None:
         if self._lost in self._hang_ups:
             self._hang_ups.remove(self._lost)
+        self._gone = None  # it holds the request, which holds this
 
     def _lost(self) -> None:
         self.left = True
-        self._gone()
+        if self._gone is not None:
+            self._gone()
 
 
 def _below_mount(asgi: MutableMapping[str, Any]) -> str:
