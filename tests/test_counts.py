@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import subprocess
 import sys
 from collections import Counter
@@ -243,8 +244,11 @@ async def test_the_engine_leaves_nothing_for_the_garbage_collector(wireless: Rou
         assert min(left) == 0
 
 
-def test_a_synchronous_call_starts_one_thread_for_all(fake_provider: FakeProvider) -> None:
+def test_a_synchronous_call_starts_one_thread_for_all(
+    fake_provider: FakeProvider, caplog: pytest.LogCaptureFixture
+) -> None:
     """The portal is one thread, however many calls there are; it keeps one connection for calls in turn."""
+    caplog.set_level(logging.WARNING, "lanewise")  # lines have a thread of theirs, where a framework has asked for them
     with Router.from_mapping(config(fake_provider.base_url)) as router:
         begun = begun_threads()
         for _ in range(10):
