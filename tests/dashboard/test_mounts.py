@@ -20,13 +20,16 @@ from lanewise.web.openai_endpoint import standalone
 PASSWORD = "correct horse battery staple"
 
 
-def test_litestar_mounts_it(stage: Stage) -> None:
-    """Its pages, its links and its forms are where it is mounted."""
+@pytest.mark.parametrize("in_router", [False, True])
+def test_litestar_mounts_it(stage: Stage, in_router: bool) -> None:
+    """Its pages, its links and its forms are where it is mounted, also in a router, for which Litestar copies it."""
     from litestar import Litestar, asgi
+    from litestar import Router as LitestarRouter
 
     router = Router.from_mapping(stage.config())
     page = Dashboard(router, allow=is_staff, may_operate=lambda request: "ann")
-    app = Litestar([asgi("/_lanewise", is_mount=True, copy_scope=True)(page)])
+    mount = asgi("/_lanewise", is_mount=True, copy_scope=True)(page)
+    app = Litestar([LitestarRouter("/", route_handlers=[mount]) if in_router else mount])
     with router, served(app) as url, visiting(f"{url}/_lanewise") as staff:
         assert "All tasks" in staff.text() or "is on its primary lane" in staff.text()
         assert staff.get("static/dashboard.css").status_code == 200

@@ -8,6 +8,7 @@ import flask
 import pytest
 from fastapi import FastAPI
 from litestar import Litestar, asgi
+from litestar import Router as LitestarRouter
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
@@ -19,6 +20,7 @@ from flask_lanewise import sensitive as flask_sensitive
 from lanewise.testing import Answer, Status
 from lanewise.web import OpenAIEndpoint
 from litestar_lanewise import LanewisePlugin
+from litestar_lanewise import sensitive as litestar_sensitive
 from starlette_lanewise import LanewiseMiddleware, SensitiveMiddleware, lifespan, sensitive, standard
 
 
@@ -185,6 +187,21 @@ def test_litestar_mounts_it(stage: Stage, has_plugin: bool) -> None:
         stage.first.script_all(Status(500))
         with served(app) as url:
             assert call(url).status_code == status
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("is_marked", [False, True])
+def test_litestar_mounts_it_in_its_routers(stage: Stage, depth: int, is_marked: bool) -> None:
+    """Litestar copies what is in them, deeply; a guard of the outermost holds."""
+    router = stage.router()
+    part: Any = asgi("/v1", is_mount=True, copy_scope=True)(OpenAIEndpoint(router))
+    for number in range(depth):
+        is_outermost = number == depth - 1
+        guards = [litestar_sensitive("payment")] if is_marked and is_outermost else []
+        part = LitestarRouter("/ai" if is_outermost else "/", route_handlers=[part], guards=guards)
+    stage.first.script_all(Status(500))
+    with served(Litestar([part], plugins=[LanewisePlugin(router)])) as url:
+        assert call(url).status_code == (503 if is_marked else 200)
 
 
 def test_fastapi_mounts_it(stage: Stage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 from urllib.parse import unquote
 
 import anyio.lowlevel
@@ -54,6 +54,10 @@ class Dashboard(DashboardMount):
         app.mount("/_lanewise", Dashboard(router, allow=is_staff))                              # Starlette, FastAPI
         asgi("/_lanewise", is_mount=True, copy_scope=True)(Dashboard(router, allow=is_staff))  # Litestar
     """
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Itself: Litestar copies what is mounted in a ``Router`` of its, and there is one router behind."""
+        return self
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve a request. WebSockets are refused, and a lifespan is none of the page's."""

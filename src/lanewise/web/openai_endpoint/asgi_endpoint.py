@@ -7,7 +7,7 @@ import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 from urllib.parse import unquote
 
 from lanewise._runtime.messages import API_OF_PATH, RoutedResponse, Stream
@@ -45,6 +45,10 @@ class AsgiEndpoint:
 
     def __init__(self, core: EndpointCore) -> None:
         self._core = core
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Itself: Litestar copies what is mounted in a ``Router`` of its, and there is one router behind."""
+        return self
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve a request. WebSockets are refused; a lifespan, where the endpoint is served alone, is the router's."""

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from itertools import accumulate
 from typing import Final
-from urllib.parse import urlsplit
 
 from lanewise._openai.json_scan import repeated_name
 from lanewise._openai.request_body import BadBody, RequestBody
@@ -48,6 +47,8 @@ _FORBIDDEN: Final = frozenset(
     }
 )  # fmt: skip
 _FORBIDDEN_BEGIN: Final = ("litellm_", "lanewise_", "aws_", "azure_", "vertex_", "watsonx_")
+_AUTHORITY: Final = re.compile(r"(?P<name>[A-Za-z0-9.]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{0,5}))?").fullmatch
+_LAST_PORT: Final = 65535
 _BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 
@@ -89,9 +90,9 @@ class RequestHead:
 
     def require_loopback(self) -> None:
         """Raise EndpointError unless the request is meant for this machine by name, and comes from no other's page."""
-        origins = [value.decode("latin-1") for value in self.values(b"origin")]
+        origins = [value.decode("latin-1").partition("://")[2] for value in self.values(b"origin")]
         host = self.only(b"host")
-        if host is None or not _is_loopback(f"//{host}") or not all(map(_is_loopback, origins)):
+        if host is None or not _is_loopback(host) or not all(map(_is_loopback, origins)):
             raise EndpointError(403, "wrong_host", "This endpoint is open to this machine alone, by a loopback Host")
 
     def deadline(self) -> float | None:
@@ -113,16 +114,12 @@ def _seconds(text: str | None) -> float | None:
     return float(text)
 
 
-def _is_loopback(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        name, _ = parts.hostname, parts.port
-    except ValueError:
+def _is_loopback(authority: str) -> bool:
+    named = _AUTHORITY(authority)
+    if named is None or int(named["port"] or 0) > _LAST_PORT:
         return False
-    if name == "localhost":
-        return not parts.username and not parts.path
     try:
-        return ip_address(name or "").is_loopback and not parts.username and not parts.path
+        return named["name"].lower() == "localhost" or ip_address(named["name"].strip("[]")).is_loopback
     except ValueError:
         return False
 
