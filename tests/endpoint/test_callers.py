@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from endpoint.stage import KEY, MESSAGES, MOUNTS, OTHER_KEY, SPARE_KEY, Caller, Stage, digest, mounted
 from flask_lanewise import Lanewise, openai_blueprint
-from lanewise import ConfigError
+from lanewise import ConfigError, Router
 from lanewise.testing import Silence
 from lanewise.web import OpenAIEndpoint
 
@@ -86,6 +86,13 @@ def test_an_endpoint_that_nobody_could_call_is_not_mounted(stage: Stage) -> None
         app = flask.Flask("served")
         with pytest.raises(ConfigError, match=r"\[clients"):
             app.register_blueprint(openai_blueprint(Lanewise(app, router)))
+
+
+@pytest.mark.parametrize("given", [None, "lanewise.toml", object(), Router])
+def test_what_is_no_router_is_told(given: Any) -> None:
+    """Where the endpoint is made, and not at its first request."""
+    with pytest.raises(TypeError, match="takes the app's Router"):
+        OpenAIEndpoint(given)
 
 
 def test_the_blueprint_needs_lanewise_in_the_app(stage: Stage) -> None:

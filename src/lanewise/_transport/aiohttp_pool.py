@@ -174,7 +174,7 @@ def _holds_something(protocol: ResponseHandler) -> bool:
     """
     number = _number(protocol)
     if number < 0:
-        return True
+        return False  # a loop that shows no socket
     looking = select.poll()
     looking.register(number, select.POLLIN)
     return bool(looking.poll(0))

@@ -81,7 +81,7 @@ class OpenAIEndpoint(AsgiEndpoint):
     the clients of the config. ``authenticate`` takes the place of their keys: a function of the request (Starlette's
     ``HTTPConnection``), also an async one, that gives a client's name, or ``None`` for a 401.
 
-    Raises ConfigError: no client has a key, and there is no ``authenticate``.
+    Raises ConfigError: no client has a key, and there is no ``authenticate``. TypeError: ``router`` is no Router.
 
     Example::
 

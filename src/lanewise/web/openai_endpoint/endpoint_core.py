@@ -73,6 +73,8 @@ class EndpointCore:
     @classmethod
     def of(cls, router: Router, authenticate: Callable[..., object] | None) -> EndpointCore:
         """An endpoint for the clients of the config, or for those that a function of the app tells."""
+        if not isinstance(router, Router):
+            raise TypeError(f"the endpoint takes the app's Router, not {type(router).__name__}: Router.from_file(path)")
         config = router.config
         return cls(router, KeyCallers(config) if authenticate is None else AppCallers(config, authenticate))
 
