@@ -158,15 +158,18 @@ def test_what_is_no_name_is_nobody(stage: Stage, mount: str, told: Any) -> None:
 
 
 @pytest.mark.parametrize("mount", MOUNTS)
-def test_a_page_can_not_use_a_browser_s_session(stage: Stage, mount: str) -> None:
-    """A browser sends cookies along for any page, but JSON only where it may."""
+@pytest.mark.parametrize("sent", [{"Cookie": "session=1"}, {"Cookie": ""}, {"Origin": "https://evil.example"}])
+def test_a_page_can_not_use_a_browser_s_session(stage: Stage, mount: str, sent: dict[str, str]) -> None:
+    """A browser sends cookies and passwords along for any page, but JSON only where it may."""
     with mounted(mount, stage.router(), authenticate=lambda request: "node") as endpoint:
         body = b'{"model": "chat", "messages": [{"role": "user", "content": "x"}]}'
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
-            answer = endpoint.send(body, headers={"Cookie": "session=1", "Content-Type": kind})
+            answer = endpoint.send(body, headers={**sent, "Content-Type": kind})
             assert answer.status_code == 415
         assert stage.sent == 0
-        assert endpoint.send(body, headers={"Cookie": "session=1"}).status_code == 200
+        assert endpoint.send(body, headers=sent).status_code == 200
+        assert endpoint.http.get("models", headers=sent).status_code == 200
+        assert endpoint.http.get("models/chat", headers=sent).status_code == 200
 
 
 @pytest.mark.parametrize("mount", MOUNTS)

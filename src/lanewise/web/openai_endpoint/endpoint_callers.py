@@ -33,6 +33,8 @@ _NO_CLIENTS: Final = Mistake(
     "nobody could call the endpoint: no client is declared, and the app gives no `authenticate` function",
     "`lanewise keys create NAME` prints a key, and what belongs under [clients.NAME].",
 )
+_OF_BROWSERS: Final = (b"cookie", b"origin")
+"""What a browser sends for any page: with cookies, passwords (Basic) and certificates, which the app may go by."""
 _BEARER: Final = b"bearer "
 _FRAMEWORKS: Final = ("starlette.exceptions", "litestar.exceptions", "werkzeug.exceptions")
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
@@ -135,8 +137,8 @@ class AppCallers:
         if not isinstance(told, str) or not 0 < len(told) <= _LONGEST_NAME or not told.isprintable():
             _log.error("authenticate gave %s, where a client's name or None belongs", _kind_of(told))
             raise _unauthorized("The request is not authenticated")
-        if head.values(b"cookie"):
-            head.require_json()  # a browser sends cookies along for any page, but not JSON without asking first
+        if head.method == "POST" and any(map(head.values, _OF_BROWSERS)):
+            head.require_json()  # which no page sends without asking first
         client = self._clients.get(told)
         if client is None:
             if self._config.clients:
