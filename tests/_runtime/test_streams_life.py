@@ -15,6 +15,7 @@ import pytest
 from _runtime.setting import MESSAGES, ask_stream, ask_stream_sync, config, eventually, router_of
 from busy_machine import LONG_ENOUGH
 from lanewise import CallerGone, Router, StreamBroken
+from lanewise._runtime.call.streams.stream_outcome import StreamOutcome
 from lanewise.scope import Scope, state_of
 from lanewise.testing import FakeProvider, StreamOf
 
@@ -235,6 +236,28 @@ async def test_a_stream_closed_under_its_reader_is_no_clean_end(provider: FakePr
             await stream.close()
             with pytest.raises(StreamBroken):
                 await asyncio.wait_for(reader, LONG_ENOUGH)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_sync", [False, True])
+async def test_hanging_up_in_the_turn_in_which_a_stream_begins_ends_it(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, is_sync: bool
+) -> None:
+    """It finds a call that is about to be over, and no stream yet; a quiet one would be held until its limit."""
+    begins = StreamOutcome.end_with_caller
+
+    def hung_up_before(outcome: StreamOutcome, hang_up: Any) -> None:
+        state_of(scope).hang_up()
+        begins(outcome, hang_up)
+
+    monkeypatch.setattr(StreamOutcome, "end_with_caller", hung_up_before)
+    provider.script_all(StreamOf(chunks=("word",), stall_after=1))
+    router = router_of(provider)
+    async with router:
+        with router.scope() as scope, pytest.raises(CallerGone):
+            await (anyio.to_thread.run_sync(stream_of, scope) if is_sync else async_stream_of(scope))
+        await eventually(lambda: provider.open_connections == 0)
+    assert [call.outcome for call in scope.calls] == ["cancelled"]
 
 
 @pytest.mark.anyio

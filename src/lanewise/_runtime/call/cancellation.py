@@ -52,12 +52,19 @@ class RunningCall(CallCancellation):
     ``call`` is its record, as soon as there is one.
     """
 
-    __slots__ = ("_context", "call")
+    __slots__ = ("_context", "call", "caller_left")
 
     def __init__(self, context: CallContext) -> None:
         super().__init__()
         self._context = context
         self.call: Call | None = None
+        self.caller_left = False
+        """Also where that came in the turn of the loop in which a stream began: too late to end the call itself."""
+
+    def __call__(self) -> None:
+        """As :class:`CallCancellation`."""
+        self.caller_left = True
+        super().__call__()
 
     def __enter__(self) -> RunningCall:
         """Begin. Raises RouterClosed."""

@@ -18,7 +18,7 @@ from lanewise._runtime.call.attempts.attempt import run
 from lanewise._runtime.call.attempts.attempt_runner import TRUE, AttemptRunner
 from lanewise._runtime.call.attempts.attempt_types import AttemptResult, CompleteResponse, StreamStarted
 from lanewise._runtime.call.attempts.hedging import hedging_of
-from lanewise._runtime.call.cancellation import RunningCall
+from lanewise._runtime.call.cancellation import RunningCall, caller_gone
 from lanewise._runtime.call.context import CallContext
 from lanewise._runtime.call.drafting import draft_text, drafting_call, write_in_background
 from lanewise._runtime.call.escalation import escalate, leave_unsent, outcome_of
@@ -95,6 +95,9 @@ class CallRunner:
         except ReviewPending as pending:
             self._start_draft(resolved, pending.review_id or "")
             raise
+        if reply.stream is not None and running.caller_left:
+            await reply.stream.aclose()
+            raise caller_gone(resolved.call)
         if isinstance(reply.stream, CommittedStream | RecordingStream):
             context.loop.keep(reply.stream)
         return reply
