@@ -27,8 +27,6 @@ _LARGE = 32 * 1024
 _LINES_AT_ONCE = 2000
 _LONGEST_RUN = 64 * 1024
 """Bytes of events that are cut in one go."""
-_LONGEST_RUN = 64 * 1024
-"""Bytes of events that are cut in one go."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
