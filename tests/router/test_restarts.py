@@ -50,7 +50,7 @@ def told(got: Got) -> list[dict[str, object]]:
 async def test_a_broken_stream_starts_over_where_the_call_asks(behaviour: Behaviour, form: Form, stage: Stage) -> None:
     """However it breaks: a chunk tells of it, then comes the whole answer of the next route, to a clean end."""
     stage.first.script_all(behaviour)
-    async with router_of(stage, first={"stall": "1s"}) as router:
+    async with router_of(stage, first={"stall": "3s"}) as router:
         got = await ask_restart(router, form)
         await anyio.to_thread.run_sync(stage.first.wait_until, lambda: stage.first.in_flight == 0)
 

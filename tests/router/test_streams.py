@@ -99,7 +99,7 @@ async def test_a_failure_after_the_first_content_is_a_broken_stream(
 ) -> None:
     """What came before it is delivered; then StreamBroken, and nobody else is asked."""
     stage.first.script_all(behaviour)
-    async with Router.from_mapping(config(stage, first={"stall": "1s"})) as router:
+    async with Router.from_mapping(config(stage, first={"stall": "3s"})) as router:
         got = await ask(router, form)
         await anyio.to_thread.run_sync(stage.first.wait_until, lambda: stage.first.in_flight == 0)
 
@@ -120,7 +120,7 @@ async def test_a_stream_that_is_held_fails_over_whenever_it_breaks(
 ) -> None:
     """With hold = "all" nothing reaches the app before all of it came, so that every failure switches."""
     stage.first.script_all(behaviour)
-    async with Router.from_mapping(config(stage, first={"stall": "1s"}, task=HOLDING)) as router:
+    async with Router.from_mapping(config(stage, first={"stall": "3s"}, task=HOLDING)) as router:
         got = await ask(router, form)
 
     assert got.error is None
